@@ -1,0 +1,8 @@
+// The Python face of the native cores: gps_denied_onboard._native.
+// Each core has a header without Python in it; this file only binds names.
+#include <pybind11/pybind11.h>
+
+PYBIND11_MODULE(_native, m) {
+  m.doc() = "Native cores of gps_denied_onboard.";
+  m.attr("compiler") = __VERSION__;
+}

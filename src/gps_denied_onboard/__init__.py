@@ -1,0 +1,1 @@
+"""Everything that flies: from frames and autopilot messages to honest positions."""

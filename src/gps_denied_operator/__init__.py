@@ -1,0 +1,1 @@
+"""The operator workstation: maps in, flights and photographs scored, reports out."""

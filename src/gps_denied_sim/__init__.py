@@ -1,0 +1,1 @@
+"""The simulated world: ground, flights and sensors, for demo, development and tests."""

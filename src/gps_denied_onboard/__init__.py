@@ -1,1 +1,1 @@
-"""Everything that flies: from frames and autopilot messages to honest positions."""
+"""Everything that flies: position without satellite navigation, for the companion computer."""

@@ -1,1 +1,1 @@
-"""The operator workstation: maps in, flights and photographs scored, reports out."""
+"""The operator workstation: map cache, evaluation and reports. Never part of the companion image."""

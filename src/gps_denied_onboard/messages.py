@@ -1,0 +1,316 @@
+"""Every record that crosses packages: frozen, with units and frames in the names.
+
+Frames: WGS84 geodetic outside; inside a local ENU tangent plane at the mission origin; body FRD; camera OpenCV
+(x right, y down, z forward). Quaternions are (w, x, y, z). Time is `t_ns`, nanoseconds on one monotonic clock, at the
+moment of measurement.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+Vector2: TypeAlias = tuple[float, float]
+Vector3: TypeAlias = tuple[float, float, float]
+Quaternion: TypeAlias = tuple[float, float, float, float]
+FloatArray: TypeAlias = npt.NDArray[np.float64]
+ImageArray: TypeAlias = npt.NDArray[np.uint8]
+
+
+class SourceLabel(str, Enum):
+    """Where an estimate came from, best first."""
+
+    SATELLITE_ANCHORED = "satellite_anchored"
+    VISUAL_PROPAGATED = "visual_propagated"
+    DEAD_RECKONED = "dead_reckoned"
+
+
+# --- inputs -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """One picture: `image` is (H, W) grey or (H, W, 3) BGR; `index` is its number in the source, gaps allowed."""
+
+    t_ns: int
+    index: int
+    image: ImageArray
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ImuSample:
+    """Specific force and angular rate, body FRD, as the autopilot's IMU reports them (biased, noisy)."""
+
+    t_ns: int
+    accel_body_mps2: Vector3
+    gyro_body_radps: Vector3
+
+
+@dataclass(frozen=True, slots=True)
+class AttitudeSample:
+    """The autopilot's own attitude estimate."""
+
+    t_ns: int
+    quaternion_body_to_ned: Quaternion
+
+
+@dataclass(frozen=True, slots=True)
+class AirspeedSample:
+    t_ns: int
+    true_airspeed_mps: float
+
+
+@dataclass(frozen=True, slots=True)
+class BaroSample:
+    """Barometric altitude above mean sea level, after the autopilot's own ground calibration."""
+
+    t_ns: int
+    altitude_amsl_m: float
+
+
+@dataclass(frozen=True, slots=True)
+class RangefinderSample:
+    """Distance to the ground along body z (down)."""
+
+    t_ns: int
+    distance_m: float
+
+
+@dataclass(frozen=True, slots=True)
+class GpsSample:
+    """What the autopilot's GPS claims; watched, never trusted."""
+
+    t_ns: int
+    latitude_deg: float
+    longitude_deg: float
+    altitude_amsl_m: float
+    velocity_ned_mps: Vector3
+    fix_type: int
+    satellites: int
+    horizontal_accuracy_m: float
+
+
+@dataclass(frozen=True, slots=True)
+class TakeoffOrigin:
+    """Where the estimate starts: the last trusted autopilot state, or the operator's origin."""
+
+    t_ns: int
+    latitude_deg: float
+    longitude_deg: float
+    altitude_amsl_m: float
+    sigma_horizontal_m: float
+    sigma_vertical_m: float
+    velocity_ned_mps: Vector3 | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RelocHint:
+    """The operator's word: the aircraft is about here."""
+
+    t_ns: int
+    latitude_deg: float
+    longitude_deg: float
+    radius_m: float
+
+
+@dataclass(frozen=True, slots=True)
+class TruthSample:
+    """True state, known in simulation only; no part of the navigation may read it."""
+
+    t_ns: int
+    latitude_deg: float
+    longitude_deg: float
+    altitude_amsl_m: float
+    velocity_ned_mps: Vector3
+    quaternion_body_to_ned: Quaternion
+
+
+# --- between the parts ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CameraPrior:
+    """What is known of the camera at a frame's time before that frame is looked at.
+
+    `covariance_enu_m2` (3, 3) is of the camera's position; `rotation_camera_to_enu` (3, 3); tilt sigma is of each of
+    the two tilt angles, yaw sigma of the rotation about the vertical (pi or more: unknown). `height_m` is above the
+    ground under the camera; `height_sigma_m` >= `height_m` means that the scale is unknown. `position_known` is False
+    for a kidnapped start: then `position_enu_m` means nothing.
+    """
+
+    t_ns: int
+    position_enu_m: FloatArray
+    covariance_enu_m2: FloatArray
+    rotation_camera_to_enu: FloatArray
+    tilt_sigma_rad: float
+    yaw_sigma_rad: float
+    height_m: float
+    height_sigma_m: float
+    position_known: bool = True
+
+    @property
+    def horizontal_sigma_m(self) -> float:
+        """Standard deviation along the worst horizontal direction."""
+        return float(np.sqrt(np.linalg.eigvalsh(self.covariance_enu_m2[:2, :2])[-1]))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OdometryStep:
+    """Camera motion from the frame at `t0_ns` to the frame at `t1_ns`.
+
+    `displacement_enu_m` (3,) holds if the first frame's yaw was the one of the prior that was used
+    (`yaw_prior_rad`, about ENU up, counter-clockwise): a yaw error e of that prior turns it by e. `yaw_change_rad` is
+    the rotation about ENU up between the frames. `covariance` (4, 4) is of (displacement east, north, up, yaw change),
+    without the error of `yaw_prior_rad`. `height_m` is the height above ground that scaled it;
+    `height_sigma_m` is already inside the covariance. `status` is "ok" or "lost" and then `reason` says why.
+    """
+
+    t0_ns: int
+    t1_ns: int
+    status: str
+    reason: str
+    displacement_enu_m: FloatArray
+    yaw_change_rad: float
+    yaw_prior_rad: float
+    covariance: FloatArray
+    scale_change: float
+    tracks: int
+    inliers: int
+    residual_px: float
+    height_m: float
+    height_sigma_m: float
+    method: str = "tracks"
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceCandidate:
+    """One place where the frame could be: the ground point under the frame's centre pixel, yaw and height."""
+
+    centre_enu_m: Vector2
+    yaw_rad: float
+    height_m: float
+    score: float
+    margin: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Matches:
+    """Correspondences of one frame with the map: `pixel_px` (N, 2), `ground_enu_m` (N, 3), `quality` (N,) in 0..1.
+
+    `attempted` counts the template positions that were tried, `map_resolution_m` the size of a map cell in the
+    finest correlation. `place` is the candidate that they belong to.
+    """
+
+    t_ns: int
+    pixel_px: FloatArray
+    ground_enu_m: FloatArray
+    quality: FloatArray
+    attempted: int
+    map_resolution_m: float
+    place: PlaceCandidate
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PoseFix:
+    """An absolute camera pose from one frame and the map, or the reason why there is none.
+
+    `covariance` (6, 6): position ENU in m, then rotation vector in ENU in rad (left perturbation: R_true =
+    exp(e) R). It holds the picture's information only, no attitude prior. `gates` are the numbers behind the decision.
+    `global_search` tells that the place was found without the state's help.
+    """
+
+    t_ns: int
+    accepted: bool
+    reason: str
+    position_enu_m: FloatArray
+    rotation_camera_to_enu: FloatArray
+    covariance: FloatArray
+    inliers: int
+    matches: int
+    reprojection_px: float
+    global_search: bool
+    gates: dict[str, float] = field(default_factory=dict)
+    frame_index: int = -1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Estimate:
+    """The state at `t_ns`, inside: `covariance` (9, 9) of position ENU m, velocity ENU m/s, body attitude (rotation
+    vector in ENU, left perturbation, rad). `rotation_camera_to_body` holds the estimated mount,
+    `camera_covariance_rad2` (3, 3) the camera's attitude covariance in ENU, body and mount together."""
+
+    t_ns: int
+    position_enu_m: FloatArray
+    velocity_enu_mps: FloatArray
+    rotation_body_to_enu: FloatArray
+    rotation_camera_to_body: FloatArray
+    covariance: FloatArray
+    camera_covariance_rad2: FloatArray
+    wind_enu_mps: FloatArray
+    position_known: bool
+
+
+# --- outputs ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class AidRecord:
+    """One measurement and what was done with it (after PX4's estimator_aid_source)."""
+
+    t_ns: int
+    source: str
+    observation: tuple[float, ...]
+    observation_variance: tuple[float, ...]
+    innovation: tuple[float, ...]
+    innovation_variance: tuple[float, ...]
+    test_ratio: float
+    accepted: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class NavState:
+    """The honest position at `t_ns`, as it leaves the system.
+
+    `covariance_enu_m2` is the row-major (3, 3) position covariance. The 95 % ellipse is horizontal;
+    `ellipse_azimuth_deg` is its major axis from north, clockwise. `last_satellite_anchor_age_ms` is -1 before the first.
+    `fix_type` is what the autopilot is told (3: 3D, 2: 2D, 1: none).
+    """
+
+    t_ns: int
+    latitude_deg: float
+    longitude_deg: float
+    altitude_amsl_m: float
+    velocity_ned_mps: Vector3
+    quaternion_body_to_ned: Quaternion
+    covariance_enu_m2: tuple[float, ...]
+    ellipse_semi_major_m: float
+    ellipse_semi_minor_m: float
+    ellipse_azimuth_deg: float
+    horizontal_accuracy_m: float
+    vertical_accuracy_m: float
+    speed_accuracy_mps: float
+    source_label: SourceLabel
+    last_satellite_anchor_age_ms: int
+    fix_type: int
+    frame_index: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """A line for the ground station and the recorder; `severity` is MAVLink's (0 emergency .. 7 debug)."""
+
+    t_ns: int
+    severity: int
+    text: str
+
+
+Telemetry: TypeAlias = (
+    ImuSample | AttitudeSample | AirspeedSample | BaroSample | RangefinderSample | GpsSample | TakeoffOrigin | RelocHint
+)
+Output: TypeAlias = NavState | AidRecord | PoseFix | OdometryStep | Alert

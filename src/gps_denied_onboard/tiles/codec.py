@@ -1,0 +1,47 @@
+"""Tile images: 256x256 JPEG, and a 1-bit PNG beside it where part of the tile has no data."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from gps_denied_onboard.tiles.grid import TILE_PX
+
+Grey = npt.NDArray[np.uint8]
+Mask = npt.NDArray[np.bool_]
+JPEG_QUALITY = 92
+
+
+def encode_jpeg(image: npt.NDArray[np.uint8]) -> bytes:
+    """Return the JPEG of a (256, 256) grey or (256, 256, 3) RGB tile."""
+    pixels = image if image.ndim == 2 else np.ascontiguousarray(image[..., ::-1])
+    return bytes(cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1])
+
+
+def encode_mask(valid: Mask) -> bytes | None:
+    """Return the 1-bit PNG of a (256, 256) validity mask, white where there is data; None where all is valid."""
+    if valid.all():
+        return None
+    return bytes(cv2.imencode(".png", valid.astype(np.uint8) * 255, [cv2.IMWRITE_PNG_BILEVEL, 1])[1])
+
+
+def decode_mask(data: bytes | memoryview | None) -> Mask:
+    """Return the (256, 256) mask of a mask file's bytes, all valid where there is none; ValueError if unreadable."""
+    if data is None:
+        return np.ones((TILE_PX, TILE_PX), dtype=bool)
+    mask = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_GRAYSCALE)
+    if mask is None or mask.shape != (TILE_PX, TILE_PX):
+        raise ValueError("the mask is not a 256x256 image")
+    return np.asarray(mask > 127)
+
+
+def decode_tile(image: bytes | memoryview, mask: bytes | memoryview | None) -> tuple[Grey, Mask]:
+    """Return a tile's (256, 256) grey values, 0 where there is no data, and its mask; ValueError if unreadable."""
+    grey = cv2.imdecode(np.frombuffer(image, dtype=np.uint8), cv2.IMREAD_GRAYSCALE)
+    if grey is None or grey.shape != (TILE_PX, TILE_PX):
+        raise ValueError("the tile is not a 256x256 image")
+    valid = decode_mask(mask)
+    if mask is not None:
+        grey = np.where(valid, grey, 0)
+    return np.asarray(grey, dtype=np.uint8), valid

@@ -1,0 +1,123 @@
+"""Tile files on disk: names, atomic writing, read-only mapping.
+
+A tile is `<root>/<source>/<z>/<x>/<y>[-<flight>].jpg`, its validity mask `....mask.png` where part of it has
+no data, and `....jpg.sha256` in the format of sha256sum, naming both.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import mmap
+import os
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from gps_denied_onboard.errors import UserError
+from gps_denied_onboard.tiles.grid import TileKey
+
+SOURCE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
+TILE_FILE = re.compile(r"(?P<stem>\d+(?:-[0-9a-f-]{36})?)\.(?:jpg|mask\.png|jpg\.sha256)")
+UNFINISHED_FILE = re.compile(r"\..+\.unfinished")
+
+
+def image_path(root: Path, key: TileKey) -> Path:
+    flight = f"-{key.flight_id}" if key.flight_id else ""
+    return root / key.source / str(key.zoom) / str(key.x) / f"{key.y}{flight}.jpg"
+
+
+def mask_path(image: Path) -> Path:
+    return image.with_suffix(".mask.png")
+
+
+def sidecar_path(image: Path) -> Path:
+    return image.with_name(f"{image.name}.sha256")
+
+
+def sidecar_text(image: Path, content_sha256: bytes, mask_sha256: bytes | None) -> bytes:
+    """Return what `sha256sum -c` reads in the tile's folder."""
+    lines = f"{content_sha256.hex()}  {image.name}\n"
+    if mask_sha256 is not None:
+        lines += f"{mask_sha256.hex()}  {mask_path(image).name}\n"
+    return lines.encode()
+
+
+def tile_files(image: Path, jpeg: bytes, mask: bytes | None) -> list[tuple[Path, bytes]]:
+    """Return the files of one tile and their contents."""
+    mask_sha256 = hashlib.sha256(mask).digest() if mask is not None else None
+    found = [(image, jpeg)] if mask is None else [(image, jpeg), (mask_path(image), mask)]
+    return [*found, (sidecar_path(image), sidecar_text(image, hashlib.sha256(jpeg).digest(), mask_sha256))]
+
+
+def write_files(files: Sequence[tuple[Path, bytes]]) -> None:
+    """Write files so that each is there whole and durable, or not at all.
+
+    Temporary file, fsync, rename, fsync of the folder. On an error everything that this call wrote is removed again.
+    Raises UserError where the disk is full.
+    """
+    unfinished: list[Path] = []
+    done: list[Path] = []
+    try:
+        for folder in {path.parent for path, _ in files}:
+            _make_folder(folder)
+        for path, content in files:
+            unfinished.append(path.with_name(f".{path.name}.unfinished"))
+            with open(unfinished[-1], "wb") as file:
+                file.write(content)
+                # Starts the writing without waiting for it, so that the waits below are short.
+                file.flush()
+                os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        for path in unfinished:
+            _fsync(path)
+        for path, _ in files:
+            path.with_name(f".{path.name}.unfinished").rename(path)
+            done.append(path)
+        for folder in sorted({path.parent for path, _ in files}):
+            _fsync(folder)
+    except BaseException as error:
+        remove_files([*unfinished, *done])
+        if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            raise disk_full(files[0][0]) from error
+        raise
+
+
+def disk_full(path: Path) -> UserError:
+    return UserError(
+        f"The disk that holds {path.parents[3]} is full: nothing half-written is left. Free some space and run the "
+        "same command again; it goes on where it stopped."
+    )
+
+
+def remove_files(paths: Iterable[Path]) -> None:
+    """Remove files that may or may not exist, and make that durable."""
+    folders = set()
+    for path in paths:
+        with contextlib.suppress(FileNotFoundError):
+            path.unlink()
+            folders.add(path.parent)
+    for folder in folders:
+        _fsync(folder)
+
+
+def map_file(path: Path) -> memoryview:
+    """Return a file's bytes, mapped read-only; OSError where it cannot be read, ValueError where it is empty."""
+    with open(path, "rb") as file:
+        return memoryview(mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ))
+
+
+def _make_folder(folder: Path) -> None:
+    if not folder.is_dir():
+        if not folder.parent.is_dir():
+            _make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        _fsync(folder.parent)
+
+
+def _fsync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

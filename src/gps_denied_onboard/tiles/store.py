@@ -1,0 +1,264 @@
+"""The tile store: rows in PostgreSQL, bytes in files, both or neither of a tile.
+
+Write order: digest verified; row inserted in an open transaction (a duplicate fails here, before a byte is written);
+files written aside, fsynced, renamed, folder fsynced; commit. What a crash leaves is put right at the next start
+(see `reconcile`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import psycopg
+from psycopg.types.json import Jsonb
+from psycopg_pool import ConnectionPool
+
+from gps_denied_onboard.errors import UserError
+from gps_denied_onboard.tiles import files, identity, reconcile, schema
+from gps_denied_onboard.tiles.grid import TileKey, tile_range
+from gps_denied_onboard.tiles.records import NewTile, TileDamagedError, TileExistsError, TileRecord
+from gps_denied_onboard.tiles.server import LocalServer, database_url_from_environment
+
+log = logging.getLogger(__name__)
+
+RECORD_COLUMNS = (
+    "id, source, zoom, x, y, flight_id, content_sha256, mask_sha256, valid_fraction, size_bytes, "
+    "ground_resolution_m_px, captured_at, voting_status, quality_metadata"
+)
+COPY_TILES = (
+    "COPY tiles (source, zoom, x, y, flight_id, tile_size_m, content_sha256, mask_sha256, valid_fraction, size_bytes, "
+    "ground_resolution_m_px, captured_at, voting_status, quality_metadata) FROM STDIN"
+)
+NO_FLIGHT = "00000000-0000-0000-0000-000000000000"
+
+
+class TileStore:
+    """Tiles under one root folder. Use as a context manager, or close it."""
+
+    def __init__(self, root: Path, pool: ConnectionPool[psycopg.Connection[Any]], server: LocalServer | None) -> None:
+        """Keep what `open` made; use `TileStore.open`."""
+        self._root = root
+        self._pool = pool
+        self._server = server
+        self._verified: set[int] = set()
+
+    @classmethod
+    def open(cls, root: Path, database_url: str | None = None, data_folder: Path | None = None) -> Self:
+        """Open or make the store in a folder: server up, schema newest, crash leftovers put right.
+
+        database_url: else DATABASE_URL of the environment, else a private server started here. data_folder: where
+        that server keeps its data, by default inside the root. Raises UserError with what to do.
+        """
+        root = root.expanduser().resolve()
+        _make_root(root)
+        url = database_url or database_url_from_environment()
+        server = None if url else LocalServer(root, data_folder)
+        pool: ConnectionPool[psycopg.Connection[Any]] | None = None
+        try:
+            url = url or (server.start() if server else "")
+            try:
+                schema.upgrade(url)
+            except psycopg.OperationalError as error:
+                raise UserError(
+                    f"The tile store's database does not answer ({' '.join(str(error).split())}): start it, mend "
+                    "DATABASE_URL, or unset it to use a private server."
+                ) from error
+            pool = ConnectionPool(url, min_size=1, max_size=4, timeout=30.0, open=True)
+            store = cls(root, pool, server)
+            store._settle()
+        except BaseException:
+            if pool is not None:
+                pool.close()
+            if server is not None:
+                server.stop()
+            raise
+        return store
+
+    def close(self) -> None:
+        """Let go of the database; the private server stops with its last user."""
+        self._pool.close()
+        if self._server is not None:
+            self._server.stop()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def root(self) -> Path:
+        return self._root
+
+    def _settle(self) -> None:
+        with self._pool.connection() as connection:
+            identity.settle(self._root, connection, private=self._server is not None)
+        try:
+            with self.writing("putting right what a crash left", timeout_s=0.0), self._pool.connection() as connection:
+                reconcile.reconcile(self._root, connection)
+        except StoreBusyError:
+            log.info("tile store not reconciled, it is being written: root=%s", self._root)
+
+    @contextlib.contextmanager
+    def writing(self, what: str, timeout_s: float = 10.0) -> Iterator[None]:
+        """Hold the right to write; a second process that wants it is told who holds it. Reentrant in one thread."""
+        from filelock import FileLock, Timeout
+
+        holder = self._root / ".write.holder"
+        lock = FileLock(self._root / ".write.lock", timeout=timeout_s, is_singleton=True)
+        try:
+            lock.acquire()
+        except Timeout:
+            said = holder.read_text() if holder.exists() else "another process"
+            raise StoreBusyError(
+                f"The tile store {self._root} is being written by {said}: wait until it ends."
+            ) from None
+        try:
+            if lock.lock_counter == 1:
+                holder.write_text(f"process {os.getpid()} ({what})")
+            yield
+        finally:
+            lock.release()
+
+    def insert(self, tiles: Sequence[NewTile]) -> None:
+        """Store tiles, all or none, durable on return; some hundreds in one call are much faster than single ones.
+
+        Raises ValueError for a tile that is not what it claims, TileExistsError for a duplicate, UserError where the
+        disk is full or another process writes; the store is then as before.
+        """
+        if not tiles:
+            return
+        rows = [_row(tile) for tile in tiles]
+        contents = [
+            file for tile in tiles for file in files.tile_files(self.image_path(tile.key), tile.jpeg, tile.mask)
+        ]
+        with self.writing("storing tiles"), self._pool.connection() as connection:
+            try:
+                with connection.transaction():
+                    with connection.cursor() as cursor, cursor.copy(COPY_TILES) as copy:
+                        for row in rows:
+                            copy.write_row(row)
+                    files.write_files(contents)
+            except psycopg.errors.UniqueViolation as error:
+                raise TileExistsError(f"a tile is stored already: {error.diag.message_detail}") from None
+            except psycopg.errors.DiskFull as error:
+                files.remove_files(path for path, _ in contents)
+                raise files.disk_full(contents[0][0]) from error
+            except (psycopg.Error, KeyboardInterrupt):
+                # Only what no row speaks of may go: the answer to a commit can be lost after it was done.
+                reconcile.reconcile_after_error(self._root, self._pool, [tile.key for tile in tiles])
+                raise
+
+    def image_path(self, key: TileKey) -> Path:
+        return files.image_path(self._root, key)
+
+    def get(self, key: TileKey) -> TileRecord | None:
+        """Return a tile's row, or None."""
+        found = self._records(
+            "zoom = %s AND x = %s AND y = %s AND tile_size_m = %s AND source = %s "
+            f"AND coalesce(flight_id, '{NO_FLIGHT}'::uuid) = %s",
+            (key.zoom, key.x, key.y, key.tile_size_m, key.source, key.flight_id or NO_FLIGHT),
+        )
+        return found[0] if found else None
+
+    def query(
+        self, west_deg: float, south_deg: float, east_deg: float, north_deg: float, zoom: int, source: str
+    ) -> list[TileRecord]:
+        """Return the tiles of a source that touch a box in degrees at a zoom, west to east and north to south."""
+        return self.query_tiles(source, zoom, *tile_range(west_deg, south_deg, east_deg, north_deg, zoom))
+
+    def query_tiles(self, source: str, zoom: int, x0: int, y0: int, x1: int, y1: int) -> list[TileRecord]:
+        """Return the tiles of a source with x0 <= x < x1 and y0 <= y < y1."""
+        return self._records(
+            "source = %s AND zoom = %s AND x >= %s AND x < %s AND y >= %s AND y < %s ORDER BY x, y, id",
+            (source, zoom, x0, x1, y0, y1),
+        )
+
+    def _records(self, where: str, values: Sequence[object]) -> list[TileRecord]:
+        with self._pool.connection() as connection:
+            rows = connection.execute(f"SELECT {RECORD_COLUMNS} FROM tiles WHERE {where}", values).fetchall()
+        return [_record(row) for row in rows]
+
+    def sources(self) -> list[tuple[str, int]]:
+        """Return the (source, zoom) pairs that hold tiles."""
+        with self._pool.connection() as connection:
+            # A loose index scan: one probe a pair, however many tiles there are.
+            return [(str(source), int(zoom)) for source, zoom in connection.execute("""
+                WITH RECURSIVE pair AS (
+                    (SELECT source, zoom FROM tiles ORDER BY source, zoom LIMIT 1)
+                    UNION ALL
+                    SELECT next.source, next.zoom FROM pair, LATERAL (
+                        SELECT source, zoom FROM tiles WHERE (source, zoom) > (pair.source, pair.zoom)
+                        ORDER BY source, zoom LIMIT 1) AS next
+                ) SELECT source, zoom FROM pair
+            """).fetchall()]  # fmt: skip
+
+    def bounds(self, source: str, zoom: int) -> tuple[int, int, int, int] | None:
+        """Return (x0, y0, x1, y1) around a source's tiles at a zoom, x1 and y1 not included; None without tiles."""
+        with self._pool.connection() as connection:
+            row = connection.execute(
+                "SELECT min(x), min(y), max(x) + 1, max(y) + 1 FROM tiles WHERE source = %s AND zoom = %s",
+                (source, zoom),
+            ).fetchone()
+        return None if row is None or row[0] is None else (row[0], row[1], row[2], row[3])
+
+    def read(self, record: TileRecord) -> tuple[memoryview, memoryview | None]:
+        """Return a tile's JPEG and mask file, mapped read-only; digests are checked at the first read after a start.
+
+        Raises TileDamagedError where the bytes are missing or are not those that were stored.
+        """
+        image = self.image_path(record.key)
+        try:
+            jpeg = files.map_file(image)
+            mask = files.map_file(files.mask_path(image)) if record.mask_sha256 is not None else None
+        except (OSError, ValueError) as error:
+            raise TileDamagedError(f"tile file {image} cannot be read: {error}") from error
+        if record.row_id not in self._verified:
+            if hashlib.sha256(jpeg).digest() != record.content_sha256:
+                raise TileDamagedError(f"tile file {image} is not what was stored")
+            if mask is not None and hashlib.sha256(mask).digest() != record.mask_sha256:
+                raise TileDamagedError(f"mask file of {image} is not what was stored")
+            self._verified.add(record.row_id)
+        return jpeg, mask
+
+
+class StoreBusyError(UserError):
+    """Another process writes the store."""
+
+
+def _make_root(root: Path) -> None:
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"The tile store's folder {root} cannot be made ({error.strerror}): choose another one."
+        ) from error
+    if not os.access(root, os.R_OK | os.W_OK | os.X_OK):
+        raise UserError(f"The tile store's folder {root} cannot be written: change its rights or choose another one.")
+
+
+def _row(tile: NewTile) -> tuple[object, ...]:
+    if not files.SOURCE_NAME.fullmatch(tile.key.source):
+        raise ValueError(f"source name '{tile.key.source}' is not made of a-z, 0-9, - and _, 40 at most")
+    content_sha256, mask_sha256 = tile.digests()
+    key = tile.key
+    return (
+        key.source, key.zoom, key.x, key.y, key.flight_id, key.tile_size_m, content_sha256, mask_sha256,
+        tile.valid_fraction, len(tile.jpeg) + len(tile.mask or b""), tile.ground_resolution_m_px, tile.captured_at,
+        tile.voting_status, Jsonb(dict(tile.quality_metadata), dumps=_compact_json),
+    )  # fmt: skip
+
+
+def _compact_json(value: object) -> str:
+    return json.dumps(value, separators=(",", ":"), sort_keys=True)
+
+
+def _record(row: Sequence[Any]) -> TileRecord:
+    return TileRecord(row[0], TileKey(row[1], row[2], row[3], row[4], row[5]), *row[6:])

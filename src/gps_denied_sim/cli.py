@@ -1,0 +1,92 @@
+"""Command line of the simulator."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gps_denied_onboard.errors import UserError
+
+SCENARIO_HELP = (
+    "cruise, turns, blackout, spoof-jump, spoof-ramp, spoof-replay, jam, kidnap, low-texture, old-map or cloud."
+)
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, help="Simulated flights over a simulated world.")
+
+
+@app.callback()
+def _group() -> None:
+    """Simulated flights over a simulated world."""
+
+
+@app.command()
+def fly(
+    seed: Annotated[int, typer.Option(help="Everything follows from it: land, weather, route, sensors.")],
+    minutes: Annotated[float, typer.Option(help="Length of the flight.")],
+    out: Annotated[Path, typer.Option(help="Folder to make; must not exist or be empty.")],
+    scenario: Annotated[str, typer.Option(help=SCENARIO_HELP)] = "cruise",
+    frame_rate: Annotated[float, typer.Option(help="Pictures a second, 0.2 to 5.")] = 1.0,
+    imu_rate: Annotated[float, typer.Option(help="IMU samples a second, 50 to 400.")] = 100.0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")] = False,
+) -> None:
+    """Simulate one flight and write its recording: frames, telemetry and truth as MCAP, map tiles."""
+    import json
+
+    from gps_denied_sim.recording import FlyRequest, make_recording
+
+    request = FlyRequest(seed, minutes, scenario, frame_rate, imu_rate)
+    with _Bars(quiet=as_json) as bars:
+        summary = make_recording(request, out, bars.progress)
+    if as_json:
+        typer.echo(json.dumps(summary))
+    else:
+        typer.echo(
+            f"{summary['folder']}: scenario {scenario}, seed {seed}, {summary['frames']} frames, {summary['tiles']} tiles."
+        )
+
+
+class _Bars:
+    """One progress bar a stage, on stderr; nothing where `quiet`."""
+
+    def __init__(self, quiet: bool) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+        self._bars = Progress(
+            TextColumn("{task.description:10}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            disable=quiet,
+        )
+        self._tasks: dict[str, TaskID] = {}
+
+    def __enter__(self) -> _Bars:
+        self._bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bars.stop()
+
+    def progress(self, stage: str, done: int, total: int) -> None:
+        """Move the stage's bar."""
+        if stage not in self._tasks:
+            self._tasks[stage] = self._bars.add_task(stage, total=total)
+        self._bars.update(self._tasks[stage], completed=done)
+
+
+def main() -> None:
+    """Entry point: the user's mistakes become one sentence and exit code 2."""
+    try:
+        app()
+    except UserError as error:
+        print(f"gps-denied-sim: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,242 @@
+"""Makes a whole recording folder: frames, telemetry, truth, tiles; it appears under its name only when complete."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from gps_denied_onboard.camera import CameraModel
+from gps_denied_onboard.errors import UserError
+from gps_denied_onboard.geo import LocalFrame
+from gps_denied_sim.eye import CameraTruth, Eye, make_camera, pick_resolution
+from gps_denied_sim.flight import FlightTruth, fly, make_air
+from gps_denied_sim.looks import camera_look, map_look
+from gps_denied_sim.map_tiles import ZOOM, TilePainter, map_resolution_m, tiles_around, write_tiles
+from gps_denied_sim.messages_file import write_mcap
+from gps_denied_sim.noise import stream
+from gps_denied_sim.route import make_route
+from gps_denied_sim.scenarios import Scenario, make_scenario
+from gps_denied_sim.sensors import NANOSECONDS, Rates, takeoff_origin, telemetry, truth_samples
+from gps_denied_sim.weather import air_at, make_sensor
+from gps_denied_sim.world import GroundPicture, World
+
+FORMAT = "gps-denied-recording/1"
+FRAME_QUALITY = 92
+TILE_SOURCE = "provider"
+MAP_PAINT_M = 0.5
+CAMERA_CHUNKS = 20
+MAP_CHUNKS = 48
+START_NS = 10 * NANOSECONDS
+
+Progress = Callable[[str, int, int], None]
+"""Called with the stage, how much of it is done and how much there is."""
+
+
+@dataclass(frozen=True, slots=True)
+class FlyRequest:
+    """What to simulate. `frame_rate_hz` 0.2..5; `buffer_m` is how far the map reaches beyond the route."""
+
+    seed: int
+    minutes: float
+    scenario: str = "cruise"
+    frame_rate_hz: float = 1.0
+    imu_hz: float = 100.0
+    width_px: int = 1368
+    height_px: int = 912
+    buffer_m: float = 1000.0
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.minutes <= 600.0:
+            raise UserError(f"--minutes must be more than 0 and at most 600, got {self.minutes}.")
+        if not 0.2 <= self.frame_rate_hz <= 5.0:
+            raise UserError(f"--frame-rate must be 0.2 to 5 Hz, got {self.frame_rate_hz}.")
+        if not 50.0 <= self.imu_hz <= 400.0:
+            raise UserError(f"--imu-rate must be 50 to 400 Hz, got {self.imu_hz}.")
+        if self.seed < 0:
+            raise UserError(f"--seed must not be negative, got {self.seed}.")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prepared:
+    """Everything that follows from the request before the first picture is taken."""
+
+    request: FlyRequest
+    scenario: Scenario
+    frame: LocalFrame
+    flight: FlightTruth
+    camera: CameraTruth
+    calibration: CameraModel
+    start_utc: datetime
+    frame_times_s: tuple[float, ...]
+
+
+def prepare(request: FlyRequest) -> Prepared:
+    """Fly the flight; no picture yet."""
+    duration_s = request.minutes * 60.0
+    scenario = make_scenario(request.scenario, request.seed, duration_s)
+    rng = stream(request.seed, "place-on-earth")
+    frame = LocalFrame(
+        round(float(rng.uniform(48.0, 48.9)), 6), round(float(rng.uniform(36.4, 38.0)), 6), round(float(rng.uniform(90, 180)), 1)
+    )
+    start_utc = datetime(2025, 7, 1, 6, tzinfo=UTC) + timedelta(seconds=int(rng.integers(0, 50 * 24 * 3600)))
+    route = make_route(scenario, request.seed, duration_s)
+    flight = fly(scenario, route, make_air(request.seed), request.seed, duration_s, request.imu_hz)
+    camera, calibration = make_camera(request.seed, request.width_px, request.height_px)
+    count = int(duration_s * request.frame_rate_hz)
+    jitter = rng.uniform(-0.004, 0.004, count)
+    times = tuple((k + 0.5) / request.frame_rate_hz + float(jitter[k]) for k in range(count))
+    return Prepared(request, scenario, frame, flight, camera, calibration, start_utc, times)
+
+
+def make_recording(request: FlyRequest, out: Path, progress: Progress) -> dict[str, object]:
+    """Simulate and write the folder `out`; returns the summary that `--json` prints. UserError for a bad target."""
+    refuse_existing(out)
+    prepared = prepare(request)
+    with complete_or_nothing(out) as folder:
+        world = World(request.seed, prepared.scenario.style)
+        for done in _frames(prepared, world, folder / "frames"):
+            progress("frames", done, len(prepared.frame_times_s))
+        tiles = tiles_around(
+            prepared.frame, prepared.flight.position_enu_m, request.buffer_m, prepared.scenario.route == "transfer"
+        )
+        ground = GroundPicture(
+            world, map_look(request.seed, prepared.scenario.map_age, prepared.scenario.style.row_contrast), MAP_PAINT_M, MAP_CHUNKS
+        )
+        for done in write_tiles(TilePainter(ground, prepared.frame), tiles, folder / "tiles" / TILE_SOURCE):
+            progress("tiles", done, len(tiles))
+        progress("telemetry", 0, 1)
+        _write_messages(prepared, folder)
+        progress("telemetry", 1, 1)
+        summary = _description(prepared, len(tiles))
+        (folder / "recording.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+    return {
+        "folder": str(out),
+        "seed": request.seed,
+        "scenario": request.scenario,
+        "frames": len(prepared.frame_times_s),
+        "tiles": len(tiles),
+        "duration_s": request.minutes * 60.0,
+    }
+
+
+def frame_name(index: int) -> str:
+    """File name of a frame inside the folder `frames`."""
+    return f"{index:06d}.jpg"
+
+
+def _frames(prepared: Prepared, world: World, folder: Path) -> Iterator[int]:
+    """Take and write all pictures, yielding how many are done."""
+    import cv2
+
+    request = prepared.request
+    folder.mkdir()
+    height = float(prepared.flight.position_enu_m[:, 2].mean())
+    resolution = pick_resolution(height, prepared.camera.model.fx_px)
+    look = camera_look(request.seed, prepared.scenario.style.row_contrast)
+    ground = GroundPicture(world, look, resolution, CAMERA_CHUNKS)
+    eye = Eye(prepared.camera, prepared.flight, ground, request.seed)
+    sensor = make_sensor(request.seed, request.width_px, request.height_px)
+    for index, t_s in enumerate(prepared.frame_times_s):
+        image = eye.picture(t_s, index, air_at(prepared.scenario, t_s), sensor)
+        encoded, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, FRAME_QUALITY])
+        assert encoded
+        (folder / frame_name(index)).write_bytes(data.tobytes())
+        yield index + 1
+
+
+def _description(prepared: Prepared, tile_count: int) -> dict[str, object]:
+    """The contents of recording.json: all that the navigator may know, and the schedule for people."""
+    request = prepared.request
+    origin = takeoff_origin(prepared.flight, prepared.scenario, prepared.frame, request.seed, START_NS)
+    return {
+        "format": FORMAT,
+        "seed": request.seed,
+        "scenario": request.scenario,
+        "minutes": request.minutes,
+        "start_utc": prepared.start_utc.isoformat().replace("+00:00", "Z"),
+        "start_t_ns": START_NS,
+        "camera": asdict(prepared.calibration),
+        "origin": None if origin is None else asdict(origin),
+        "ground": {"altitude_amsl_m": round(prepared.frame.altitude_m), "sigma_m": 12.0},
+        "frames": {"folder": "frames", "count": len(prepared.frame_times_s), "rate_hz": request.frame_rate_hz},
+        "tiles": {
+            "folder": "tiles",
+            "source": TILE_SOURCE,
+            "zoom": ZOOM,
+            "count": tile_count,
+            "capture_utc": "2024-04-20T08:30:00Z",
+            "resolution_m": round(map_resolution_m(prepared.frame.latitude_deg), 4),
+            "sigma_m": 1.0,
+        },
+        "schedule": [asdict(event) for event in prepared.scenario.events],
+    }
+
+
+def refuse_existing(out: Path) -> None:
+    """UserError where `out` is a file or holds something already."""
+    if out.is_file():
+        raise UserError(f"{out} is a file; give --out a folder that does not exist yet.")
+    if out.is_dir() and any(out.iterdir()):
+        raise UserError(f"{out} is not empty; give --out another folder, or remove this one first.")
+
+
+@contextmanager
+def complete_or_nothing(out: Path) -> Iterator[Path]:
+    """A temporary folder beside `out` that gets its name at the end; after any failure nothing is left of it."""
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".partial", dir=out.parent))
+    except OSError as error:
+        raise UserError(f"cannot make a folder beside {out}: {error.strerror}; choose another place for --out.") from error
+    try:
+        yield folder
+        folder.chmod(0o755)
+        os.rename(folder, out)
+    except OSError as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise UserError(
+                f"the disk of {out.parent} is full; nothing was left there. Free some space or choose another --out."
+            ) from error
+        if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+            raise UserError(f"another run finished {out} first; this one was dropped. Give each its own --out.") from error
+        raise
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+KINDS = {
+    "ImuSample": "imu",
+    "AttitudeSample": "attitude",
+    "AirspeedSample": "airspeed",
+    "BaroSample": "baro",
+    "GpsSample": "gps",
+    "TakeoffOrigin": "takeoff_origin",
+    "TruthSample": "truth",
+}
+
+
+def _write_messages(prepared: Prepared, folder: Path) -> None:
+    """telemetry.mcap: sensors and frame times, for the navigator; truth.mcap: for scoring only."""
+    rates = Rates(imu_hz=prepared.request.imu_hz)
+    request = prepared.request
+    records = [
+        (KINDS[type(m).__name__], m.t_ns, asdict(m))
+        for m in telemetry(prepared.flight, prepared.scenario, prepared.frame, request.seed, START_NS, rates)
+    ]
+    for index, t_s in enumerate(prepared.frame_times_s):
+        t_ns = START_NS + round(t_s * NANOSECONDS)
+        records.append(("frame", t_ns, {"t_ns": t_ns, "index": index, "name": frame_name(index)}))
+    records.sort(key=lambda record: record[1])
+    write_mcap(folder / "telemetry.mcap", records)
+    truth = truth_samples(prepared.flight, prepared.frame, START_NS, rates.truth_hz)
+    write_mcap(folder / "truth.mcap", [("truth", m.t_ns, asdict(m)) for m in truth])

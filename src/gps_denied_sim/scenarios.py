@@ -1,0 +1,118 @@
+"""What goes wrong in a flight, and when: named scenarios as schedules of events."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from gps_denied_onboard.errors import UserError
+from gps_denied_sim.noise import stream
+from gps_denied_sim.terrain import LOW_TEXTURE_STYLE, WorldStyle
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """`kind` holds from `start_s` until `end_s` of flight time; `value` and `azimuth_deg` depend on the kind.
+
+    gps_jam; gps_jump (value: m, azimuth); gps_ramp (value: m/s, azimuth); gps_replay (value: s back in time);
+    camera_dark; camera_cloud (value: cover 0..1); camera_haze (value: 0..1); pitot_blocked; wind_shift (value: m/s more
+    wind, azimuth that it blows to).
+    """
+
+    kind: str
+    start_s: float
+    end_s: float
+    value: float = 0.0
+    azimuth_deg: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """One kind of flight. `origin`: given, wrong or absent. `route`: search, turns or transfer."""
+
+    name: str
+    events: tuple[Event, ...]
+    style: WorldStyle = WorldStyle()
+    route: str = "search"
+    map_age: float = 0.3
+    origin: str = "given"
+    origin_offset_m: tuple[float, float] = (0.0, 0.0)
+
+    def active(self, kind: str, t_s: float) -> Event | None:
+        """The event of this kind that holds at `t_s`, if any."""
+        for event in self.events:
+            if event.kind == kind and event.start_s <= t_s < event.end_s:
+                return event
+        return None
+
+
+NAMES = (
+    "cruise",
+    "turns",
+    "blackout",
+    "spoof-jump",
+    "spoof-ramp",
+    "spoof-replay",
+    "jam",
+    "kidnap",
+    "low-texture",
+    "old-map",
+    "cloud",
+)
+
+
+def make_scenario(name: str, seed: int, duration_s: float) -> Scenario:
+    """The schedule of scenario `name` for one seed and length; UserError for an unknown name."""
+    if name not in NAMES:
+        raise UserError(f"unknown scenario '{name}'; choose one of: {', '.join(NAMES)}.")
+    rng = stream(seed, "scenario")
+    d = duration_s
+    jam_start = 0.0 if seed % 2 else min(30.0, 0.2 * d)
+    jam = Event("gps_jam", jam_start, d + 1.0)
+    azimuth = float(rng.uniform(0.0, 360.0))
+    base = Scenario(name, (jam,))
+    if rng.random() < 0.5:
+        haze = Event("camera_haze", 0.0, d + 1.0, float(rng.uniform(0.03, 0.16)))
+        base = replace(base, events=(jam, haze))
+    if name == "turns":
+        return replace(base, route="turns")
+    if name == "jam":
+        return replace(base, events=(Event("gps_jam", 0.2 * d, d + 1.0),))
+    if name == "blackout":
+        dark = [
+            Event(kind, start * d, min(start * d + length, (start + 0.16) * d), 1.0)
+            for kind, start, length in (
+                ("camera_dark", 0.15, 15.0),
+                ("camera_cloud", 0.38, float(rng.uniform(20.0, 45.0))),
+                ("camera_dark", 0.66, float(rng.uniform(30.0, 75.0))),
+            )
+        ]
+        return replace(base, events=(*base.events, *dark))
+    if name.startswith("spoof-"):
+        start, end = min(60.0, 0.2 * d), 0.75 * d
+        value = {
+            "spoof-jump": float(rng.uniform(300.0, 900.0)),
+            "spoof-ramp": float(rng.uniform(0.5, 2.0)),
+            "spoof-replay": start * 0.8,
+        }[name]
+        return replace(base, events=(Event("gps_" + name[6:], start, end, value, azimuth), *base.events[1:]))
+    if name == "kidnap":
+        start, end = min(60.0, 0.15 * d), 0.6 * d
+        events = (
+            Event("gps_jam", 0.0, d + 1.0),
+            Event("camera_dark", start, end),
+            Event("pitot_blocked", start, d + 1.0),
+            Event("wind_shift", start, d + 1.0, 6.0, azimuth),
+        )
+        offset = (float(rng.uniform(1500.0, 2500.0)), float(rng.uniform(-2500.0, -1500.0)))
+        return replace(
+            base, events=events, route="transfer", origin="wrong" if seed % 2 else "absent", origin_offset_m=offset
+        )
+    if name == "low-texture":
+        haze = Event("camera_haze", 0.0, d + 1.0, float(rng.uniform(0.25, 0.45)))
+        return replace(base, events=(jam, haze), style=LOW_TEXTURE_STYLE)
+    if name == "old-map":
+        return replace(base, map_age=2.5)
+    if name == "cloud":
+        cover = Event("camera_cloud", 0.0, d + 1.0, float(rng.uniform(0.3, 0.6)))
+        return replace(base, events=(jam, cover))
+    return base

@@ -1,0 +1,138 @@
+"""What lies between ground and file: cloud, haze, darkness, then lens, exposure, noise and compression."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from gps_denied_onboard.messages import FloatArray, ImageArray
+from gps_denied_sim.noise import TEXTURE_SIZE_PX, Textures, stream
+from gps_denied_sim.scenarios import Scenario
+
+HAZE_COLOUR = (205, 196, 188)
+CLOUD_TEXTURE_M = 1.1
+"""Ground metres per texture pixel of the clouds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Air:
+    """The air at one moment. `cloud` is the cover 0..1 below the aircraft, `haze` 0..1, `dark` means no light at all."""
+
+    cloud: float
+    haze: float
+    dark: bool
+
+    @property
+    def blind(self) -> bool:
+        """Nothing of the ground gets through."""
+        return self.dark or self.cloud >= 0.999
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sensor:
+    """Fixed properties of lens and sensor: vignetting (H, W) gain 0..255, exposure drift and noise."""
+
+    vignette: ImageArray
+    exposure_phase: float
+    exposure_swing: float
+    noise: float
+    cloud_offset_px: tuple[float, float]
+    cloud_drift_mps: tuple[float, float]
+
+
+def air_at(scenario: Scenario, t_s: float) -> Air:
+    """The air that the schedule has for this moment; clouds come and go over some seconds."""
+    cloud = scenario.active("camera_cloud", t_s)
+    haze = scenario.active("camera_haze", t_s)
+    cover = 0.0
+    if cloud is not None:
+        rise = min((t_s - cloud.start_s) / 4.0, (cloud.end_s - t_s) / 4.0, 1.0)
+        cover = cloud.value * (rise if cloud.value > 0.9 else 1.0)
+    return Air(cover, 0.0 if haze is None else haze.value, scenario.active("camera_dark", t_s) is not None)
+
+
+def make_sensor(seed: int, width_px: int, height_px: int) -> Sensor:
+    """Lens and sensor of a seed."""
+    rng = stream(seed, "sensor")
+    x = (np.arange(width_px) - width_px / 2.0) / (width_px / 2.0)
+    y = (np.arange(height_px) - height_px / 2.0) / (width_px / 2.0)
+    fall = float(rng.uniform(0.12, 0.34))
+    vignette = 255.0 * (1.0 - fall * np.clip((x[None, :] ** 2 + y[:, None] ** 2) / 1.45, 0.0, 1.0))
+    return Sensor(
+        vignette=vignette.astype(np.uint8),
+        exposure_phase=float(rng.uniform(0.0, 6.28)),
+        exposure_swing=float(rng.uniform(0.04, 0.14)),
+        noise=float(rng.uniform(1.5, 4.0)),
+        cloud_offset_px=(float(rng.uniform(0, 2048)), float(rng.uniform(0, 2048))),
+        cloud_drift_mps=(float(rng.normal(0.0, 6.0)), float(rng.normal(0.0, 6.0))),
+    )
+
+
+def look_through(
+    image: ImageArray,
+    nodes: FloatArray,
+    position: FloatArray,
+    t_s: float,
+    air: Air,
+    sensor: Sensor,
+    rng: np.random.Generator,
+    textures: Textures,
+) -> ImageArray:
+    """The ground `image` (H, W, 3) as the sensor records it. `nodes` (rows, columns, 2) are its ground points."""
+    import cv2
+
+    if air.haze > 0.0:
+        veil = np.empty_like(image)
+        veil[:] = HAZE_COLOUR
+        image = np.asarray(cv2.addWeighted(image, 1.0 - air.haze, veil, air.haze, 0.0), dtype=np.uint8)
+    if air.cloud > 0.0 and not air.dark:
+        image = _clouded(image, nodes, position, t_s, air.cloud, sensor, textures)
+    gain = 0.02 if air.dark else 1.0 + sensor.exposure_swing * math.sin(t_s / 23.0 + sensor.exposure_phase)
+    gain *= 1.0 + 0.02 * float(rng.standard_normal())
+    light = cv2.merge([sensor.vignette] * 3)
+    image = np.asarray(cv2.multiply(image, light, scale=gain / 255.0), dtype=np.uint8)
+    return _noisy(image, sensor, rng, textures)
+
+
+def _noisy(image: ImageArray, sensor: Sensor, rng: np.random.Generator, textures: Textures) -> ImageArray:
+    """Sensor noise, fine and a little blotchy, the same in all colours."""
+    import cv2
+
+    h, w = image.shape[:2]
+    offset = rng.integers(0, [TEXTURE_SIZE_PX - h, TEXTURE_SIZE_PX - w])
+    noise = textures.grain[offset[0] : offset[0] + h, offset[1] : offset[1] + w]
+    fine = rng.integers(0, 256, (h, w), dtype=np.uint8)
+    strength = sensor.noise / 74.0
+    mixed = cv2.addWeighted(fine, strength, noise, strength * 0.4, 64.0 - 127.5 * strength * 1.4)
+    return np.asarray(cv2.addWeighted(image, 1.0, cv2.merge([mixed] * 3), 1.0, -64.0), dtype=np.uint8)
+
+
+def _clouded(
+    image: ImageArray,
+    nodes: FloatArray,
+    position: FloatArray,
+    t_s: float,
+    cover: float,
+    sensor: Sensor,
+    textures: Textures,
+) -> ImageArray:
+    """Cloud half-way down: white where the drifting cloud texture is above a level set by the cover."""
+    import cv2
+
+    h, w = image.shape[:2]
+    half_way = (nodes + position[:2]) / 2.0
+    at = (half_way - np.array(sensor.cloud_drift_mps) * t_s) / CLOUD_TEXTURE_M + np.array(sensor.cloud_offset_px)
+    low = np.floor(at.reshape(-1, 2).min(axis=0) / 2048.0) * 2048.0
+    maps = np.asarray(at - low, dtype=np.float32)
+    small = cv2.remap(textures.patches, maps[..., 0], maps[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
+    level = 128.0 + 95.0 * (1.0 - 2.0 * cover)
+    alpha = np.clip((small.astype(np.float32) - level) / 45.0 + (cover - 0.5) * 0.4, 0.0, 1.0)
+    if cover > 0.9:
+        alpha = np.maximum(alpha, (cover - 0.9) * 10.0)
+    wide = cv2.resize(cv2.GaussianBlur(alpha, (0, 0), 1.2), (w, h), interpolation=cv2.INTER_CUBIC)
+    weight = cv2.merge([np.clip(wide * 255.0, 0, 255).astype(np.uint8)] * 3)
+    white = np.full(image.shape, 232, dtype=np.uint8)
+    clear = cv2.multiply(image, cv2.bitwise_not(weight), scale=1.0 / 255.0)
+    return np.asarray(cv2.add(clear, cv2.multiply(white, weight, scale=1.0 / 255.0)), dtype=np.uint8)

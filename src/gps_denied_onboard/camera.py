@@ -106,7 +106,7 @@ class CameraModel:
         points = p.reshape(-1, 1, 2)
         if self.distortion_model == "brown":
             criteria = (cv2.TERM_CRITERIA_COUNT + cv2.TERM_CRITERIA_EPS, 40, 1e-10)
-            out = cv2.undistortPointsIter(points, self.matrix, d, np.eye(3), np.eye(3), criteria)
+            out = cv2.undistortPoints(points, self.matrix, d, R=np.eye(3), P=np.eye(3), criteria=criteria)
         else:
             out = cv2.fisheye.undistortPoints(points, self.matrix, d)
         return np.asarray(out, dtype=np.float64).reshape(-1, 2)
@@ -133,13 +133,13 @@ class CameraModel:
                 ],
                 axis=1,
             )
-        return n * (self.fx_px, self.fy_px) + (self.cx_px, self.cy_px)
+        return np.asarray(n * (self.fx_px, self.fy_px) + (self.cx_px, self.cy_px))
 
     def bearings(self, pixel_px: npt.ArrayLike) -> FloatArray:
         """(N, 3) unit rays in the camera frame of (N, 2) pixels."""
         n = self.undistort(pixel_px)
         rays = np.concatenate([n, np.ones((len(n), 1))], axis=1)
-        return rays / np.linalg.norm(rays, axis=1, keepdims=True)
+        return np.asarray(rays / np.linalg.norm(rays, axis=1, keepdims=True))
 
     def project(self, points_camera_m: npt.ArrayLike) -> FloatArray:
         """(N, 2) pixels of (N, 3) points in the camera frame; NaN for points not in front of the camera."""
@@ -159,4 +159,4 @@ def ground_points(
     rays = camera.bearings(pixel_px) @ rotation_camera_to_enu.T
     down = np.where(rays[:, 2] < -1e-6, rays[:, 2], np.nan)
     distance = (ground_up_m - position_enu_m[2]) / down
-    return position_enu_m + rays * distance[:, None]
+    return np.asarray(position_enu_m + rays * distance[:, None])

@@ -103,7 +103,7 @@ def geodetic_from_mercator_px(pixel: npt.ArrayLike, zoom: float) -> FloatArray:
 
 def mercator_resolution_m(latitude_deg: float, zoom: float) -> float:
     """Ground size in metres of one Web-Mercator pixel at a latitude (spherical scale, good to 0.7 %)."""
-    return 2.0 * MERCATOR_HALF_M / (TILE_SIZE_PX * 2.0**zoom) * math.cos(math.radians(latitude_deg))
+    return 2.0 * MERCATOR_HALF_M / float(TILE_SIZE_PX * 2.0**zoom) * math.cos(math.radians(latitude_deg))
 
 
 def error_ellipse_95(covariance_enu_m2: FloatArray) -> tuple[float, float, float]:

@@ -15,6 +15,7 @@ from gps_denied_sim.plan import (
     Line,
     Patch,
     along_line,
+    inside,
     longest_edge_direction,
     polygon_area_m2,
     principal_direction,
@@ -199,8 +200,9 @@ class _CellBuilder:
         else:
             self.patch("field", polygon, direction)
             self._divided_in_one_look(polygon, direction)
-            if rng.random() < 0.22:
-                self.trees.append(scattered_trees(rng, polygon, per_hectare=0.3))
+            self._blemishes(polygon, area_m2)
+            if rng.random() < 0.35:
+                self.trees.append(scattered_trees(rng, polygon, per_hectare=0.4))
             if use > 0.955:
                 build_farmstead(self, polygon)
 
@@ -218,6 +220,28 @@ class _CellBuilder:
             self.patch("field", part, direction, look)
             if rng.random() < 0.4:
                 self.boundary(cut, "track" if rng.random() < 0.4 else "verge", look)
+
+    def _blemishes(self, polygon: FloatArray, area_m2: float) -> None:
+        """What lasts in a field over the years: wet hollows and weedy spots, gullies, foot paths."""
+        rng = self.rng
+        count = int(rng.poisson(area_m2 / 5e4))
+        spots = rng.uniform(polygon.min(axis=0), polygon.max(axis=0), (count, 2))
+        for at in spots[inside(polygon, spots)]:
+            angle = np.linspace(0.0, 2.0 * math.pi, 17)[:-1]
+            size = float(rng.uniform(4.0, 22.0)) * np.exp(rng.normal(0.0, 0.22, 16))
+            turn, flat = float(rng.uniform(0.0, 3.14)), float(rng.uniform(0.4, 1.0))
+            local = np.stack([size * np.cos(angle), size * np.sin(angle) * flat], axis=1)
+            c, s = math.cos(turn), math.sin(turn)
+            self.patch("hollow", at + local @ np.array([[c, s], [-s, c]]), turn, _seen_in(rng, 0.7))
+        if rng.random() < area_m2 / 3e5:
+            _, _, cut = split(polygon, float(rng.uniform(0.0, math.pi)), polygon.mean(axis=0))
+            if len(cut) == 2:
+                points, tangent = along_line(cut, 12.0)
+                wave = np.cumsum(rng.normal(0.0, 1.3, len(points)))
+                points = points + np.stack([-tangent[:, 1], tangent[:, 0]], axis=1) * wave[:, None]
+                if len(points) > 2:
+                    width = float(rng.uniform(1.2, 4.0))
+                    self.plan.lines.append(Line(self.key(), "gully", points, width, _seen_in(rng, 0.75)))
 
     def forest(self, polygon: FloatArray) -> None:
         """A wood cut by rides, of stands that differ in age, with clearings."""
@@ -265,7 +289,7 @@ class _CellBuilder:
             block, depth = blocks.pop()
             area = polygon_area_m2(block)
             if area < 2.4e4 * float(rng.uniform(0.7, 1.6)) or depth > 8:
-                if depth > 3 and rng.random() < 0.18:
+                if depth > 3 and rng.random() < 0.32:
                     self.field(block, area)
                 else:
                     build_village_block(self, block)
@@ -277,6 +301,12 @@ class _CellBuilder:
                 continue
             blocks += [(a, depth + 1), (b, depth + 1)]
             self.boundary(self._wobble(cut), "minor_road" if depth < 4 else "track")
+
+
+def _seen_in(rng: np.random.Generator, both: float) -> str:
+    """Which look shows an item: both of them with probability `both`."""
+    draw = float(rng.random())
+    return "" if draw < both else ("map" if draw < (1.0 + both) / 2.0 else "camera")
 
 
 def _bounds(points: FloatArray) -> tuple[float, float, float, float]:

@@ -27,8 +27,8 @@ class Cover:
 COVERS: dict[str, Cover] = {
     "bare_dark": Cover((58, 68, 80), (84, 100, 118), 0.75, 0.42, 0.25),
     "bare_dry": Cover((104, 128, 146), (130, 156, 172), 0.8, 0.40, 0.25),
-    "green": Cover((58, 112, 84), (84, 134, 118), 0.7, 0.30, 0.20),
-    "dark_green": Cover((46, 84, 60), (66, 104, 88), 0.7, 0.42, 0.35),
+    "green": Cover((64, 106, 86), (84, 128, 114), 0.7, 0.30, 0.20),
+    "dark_green": Cover((50, 82, 64), (66, 102, 88), 0.7, 0.42, 0.35),
     "ripe": Cover((96, 156, 178), (116, 160, 168), 0.7, 0.28, 0.20),
     "stubble": Cover((112, 150, 166), (128, 156, 164), 0.7, 0.55, 0.25),
     "rape": Cover((56, 168, 178), (70, 140, 140), 0.6, 0.25, 0.25),
@@ -98,7 +98,7 @@ def camera_look(seed: int, row_gain: float = 1.0) -> Look:
         tree_colour_spread=0.22,
         grass_gain=(1.0, 0.98, 1.06),
         contrast=float(rng.uniform(0.85, 1.1)),
-        tint=(float(rng.uniform(0.92, 1.06)), 1.0, float(rng.uniform(0.95, 1.05))),
+        tint=(float(rng.uniform(0.95, 1.05)), 1.0, float(rng.uniform(0.97, 1.03))),
         shadow=float(rng.uniform(0.40, 0.58)),
         age=0.0,
         warp_m=0.0,
@@ -129,7 +129,7 @@ def map_look(seed: int, age: float = 0.3, row_gain: float = 1.0) -> Look:
 
 def palette(look: Look, cover: Cover, rng: np.random.Generator) -> ImageArray:
     """(256, 1, 3) colours of a texture value: 128 is the cover's own, low is darker, high goes to its patch colour."""
-    own = np.array(cover.colour) * np.exp(rng.normal(0.0, 0.09)) * (1.0 + rng.normal(0.0, 0.035, 3))
+    own = np.array(cover.colour) * np.exp(rng.normal(0.0, 0.09)) * (1.0 + rng.normal(0.0, 0.02, 3))
     patch = np.array(cover.patch_colour) * np.exp(rng.normal(0.0, 0.09))
     t = (np.arange(256)[:, None] - 128.0) / 128.0
     colours = np.where(t > 0, own + (patch - own) * np.abs(t) * 1.5, own * (1.0 - 0.55 * np.abs(t)))

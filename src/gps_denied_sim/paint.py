@@ -20,7 +20,8 @@ LINE_COLOURS = {
     "minor_road": (132, 136, 138),
     "track": (122, 144, 156),
     "ditch": (52, 84, 74),
-    "verge": (74, 122, 110),
+    "verge": (74, 118, 108),
+    "gully": (88, 120, 122),
 }
 
 
@@ -95,7 +96,7 @@ def paint(canvas: Canvas, cells: list[CellPlan], terrain: Terrain, resolution_tr
         for patch in cell.patches:
             _patch(canvas, patch, soil)
     _water(canvas, terrain)
-    for kind in ("verge", "ditch", "track", "minor_road", "main_road"):
+    for kind in ("gully", "verge", "ditch", "track", "minor_road", "main_road"):
         for cell in cells:
             for line in cell.lines:
                 if line.kind == kind and (kind == "verge" or canvas.shows(line.only_in, line.key)):
@@ -107,11 +108,21 @@ def paint(canvas: Canvas, cells: list[CellPlan], terrain: Terrain, resolution_tr
 
 
 def _soil(canvas: Canvas) -> ImageArray:
-    """Slow soil and moisture pattern over the whole canvas, the same under both looks."""
+    """Slow soil and moisture pattern over the whole canvas, the same under both looks.
+
+    Two layers of different scale and direction, so that their sum does not repeat although each of them does.
+    """
+    import cv2
+
     h, w = canvas.image.shape[:2]
     rng = stream(canvas.seed, "soil")
-    angle, offset = float(rng.uniform(0, 6.28)), rng.uniform(0, 2048.0, 2)
-    return canvas.sample(canvas.textures.patches, (0, 0, w, h), angle, np.array([1.1, 1.1]), offset)
+    layers = [
+        canvas.sample(
+            canvas.textures.patches, (0, 0, w, h), float(rng.uniform(0, 6.28)), np.full(2, scale), rng.uniform(0, 2048.0, 2)
+        )
+        for scale in (1.13, 0.71)
+    ]
+    return np.asarray(cv2.addWeighted(layers[0], 0.75, layers[1], 0.75, -64.0), dtype=np.uint8)
 
 
 def _background(canvas: Canvas) -> None:
@@ -135,6 +146,8 @@ def _cover_name(canvas: Canvas, patch: Patch, rng: np.random.Generator) -> str:
     if patch.kind == "field":
         names, weights = zip(*canvas.look.crops, strict=True)
         return str(rng.choice(names, p=np.array(weights) / sum(weights)))
+    if patch.kind == "hollow":
+        return str(rng.choice(["weeds", "dark_green", "meadow", "bare_dark"]))
     if patch.kind == "garden":
         return str(rng.choice(["bare_dark", "green", "weeds", "dark_green", "bare_dry", "meadow"]))
     return patch.kind
@@ -189,8 +202,8 @@ def _field_texture(
         canvas.textures.clumps, window, float(rng.uniform(0, 6.28)), np.full(2, rng.uniform(1.0, 2.6)),
         rng.uniform(0, 2048, 2),
     )
-    weight_soil = cover.patches * float(rng.normal(0.35, 0.45))
-    weight_rows = cover.rows * canvas.look.row_gain * float(rng.uniform(0.4, 1.25))
+    weight_soil = cover.patches * float(rng.normal(0.5, 0.45))
+    weight_rows = cover.rows * canvas.look.row_gain * float(rng.uniform(0.25, 1.0))
     weight_own = cover.grain * float(rng.uniform(0.5, 1.2))
     bias = 128.0 * (1.0 - weight_soil - weight_rows)
     mixed = cv2.addWeighted(soil, weight_soil, rows, weight_rows, bias)
@@ -219,11 +232,29 @@ def _tramlines(
             p = fixed_point(canvas.pixels(ends) - corner)
             cv2.line(texture, p[0].tolist(), p[1].tolist(), value, width, cv2.LINE_AA, SHIFT)
     if draw < 0.4:
-        centre = patch.polygon_m.mean(axis=0)
-        reach_m = float(np.ptp(patch.polygon_m, axis=0).min())
-        inset = centre + (patch.polygon_m - centre) * max(0.5, 1.0 - 2.0 * spacing / max(reach_m, 1.0))
-        p = fixed_point(canvas.pixels(inset) - corner)
-        cv2.polylines(texture, [p], True, value, width, cv2.LINE_AA, SHIFT)
+        _headland(canvas, patch.polygon_m, spacing, texture, corner, value)
+
+
+def _headland(
+    canvas: Canvas, polygon_m: FloatArray, inset_m: float, texture: ImageArray, corner: tuple[int, int], value: float
+) -> None:
+    """Where the machines turn: a wheel track along each long side of the field."""
+    import cv2
+
+    centre = polygon_m.mean(axis=0)
+    for a, b in zip(polygon_m, np.roll(polygon_m, -1, axis=0), strict=True):
+        side = b - a
+        length = float(np.hypot(side[0], side[1]))
+        if length < 4.0 * inset_m:
+            continue
+        side = side / length
+        inward = np.array([-side[1], side[0]])
+        if inward @ (centre - a) < 0.0:
+            inward = -inward
+        ends = np.array([a + side * inset_m, b - side * inset_m]) + inward * inset_m
+        p = fixed_point(canvas.pixels(ends) - corner)
+        width = max(1, round(0.5 / canvas.resolution_m))
+        cv2.line(texture, p[0].tolist(), p[1].tolist(), value, width, cv2.LINE_AA, SHIFT)
 
 
 def _water(canvas: Canvas, terrain: Terrain) -> None:
@@ -268,7 +299,7 @@ def _line(canvas: Canvas, line: Line) -> None:
         return
     rng = canvas.look.draw(canvas.seed, "line", line.key)
     colour = np.array(LINE_COLOURS[line.kind]) * float(np.exp(rng.normal(0.0, 0.10))) * canvas.look.tint
-    if line.kind in ("verge", "ditch"):
+    if line.kind in ("verge", "ditch", "gully"):
         colour = colour * canvas.look.grass_gain
     p = [fixed_point(pixels)]
     width = max(1, round(line.width_m / canvas.resolution_m))

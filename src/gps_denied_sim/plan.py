@@ -18,7 +18,7 @@ CELL_M = 1200.0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Patch:
-    """A piece of ground of one use. `polygon_m` (N, 2). `kind`: field, meadow, forest, garden, yard, orchard, pond.
+    """A piece of ground of one use. `polygon_m` (N, 2). `kind`: field, meadow, forest, garden, yard, orchard, pond, hollow.
 
     `only_in`: "" for a patch that every look shows, else the name of the one look that shows it.
     """
@@ -32,7 +32,7 @@ class Patch:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Line:
-    """A linear feature. `kind`: main_road, minor_road, track, verge, ditch. `points_m` (N, 2)."""
+    """A linear feature. `kind`: main_road, minor_road, track, verge, ditch, gully. `points_m` (N, 2)."""
 
     key: int
     kind: str

@@ -79,7 +79,7 @@ def _gardens(cell: CellBuilder, block: FloatArray, depth: int) -> None:
     """Split into strips of vegetables, grass and yards."""
     rng = cell.rng
     area = polygon_area_m2(block)
-    if area < float(rng.uniform(900.0, 2600.0)) or depth > 6:
+    if area < float(rng.uniform(1400.0, 4200.0)) or depth > 6:
         cell.patch(str(rng.choice(["garden", "garden", "yard", "meadow"])), block, longest_edge_direction(block))
         return
     direction = principal_direction(block) + math.pi / 2.0

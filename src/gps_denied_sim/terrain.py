@@ -17,7 +17,7 @@ EARTH_RADIUS_M = 6371000.0
 class WorldStyle:
     """What kind of land it is. Areas in hectares, fractions of the cells of about 1.2 km."""
 
-    field_area_ha: tuple[float, float] = (2.5, 18.0)
+    field_area_ha: tuple[float, float] = (2.0, 14.0)
     forest_fraction: float = 0.10
     village_fraction: float = 0.11
     meadow_fraction: float = 0.08

@@ -120,7 +120,7 @@ def _crowns(
     lumps = small.sample(canvas.textures.grain, window, 0.4, np.array([0.9, 0.9]), rng.uniform(0, 2048, 2))
     lump = (lumps.astype(np.float32) - 128.0) / 40.0
     label_radius = np.take(radius, labels)
-    margin = label_radius - distance + lump * (0.35 / resolution_m)
+    margin = label_radius - distance + lump * (0.22 / resolution_m)
     crown = np.clip(margin, -2.0, 2.0)
     dome = 1.0 - 0.55 * np.square(np.clip(distance / np.maximum(label_radius, 1.0), 0.0, 1.2))
     height = np.where(margin > 0, np.take(tall, labels) * dome, 0.0)

@@ -44,7 +44,7 @@ def fly(
         typer.echo(json.dumps(summary))
     else:
         typer.echo(
-            f"{summary['folder']}: scenario {scenario}, seed {seed}, {summary['frames']} frames, {summary['tiles']} tiles."
+            f"{summary['folder']}: {scenario}, seed {seed}, {summary['frames']} frames, {summary['tiles']} tiles."
         )
 
 

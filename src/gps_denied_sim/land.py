@@ -118,7 +118,7 @@ class _CellBuilder:
         return int(self.rng.integers(0, 2**31))
 
     def finish(self) -> None:
-        """Drop trees and houses that would stand in water."""
+        """Drop what would stand in water; roads stay, as bridges and causeways."""
         trees = np.concatenate([t for t in self.trees if len(t)] or [np.zeros((0, 5))])
         margin = self.land.terrain.water_margin_m
         self.plan.trees = trees[margin(trees[:, 0], trees[:, 1]) > 3.0] if len(trees) else trees
@@ -126,6 +126,24 @@ class _CellBuilder:
             centres = np.array([b.corners_m.mean(axis=0) for b in self.plan.buildings])
             dry = margin(centres[:, 0], centres[:, 1]) > 15.0
             self.plan.buildings = [b for b, ok in zip(self.plan.buildings, dry, strict=True) if ok]
+        self.plan.lines = [part for line in self.plan.lines for part in self._ashore(line)]
+
+    def _ashore(self, line: Line) -> list[Line]:
+        """The parts of a line on dry land; a verge beside water ends at the bank."""
+        if line.kind in ("main_road", "minor_road"):
+            return [line]
+        points, _ = along_line(line.points_m, 6.0)
+        points = np.concatenate([points, line.points_m[-1:]])
+        dry = self.land.terrain.water_margin_m(points[:, 0], points[:, 1]) > 2.0
+        if dry.all():
+            return [line]
+        runs = np.split(points, np.flatnonzero(np.diff(dry)) + 1)
+        starts_dry = bool(dry[0])
+        return [
+            Line(line.key, line.kind, run, line.width_m, line.only_in)
+            for k, run in enumerate(runs)
+            if (k % 2 == 0) == starts_dry and len(run) > 1
+        ]
 
     def patch(self, kind: str, polygon: FloatArray, direction: float, only_in: str = "") -> None:
         """Add a patch."""

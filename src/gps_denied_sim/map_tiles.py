@@ -19,7 +19,9 @@ JPEG_QUALITY = 82
 NODE_PX = 32
 
 
-def tiles_around(frame: LocalFrame, position_enu_m: FloatArray, buffer_m: float, whole_box: bool) -> list[tuple[int, int]]:
+def tiles_around(
+    frame: LocalFrame, position_enu_m: FloatArray, buffer_m: float, whole_box: bool
+) -> list[tuple[int, int]]:
     """(x, y) of the zoom-18 tiles within `buffer_m` of positions (N, 3), or of their bounding box; in row order."""
     path = position_enu_m[:, :2]
     low, high = path.min(axis=0) - buffer_m, path.max(axis=0) + buffer_m
@@ -61,7 +63,9 @@ class TilePainter:
         r = self._ground.resolution_m
         maps = []
         for values in ((points[..., 0] - x0) / r, (y0 - points[..., 1]) / r):
-            full = cv2.resize(values.astype(np.float32), (count * NODE_PX, count * NODE_PX), interpolation=cv2.INTER_CUBIC)
+            full = cv2.resize(
+                values.astype(np.float32), (count * NODE_PX, count * NODE_PX), interpolation=cv2.INTER_CUBIC
+            )
             a = 2 * NODE_PX
             maps.append(np.ascontiguousarray(full[a : a + size, a : a + size]))
         out = cv2.remap(mosaic, maps[0], maps[1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)

@@ -88,7 +88,9 @@ def make_textures(seed: int) -> Textures:
     """All textures of a world (about 0.5 s)."""
     rng = stream(seed, "textures")
     return Textures(
-        patches=tileable_texture(rng, [(8, 8, 0.9), (16, 16, 0.8), (32, 32, 0.6), (64, 64, 0.5), (128, 128, 0.4), (512, 512, 0.25)]),
+        patches=tileable_texture(
+            rng, [(8, 8, 0.9), (16, 16, 0.8), (32, 32, 0.6), (64, 64, 0.5), (128, 128, 0.4), (512, 512, 0.25)]
+        ),
         grain=tileable_texture(rng, [(512, 512, 0.5), (1024, 1024, 0.8), (2048, 2048, 0.6)]),
         rows=tileable_texture(
             rng, [(32, 2, 0.35), (128, 4, 0.6), (256, 16, 0.7), (512, 32, 0.9), (1024, 64, 0.8), (512, 512, 0.3)]

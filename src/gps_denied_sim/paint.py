@@ -47,15 +47,19 @@ class Canvas:
     def shows(self, only_in: str, key: int) -> bool:
         """Whether an item exists on the day of this look."""
         if only_in:
-            if only_in == self.look.name:
-                return True
-            return False
+            return only_in == self.look.name
         if self.look.age == 0.0:
             return True
         return bool((key * 2654435761 % 1000003) / 1000003.0 >= 0.10 * self.look.age)
 
-    def sample(self, texture: ImageArray, window: tuple[int, int, int, int], angle: float, scale: FloatArray,
-               offset: FloatArray) -> ImageArray:
+    def sample(
+        self,
+        texture: ImageArray,
+        window: tuple[int, int, int, int],
+        angle: float,
+        scale: FloatArray,
+        offset: FloatArray,
+    ) -> ImageArray:
         """Texture over a window (column, row, width, height) in world coordinates turned by `angle`.
 
         `scale` (2,) texture pixels per metre along and across, `offset` (2,) texture pixels.
@@ -118,7 +122,11 @@ def _soil(canvas: Canvas) -> ImageArray:
     rng = stream(canvas.seed, "soil")
     layers = [
         canvas.sample(
-            canvas.textures.patches, (0, 0, w, h), float(rng.uniform(0, 6.28)), np.full(2, scale), rng.uniform(0, 2048.0, 2)
+            canvas.textures.patches,
+            (0, 0, w, h),
+            float(rng.uniform(0, 6.28)),
+            np.full(2, scale),
+            rng.uniform(0, 2048.0, 2),
         )
         for scale in (1.13, 0.71)
     ]
@@ -199,7 +207,10 @@ def _field_texture(
         canvas.textures.rows, window, turned, np.array([across * 0.7, across]), rng.uniform(0, 2048, 2)
     )
     clumps = canvas.sample(
-        canvas.textures.clumps, window, float(rng.uniform(0, 6.28)), np.full(2, rng.uniform(1.0, 2.6)),
+        canvas.textures.clumps,
+        window,
+        float(rng.uniform(0, 6.28)),
+        np.full(2, rng.uniform(1.0, 2.6)),
         rng.uniform(0, 2048, 2),
     )
     weight_soil = cover.patches * float(rng.normal(0.5, 0.45))
@@ -281,7 +292,9 @@ def _water(canvas: Canvas, terrain: Terrain) -> None:
     bank = cv2.applyColorMap(reeds, palette(canvas.look, COVERS["dark_green"], rng))
     cv2.copyTo(bank, np.asarray(edge < 3.5, dtype=np.uint8), canvas.image)
     ripple = canvas.sample(canvas.textures.patches, (0, 0, w, h), 1.0, np.array([0.6, 0.6]), rng.uniform(0, 2048, 2))
-    water = cv2.applyColorMap(cv2.addWeighted(ripple, 0.3, ripple, 0.0, 90.0), palette(canvas.look, COVERS["pond"], rng))
+    water = cv2.applyColorMap(
+        cv2.addWeighted(ripple, 0.3, ripple, 0.0, 90.0), palette(canvas.look, COVERS["pond"], rng)
+    )
     cv2.copyTo(water, np.asarray(edge < 0.0, dtype=np.uint8), canvas.image)
 
 

@@ -18,8 +18,9 @@ CELL_M = 1200.0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Patch:
-    """A piece of ground of one use. `polygon_m` (N, 2). `kind`: field, meadow, forest, garden, yard, orchard, pond, hollow.
+    """A piece of ground of one use, `polygon_m` (N, 2).
 
+    `kind`: field, meadow, forest, garden, yard, orchard, pond, hollow.
     `only_in`: "" for a patch that every look shows, else the name of the one look that shows it.
     """
 

@@ -16,11 +16,12 @@ from pathlib import Path
 from gps_denied_onboard.camera import CameraModel
 from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.geo import LocalFrame
+from gps_denied_onboard.recorder.kinds import FrameRecord
+from gps_denied_onboard.recorder.mcap_io import RecordingWriter
 from gps_denied_sim.eye import CameraTruth, Eye, make_camera, pick_resolution
 from gps_denied_sim.flight import FlightTruth, fly, make_air
 from gps_denied_sim.looks import camera_look, map_look
 from gps_denied_sim.map_tiles import ZOOM, TilePainter, map_resolution_m, tiles_around, write_tiles
-from gps_denied_sim.messages_file import write_mcap
 from gps_denied_sim.noise import stream
 from gps_denied_sim.route import make_route
 from gps_denied_sim.scenarios import Scenario, make_scenario
@@ -84,7 +85,9 @@ def prepare(request: FlyRequest) -> Prepared:
     scenario = make_scenario(request.scenario, request.seed, duration_s)
     rng = stream(request.seed, "place-on-earth")
     frame = LocalFrame(
-        round(float(rng.uniform(48.0, 48.9)), 6), round(float(rng.uniform(36.4, 38.0)), 6), round(float(rng.uniform(90, 180)), 1)
+        round(float(rng.uniform(48.0, 48.9)), 6),
+        round(float(rng.uniform(36.4, 38.0)), 6),
+        round(float(rng.uniform(90, 180)), 1),
     )
     start_utc = datetime(2025, 7, 1, 6, tzinfo=UTC) + timedelta(seconds=int(rng.integers(0, 50 * 24 * 3600)))
     route = make_route(scenario, request.seed, duration_s)
@@ -108,7 +111,10 @@ def make_recording(request: FlyRequest, out: Path, progress: Progress) -> dict[s
             prepared.frame, prepared.flight.position_enu_m, request.buffer_m, prepared.scenario.route == "transfer"
         )
         ground = GroundPicture(
-            world, map_look(request.seed, prepared.scenario.map_age, prepared.scenario.style.row_contrast), MAP_PAINT_M, MAP_CHUNKS
+            world,
+            map_look(request.seed, prepared.scenario.map_age, prepared.scenario.style.row_contrast),
+            MAP_PAINT_M,
+            MAP_CHUNKS,
         )
         for done in write_tiles(TilePainter(ground, prepared.frame), tiles, folder / "tiles" / TILE_SOURCE):
             progress("tiles", done, len(tiles))
@@ -195,7 +201,9 @@ def complete_or_nothing(out: Path) -> Iterator[Path]:
         out.parent.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".partial", dir=out.parent))
     except OSError as error:
-        raise UserError(f"cannot make a folder beside {out}: {error.strerror}; choose another place for --out.") from error
+        raise UserError(
+            f"cannot make a folder beside {out}: {error.strerror}; choose another place for --out."
+        ) from error
     try:
         yield folder
         folder.chmod(0o755)
@@ -207,36 +215,22 @@ def complete_or_nothing(out: Path) -> Iterator[Path]:
                 f"the disk of {out.parent} is full; nothing was left there. Free some space or choose another --out."
             ) from error
         if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
-            raise UserError(f"another run finished {out} first; this one was dropped. Give each its own --out.") from error
+            raise UserError(
+                f"another run finished {out} first; this one was dropped. Give each its own --out."
+            ) from error
         raise
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
 
 
-KINDS = {
-    "ImuSample": "imu",
-    "AttitudeSample": "attitude",
-    "AirspeedSample": "airspeed",
-    "BaroSample": "baro",
-    "GpsSample": "gps",
-    "TakeoffOrigin": "takeoff_origin",
-    "TruthSample": "truth",
-}
-
-
 def _write_messages(prepared: Prepared, folder: Path) -> None:
-    """telemetry.mcap: sensors and frame times, for the navigator; truth.mcap: for scoring only."""
-    rates = Rates(imu_hz=prepared.request.imu_hz)
+    """Sensors and frame times in time order, then the truth on its own channel."""
     request = prepared.request
-    records = [
-        (KINDS[type(m).__name__], m.t_ns, asdict(m))
-        for m in telemetry(prepared.flight, prepared.scenario, prepared.frame, request.seed, START_NS, rates)
-    ]
-    for index, t_s in enumerate(prepared.frame_times_s):
-        t_ns = START_NS + round(t_s * NANOSECONDS)
-        records.append(("frame", t_ns, {"t_ns": t_ns, "index": index, "name": frame_name(index)}))
-    records.sort(key=lambda record: record[1])
-    write_mcap(folder / "telemetry.mcap", records)
-    truth = truth_samples(prepared.flight, prepared.frame, START_NS, rates.truth_hz)
-    write_mcap(folder / "truth.mcap", [("truth", m.t_ns, asdict(m)) for m in truth])
+    rates = Rates(imu_hz=request.imu_hz)
+    with RecordingWriter(folder) as writer:
+        times = [START_NS + round(t_s * NANOSECONDS) for t_s in prepared.frame_times_s]
+        frames = [FrameRecord(t_ns, index, frame_name(index)) for index, t_ns in enumerate(times)]
+        sensed = telemetry(prepared.flight, prepared.scenario, prepared.frame, request.seed, START_NS, rates)
+        writer.write_all([*sensed, *frames])
+        writer.write_all(truth_samples(prepared.flight, prepared.frame, START_NS, rates.truth_hz))

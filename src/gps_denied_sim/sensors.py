@@ -78,7 +78,8 @@ def imu_samples(flight: FlightTruth, seed: int, start_ns: int) -> list[ImuSample
     gyro = gyro + wander(rng, n, dt, 0.0002, 300.0) + rng.standard_normal((n, 3)) * 0.00012 * root
     rows = zip(np.round(accel, 5).tolist(), np.round(gyro, 6).tolist(), strict=True)
     return [
-        ImuSample(_time_ns(flight, k, start_ns), (a[0], a[1], a[2]), (g[0], g[1], g[2])) for k, (a, g) in enumerate(rows)
+        ImuSample(_time_ns(flight, k, start_ns), (a[0], a[1], a[2]), (g[0], g[1], g[2]))
+        for k, (a, g) in enumerate(rows)
     ]
 
 
@@ -108,9 +109,7 @@ def baro_samples(flight: FlightTruth, altitude_m: FloatArray, seed: int, start_n
     scale = 1.0 + float(rng.normal(0.0, 0.004))
     base = float(altitude_m[0])
     values = base + (altitude_m[rows] - base) * scale + drift + rng.normal(0.0, 0.25, len(rows))
-    return [
-        BaroSample(_time_ns(flight, int(row), start_ns), round(float(values[k]), 3)) for k, row in enumerate(rows)
-    ]
+    return [BaroSample(_time_ns(flight, int(row), start_ns), round(float(values[k]), 3)) for k, row in enumerate(rows)]
 
 
 def airspeed_samples(
@@ -193,8 +192,9 @@ def _compass(event: Event) -> FloatArray:
     return np.array([math.sin(a), math.cos(a), 0.0])
 
 
-def takeoff_origin(flight: FlightTruth, scenario: Scenario, frame: LocalFrame, seed: int, start_ns: int
-                   ) -> TakeoffOrigin | None:
+def takeoff_origin(
+    flight: FlightTruth, scenario: Scenario, frame: LocalFrame, seed: int, start_ns: int
+) -> TakeoffOrigin | None:
     """Where the navigator is told that it starts; None when nobody tells it, far off where the scenario lies."""
     rng = stream(seed, "origin")
     error = rng.normal(0.0, 1.0, 3) * np.array([3.5, 3.5, 2.0])

@@ -26,10 +26,11 @@ class WorldStyle:
     boundary_none: float = 0.14
     copse_fraction: float = 0.07
     river_cell_m: float = 3400.0
-    lake_level: float = 0.80
+    lake_level: float = 0.93
     row_contrast: float = 1.0
 
 
+DEFAULT_STYLE = WorldStyle()
 LOW_TEXTURE_STYLE = WorldStyle(
     field_area_ha=(40.0, 110.0),
     forest_fraction=0.03,
@@ -39,7 +40,7 @@ LOW_TEXTURE_STYLE = WorldStyle(
     boundary_track=0.20,
     boundary_none=0.45,
     copse_fraction=0.01,
-    lake_level=0.42,
+    lake_level=0.6,
     row_contrast=0.45,
 )
 

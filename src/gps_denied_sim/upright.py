@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -105,7 +106,8 @@ def _crowns(
     seeds = np.full(shape, 255, dtype=np.uint8)
     rows, columns = np.round(at[:, 1]).astype(np.intp), np.round(at[:, 0]).astype(np.intp)
     seeds[rows, columns] = 0
-    distance, labels = cv2.distanceTransformWithLabels(seeds, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
+    distance, found = cv2.distanceTransformWithLabels(seeds, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
+    labels = np.asarray(found, dtype=np.int32)
     count = int(labels.max()) + 1
     of_label = np.zeros(count, dtype=np.intp)
     of_label[labels[rows, columns]] = np.arange(len(at))
@@ -116,7 +118,7 @@ def _crowns(
     spread = canvas.look.tree_colour_spread
     light = 116.0 * (1.0 + spread * (own / 127.5 - 1.0))
     window = (0, 0, ws, hs)
-    small = type(canvas)(canvas.image, canvas.x0_m, canvas.y1_m, resolution_m, canvas.seed, canvas.look, canvas.textures)
+    small = replace(canvas, resolution_m=resolution_m)
     lumps = small.sample(canvas.textures.grain, window, 0.4, np.array([0.9, 0.9]), rng.uniform(0, 2048, 2))
     lump = (lumps.astype(np.float32) - 128.0) / 40.0
     label_radius = np.take(radius, labels)
@@ -158,7 +160,8 @@ def _shadow(canvas: Canvas, height: ImageArray, resolution_m: float) -> ImageArr
     step = 1
     while step < longest:
         cx, cy = round(dx * step), round(dy * step)
-        swept = np.maximum(swept, cv2.subtract(_moved(swept, cx, cy), round(drop * step)))
+        lower = np.uint8(min(255, round(drop * step)))
+        swept = np.maximum(swept, np.maximum(_moved(swept, cx, cy), lower) - lower)
         step *= 2
     dark = np.asarray(swept.astype(np.int16) > height.astype(np.int16) + 4, dtype=np.uint8) * 255
     soft = cv2.blur(dark, (3, 3))

@@ -18,7 +18,7 @@ CLOUD_TEXTURE_M = 1.1
 
 @dataclass(frozen=True, slots=True)
 class Air:
-    """The air at one moment. `cloud` is the cover 0..1 below the aircraft, `haze` 0..1, `dark` means no light at all."""
+    """The air at one moment: `cloud` cover below the aircraft 0..1, `haze` 0..1, `dark` for no light at all."""
 
     cloud: float
     haze: float

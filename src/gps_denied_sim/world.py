@@ -19,7 +19,7 @@ MARGIN_M = 24.0
 
 
 class World:
-    """Ground of one seed. x metres east, y metres north of the origin; the same picture whatever the order of asking."""
+    """Ground of one seed, x metres east and y north of its origin; the same whatever the order of asking."""
 
     def __init__(self, seed: int, style: WorldStyle | None = None) -> None:
         self.seed = seed

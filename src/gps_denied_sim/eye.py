@@ -58,21 +58,21 @@ class Eye:
     """Takes pictures of a world from a flight."""
 
     def __init__(self, camera: CameraTruth, flight: FlightTruth, ground: GroundPicture, seed: int) -> None:
-        self.camera, self._flight, self._ground, self._seed = camera, flight, ground, seed
+        self.camera, self.flight, self.ground, self._seed = camera, flight, ground, seed
         model = camera.model
         self._columns = math.ceil(model.width_px / NODE_PX) + 4
         self._rows = math.ceil(model.height_px / NODE_PX) + 4
         u = (np.arange(self._columns) - 1.5) * NODE_PX - 0.5
         v = (np.arange(self._rows) - 1.5) * NODE_PX - 0.5
-        pixels = np.stack(np.meshgrid(u, v), axis=-1).reshape(-1, 2)
-        normalised = model.undistort(pixels)
+        self.node_pixels = np.stack(np.meshgrid(u, v), axis=-1).reshape(-1, 2)
+        normalised = model.undistort(self.node_pixels)
         self._rays = np.concatenate([normalised, np.ones((len(normalised), 1))], axis=1)
 
     def ground_nodes(self, position: FloatArray, rotation_camera_to_enu: FloatArray) -> FloatArray:
         """(rows, columns, 2) world x, y that the node rays hit; rays at the horizon stop 6 km away."""
         rays = self._rays @ rotation_camera_to_enu.T
         down = np.maximum(-rays[:, 2], np.hypot(rays[:, 0], rays[:, 1]) * (float(position[2]) / 6000.0) + 1e-6)
-        height_of = self._ground.world.height_m
+        height_of = self.ground.world.height_m
         ground = np.full(len(rays), float(height_of(position[0:1], position[1:2])[0]))
         for _ in range(3):
             reach = (position[2] - ground) / down
@@ -84,7 +84,7 @@ class Eye:
 
     def picture(self, t_s: float, index: int, air: Air, sensor: Sensor) -> ImageArray:
         """(H, W, 3) BGR picture exposed around `t_s`."""
-        position, rotation_body = self._flight.at(t_s)
+        position, rotation_body = self.flight.at(t_s)
         nodes = self.ground_nodes(position, rotation_body @ self.camera.rotation_camera_to_body)
         rng = stream(self._seed, "picture", index)
         if air.blind:
@@ -92,7 +92,7 @@ class Eye:
         else:
             image = self._sampled(nodes)
             image = _smeared(image, self._smear_px(t_s, position, nodes))
-        return look_through(image, nodes, position, t_s, air, sensor, rng, self._ground.world.textures)
+        return look_through(image, nodes, position, t_s, air, sensor, rng, self.ground.world.textures)
 
     def _sampled(self, nodes: FloatArray) -> ImageArray:
         """The ground as it falls on each pixel."""
@@ -103,8 +103,8 @@ class Eye:
         limit = 1500.0
         middle = np.median(nodes.reshape(-1, 2), axis=0)
         low, high = np.maximum(low, middle - limit), np.minimum(high, middle + limit)
-        mosaic, x0, y0 = self._ground.mosaic(float(low[0]), float(low[1]), float(high[0]), float(high[1]))
-        r = self._ground.resolution_m
+        mosaic, x0, y0 = self.ground.mosaic(float(low[0]), float(low[1]), float(high[0]), float(high[1]))
+        r = self.ground.resolution_m
         size = (self._columns * NODE_PX, self._rows * NODE_PX)
         maps: list[npt.NDArray[np.float32]] = []
         for values in ((nodes[..., 0] - x0) / r, (y0 - nodes[..., 1]) / r):
@@ -117,11 +117,11 @@ class Eye:
 
     def _smear_px(self, t_s: float, position: FloatArray, nodes: FloatArray) -> FloatArray:
         """(2,) image motion in pixels of the middle of the picture during the exposure."""
-        ahead, rotation_body = self._flight.at(t_s + self.camera.exposure_s)
+        ahead, rotation_body = self.flight.at(t_s + self.camera.exposure_s)
         rotation = rotation_body @ self.camera.rotation_camera_to_body
         x, y = nodes[self._rows // 2, self._columns // 2]
-        point = np.array([x, y, float(self._ground.world.height_m(np.array([x]), np.array([y]))[0])])
-        _, first_body = self._flight.at(t_s)
+        point = np.array([x, y, float(self.ground.world.height_m(np.array([x]), np.array([y]))[0])])
+        _, first_body = self.flight.at(t_s)
         first = first_body @ self.camera.rotation_camera_to_body
         model = self.camera.model
         a = model.project(((point - position) @ first)[None])[0]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -98,8 +97,3 @@ def write_tiles(painter: TilePainter, wanted: list[tuple[int, int]], folder: Pat
             made.add(x)
         (column / f"{y}.jpg").write_bytes(data)
         yield count
-
-
-def map_resolution_m(latitude_deg: float) -> float:
-    """Ground size of a tile's pixel at a latitude."""
-    return 40075016.686 / (TILE_SIZE_PX * 2.0**ZOOM) * math.cos(math.radians(latitude_deg))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
 import shutil
 import tempfile
@@ -13,24 +12,33 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
+
 from gps_denied_onboard.camera import CameraModel
 from gps_denied_onboard.errors import UserError
-from gps_denied_onboard.geo import LocalFrame
+from gps_denied_onboard.geo import TILE_SIZE_PX, LocalFrame
 from gps_denied_onboard.recorder.kinds import FrameRecord
 from gps_denied_onboard.recorder.mcap_io import RecordingWriter
+from gps_denied_onboard.recorder.meta import (
+    FRAMES_FOLDER,
+    RecordingMeta,
+    iso_from_unix_ns,
+    unix_ns_from_iso,
+    write_meta,
+)
 from gps_denied_sim.eye import CameraTruth, Eye, make_camera, pick_resolution
 from gps_denied_sim.flight import FlightTruth, fly, make_air
 from gps_denied_sim.looks import camera_look, map_look
-from gps_denied_sim.map_tiles import ZOOM, TilePainter, map_resolution_m, tiles_around, write_tiles
+from gps_denied_sim.map_tiles import ZOOM, TilePainter, tiles_around, write_tiles
 from gps_denied_sim.noise import stream
 from gps_denied_sim.route import make_route
 from gps_denied_sim.scenarios import Scenario, make_scenario
-from gps_denied_sim.sensors import NANOSECONDS, Rates, takeoff_origin, telemetry, truth_samples
+from gps_denied_sim.sensors import NANOSECONDS, Rates, telemetry, truth_samples
 from gps_denied_sim.weather import air_at, make_sensor
 from gps_denied_sim.world import GroundPicture, World
 
-FORMAT = "gps-denied-recording/1"
 FRAME_QUALITY = 92
+TILES_FOLDER = "tiles"
 TILE_SOURCE = "provider"
 MAP_PAINT_M = 0.5
 CAMERA_CHUNKS = 20
@@ -105,7 +113,7 @@ def make_recording(request: FlyRequest, out: Path, progress: Progress) -> dict[s
     prepared = prepare(request)
     with complete_or_nothing(out) as folder:
         world = World(request.seed, prepared.scenario.style)
-        for done in _frames(prepared, world, folder / "frames"):
+        for done in _frames(prepared, world, folder / FRAMES_FOLDER):
             progress("frames", done, len(prepared.frame_times_s))
         tiles = tiles_around(
             prepared.frame, prepared.flight.position_enu_m, request.buffer_m, prepared.scenario.route == "transfer"
@@ -116,13 +124,12 @@ def make_recording(request: FlyRequest, out: Path, progress: Progress) -> dict[s
             MAP_PAINT_M,
             MAP_CHUNKS,
         )
-        for done in write_tiles(TilePainter(ground, prepared.frame), tiles, folder / "tiles" / TILE_SOURCE):
+        for done in write_tiles(TilePainter(ground, prepared.frame), tiles, folder / TILES_FOLDER / TILE_SOURCE):
             progress("tiles", done, len(tiles))
         progress("telemetry", 0, 1)
         _write_messages(prepared, folder)
         progress("telemetry", 1, 1)
-        summary = _description(prepared, len(tiles))
-        (folder / "recording.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+        write_meta(folder, _meta(prepared, world, tiles))
     return {
         "folder": str(out),
         "seed": request.seed,
@@ -158,32 +165,34 @@ def _frames(prepared: Prepared, world: World, folder: Path) -> Iterator[int]:
         yield index + 1
 
 
-def _description(prepared: Prepared, tile_count: int) -> dict[str, object]:
-    """The contents of recording.json: all that the navigator may know, and the schedule for people."""
-    request = prepared.request
-    origin = takeoff_origin(prepared.flight, prepared.scenario, prepared.frame, request.seed, START_NS)
-    return {
-        "format": FORMAT,
-        "seed": request.seed,
-        "scenario": request.scenario,
-        "minutes": request.minutes,
-        "start_utc": prepared.start_utc.isoformat().replace("+00:00", "Z"),
-        "start_t_ns": START_NS,
-        "camera": asdict(prepared.calibration),
-        "origin": None if origin is None else asdict(origin),
-        "ground": {"altitude_amsl_m": round(prepared.frame.altitude_m), "sigma_m": 12.0},
-        "frames": {"folder": "frames", "count": len(prepared.frame_times_s), "rate_hz": request.frame_rate_hz},
-        "tiles": {
-            "folder": "tiles",
-            "source": TILE_SOURCE,
-            "zoom": ZOOM,
-            "count": tile_count,
-            "capture_utc": "2024-04-20T08:30:00Z",
-            "resolution_m": round(map_resolution_m(prepared.frame.latitude_deg), 4),
-            "sigma_m": 1.0,
-        },
-        "schedule": [asdict(event) for event in prepared.scenario.events],
-    }
+def _meta(prepared: Prepared, world: World, tiles: list[tuple[int, int]]) -> RecordingMeta:
+    """What the navigator may know beforehand. The origin is the middle of the map: it tells nothing of the start.
+
+    The ground's altitude is the mean over the map, as an operator reads it from any height map.
+    """
+    request, frame = prepared.request, prepared.frame
+    low, high = np.array(tiles).min(axis=0), np.array(tiles).max(axis=0) + 1
+    middle = frame.enu_from_mercator_px((low + high) / 2.0 * TILE_SIZE_PX, ZOOM, frame.altitude_m)
+    corners = frame.enu_from_mercator_px(np.stack([low, high]) * float(TILE_SIZE_PX), ZOOM, frame.altitude_m)
+    (x0, y0), (x1, y1) = corners[:, :2].tolist()
+    x, y = np.meshgrid(np.linspace(x0, x1, 40), np.linspace(y0, y1, 40))
+    relief = world.terrain.relief_m(x, y)
+    geodetic = frame.geodetic_from_enu(middle)
+    start_unix_ns = unix_ns_from_iso(prepared.start_utc.isoformat())
+    return RecordingMeta(
+        camera=prepared.calibration,
+        origin_latitude_deg=round(float(geodetic[0]), 7),
+        origin_longitude_deg=round(float(geodetic[1]), 7),
+        origin_altitude_m=round(frame.altitude_m + float(relief.mean()), 1),
+        ground_sigma_m=round(float(relief.std()) + 2.0, 1),
+        utc_at_zero=iso_from_unix_ns(start_unix_ns - START_NS),
+        scenario=request.scenario,
+        seed=request.seed,
+        tiles_directory=TILES_FOLDER,
+        tiles_source=TILE_SOURCE,
+        tiles_zoom=ZOOM,
+        schedule=tuple(asdict(event) for event in prepared.scenario.events),
+    )
 
 
 def refuse_existing(out: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 
@@ -127,8 +128,8 @@ def _clouded(
     low = np.floor(at.reshape(-1, 2).min(axis=0) / 2048.0) * 2048.0
     maps = np.asarray(at - low, dtype=np.float32)
     small = cv2.remap(textures.patches, maps[..., 0], maps[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
-    level = 128.0 + 95.0 * (1.0 - 2.0 * cover)
-    alpha = np.clip((small.astype(np.float32) - level) / 45.0 + (cover - 0.5) * 0.4, 0.0, 1.0)
+    level = 128.0 - 40.0 * NormalDist().inv_cdf(min(max(cover, 0.001), 0.999))
+    alpha = np.clip((small.astype(np.float32) - level) / 36.0 + 0.4, 0.0, 1.0)
     if cover > 0.9:
         alpha = np.maximum(alpha, (cover - 0.9) * 10.0)
     wide = cv2.resize(cv2.GaussianBlur(alpha, (0, 0), 1.2), (w, h), interpolation=cv2.INTER_CUBIC)

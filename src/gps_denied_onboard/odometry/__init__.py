@@ -1,0 +1,1 @@
+"""Frame to frame motion: what the ground's movement through the picture says about the camera's own."""

@@ -1,0 +1,221 @@
+"""Motion of a calibrated camera over a plane, from bearings: model, Jacobian, robust solution; pure.
+
+Lengths are in units of the first camera's height over the plane. With the first camera at the origin of an ENU frame
+and rotations camera to ENU R0, R1, a ray a = R0 x0 meets the plane n.g = -1 at g = -a / (n.a), n = (-s_e, -s_n, 1), and
+the second camera at u sees it along R1^T (g - u): the plane-induced homography R1^T (I + u n^T) R0 (Hartley and
+Zisserman, "Multiple View Geometry", 13.1). What the picture cannot tell (slope of the ground from a tilt of both
+cameras) is decided by the priors.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from gps_denied_onboard.matching.orientation import MaskArray
+from gps_denied_onboard.messages import FloatArray
+from gps_denied_onboard.rotations import exp_rotation, rotation_z
+
+SIZE = 10
+"""Parameters: u (3), rotation of the second camera about ENU (3), tilt of both (2), slope of the ground (2)."""
+UP = np.array([0.0, 0.0, 1.0])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PlaneMotion:
+    """`translation` (3,) over height, `rotation0`, `rotation1` (3, 3) camera to ENU, `slope` (2,) rise per run."""
+
+    translation: FloatArray
+    rotation0: FloatArray
+    rotation1: FloatArray
+    slope: FloatArray
+
+    @property
+    def normal(self) -> FloatArray:
+        """(3,) of the plane n.g = -1."""
+        return np.array([-self.slope[0], -self.slope[1], 1.0])
+
+    @property
+    def homography(self) -> FloatArray:
+        """(3, 3) from normalised coordinates of the first picture to those of the second."""
+        return np.asarray(self.rotation1.T @ (np.eye(3) + np.outer(self.translation, self.normal)) @ self.rotation0)
+
+    def moved(self, step: FloatArray) -> PlaneMotion:
+        """The motion after a step (SIZE,) in the parameters."""
+        both = exp_rotation(np.array([step[6], step[7], 0.0]))
+        return PlaneMotion(
+            self.translation + step[:3],
+            both @ self.rotation0,
+            both @ exp_rotation(step[3:6]) @ self.rotation1,
+            self.slope + step[8:10],
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MotionPrior:
+    """Standard deviations in rad: relative tilt, common tilt and slope, each of two axes; rotations they refer to."""
+
+    rotation0: FloatArray
+    rotation1: FloatArray
+    relative_tilt_sigma: float
+    tilt_sigma: float
+    slope_sigma: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Solution:
+    """`residual_px` (N,) of all tracks, `weight` (N,) 0..1, `information` (SIZE, SIZE) with the priors inside."""
+
+    motion: PlaneMotion
+    residual_px: FloatArray
+    weight: FloatArray
+    sigma_px: float
+    information: FloatArray
+
+
+def apply_homography(homography: FloatArray, normalised: FloatArray) -> FloatArray:
+    """(N, 2) normalised coordinates seen through a homography; NaN where they are behind the camera."""
+    p = np.concatenate([normalised, np.ones((len(normalised), 1))], axis=1) @ homography.T
+    z = np.where(p[:, 2] > 1e-6, p[:, 2], np.nan)
+    return np.asarray(p[:, :2] / z[:, None])
+
+
+def _rays(normalised: FloatArray) -> FloatArray:
+    return np.concatenate([normalised, np.ones((len(normalised), 1))], axis=1)
+
+
+def linearise(motion: PlaneMotion, x0: FloatArray, x1: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Residual (N, 2) predicted minus seen, normalised, and its Jacobian (N, 2, SIZE)."""
+    n = motion.normal
+    a = _rays(x0) @ motion.rotation0.T
+    na = a @ n
+    g = -a / na[:, None]
+    v = g - motion.translation
+    p = v @ motion.rotation1
+    count = len(x0)
+    d = np.zeros((count, 3, SIZE))
+    d[:, 0, 0] = d[:, 1, 1] = d[:, 2, 2] = -1.0
+    _set_cross(d[:, :, 3:6], v)
+    # Common tilt: the ray turns as e x a, the second camera with it.
+    turn = np.zeros((count, 3, 3))
+    _set_cross(turn, -a)
+    turned = turn[:, :, :2]
+    along = np.einsum("i,nij->nj", n, turned)
+    d[:, :, 6:8] = -turned / na[:, None, None] + a[:, :, None] * along[:, None, :] / (na**2)[:, None, None]
+    d[:, :, 6:8] += d[:, :, 3:5]
+    d[:, :, 8:10] = -a[:, :, None] * a[:, None, :2] / (na**2)[:, None, None]
+    d = np.einsum("ji,njk->nik", motion.rotation1, d)
+    z = p[:, 2]
+    uv = p[:, :2] / z[:, None]
+    jacobian = (d[:, :2, :] - uv[:, :, None] * d[:, 2:3, :]) / z[:, None, None]
+    return uv - x1, jacobian
+
+
+def _set_cross(out: FloatArray, v: FloatArray) -> None:
+    """Write the cross-product matrices of v (N, 3) into out (N, 3, 3)."""
+    out[:, 0, 1], out[:, 0, 2] = -v[:, 2], v[:, 1]
+    out[:, 1, 0], out[:, 1, 2] = v[:, 2], -v[:, 0]
+    out[:, 2, 0], out[:, 2, 1] = -v[:, 1], v[:, 0]
+
+
+def seed_motion(prior: MotionPrior, x0: FloatArray, x1: FloatArray) -> PlaneMotion:
+    """Least-squares motion of flat ground under the priors' tilts: a similarity between the two ground pictures.
+
+    Umeyama's closed form in the plane; needs two tracks or more, all taken as right.
+    """
+    a, b = _rays(x0) @ prior.rotation0.T, _rays(x1) @ prior.rotation1.T
+    g0 = -a[:, :2] / a[:, 2:3]
+    g1 = -b[:, :2] / b[:, 2:3]
+    c0 = (g0[:, 0] + 1j * g0[:, 1]) - complex(*g0.mean(axis=0))
+    c1 = (g1[:, 0] + 1j * g1[:, 1]) - complex(*g1.mean(axis=0))
+    turn = complex(np.vdot(c1, c0)) / max(float(np.vdot(c1, c1).real), 1e-12)
+    scale, yaw = abs(turn), math.atan2(turn.imag, turn.real)
+    # g0 - u_xy = (1 + u_z) Rz(yaw) g1
+    shift = complex(*g0.mean(axis=0)) - turn * complex(*g1.mean(axis=0))
+    return PlaneMotion(
+        np.array([shift.real, shift.imag, scale - 1.0]),
+        prior.rotation0,
+        rotation_z(yaw) @ prior.rotation1,
+        np.zeros(2),
+    )
+
+
+def prior_terms(prior: MotionPrior, motion: PlaneMotion) -> tuple[FloatArray, FloatArray]:
+    """Information (SIZE, SIZE) and gradient (SIZE,) of the priors at `motion`.
+
+    The relative tilt has Student's t (4 degrees of freedom), so that a plain contradiction by the picture releases it.
+    """
+    common = motion.rotation0 @ prior.rotation0.T
+    relative = motion.rotation1 @ (common @ prior.rotation1).T
+    tilt = _tilt_vector(relative)
+    both = np.array([common[2, 1], -common[2, 0]])
+    release = 6.0 / (4.0 + float(tilt @ tilt) / prior.relative_tilt_sigma**2)
+    weights = np.zeros(SIZE)
+    weights[3:5] = release / prior.relative_tilt_sigma**2
+    weights[6:8] = 1.0 / prior.tilt_sigma**2
+    weights[8:10] = 1.0 / prior.slope_sigma**2
+    value = np.zeros(SIZE)
+    value[3:5], value[6:8], value[8:10] = tilt, both, motion.slope
+    return np.diag(weights), weights * value
+
+
+def _tilt_vector(rotation: FloatArray) -> FloatArray:
+    """(2,) horizontal part of the rotation that is left when the yaw is taken out (left factor)."""
+    yaw = math.atan2(float(rotation[1, 0] - rotation[0, 1]), float(rotation[0, 0] + rotation[1, 1]))
+    left = rotation @ rotation_z(-yaw)
+    return np.array([left[2, 1], -left[2, 0]])
+
+
+def solve_motion(
+    start: PlaneMotion,
+    prior: MotionPrior,
+    x0: FloatArray,
+    x1: FloatArray,
+    focal_px: float,
+    selected: MaskArray,
+    sigma_floor_px: float,
+    independent: int,
+    iterations: int = 8,
+) -> Solution:
+    """Iteratively re-weighted least squares of the bearing residuals and the priors.
+
+    `x0`, `x1` (N, 2) normalised, `selected` (N,) bool marks the seed's inliers, from which the first scale is taken.
+    `independent` is how many tracks count as independent: relief, distortion and mount errors are shared by
+    neighbours, so more tracks do not make the solution surer than the priors.
+    """
+    motion = start
+    weight = selected.astype(float)
+    sigma = sigma_floor_px
+    for i in range(iterations):
+        residual, jacobian = linearise(motion, x0, x1)
+        distance = np.hypot(residual[:, 0], residual[:, 1]) * focal_px
+        distance = np.where(np.isfinite(distance), distance, 1e6)
+        chosen = selected if i == 0 else weight > 0.1
+        if np.count_nonzero(chosen) >= 4:
+            sigma = max(float(np.median(distance[chosen])) / 1.1774, sigma_floor_px)
+        if i > 0 or np.median(distance[selected]) < 20.0 * sigma_floor_px:
+            weight = tukey(distance, 4.5 * sigma)
+        scale = focal_px / sigma
+        share = min(1.0, independent / max(float(weight.sum()), 1.0))
+        safe = np.nan_to_num(residual)
+        j = np.nan_to_num(jacobian).reshape(-1, SIZE)
+        w = np.repeat(weight, 2) * (scale**2 * share)
+        information, gradient = prior_terms(prior, motion)
+        information = information + (j * w[:, None]).T @ j
+        gradient = gradient + (j * w[:, None]).T @ safe.reshape(-1)
+        step = np.linalg.solve(information + 1e-9 * np.eye(SIZE), -gradient)
+        motion = motion.moved(np.clip(step, -0.5, 0.5))
+        if i > 2 and float(np.abs(step).max()) < 1e-7:
+            break
+    residual, _ = linearise(motion, x0, x1)
+    distance = np.hypot(residual[:, 0], residual[:, 1]) * focal_px
+    distance = np.where(np.isfinite(distance), distance, 1e6)
+    return Solution(motion, distance, tukey(distance, 4.5 * sigma), sigma, information)
+
+
+def tukey(distance: FloatArray, limit: float) -> FloatArray:
+    """Tukey's biweight (N,): 1 at zero, 0 from `limit` on."""
+    t = np.clip(distance / limit, 0.0, 1.0)
+    return np.asarray((1.0 - t * t) ** 2)

@@ -1,0 +1,45 @@
+"""Homography seeds from SIFT features, for pictures that share little or are turned and scaled; pure."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from gps_denied_onboard.matching.orientation import MaskArray
+from gps_denied_onboard.messages import FloatArray
+from gps_denied_onboard.odometry.picture import Picture
+
+RATIO_MAX = 0.85
+
+
+def match_features(previous: Picture, current: Picture) -> tuple[FloatArray, FloatArray]:
+    """Pixels (N, 2) of mutual nearest descriptors that pass Lowe's ratio test."""
+    (p0, d0), (p1, d1) = previous.still_features, current.still_features
+    if len(d0) < 3 or len(d1) < 3:
+        return np.zeros((0, 2)), np.zeros((0, 2))
+    # Root descriptors are unit vectors: the distance follows from the scalar product.
+    similarity = d0 @ d1.T
+    rows = np.arange(len(d0))
+    best = similarity.argmax(axis=1)
+    top = similarity[rows, best]
+    second = np.partition(similarity, -2, axis=1)[:, -2]
+    ratio = np.sqrt(np.maximum(1.0 - top, 0.0) / np.maximum(1.0 - second, 1e-9))
+    good = (ratio < RATIO_MAX) & (similarity.argmax(axis=0)[best] == rows)
+    return p0[good], p1[best[good]]
+
+
+def robust_homography(
+    x0: FloatArray, x1: FloatArray, focal_px: float, threshold_px: float
+) -> tuple[FloatArray, MaskArray]:
+    """MAGSAC's homography (3, 3) of normalised coordinates (N, 2) and its inliers (N,); none where it fails."""
+    none = (np.eye(3), np.zeros(len(x0), dtype=np.bool_))
+    if len(x0) < 6:
+        return none
+    k = np.diag([focal_px, focal_px, 1.0])
+    cv2.setRNGSeed(7)
+    found, mask = cv2.findHomography(
+        x0 * focal_px, x1 * focal_px, cv2.USAC_MAGSAC, threshold_px, maxIters=1500, confidence=0.999
+    )
+    if found is None or mask is None or not np.all(np.isfinite(found)):
+        return none
+    return np.linalg.inv(k) @ found @ k, mask.ravel().astype(np.bool_)

@@ -1,0 +1,306 @@
+"""What a photograph says of itself: time, place, attitude and field of view, from EXIF and XMP.
+
+Every number is checked; what is absent or cannot be is None. Metadata is anyone's word: it is parsed without
+following entities, and no more than MAX_XMP_BYTES of it.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+
+from gps_denied_onboard.messages import FloatArray
+
+MAX_XMP_BYTES = 4 << 20
+DIAGONAL_35MM = math.hypot(36.0, 24.0)
+_EXIF_IFD, _GPS_IFD = 0x8769, 0x8825
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class PhotoInfo:
+    """Metadata of one picture; None where it does not say.
+
+    `width_px`, `height_px` are of the file as stored (the orientation flag is ignored: it means nothing when looking
+    down). `original_width_px` and `original_height_px` are of the picture as it was taken: files are often reduced
+    afterwards, and pixel-based metadata means the original. `taken_s` is the camera's own clock in seconds since 1970
+    (no time zone known), `taken_subsecond` whether it has fractions; `gps_time_s` the receiver's UTC. Altitude is above
+    mean sea level; `relative_altitude_m` above the take-off point or the ground, as the maker has it. `yaw_deg`,
+    `pitch_deg`, `roll_deg`: attitude (ZYX, NED) of a FRD body that carries the camera looking straight down with the
+    picture's top towards the nose; yaw is the azimuth of the picture's top. `course_deg`: direction of motion.
+    """
+
+    path: Path
+    width_px: int
+    height_px: int
+    original_width_px: int | None = None
+    original_height_px: int | None = None
+    taken_s: float | None = None
+    taken_subsecond: bool = False
+    gps_time_s: float | None = None
+    latitude_deg: float | None = None
+    longitude_deg: float | None = None
+    altitude_amsl_m: float | None = None
+    relative_altitude_m: float | None = None
+    yaw_deg: float | None = None
+    pitch_deg: float | None = None
+    roll_deg: float | None = None
+    course_deg: float | None = None
+    fov_horizontal_deg: float | None = None
+    camera_name: str = ""
+
+    @property
+    def has_position(self) -> bool:
+        """Whether latitude and longitude are known."""
+        return self.latitude_deg is not None
+
+
+def read_photo_info(path: Path) -> PhotoInfo:
+    """Metadata of the picture `path`, without decoding it. OSError or ValueError when it is no readable picture."""
+    from PIL import Image
+
+    with Image.open(path) as image:
+        width_px, height_px = image.size
+        try:
+            exif = image.getexif()
+            main, shot, gps = dict(exif), dict(exif.get_ifd(_EXIF_IFD)), dict(exif.get_ifd(_GPS_IFD))
+        except Exception:  # broken EXIF raises anything: struct.error, KeyError, SyntaxError
+            main, shot, gps = {}, {}, {}
+        xmp = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp") or main.get(700) or b""
+    return photo_info(path, (width_px, height_px), main, shot, gps, parse_xmp(xmp))
+
+
+def photo_info(
+    path: Path,
+    size_px: tuple[int, int],
+    main: Mapping[int, Any],
+    shot: Mapping[int, Any],
+    gps: Mapping[int, Any],
+    xmp: Mapping[str, str],
+) -> PhotoInfo:
+    """Assemble the metadata from the EXIF directories (tag number -> value as Pillow gives it) and the XMP names."""
+    original = original_size(size_px, shot, xmp)
+    latitude, longitude = position(gps, xmp)
+    yaw, pitch, roll = attitude(xmp)
+    taken_s, subsecond = taken(shot)
+    return PhotoInfo(
+        path=path,
+        width_px=size_px[0],
+        height_px=size_px[1],
+        original_width_px=original[0] if original else None,
+        original_height_px=original[1] if original else None,
+        taken_s=taken_s,
+        taken_subsecond=subsecond,
+        gps_time_s=gps_time(gps),
+        latitude_deg=latitude,
+        longitude_deg=longitude,
+        altitude_amsl_m=altitude(gps, xmp),
+        relative_altitude_m=xmp_number(xmp, "RelativeAltitude", "AboveGroundAltitude"),
+        yaw_deg=yaw,
+        pitch_deg=pitch,
+        roll_deg=roll,
+        course_deg=_within(number(gps.get(15)), 0.0, 360.0),
+        fov_horizontal_deg=field_of_view(size_px, original, shot, xmp),
+        camera_name=" ".join(str(main[tag]).strip("\0 ")[:60] for tag in (271, 272) if tag in main),
+    )
+
+
+def number(value: Any) -> float | None:
+    """A finite float of a rational, int, float or text; None for everything else (0/0 rationals are NaN)."""
+    try:
+        result = float(value)
+    except (TypeError, ValueError, ZeroDivisionError, OverflowError):
+        return None
+    return result if math.isfinite(result) else None
+
+
+def _within(value: float | None, low: float, high: float) -> float | None:
+    return value if value is not None and low <= value <= high else None
+
+
+# --- XMP --------------------------------------------------------------------------------------------------------------
+
+
+def parse_xmp(packet: bytes | str) -> dict[str, str]:
+    """Local name -> text of all attributes and leaf elements of an XMP packet, first one wins; {} when it is broken.
+
+    Document types are refused: nothing in a photograph may define entities.
+    """
+    text = packet.decode("utf-8", "replace") if isinstance(packet, bytes) else str(packet)
+    start = text.find("<")
+    if len(text) > MAX_XMP_BYTES or start < 0 or "<!DOCTYPE" in text or "<!ENTITY" in text:
+        return {}
+    try:
+        root = ElementTree.fromstring(text[start:].rstrip("\0 \r\n\t"))
+    except (ElementTree.ParseError, ValueError, RecursionError):
+        return {}
+    found: dict[str, str] = {}
+    for element in root.iter():
+        for name, value in element.attrib.items():
+            found.setdefault(name.rpartition("}")[2], value.strip())
+        if len(element) == 0 and element.text and element.text.strip():
+            found.setdefault(element.tag.rpartition("}")[2], element.text.strip())
+    return found
+
+
+def xmp_number(xmp: Mapping[str, str], *names: str) -> float | None:
+    """The first of `names` that holds a number; units behind it and rationals like 12/5 are understood."""
+    for name in names:
+        match = re.match(r"\s*([+-]?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?)(?:/(\d+))?", xmp.get(name, ""))
+        if match:
+            value = number(match[1])
+            below = number(match[2] or 1)
+            if value is not None and below:
+                return value / below
+    return None
+
+
+# --- parts ------------------------------------------------------------------------------------------------------------
+
+
+def position(gps: Mapping[int, Any], xmp: Mapping[str, str]) -> tuple[float | None, float | None]:
+    """Latitude and longitude in degrees, both or neither; (0, 0) is a receiver without a fix."""
+    latitude, longitude = _degrees(gps.get(2), gps.get(1), "S"), _degrees(gps.get(4), gps.get(3), "W")
+    if latitude is None or longitude is None:
+        latitude = xmp_number(xmp, "GpsLatitude", "Latitude")
+        longitude = xmp_number(xmp, "GpsLongitude", "GpsLongtitude", "Longitude")
+    latitude, longitude = _within(latitude, -90.0, 90.0), _within(longitude, -180.0, 180.0)
+    if latitude is None or longitude is None or (latitude == 0.0 and longitude == 0.0):
+        return None, None
+    return latitude, longitude
+
+
+def _degrees(triple: Any, reference: Any, negative: str) -> float | None:
+    try:
+        parts = [number(part) for part in triple]
+    except TypeError:
+        return None
+    if not 1 <= len(parts) <= 3 or any(part is None for part in parts):
+        return None
+    value = sum((part or 0.0) / 60.0**k for k, part in enumerate(parts))
+    letter = reference.decode("ascii", "replace") if isinstance(reference, bytes) else str(reference or "")
+    return -value if letter.strip("\0 ").upper() == negative else value
+
+
+def altitude(gps: Mapping[int, Any], xmp: Mapping[str, str]) -> float | None:
+    """Metres above mean sea level, -1000 to 20000."""
+    value = number(gps.get(6))
+    if value is None:
+        value = xmp_number(xmp, "AbsoluteAltitude")
+    elif gps.get(5) in (b"\x01", 1):
+        value = -value
+    return _within(value, -1000.0, 20000.0)
+
+
+def taken(shot: Mapping[int, Any]) -> tuple[float | None, bool]:
+    """(seconds since 1970 on the camera's clock, whether fractions are known) of the moment of exposure."""
+    for stamp, fraction in ((0x9003, 0x9291), (0x9004, 0x9292)):
+        try:
+            moment = datetime.strptime(str(shot[stamp]).strip("\0 ")[:19], "%Y:%m:%d %H:%M:%S").replace(tzinfo=UTC)
+        except (KeyError, ValueError):
+            continue
+        digits = re.sub(r"\D.*", "", str(shot.get(fraction, "")).strip("\0 "))[:9]
+        return (moment - _EPOCH).total_seconds() + (float(f"0.{digits}") if digits else 0.0), bool(digits)
+    return None, False
+
+
+def gps_time(gps: Mapping[int, Any]) -> float | None:
+    """UTC seconds since 1970 of the receiver's fix."""
+    try:
+        day = datetime.strptime(str(gps[29]).strip("\0 "), "%Y:%m:%d").replace(tzinfo=UTC)
+        hours, minutes, seconds = (float(part) for part in gps[7])
+        return (day - _EPOCH + timedelta(hours=hours, minutes=minutes, seconds=seconds)).total_seconds()
+    except (KeyError, ValueError, TypeError, ZeroDivisionError, OverflowError):
+        return None
+
+
+def original_size(size_px: tuple[int, int], shot: Mapping[int, Any], xmp: Mapping[str, str]) -> tuple[int, int] | None:
+    """Pixels of the picture as taken; None when nothing says so or it has another shape than the file."""
+    width, height = number(shot.get(0xA002)), number(shot.get(0xA003))
+    if width is None or height is None:
+        width, height = xmp_number(xmp, "PixelXDimension"), xmp_number(xmp, "PixelYDimension")
+    if not width or not height or min(width, height) < 32.0:
+        return None
+    if abs(width / height / (size_px[0] / size_px[1]) - 1.0) > 0.02:
+        return None
+    return round(width), round(height)
+
+
+def field_of_view(
+    size_px: tuple[int, int], original: tuple[int, int] | None, shot: Mapping[int, Any], xmp: Mapping[str, str]
+) -> float | None:
+    """Horizontal angle in degrees of the whole picture, from the best source that there is.
+
+    The maker's calibration in pixels or millimetres; else the 35 mm equivalent, which compares diagonals (CIPA
+    DCG-001); else focal length and sensor width, the latter from the focal plane resolution and the original's width:
+    without the original's width it is not known what that resolution counts.
+    """
+    width_px, height_px = original or size_px
+    aspect = width_px / math.hypot(width_px, height_px)
+    half_widths_per_focal: list[float] = []
+    focal_px, centre_px = xmp_number(xmp, "CalibratedFocalLength"), xmp_number(xmp, "CalibratedOpticalCenterX")
+    if focal_px and centre_px:
+        half_widths_per_focal.append(centre_px / focal_px)
+    perspective_mm, principal_mm = xmp_number(xmp, "PerspectiveFocalLength"), xmp_number(xmp, "PrincipalPoint")
+    if perspective_mm and principal_mm:
+        half_widths_per_focal.append(principal_mm / perspective_mm)
+    equivalent_mm = number(shot.get(0xA405))
+    if equivalent_mm:
+        half_widths_per_focal.append(DIAGONAL_35MM * aspect / 2.0 / equivalent_mm)
+    focal_mm, per_unit = number(shot.get(0x920A)), number(shot.get(0xA20E))
+    unit_mm = {2: 25.4, 3: 10.0, 4: 1.0, 5: 0.001}.get(int(number(shot.get(0xA210)) or 2))
+    if original and focal_mm and per_unit and unit_mm:
+        half_widths_per_focal.append(original[0] / per_unit * unit_mm / 2.0 / focal_mm)
+    for ratio in half_widths_per_focal:
+        if 0.05 <= ratio <= 4.0:
+            return math.degrees(2.0 * math.atan(ratio))
+    return None
+
+
+def attitude(xmp: Mapping[str, str]) -> tuple[float | None, float | None, float | None]:
+    """Yaw, pitch, roll in degrees of the body that PhotoInfo describes; pitch and roll may be unknown with yaw known.
+
+    Two conventions are in use: a gimbal's, where pitch -90 looks down, and Pix4D's, where pitch 0 looks down.
+    """
+    for prefix, suffix in (("Gimbal", "Degree"), ("Camera", "Degree"), ("Gimbal", ""), ("", "")):
+        angles = [xmp_number(xmp, f"{prefix}{axis}{suffix}") for axis in ("Yaw", "Pitch", "Roll")]
+        yaw, pitch, roll = (_within(angle, -360.0, 360.0) for angle in angles)
+        if yaw is None:
+            continue
+        if pitch is None or roll is None:
+            return yaw % 360.0, None, None
+        if pitch < -45.0:
+            return _body_from_gimbal(yaw, pitch, roll)
+        if prefix == "" and abs(pitch) <= 45.0 and abs(roll) <= 60.0:
+            return yaw % 360.0, pitch, roll
+    return None, None, None
+
+
+def _body_from_gimbal(yaw_deg: float, pitch_deg: float, roll_deg: float) -> tuple[float, float, float]:
+    """Attitude of the downward body of a gimbal camera; the gimbal's x is the optical axis, z the picture's down."""
+    gimbal = _rotation_zyx(math.radians(yaw_deg), math.radians(pitch_deg), math.radians(roll_deg))
+    body = np.stack([-gimbal[:, 2], gimbal[:, 1], gimbal[:, 0]], axis=1)
+    yaw = math.degrees(math.atan2(body[1, 0], body[0, 0])) % 360.0
+    pitch = math.degrees(math.asin(max(-1.0, min(1.0, -float(body[2, 0])))))
+    roll = math.degrees(math.atan2(body[2, 1], body[2, 2]))
+    return yaw, pitch, roll
+
+
+def _rotation_zyx(yaw: float, pitch: float, roll: float) -> FloatArray:
+    """(3, 3) body to NED of aerospace angles in radians."""
+    (cy, sy), (cp, sp), (cr, sr) = ((math.cos(a), math.sin(a)) for a in (yaw, pitch, roll))
+    return np.array(
+        [
+            [cy * cp, cy * sp * sr - sy * cr, cy * sp * cr + sy * sr],
+            [sy * cp, sy * sp * sr + cy * cr, sy * sp * cr - cy * sr],
+            [-sp, cp * sr, cp * cr],
+        ]
+    )

@@ -1,0 +1,160 @@
+"""A video file as a frame source, each frame with the time that the container gives it."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gps_denied_onboard.errors import UserError
+from gps_denied_onboard.messages import Frame, ImageArray
+
+if TYPE_CHECKING:
+    import cv2
+
+NANOSECONDS = 1_000_000_000
+
+
+class VideoSource:
+    """Yields every `every`-th frame, or the frames numbered in `indices`; the others are not converted to pixels.
+
+    `t_ns` is the container's time stamp, so variable frame rates are right; where it has none the nominal rate is used
+    and `problems` says so. A torn end is told there too. UserError when the file is no video that can be opened.
+    """
+
+    def __init__(
+        self, path: Path, *, every: int = 1, indices: Collection[int] | None = None, grey: bool = False
+    ) -> None:
+        if every < 1:
+            raise UserError(f"every n-th frame: n must be at least 1, got {every}.")
+        self._path = path
+        self._every = every
+        self._indices = None if indices is None else frozenset(indices)
+        self._grey = grey
+        self._problems: dict[str, None] = {}
+        capture = self._open()
+        try:
+            import cv2
+
+            self.size_px = (int(capture.get(cv2.CAP_PROP_FRAME_WIDTH)), int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT)))
+            self.claimed_frames = max(0, int(capture.get(cv2.CAP_PROP_FRAME_COUNT)))
+            rate = float(capture.get(cv2.CAP_PROP_FPS))
+            self.nominal_rate_hz = rate if math.isfinite(rate) and 0.01 <= rate <= 1000.0 else 0.0
+        finally:
+            capture.release()
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        return tuple(self._problems)
+
+    def __iter__(self) -> Iterator[Frame]:
+        last_wanted = max(self._indices, default=-1) if self._indices is not None else None
+        capture = self._open()
+        clock = _Clock(self._path.name, self.nominal_rate_hz, self._problems)
+        index = 0
+        try:
+            while last_wanted is None or index <= last_wanted:
+                if not capture.grab():
+                    self._note_short(index)
+                    return
+                t_ns = clock.time_ns(capture)
+                if self._wanted(index):
+                    image = self._pixels(capture, index)
+                    if image is not None:
+                        yield Frame(t_ns, index, image, f"{self._path.name}#{index}")
+                index += 1
+        finally:
+            capture.release()
+
+    def _wanted(self, index: int) -> bool:
+        return index in self._indices if self._indices is not None else index % self._every == 0
+
+    def _pixels(self, capture: cv2.VideoCapture, index: int) -> ImageArray | None:
+        import cv2
+
+        decoded, image = capture.retrieve()
+        if not decoded or image is None or image.size == 0:
+            self._problems[f"{self._path.name}: frame {index} cannot be decoded and was skipped"] = None
+            return None
+        if (image.shape[1], image.shape[0]) != self.size_px:
+            raise UserError(
+                f"{self._path}: frame {index} is {image.shape[1]}x{image.shape[0]}, the video began as "
+                f"{self.size_px[0]}x{self.size_px[1]}. Cut it where the size changes and give one part."
+            )
+        pixels = np.asarray(image, dtype=np.uint8)
+        return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY), dtype=np.uint8) if self._grey else pixels
+
+    def _note_short(self, frames: int) -> None:
+        if frames < self.claimed_frames - 2:
+            self._problems[
+                f"{self._path.name} ends after {frames} of {self.claimed_frames} frames: it is torn or damaged there; "
+                "what came before was used. Copy it again if the original is whole."
+            ] = None
+
+    def _open(self) -> cv2.VideoCapture:
+        if not self._path.is_file():
+            raise UserError(f"{self._path} is not a file; give a video file.")
+        capture = open_quietly(str(self._path))
+        if not capture.isOpened():
+            raise UserError(
+                f"{self._path} cannot be opened as a video: it is damaged, incomplete (an MP4 that was cut off has no "
+                "index) or of a kind that is not supported. Repair it or convert it to H.264 in MP4."
+            )
+        return capture
+
+
+class _Clock:
+    """Strictly increasing times of successive frames."""
+
+    def __init__(self, name: str, rate_hz: float, problems: dict[str, None]) -> None:
+        self._name, self._problems = name, problems
+        self._rate_hz = rate_hz
+        self._last_ns: int | None = None
+        self._first_stamp_ns = 0
+
+    def time_ns(self, capture: cv2.VideoCapture) -> int:
+        """Time of the frame that was just grabbed."""
+        import cv2
+
+        stamp = float(capture.get(cv2.CAP_PROP_POS_MSEC))
+        stamp_ns = round(stamp * 1e6) if math.isfinite(stamp) else -1
+        if self._last_ns is None:
+            self._first_stamp_ns = stamp_ns if stamp_ns > 0 else 0
+            self._last_ns = 0
+            return 0
+        t_ns = stamp_ns - self._first_stamp_ns
+        if t_ns <= self._last_ns:
+            t_ns = self._last_ns + self._step_ns()
+        self._last_ns = t_ns
+        return t_ns
+
+    def _step_ns(self) -> int:
+        if self._rate_hz <= 0.0:
+            raise UserError(
+                f"{self._name} has neither time stamps nor a frame rate; convert it with a stated rate (for example "
+                "ffmpeg -r 30) and try again."
+            )
+        self._problems[
+            f"{self._name}: some frames have no increasing time stamp; the nominal {self._rate_hz:.3f} frames/s "
+            "was used for them. Speeds may be wrong where the frame rate varies."
+        ] = None
+        return round(NANOSECONDS / self._rate_hz)
+
+
+def open_quietly(source: str | int) -> cv2.VideoCapture:
+    """Open a capture without the decoder's own lines on stderr: callers say in a sentence what is wrong."""
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    import cv2
+
+    level = cv2.utils.logging.getLogLevel()
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    try:
+        return cv2.VideoCapture(source)
+    except cv2.error:
+        return cv2.VideoCapture()
+    finally:
+        cv2.utils.logging.setLogLevel(level)

@@ -1,0 +1,1 @@
+"""Score the navigation against truth: simulated flights, and photographs that others took."""

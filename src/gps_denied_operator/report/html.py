@@ -1,0 +1,42 @@
+"""A report as one HTML file: style, script, numbers and pictures inside, nothing loaded from elsewhere."""
+
+from __future__ import annotations
+
+import html
+import string
+from importlib import resources
+
+import orjson
+
+from gps_denied_operator.report.model import Report
+from gps_denied_operator.report.payload import payload
+from gps_denied_operator.report.verdict import verdict
+
+SCRIPTS = ("base.js", "charts.js", "map.js", "page.js")
+
+
+def render(report: Report) -> str:
+    """The page. Names of files and flights may hold anything: text is escaped, data cannot end its script element."""
+    level, sentence = verdict(report.figures)
+    facts = [*report.facts, ("commit", str(report.figures["commit"])), ("cores", str(report.figures["cores"]))]
+    return string.Template(_part("page.html")).substitute(
+        title=html.escape(report.title),
+        meta="<br>".join(f"{html.escape(name)} <b>{html.escape(value)}</b>" for name, value in facts),
+        level=level,
+        verdict=html.escape(report.verdict or sentence),
+        style=_part("page.css"),
+        data=_embedded(payload(report)),
+        script="\n".join(_part(name) for name in SCRIPTS),
+    )
+
+
+def _part(name: str) -> str:
+    return resources.files("gps_denied_operator.report").joinpath("page", name).read_text(encoding="utf-8")
+
+
+def _embedded(value: object) -> str:
+    """JSON that is safe inside a script element: no "<" can close or open one, no U+2028 can end a line."""
+    text = orjson.dumps(value).decode("utf-8")
+    for char in "<>&\u2028\u2029":
+        text = text.replace(char, f"\\u{ord(char):04x}")
+    return text

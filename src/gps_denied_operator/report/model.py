@@ -1,0 +1,45 @@
+"""What a report is made from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gps_denied_onboard.geo import LocalFrame
+from gps_denied_operator.evaluate.rows import FrameResult
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MapPicture:
+    """A picture of the map in Web-Mercator, with the geodetic edges of its outermost pixels."""
+
+    jpeg: bytes
+    north_deg: float
+    south_deg: float
+    east_deg: float
+    west_deg: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FlightPart:
+    """One flight of a report. `figures` is its own object of figures; `local` the frame of its PoseFix positions."""
+
+    title: str
+    rows: Sequence[FrameResult]
+    figures: Mapping[str, Any]
+    local: LocalFrame | None = None
+    background: MapPicture | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Report:
+    """A whole report. `figures` is of all flights together; `facts` are (name, value) pairs for the head of the page;
+    `verdict` replaces the sentence that the figures would give."""
+
+    title: str
+    figures: Mapping[str, Any]
+    flights: Sequence[FlightPart]
+    facts: Sequence[tuple[str, str]] = ()
+    verdict: str = ""

@@ -1,0 +1,117 @@
+"use strict";
+// Small things that all charts share: elements, numbers, colours, scales, axes.
+const LABELS = ["satellite_anchored", "visual_propagated", "dead_reckoned"];
+const LABEL_NAMES = ["satellite anchored", "visual propagated", "dead reckoned"];
+const LABEL_COLOURS = ["#005fb8", "#e08a00", "#b3127a"];
+const NONE_COLOUR = "#6b7680";
+const BAD = "#b00020";
+const INK = "#0b1116";
+const SOFT = "#46525e";
+const FONT = '12.5px Inter, "Segoe UI", Roboto, "Helvetica Neue", Arial, "Liberation Sans", "DejaVu Sans", sans-serif';
+const SOURCE_COLOURS = ["#005fb8", "#0b7a4b", "#c2540a", "#7a3fb5", "#b3127a", "#5b6670", "#8a6d00", "#00798c"];
+
+function el(tag, attributes, ...children) {
+  const node = document.createElement(tag);
+  for (const [key, value] of Object.entries(attributes || {})) {
+    if (value === null || value === undefined || value === false) continue;
+    if (key === "class") node.className = value;
+    else if (key === "style") node.style.cssText = value;
+    else if (key.startsWith("on")) node.addEventListener(key.slice(2), value);
+    else node.setAttribute(key, value);
+  }
+  for (const child of children.flat()) if (child !== null && child !== undefined) node.append(child);
+  return node;
+}
+
+const known = (v) => v !== null && v !== undefined;
+function metres(v) { return !known(v) ? "–" : v < 9.95 ? v.toFixed(2) : v < 99.5 ? v.toFixed(1) : Math.round(v).toLocaleString("en"); }
+function fixed(v, digits) { return known(v) ? v.toFixed(digits) : "–"; }
+function percent(v) {
+  if (!known(v)) return "–";
+  const p = 100 * v;
+  return p >= 99.995 || p === 0 ? p.toFixed(0) : p > 99.9 ? (Math.floor(p * 100) / 100).toFixed(2) : p.toFixed(1);
+}
+function clock(s) {
+  const sign = s < 0 ? "−" : "", a = Math.abs(s), h = Math.floor(a / 3600), m = Math.floor(a / 60) % 60, r = a % 60;
+  const seconds = Number.isInteger(Math.round(r * 10) / 10) ? String(Math.round(r)).padStart(2, "0") : r.toFixed(1).padStart(4, "0");
+  return sign + (h ? h + ":" + String(m).padStart(2, "0") : m) + ":" + seconds;
+}
+function range(values, from) {
+  let low = Infinity, high = -Infinity;
+  for (let i = 0; i < values.length; i++) {
+    const v = values[i];
+    if (known(v)) { if (v < low) low = v; if (v > high) high = v; }
+  }
+  return low > high ? from || [0, 1] : [low, high];
+}
+
+function niceTicks(low, high, count) {
+  const raw = (high - low) / Math.max(count, 1), power = 10 ** Math.floor(Math.log10(raw || 1));
+  const step = [1, 2, 2.5, 5, 10].map((m) => m * power).find((s) => s >= raw) || power * 10;
+  const ticks = [];
+  for (let k = Math.ceil(low / step - 1e-9); k * step <= high + step * 1e-9; k++) ticks.push(Math.round(k * step * 1e6) / 1e6);
+  return ticks;
+}
+function timeTicks(low, high, count) {
+  const raw = (high - low) / Math.max(count, 1);
+  const step = [0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400].find((s) => s >= raw) || 28800;
+  const ticks = [];
+  for (let k = Math.ceil(low / step); k * step <= high; k++) ticks.push(k * step);
+  return ticks;
+}
+function logTicks(low, high) {
+  const ticks = [];
+  for (let e = Math.floor(Math.log10(low)); e <= Math.ceil(Math.log10(high)); e++)
+    for (const m of [1, 2, 5]) { const v = m * 10 ** e; if (v >= low * 0.999 && v <= high * 1.001) ticks.push(v); }
+  return ticks.length > 9 ? ticks.filter((v) => /^1/.test(v.toExponential())) : ticks;
+}
+
+// A canvas as sharp as the screen, drawn again when its size changes; nothing is drawn while it is hidden.
+class Board {
+  constructor(canvas, draw) {
+    this.canvas = canvas; this.draw = draw; this.waiting = false;
+    new ResizeObserver(() => this.fit()).observe(canvas);
+  }
+  fit() {
+    const box = this.canvas.getBoundingClientRect(), ratio = window.devicePixelRatio || 1;
+    if (!box.width || !box.height) return;
+    this.width = box.width; this.height = box.height;
+    this.canvas.width = Math.round(box.width * ratio); this.canvas.height = Math.round(box.height * ratio);
+    this.context = this.canvas.getContext("2d");
+    this.context.setTransform(ratio, 0, 0, ratio, 0, 0);
+    this.paint();
+  }
+  paint() {
+    if (!this.context) return;
+    this.context.clearRect(0, 0, this.width, this.height);
+    this.context.font = FONT; this.context.textBaseline = "middle"; this.context.lineJoin = "round";
+    this.draw(this.context, this.width, this.height);
+  }
+  later() {
+    if (this.waiting) return;
+    this.waiting = true;
+    requestAnimationFrame(() => { this.waiting = false; this.paint(); });
+  }
+}
+
+function text(c, string, x, y, align, colour, halo) {
+  c.textAlign = align || "left";
+  if (halo) { c.strokeStyle = "rgba(255,255,255,.92)"; c.lineWidth = 3.5; c.strokeText(string, x, y); }
+  c.fillStyle = colour || SOFT; c.fillText(string, x, y);
+}
+function line(c, x0, y0, x1, y1, colour, width, dash) {
+  c.beginPath(); c.setLineDash(dash || []); c.moveTo(x0, y0); c.lineTo(x1, y1);
+  c.strokeStyle = colour; c.lineWidth = width || 1; c.stroke(); c.setLineDash([]);
+}
+// One mark a label, so that colour is not the only sign: disc, square, triangle.
+function mark(c, label, x, y, size) {
+  c.beginPath();
+  if (label === 1) c.rect(x - size, y - size, 2 * size, 2 * size);
+  else if (label === 2) { c.moveTo(x, y - 1.3 * size); c.lineTo(x + 1.2 * size, y + size); c.lineTo(x - 1.2 * size, y + size); c.closePath(); }
+  else c.arc(x, y, size, 0, 7);
+  c.fill();
+}
+function cross(c, x, y, size) {
+  c.beginPath(); c.moveTo(x - size, y - size); c.lineTo(x + size, y + size);
+  c.moveTo(x + size, y - size); c.lineTo(x - size, y + size); c.stroke();
+}

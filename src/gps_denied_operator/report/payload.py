@@ -1,0 +1,294 @@
+"""A report as the numbers that its page draws: columns, rounded, thinned where there are many frames; pure."""
+
+from __future__ import annotations
+
+import base64
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from gps_denied_onboard.geo import MERCATOR_HALF_M, TILE_SIZE_PX, mercator_px_from_geodetic
+from gps_denied_onboard.messages import AidRecord, SourceLabel
+from gps_denied_operator.evaluate.metrics import FrameError, frame_error
+from gps_denied_operator.evaluate.rows import STAGES, FrameResult
+from gps_denied_operator.report.model import FlightPart, Report
+from gps_denied_operator.report.verdict import cards, criteria
+
+ROWS_MAX = 24_000
+AIDS_MAX = 40_000
+QUANTILES = 200
+LABELS = tuple(SourceLabel)
+
+
+def payload(report: Report) -> dict[str, Any]:
+    """Everything that the page needs, as JSON types; no NaN."""
+    number = max(len(report.flights), 1)
+    errors = [[frame_error(row) for row in flight.rows] for flight in report.flights]
+    return {
+        "cards": cards(report.figures),
+        "criteria": [
+            {"name": c.name, "value": c.value, "must": c.must, "aim": c.aim, "level": c.level, "status": c.status}
+            for c in criteria(report.figures)
+        ],
+        "cdf": _quantiles([error for part in report.flights for error in _scored(part.rows)]),
+        "flights": [
+            _flight(part, of_part, ROWS_MAX // number, AIDS_MAX // number)
+            for part, of_part in zip(report.flights, errors, strict=True)
+        ],
+        "definitions": DEFINITIONS,
+    }
+
+
+class _Plane:
+    """Mercator metres about a centre, scaled to true metres there: the plane that the page draws in."""
+
+    def __init__(self, latitude_deg: float, longitude_deg: float) -> None:
+        self._unit_m = 2.0 * MERCATOR_HALF_M / TILE_SIZE_PX * math.cos(math.radians(latitude_deg))
+        self._centre = mercator_px_from_geodetic(latitude_deg, longitude_deg, 0.0)
+
+    def xy(self, latitude_deg: float | None, longitude_deg: float | None) -> tuple[float | None, float | None]:
+        if latitude_deg is None or longitude_deg is None or not math.isfinite(latitude_deg + longitude_deg):
+            return None, None
+        x, y = (mercator_px_from_geodetic(latitude_deg, longitude_deg, 0.0) - self._centre) * self._unit_m
+        return round(float(x), 2), round(float(-y), 2)
+
+
+def _flight(part: FlightPart, errors: Sequence[FrameError | None], rows_max: int, aids_max: int) -> dict[str, Any]:
+    chosen = thinned(part.rows, errors, rows_max)
+    rows = [part.rows[i] for i in chosen]
+    start_ns = part.rows[0].t_ns if part.rows else 0
+    plane = _plane(part)
+    seconds = [round((row.t_ns - start_ns) / 1e9, 2) for row in rows]
+    count = sum(row.fix is not None and row.fix.accepted for row in part.rows)
+    tried = sum(row.fix is not None for row in part.rows)
+    thin = f"{len(rows)} of {len(part.rows)} frames are drawn; the figures are of all."
+    return {
+        "title": part.title,
+        "note": " ".join(filter(None, (part.note, thin if len(rows) < len(part.rows) else ""))),
+        "figures": dict(part.figures),
+        "t": seconds,
+        "gap": _gap(seconds),
+        "name": [row.name for row in rows],
+        **_positions(rows, plane),
+        **_quality(rows, [errors[i] for i in chosen]),
+        "fixes": _fixes(rows, part, plane),
+        "fixCount": [count, tried - count],
+        "odometry": [0 if row.step is None else 1 if row.step.status == "ok" else 2 for row in rows],
+        "lost": {str(i): r.step.reason for i, r in enumerate(rows) if r.step is not None and r.step.status != "ok"},
+        "latency": [_round(row.latency_ms, 1) for row in rows],
+        "stages": {stage: _box([row.stage_ms[stage] for row in part.rows if stage in row.stage_ms]) for stage in STAGES},
+        "aids": _aids((aid for row in part.rows for aid in row.aids), start_ns, aids_max),
+        "share": _label_shares(part.rows),
+        "cdf": _quantiles(_scored(part.rows)),
+        "worst": _worst(rows),
+        "map": _map(part, plane),
+    }
+
+
+def thinned(rows: Sequence[FrameResult], errors: Sequence[FrameError | None], limit: int) -> list[int]:
+    """Numbers of the rows to draw: all, or every k-th with the largest errors, pictures and changes of label."""
+    if len(rows) <= limit:
+        return list(range(len(rows)))
+    kept = set(range(0, len(rows), -(-2 * len(rows) // limit)))
+    kept |= {i for i, row in enumerate(rows) if row.frame_jpeg is not None or row.map_jpeg is not None}
+    sized = sorted((-error.distance_m, i) for i, error in enumerate(errors) if error is not None)
+    kept |= {i for _, i in sized[: limit // 4]}
+    labels = [None if row.estimate is None else row.estimate.source_label for row in rows]
+    changes = [i for i in range(1, len(rows)) if labels[i] != labels[i - 1]]
+    kept |= {j for i in changes[: limit // 8] for j in (i - 1, i)}
+    return sorted(kept)
+
+
+def _gap(seconds: Sequence[float]) -> float:
+    """Longest pause in s across which a line is still drawn."""
+    steps = np.diff(seconds)
+    return round(float(max(np.median(steps) * 12.0, 5.0)), 2) if len(steps) else 5.0
+
+
+def _plane(part: FlightPart) -> _Plane:
+    places = [(r.truth_latitude_deg, r.truth_longitude_deg) for r in part.rows if r.scored]
+    places += [(s.latitude_deg, s.longitude_deg) for r in part.rows if (s := r.estimate) is not None]
+    if not places and part.background is not None:
+        box = part.background
+        places = [((box.north_deg + box.south_deg) / 2.0, (box.east_deg + box.west_deg) / 2.0)]
+    latitude, longitude = np.median(np.array(places or [(0.0, 0.0)], dtype=float), axis=0)
+    return _Plane(float(latitude), float(longitude))
+
+
+def _positions(rows: Sequence[FrameResult], plane: _Plane) -> dict[str, list[float | None]]:
+    columns: dict[str, list[float | None]] = {key: [] for key in ("x", "y", "z", "zs", "tx", "ty", "tz")}
+    for row in rows:
+        state = row.estimate
+        at = (None, None) if state is None else (state.latitude_deg, state.longitude_deg)
+        height = None if state is None else state.altitude_amsl_m
+        spread = None if state is None else 2.0 * math.sqrt(max(state.covariance_enu_m2[8], 0.0))
+        x, y = plane.xy(*at)
+        tx, ty = plane.xy(row.truth_latitude_deg, row.truth_longitude_deg)
+        new = (x, y, _round(height, 1), _round(spread, 1), tx, ty, _round(row.truth_altitude_m, 1))
+        for column, value in zip(columns.values(), new, strict=True):
+            column.append(value)
+    return columns
+
+
+def _quality(rows: Sequence[FrameResult], errors: Sequence[FrameError | None]) -> dict[str, list[Any]]:
+    states = [row.estimate for row in rows]
+    return {
+        "label": [None if s is None else LABELS.index(s.source_label) for s in states],
+        "major": [None if s is None else _round(s.ellipse_semi_major_m, 2) for s in states],
+        "minor": [None if s is None else _round(s.ellipse_semi_minor_m, 2) for s in states],
+        "azimuth": [None if s is None else _round(s.ellipse_azimuth_deg, 0) for s in states],
+        "bound": [None if s is None else _round(s.ellipse_semi_major_m, 1) for s in states],
+        "age": [None if s is None else s.last_satellite_anchor_age_ms for s in states],
+        "err": [None if e is None else _round(e.distance_m, 2) for e in errors],
+        "inside": [None if e is None else int(e.inside_95) for e in errors],
+        "nees": [None if e is None else _round(e.nees, 2) for e in errors],
+    }
+
+
+def _fixes(rows: Sequence[FrameResult], part: FlightPart, plane: _Plane) -> list[list[Any]]:
+    """[row, accepted, x, y, reason, inliers, matches, reprojection px] of each map fix."""
+    fixes: list[list[Any]] = []
+    for i, row in enumerate(rows):
+        fix = row.fix
+        if fix is None:
+            continue
+        x = y = None
+        if part.local is not None and np.isfinite(fix.position_enu_m).all() and np.abs(fix.position_enu_m).max() < 1e6:
+            latitude, longitude, _ = part.local.geodetic_from_enu(fix.position_enu_m)
+            x, y = plane.xy(float(latitude), float(longitude))
+        pixel = _round(fix.reprojection_px, 2)
+        fixes.append([i, int(fix.accepted), x, y, fix.reason, fix.inliers, fix.matches, pixel])
+    return fixes
+
+
+def _aids(records: Iterable[AidRecord], start_ns: int, limit: int) -> dict[str, dict[str, list[Any]]]:
+    """Each source's time, test ratio, innovation in sigmas (the largest component) and decision; rejected ones stay."""
+    by_source: dict[str, list[AidRecord]] = {}
+    for record in records:
+        by_source.setdefault(record.source, []).append(record)
+    share = limit // max(len(by_source), 1)
+    columns: dict[str, dict[str, list[Any]]] = {}
+    for source, all_of_it in sorted(by_source.items()):
+        stride = -(-len(all_of_it) // max(share, 1))
+        kept = [r for k, r in enumerate(all_of_it) if k % stride == 0 or not r.accepted][: 2 * share]
+        columns[source] = {
+            "t": [round((r.t_ns - start_ns) / 1e9, 2) for r in kept],
+            "r": [_round(r.test_ratio, 3) for r in kept],
+            "s": [_sigmas(r) for r in kept],
+            "ok": [int(r.accepted) for r in kept],
+        }
+    return columns
+
+
+def _sigmas(record: AidRecord) -> float | None:
+    pairs = zip(record.innovation, record.innovation_variance, strict=False)
+    scaled = [v / math.sqrt(s) for v, s in pairs if s > 0.0 and math.isfinite(v) and math.isfinite(s)]
+    return round(max(scaled, key=abs), 2) if scaled else None
+
+
+def _box(values: Sequence[float]) -> list[float] | None:
+    if not values:
+        return None
+    return [round(float(v), 2) for v in np.percentile(values, [5, 25, 50, 75, 95])]
+
+
+def _label_shares(rows: Sequence[FrameResult]) -> list[int]:
+    counts = [sum(r.estimate is not None and r.estimate.source_label is label for r in rows) for label in LABELS]
+    return [*counts, len(rows) - sum(counts)]
+
+
+def _scored(rows: Sequence[FrameResult]) -> list[float]:
+    """Error of every scored frame, infinite for a miss."""
+    errors = [frame_error(row) for row in rows if row.scored]
+    return [math.inf if error is None else error.distance_m for error in errors]
+
+
+def _quantiles(errors: Sequence[float]) -> list[float | None]:
+    """Error that k / QUANTILES of the scored frames stay below; None where that many have no estimate."""
+    if not errors:
+        return [None] * (QUANTILES + 1)
+    ordered = sorted(errors)
+    place = [min(max(math.ceil(k / QUANTILES * len(ordered)) - 1, 0), len(ordered) - 1) for k in range(QUANTILES + 1)]
+    return [_round(ordered[i], 3) for i in place]
+
+
+def _worst(rows: Sequence[FrameResult]) -> list[dict[str, Any]]:
+    shown = [i for i, row in enumerate(rows) if row.frame_jpeg is not None or row.map_jpeg is not None]
+    errors = {i: frame_error(rows[i]) for i in shown}
+    shown.sort(key=lambda i: (-(e.distance_m if (e := errors[i]) is not None else math.inf), i))
+    return [
+        {
+            "i": i,
+            "frame": data_uri(rows[i].frame_jpeg),
+            "map": data_uri(rows[i].map_jpeg),
+            "place": "map at the fix" if rows[i].fix is not None else "map at the estimate",
+            "why": why(rows[i]),
+        }
+        for i in shown
+    ]
+
+
+def why(row: FrameResult) -> str:
+    """What the navigation itself said about a frame."""
+    said = []
+    if row.fix is None:
+        said.append("no map fix tried")
+    elif row.fix.accepted:
+        said.append(f"map fix accepted, {row.fix.inliers} of {row.fix.matches} matches fit")
+    else:
+        said.append(f"map fix rejected, {row.fix.reason}")
+    if row.step is not None and row.step.status != "ok":
+        said.append(f"odometry lost, {row.step.reason}")
+    return "; ".join(said)
+
+
+def _map(part: FlightPart, plane: _Plane) -> dict[str, Any] | None:
+    box = part.background
+    if box is None:
+        return None
+    x0, y0 = plane.xy(box.south_deg, box.west_deg)
+    x1, y1 = plane.xy(box.north_deg, box.east_deg)
+    return {"jpeg": data_uri(box.jpeg), "x0": x0, "y0": y0, "x1": x1, "y1": y1}
+
+
+def data_uri(jpeg: bytes | None) -> str | None:
+    """The JPEG as a data URI."""
+    return None if jpeg is None else "data:image/jpeg;base64," + base64.b64encode(jpeg).decode("ascii")
+
+
+def _round(value: float | None, digits: int) -> float | None:
+    if value is None or not math.isfinite(value):
+        return None
+    return round(float(value), digits)
+
+
+DEFINITIONS = [
+    ("scored", "Frames with a true position. A scored frame without an estimate counts as a miss."),
+    (
+        "estimate",
+        "The position sent for the frame's own time, with the frame's own measurements in it; one that is sent as "
+        "“no fix” is none.",
+    ),
+    ("error", "Horizontal geodesic distance between the estimate and truth."),
+    (
+        "label",
+        "Satellite anchored: a recent accepted map fix stands behind the position; visual propagated: carried on by "
+        "frame-to-frame motion; dead reckoned: by inertial sensors and air data alone.",
+    ),
+    ("false anchor", "A frame labelled satellite anchored that is more than 50 m off."),
+    ("inside 95 %", "Share of estimates whose error lies inside the 95 % ellipse that was sent with them."),
+    (
+        "NEES",
+        "Normalised estimation error squared of the horizontal position; its mean is 2 for an honest covariance, and "
+        "larger where the ellipses are too small.",
+    ),
+    (
+        "odometry drift",
+        "Summed odometry displacement against truth over unbroken windows of 500 m (100 m at the end of a segment), "
+        "as a share of the true distance.",
+    ),
+    ("test ratio", "Squared innovation over its gate; above 1 the measurement is rejected."),
+    ("latency", "From the moment the frame is there to the position message; stages are timed on their own."),
+]

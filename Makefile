@@ -1,7 +1,47 @@
-PY := .venv/bin/python
+# Everything that README.md names. `make help` lists it.
+BIN := .venv/bin
+export OMP_NUM_THREADS ?= 1
 
-.PHONY: native
-native: ## build the native module into src
-	.venv/bin/cmake -S cpp -B build/native -G Ninja -DPython_EXECUTABLE=$(CURDIR)/$(PY) \
-		-DCMAKE_MAKE_PROGRAM=$(CURDIR)/.venv/bin/ninja -DCMAKE_INSTALL_PREFIX=$(CURDIR)/src --log-level=WARNING
-	.venv/bin/ninja --quiet -C build/native install
+.DEFAULT_GOAL := help
+.PHONY: help setup native demo test test-all lint bench pins licences clean
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## .venv with pinned libraries, the native module, the three commands
+	@.ci/setup
+
+native: ## build only the native module, into src
+	@.ci/setup native
+
+demo: setup ## fly three simulated minutes without GPS, replay, score, report
+	$(BIN)/operator-tool evaluate flights --seeds 1-1 --minutes 3 --scenario blackout --out build/demo
+
+test: setup ## what a change must pass: linters, types, C++ tests, the quick suite
+	@.ci/setup chromium
+	$(MAKE) --no-print-directory lint
+	@.ci/setup native-tests
+	$(BIN)/python -m pytest -m "not tier2 and not slow"
+
+test-all: setup ## the quick suite and the slow one
+	@.ci/setup chromium
+	$(BIN)/python -m pytest -m "not tier2"
+
+lint: setup ## ruff and mypy --strict
+	$(BIN)/ruff check src tests migrations
+	$(BIN)/mypy
+
+bench: setup ## measure the figures of _docs/benchmarks.md into build/bench (hours)
+	@.ci/bench
+
+pins: setup ## make requirements/*.txt again from requirements/*.in (needs a package index)
+	cd requirements && for name in onboard operator sim dev; do CUSTOM_COMPILE_COMMAND="make pins" \
+		../$(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url \
+		--no-emit-find-links --no-emit-trusted-host --no-emit-options --output-file $$name.txt $$name.in || exit 1; done
+
+licences: setup ## write _docs/licences.md from what is installed
+	$(BIN)/python .ci/licences.py
+
+clean: ## remove what was built; .venv stays
+	rm -rf build .pytest_cache .mypy_cache .ruff_cache
+	find src -name '_native.*.so' -delete

@@ -2,7 +2,10 @@
 // Each core has a header without Python in it; this file only binds names.
 #include <pybind11/pybind11.h>
 
+#include "eskf_bindings.hpp"
+
 PYBIND11_MODULE(_native, m) {
   m.doc() = "Native cores of gps_denied_onboard.";
+  gps_denied::eskf::bind(m);
   m.attr("compiler") = __VERSION__;
 }

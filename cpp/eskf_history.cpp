@@ -1,0 +1,304 @@
+#include "eskf_history.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <tuple>
+
+namespace gps_denied::eskf {
+
+namespace {
+
+constexpr int kBackwardCount = 25;  // successive IMU samples before a clock that went back is believed
+constexpr int kForwardCount = 5;
+
+template <typename A, typename B>
+bool before(const A& a, const B& b) {
+  return std::tie(a.t_ns, a.source, a.sequence) < std::tie(b.t_ns, b.source, b.sequence);
+}
+
+std::int64_t nanoseconds(double seconds) { return static_cast<std::int64_t>(seconds * 1e9); }
+
+template <typename Matrix>
+bool positive_definite(const Matrix& m) {
+  if (!m.allFinite()) return false;
+  return Eigen::LLT<Matrix>(m).info() == Eigen::Success;
+}
+
+// Why the numbers of an event cannot be used, or null.
+const char* bad_value(const Event& e) {
+  constexpr const char* kNotFinite = "value is not a finite number";
+  if (!e.a.allFinite() || !e.b.allFinite() || !e.q.coeffs().allFinite()) return kNotFinite;
+  if (std::abs(e.q.norm() - 1.0) > 0.01) return "quaternion is not of unit length";
+  if (e.source == Source::imu && (e.a.norm() > 400.0 || e.b.norm() > 60.0)) return "beyond what an IMU can measure";
+  if (e.odometry) {
+    const Odometry& o = *e.odometry;
+    if (!o.displacement.allFinite() || !std::isfinite(o.yaw_change + o.yaw_prior)) return kNotFinite;
+    if (!positive_definite(o.covariance)) return "covariance is not positive definite";
+    if (o.t0_ns >= e.t_ns) return "first frame is not before the second";
+  }
+  if (e.fix) {
+    if (!e.fix->position.allFinite() || !e.fix->camera_to_enu.coeffs().allFinite()) return kNotFinite;
+    if (!positive_definite(e.fix->covariance)) return "covariance is not positive definite";
+  }
+  if (e.origin) {
+    const Origin& o = *e.origin;
+    if (!o.position.allFinite() || !o.velocity.allFinite()) return kNotFinite;
+    if (!(o.sigma_horizontal > 0.0 && o.sigma_vertical > 0.0)) return "sigma is not positive";
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+History::History(const Config& config, const Quat& mount) : config_(config), mount_(mount) {}
+
+std::int64_t History::oldest_ns() const { return snapshots_.empty() ? state_.t_ns : snapshots_.front().t_ns; }
+
+const char* History::refuse(std::int64_t t_ns, Source source) {
+  const int k = static_cast<int>(source);
+  const auto strange = [&] {
+    const std::int64_t since = t_ns - strange_ns_[k];
+    strange_[k] = strange_[k] > 0 && since > 0 && since <= nanoseconds(config_.clock_jump_s) ? strange_[k] + 1 : 1;
+    strange_ns_[k] = t_ns;
+    return strange_[k];
+  };
+  if (source == Source::imu && any_imu_) {
+    if (t_ns == newest_imu_ns_) return "same time stamp as the sample before";
+    if (t_ns < newest_imu_ns_ - nanoseconds(config_.imu_late_s)) {
+      if (strange() < kBackwardCount) return "clock went backwards";
+      rebase(t_ns);
+      return nullptr;
+    }
+  }
+  if (any_ && t_ns > newest_ns_ + nanoseconds(config_.clock_jump_s)) {
+    if (strange() < kForwardCount) return "clock jumped ahead";
+    if (t_ns - newest_ns_ > nanoseconds(config_.clock_outage_s)) rebase(t_ns);
+    return nullptr;
+  }
+  if (started_ && t_ns < oldest_ns()) return "older than the history";
+  return nullptr;
+}
+
+void History::rebase(std::int64_t t_ns) {
+  ++rebases_;
+  events_.clear();
+  snapshots_.clear();
+  newest_ns_ = newest_imu_ns_ = t_ns;
+  if (!started_) return;
+  forget_clones(state_);
+  state_.t_ns = state_.imu_t_ns = t_ns;
+  state_.rejected_since_ns.fill(0);
+  // Nobody knows how long the clock was away.
+  for (int i = 0; i < 3; ++i) {
+    state_.covariance(kPosition + i, kPosition + i) += 100.0 * 100.0;
+    state_.covariance(kVelocity + i, kVelocity + i) += 5.0 * 5.0;
+    state_.covariance(kAttitude + i, kAttitude + i) += 0.15 * 0.15;
+  }
+  Event mark;
+  mark.t_ns = t_ns;
+  mark.sequence = sequence_++;
+  snapshots_.push_back({t_ns, Source::imu, mark.sequence, state_});
+}
+
+Aid History::imu(std::int64_t t_ns, const Vec3& accel, const Vec3& gyro) {
+  Event event;
+  event.t_ns = t_ns;
+  event.a = accel;
+  event.b = gyro;
+  return insert(std::move(event));
+}
+
+Aid History::insert(Event event) {
+  Aid aid;
+  aid.t_ns = event.t_ns;
+  aid.source = event.source;
+  aid.reason = bad_value(event);
+  if (aid.reason == nullptr) aid.reason = refuse(event.t_ns, event.source);
+  if (aid.reason != nullptr) return aid;
+  event.q.normalize();
+  strange_[static_cast<int>(event.source)] = 0;
+  if (event.source == Source::imu) {
+    strange_.fill(0);  // while the IMU runs, no other source can pull the clock ahead
+    newest_imu_ns_ = any_imu_ ? std::max(newest_imu_ns_, event.t_ns) : event.t_ns;
+    any_imu_ = true;
+  }
+  newest_ns_ = any_ ? std::max(newest_ns_, event.t_ns) : event.t_ns;
+  any_ = true;
+  event.sequence = sequence_++;
+  if (!started_) {
+    aid.accepted = true;
+    aid.reason = try_start(event) ? "started" : "kept for the start";
+    return aid;
+  }
+  append(std::move(event), aid);
+  return aid;
+}
+
+bool History::try_start(const Event& event) {
+  const auto same = [&](const Event& e) { return e.source == event.source; };
+  waiting_.erase(std::remove_if(waiting_.begin(), waiting_.end(), same), waiting_.end());
+  waiting_.push_back(event);
+  const auto find = [&](Source source) {
+    const auto it = std::find_if(waiting_.begin(), waiting_.end(), [&](const Event& e) { return e.source == source; });
+    return it == waiting_.end() ? nullptr : &*it;
+  };
+  const Event* attitude = find(Source::attitude);
+  const Event* imu = find(Source::imu);
+  if (attitude == nullptr || imu == nullptr) return false;
+  if (std::abs(attitude->t_ns - imu->t_ns) > nanoseconds(config_.clock_jump_s)) return false;
+  const Event* airspeed = find(Source::airspeed);
+  const Event* baro = find(Source::baro);
+  const bool flying = airspeed != nullptr && airspeed->a.x() >= config_.airspeed_min_mps;
+  const std::int64_t t_ns = std::max(attitude->t_ns, imu->t_ns);
+  state_ = start(config_, mount_, t_ns, attitude->q, flying ? airspeed->a.x() : config_.initial_speed_mps,
+                 baro != nullptr ? baro->a.x() : 0.0);
+  state_.accel = imu->a;
+  state_.gyro = imu->b;
+  started_ = true;
+  snapshots_.push_back({t_ns, Source::imu, 0, state_});
+  const Event* origin = find(Source::origin);
+  for (const Event* event_at_start : {origin, baro}) {
+    if (event_at_start == nullptr) continue;
+    Event copy = *event_at_start;
+    copy.t_ns = t_ns;
+    copy.sequence = sequence_++;
+    Aid ignored;
+    append(std::move(copy), ignored);
+  }
+  waiting_.clear();
+  return true;
+}
+
+void History::apply(State& s, const Event& e, Aid& aid) const {
+  aid.t_ns = e.t_ns;
+  aid.source = e.source;
+  if (e.source == Source::imu) {
+    take_imu(config_, s, e.t_ns, e.a, e.b);
+    aid.accepted = true;
+    aid.reason = "propagated";
+    return;
+  }
+  advance(config_, s, e.t_ns);
+  switch (e.source) {
+    case Source::origin:
+      take_origin(config_, s, *e.origin, aid);
+      break;
+    case Source::baro:
+      take_baro(config_, s, e.a.x(), aid);
+      break;
+    case Source::airspeed:
+      take_airspeed(config_, s, e.a.x(), aid);
+      break;
+    case Source::rangefinder:
+      take_rangefinder(config_, s, e.a.x(), aid);
+      break;
+    case Source::attitude:
+      take_attitude(config_, s, e.q, aid);
+      break;
+    case Source::odometry:
+      if (e.odometry) take_odometry(config_, s, *e.odometry, !e.decided, aid);
+      remember(s);
+      break;
+    case Source::fix:
+      if (e.fix) take_fix(config_, s, *e.fix, e.mode, aid);
+      remember(s);
+      break;
+    default:
+      remember(s);
+  }
+}
+
+void History::append(Event&& event, Aid& aid) {
+  const bool last = events_.empty() ? before(snapshots_.back(), event) : before(events_.back(), event);
+  if (last && event.t_ns >= state_.t_ns) {
+    events_.push_back(std::move(event));
+    Event& e = events_.back();
+    apply(state_, e, aid);
+    if (e.source == Source::odometry && !aid.accepted) e.odometry.reset();
+    e.decided = true;
+    snapshot(e);
+    trim();
+    return;
+  }
+  if (!before(snapshots_.front(), event)) {
+    aid.accepted = false;
+    aid.reason = "older than the history";
+    return;
+  }
+  const auto at = std::upper_bound(events_.begin(), events_.end(), event,
+                                   [](const Event& a, const Event& b) { return before(a, b); });
+  const std::uint64_t wanted = event.sequence;
+  const auto inserted = events_.insert(at, std::move(event));
+  replay_from(static_cast<std::size_t>(inserted - events_.begin()), aid, wanted);
+}
+
+void History::replay_from(std::size_t index, Aid& aid, std::uint64_t wanted) {
+  while (!before(snapshots_.back(), events_[index])) snapshots_.pop_back();
+  state_ = snapshots_.back().state;
+  const Snapshot& base = snapshots_.back();
+  const auto first = std::upper_bound(events_.begin(), events_.end(), base,
+                                      [](const Snapshot& a, const Event& b) { return before(a, b); });
+  for (auto it = first; it != events_.end(); ++it) {
+    Aid own;
+    apply(state_, *it, own);
+    if (!it->decided) {
+      if (it->source == Source::odometry && !own.accepted) it->odometry.reset();
+      it->decided = true;
+    }
+    if (it->sequence == wanted) aid = own;
+    snapshot(*it);
+  }
+  trim();
+}
+
+void History::snapshot(const Event& last) {
+  if (last.t_ns - snapshots_.back().t_ns < nanoseconds(config_.snapshot_s)) return;
+  snapshots_.push_back({last.t_ns, last.source, last.sequence, state_});
+}
+
+void History::trim() {
+  const std::int64_t keep_from = state_.t_ns - nanoseconds(config_.history_s);
+  while (snapshots_.size() > 1 && snapshots_[1].t_ns <= keep_from) snapshots_.pop_front();
+  while (!events_.empty() && !before(snapshots_.front(), events_.front())) events_.pop_front();
+}
+
+std::optional<State> History::at(std::int64_t t_ns) const {
+  if (!started_) return std::nullopt;
+  if (t_ns >= state_.t_ns) {
+    State s = state_;
+    advance(config_, s, t_ns);
+    return s;
+  }
+  auto snapshot = snapshots_.end();
+  while (snapshot != snapshots_.begin() && (snapshot - 1)->t_ns > t_ns) --snapshot;
+  if (snapshot == snapshots_.begin()) return std::nullopt;
+  --snapshot;
+  State s = snapshot->state;
+  const auto first = std::upper_bound(events_.begin(), events_.end(), *snapshot,
+                                      [](const Snapshot& a, const Event& b) { return before(a, b); });
+  for (auto it = first; it != events_.end() && it->t_ns <= t_ns; ++it) {
+    Aid ignored;
+    apply(s, *it, ignored);
+  }
+  advance(config_, s, t_ns);
+  return s;
+}
+
+Aid History::test(std::int64_t t_ns, const Fix& fix) const {
+  Aid aid;
+  aid.t_ns = t_ns;
+  aid.source = Source::fix;
+  Event event;
+  event.fix = std::make_shared<const Fix>(fix);
+  aid.reason = bad_value(event);
+  if (aid.reason != nullptr) return aid;
+  const std::optional<State> s = at(t_ns);
+  if (!s) {
+    aid.reason = started_ ? "older than the history" : "no attitude and IMU yet";
+    return aid;
+  }
+  test_fix(config_, *s, fix, aid);
+  return aid;
+}
+
+}  // namespace gps_denied::eskf

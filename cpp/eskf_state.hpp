@@ -1,0 +1,96 @@
+// State of the error-state Kalman filter: nominal values, layout of the error, covariance.
+//
+// Frames: local ENU, body FRD, camera OpenCV. Attitude error is a rotation vector in ENU, left perturbation:
+// R_true = exp(theta) R. Formulas: Sola, "Quaternion kinematics for the error-state Kalman filter" (2017), 5 and 7;
+// stochastic cloning: Roumeliotis and Burdick (2002).
+#pragma once
+
+#include <Eigen/Dense>
+#include <array>
+#include <cstdint>
+
+namespace gps_denied::eskf {
+
+using Vec2 = Eigen::Vector2d;
+using Vec3 = Eigen::Vector3d;
+using Vec6 = Eigen::Matrix<double, 6, 1>;
+using Mat3 = Eigen::Matrix3d;
+using Mat6 = Eigen::Matrix<double, 6, 6>;
+using Quat = Eigen::Quaterniond;
+
+// Where each part of the error lies.
+constexpr int kPosition = 0;       // 3, m
+constexpr int kVelocity = 3;       // 3, m/s
+constexpr int kAttitude = 6;       // 3, rad, ENU
+constexpr int kGyroBias = 9;       // 3, rad/s, body
+constexpr int kAccelBias = 12;     // 3, m/s2, body
+constexpr int kWind = 15;          // 2, m/s, east and north
+constexpr int kMount = 17;         // 3, rad, body: camera_to_body_true = exp(m) camera_to_body
+constexpr int kAutopilotBias = 20; // 3, rad, ENU: error of the autopilot's attitude
+constexpr int kBaroBias = 23;      // 1, m
+constexpr int kAirspeedScale = 24; // 1
+constexpr int kMapOffset = 25;     // 3, m: the map lies this far from where it should (up: its ground)
+constexpr int kOdometryScale = 28; // 1: true displacement = (1 + s) measured
+constexpr int kCore = 29;
+constexpr int kCloneCount = 3;
+constexpr int kCloneSize = 6;      // position, attitude
+constexpr int kMax = kCore + kCloneCount * kCloneSize;
+
+using Covariance = Eigen::Matrix<double, kMax, kMax>;
+using Error = Eigen::Matrix<double, kMax, 1>;
+
+enum class Source : int { imu, clone, origin, baro, airspeed, rangefinder, attitude, odometry, fix, count };
+constexpr int kSources = static_cast<int>(Source::count);
+
+struct Clone {
+  std::int64_t t_ns = 0;
+  Vec3 position = Vec3::Zero();
+  Quat attitude = Quat::Identity();
+};
+
+struct State {
+  std::int64_t t_ns = 0;
+  std::int64_t imu_t_ns = 0;
+  Vec3 accel = Vec3::Zero();  // last IMU sample, held
+  Vec3 gyro = Vec3::Zero();
+  Vec3 position = Vec3::Zero();
+  Vec3 velocity = Vec3::Zero();
+  Quat attitude = Quat::Identity();  // body to ENU
+  Vec3 gyro_bias = Vec3::Zero();
+  Vec3 accel_bias = Vec3::Zero();
+  Vec2 wind = Vec2::Zero();
+  Quat mount = Quat::Identity();  // camera to body
+  Vec3 autopilot_bias = Vec3::Zero();
+  double baro_bias = 0.0;
+  double airspeed_scale = 0.0;
+  Vec3 map_offset = Vec3::Zero();
+  double odometry_scale = 0.0;
+  bool position_known = false;
+  int clones = 0;
+  std::array<Clone, kCloneCount> clone;
+  std::array<std::int64_t, kSources> rejected_since_ns{};  // 0: the last one was accepted
+  Covariance covariance = Covariance::Zero();
+
+  int size() const { return kCore + clones * kCloneSize; }
+};
+
+// All numbers of the filter; defaults live in Python (fusion/config.py), which sets every one.
+struct Config {
+#define GPS_DENIED_READ(name) double name;
+#include "eskf_config_fields.inc"
+#undef GPS_DENIED_READ
+};
+
+// One measurement and what was done with it; `used` says how many numbers of each array count.
+struct Aid {
+  std::int64_t t_ns = 0;
+  Source source = Source::imu;
+  int used = 0;
+  Vec6 observation = Vec6::Zero(), observation_variance = Vec6::Zero();
+  Vec6 innovation = Vec6::Zero(), innovation_variance = Vec6::Zero();
+  double test_ratio = 0.0;
+  bool accepted = false;
+  const char* reason = "";
+};
+
+}  // namespace gps_denied::eskf

@@ -1,0 +1,299 @@
+// Measurements: innovation, gate, update.
+#include <cmath>
+
+#include "eskf_filter.hpp"
+
+namespace gps_denied::eskf {
+
+namespace {
+
+constexpr double kEarthRadius = 6371008.8;  // m, for the drop of the sea's surface below the tangent plane
+constexpr double kTwoPi = 6.283185307179586;
+
+double wrap(double angle) { return std::remainder(angle, kTwoPi); }
+
+template <int M>
+struct Measurement {
+  Eigen::Matrix<double, M, 1> observation = Eigen::Matrix<double, M, 1>::Zero();
+  Eigen::Matrix<double, M, 1> residual = Eigen::Matrix<double, M, 1>::Zero();
+  Eigen::Matrix<double, M, kMax> jacobian = Eigen::Matrix<double, M, kMax>::Zero();
+  Eigen::Matrix<double, M, M> noise = Eigen::Matrix<double, M, M>::Zero();
+};
+
+void inject(State& s, const Error& e) {
+  s.position += e.segment<3>(kPosition);
+  s.velocity += e.segment<3>(kVelocity);
+  s.attitude = (exp_quaternion(e.segment<3>(kAttitude)) * s.attitude).normalized();
+  s.gyro_bias += e.segment<3>(kGyroBias);
+  s.accel_bias += e.segment<3>(kAccelBias);
+  s.wind += e.segment<2>(kWind);
+  s.mount = (exp_quaternion(e.segment<3>(kMount)) * s.mount).normalized();
+  s.autopilot_bias += e.segment<3>(kAutopilotBias);
+  s.baro_bias += e(kBaroBias);
+  s.airspeed_scale += e(kAirspeedScale);
+  s.map_offset += e.segment<3>(kMapOffset);
+  s.odometry_scale += e(kOdometryScale);
+  for (int i = 0; i < s.clones; ++i) {
+    const int at = kCore + i * kCloneSize;
+    s.clone[i].position += e.segment<3>(at);
+    s.clone[i].attitude = (exp_quaternion(e.segment<3>(at + 3)) * s.clone[i].attitude).normalized();
+  }
+}
+
+// Fills the record and, where the innovation passes (or nobody asks), corrects the state. Returns whether it passed.
+template <int M>
+bool fuse(State& s, const Measurement<M>& m, double gate, bool decide, bool apply, Aid& aid) {
+  const int n = s.size();
+  const auto p = s.covariance.topLeftCorner(n, n);
+  const Eigen::Matrix<double, Eigen::Dynamic, M, 0, kMax, M> cross = p * m.jacobian.leftCols(n).transpose();
+  Eigen::Matrix<double, M, M> innovation_covariance = m.jacobian.leftCols(n) * cross + m.noise;
+  innovation_covariance = (0.5 * (innovation_covariance + innovation_covariance.transpose())).eval();
+  aid.used = M;
+  aid.observation.template head<M>() = m.observation;
+  aid.observation_variance.template head<M>() = m.noise.diagonal();
+  aid.innovation.template head<M>() = m.residual;
+  aid.innovation_variance.template head<M>() = innovation_covariance.diagonal();
+  const Eigen::LLT<Eigen::Matrix<double, M, M>> solver(innovation_covariance);
+  const double chi2 = m.residual.dot(solver.solve(m.residual));
+  if (solver.info() != Eigen::Success || !std::isfinite(chi2)) {
+    aid.accepted = false;
+    aid.reason = "innovation covariance is not positive definite";
+    return false;
+  }
+  aid.test_ratio = chi2 / gate;
+  aid.accepted = !decide || aid.test_ratio <= 1.0;
+  aid.reason = aid.accepted ? "fused" : "innovation outside the gate";
+  if (!aid.accepted || !apply) return aid.accepted;
+  const Eigen::Matrix<double, Eigen::Dynamic, M, 0, kMax, M> gain = solver.solve(cross.transpose()).transpose();
+  Error error = Error::Zero();
+  error.head(n) = gain * m.residual;
+  auto out = s.covariance.topLeftCorner(n, n);
+  out.template triangularView<Eigen::Lower>() -= gain * cross.transpose();
+  for (int column = 0; column < n; ++column) {
+    if (!(out(column, column) > 1e-16)) out(column, column) = 1e-16;
+    for (int row = column + 1; row < n; ++row) out(column, row) = out(row, column);
+  }
+  inject(s, error);
+  return true;
+}
+
+void inflate(State& s, int index, int count, double sigma) {
+  for (int i = index; i < index + count; ++i) s.covariance(i, i) += sigma * sigma;
+}
+
+// As fuse, but a source that is refused for longer than the patience gets its own bias states opened, so that an
+// autopilot that re-aligned itself, or a pitot that iced and cleared, is not locked out for the rest of the flight.
+template <int M, typename Open>
+void fuse_patiently(const Config& c, State& s, const Measurement<M>& m, double gate, Aid& aid, Open&& open) {
+  std::int64_t& since = s.rejected_since_ns[static_cast<int>(aid.source)];
+  if (since != 0 && static_cast<double>(s.t_ns - since) * 1e-9 > c.gate_patience_s) {
+    open();
+    since = s.t_ns;
+  }
+  const bool accepted = fuse(s, m, gate, true, true, aid);
+  if (accepted) since = 0;
+  else if (since == 0) since = s.t_ns;
+}
+
+// Direction of the image's upward axis on the ground, and how it changes with the camera's attitude error in ENU.
+double camera_yaw(const Quat& body, const Quat& mount, Vec3& gradient) {
+  const Vec3 u = body * (mount * Vec3(0.0, -1.0, 0.0));
+  const double flat = std::max(u.x() * u.x() + u.y() * u.y(), 1e-6);
+  gradient = Vec3(-u.z() * u.x() / flat, -u.z() * u.y() / flat, 1.0);
+  return std::atan2(u.y(), u.x());
+}
+
+void replace_position(State& s, const Vec3& position, const Vec3& sigma) {
+  forget_clones(s);
+  s.covariance.middleRows<3>(kPosition).setZero();
+  s.covariance.middleCols<3>(kPosition).setZero();
+  for (int i = 0; i < 3; ++i) s.covariance(kPosition + i, kPosition + i) = sigma(i) * sigma(i);
+  s.position = position;
+}
+
+Measurement<6> fix_measurement(const Config& c, const State& s, const Fix& fix) {
+  Measurement<6> m;
+  const Quat camera = s.attitude * s.mount;
+  m.observation << fix.position, log_quaternion(fix.camera_to_enu);
+  m.residual << fix.position - s.position - s.map_offset, log_quaternion(fix.camera_to_enu * camera.conjugate());
+  m.jacobian.block<3, 3>(0, kPosition).setIdentity();
+  m.jacobian.block<3, 3>(0, kMapOffset).setIdentity();
+  m.jacobian.block<3, 3>(3, kAttitude).setIdentity();
+  m.jacobian.block<3, 3>(3, kMount) = s.attitude.toRotationMatrix();
+  m.noise = fix.covariance * (c.fix_sigma_scale * c.fix_sigma_scale);
+  for (int i = 0; i < 3; ++i) {
+    m.noise(i, i) += c.fix_floor_m * c.fix_floor_m;
+    m.noise(i + 3, i + 3) += c.fix_floor_rad * c.fix_floor_rad;
+  }
+  return m;
+}
+
+}  // namespace
+
+void take_origin(const Config& c, State& s, const Origin& origin, Aid& aid) {
+  replace_position(s, origin.position, {origin.sigma_horizontal, origin.sigma_horizontal, origin.sigma_vertical});
+  s.position_known = true;
+  if (origin.has_velocity) {
+    Measurement<3> m;
+    m.observation = origin.velocity;
+    m.residual = origin.velocity - s.velocity;
+    m.jacobian.block<3, 3>(0, kVelocity).setIdentity();
+    m.noise.diagonal().setConstant(c.origin_velocity_sigma_mps * c.origin_velocity_sigma_mps);
+    fuse(s, m, 1.0, false, true, aid);
+  }
+  aid.used = 3;
+  aid.observation.head<3>() = origin.position;
+  aid.observation_variance.head<3>() = s.covariance.diagonal().segment<3>(kPosition);
+  aid.innovation.setZero();
+  aid.innovation_variance.setZero();
+  aid.test_ratio = 0.0;
+  aid.accepted = true;
+  aid.reason = "position starts here";
+}
+
+void take_baro(const Config& c, State& s, double altitude_up_m, Aid& aid) {
+  Measurement<1> m;
+  const double far = s.position_known ? 1.0 : 0.0;
+  const double drop = far * s.position.head<2>().squaredNorm() / (2.0 * kEarthRadius);
+  m.observation(0) = altitude_up_m;
+  m.residual(0) = altitude_up_m - (s.position.z() + drop + s.baro_bias);
+  m.jacobian(0, kPosition) = far * s.position.x() / kEarthRadius;
+  m.jacobian(0, kPosition + 1) = far * s.position.y() / kEarthRadius;
+  m.jacobian(0, kPosition + 2) = 1.0;
+  m.jacobian(0, kBaroBias) = 1.0;
+  m.noise(0, 0) = c.baro_noise_m * c.baro_noise_m;
+  fuse_patiently(c, s, m, c.gate_baro, aid, [&] { inflate(s, kBaroBias, 1, 10.0 * c.baro_bias_sigma_m); });
+}
+
+void take_airspeed(const Config& c, State& s, double speed_mps, Aid& aid) {
+  Measurement<2> m;
+  const Vec3 air = s.velocity - Vec3(s.wind.x(), s.wind.y(), 0.0);
+  const double speed = air.norm();
+  m.observation << speed_mps, 0.0;
+  if (speed_mps < c.airspeed_min_mps || speed < 1.0) {
+    aid.used = 1;
+    aid.observation(0) = speed_mps;
+    aid.accepted = false;
+    aid.reason = "too slow to be flying";
+    return;
+  }
+  const Vec3 ahead = air / speed;
+  const Vec3 right = s.attitude * Vec3(0.0, 1.0, 0.0);
+  const double scale = 1.0 + s.airspeed_scale;
+  m.residual << speed_mps - scale * speed, -right.dot(air);
+  m.jacobian.block<1, 3>(0, kVelocity) = scale * ahead.transpose();
+  m.jacobian.block<1, 2>(0, kWind) = -scale * ahead.head<2>().transpose();
+  m.jacobian(0, kAirspeedScale) = speed;
+  m.jacobian.block<1, 3>(1, kVelocity) = right.transpose();
+  m.jacobian.block<1, 2>(1, kWind) = -right.head<2>().transpose();
+  m.jacobian.block<1, 3>(1, kAttitude) = right.cross(air).transpose();
+  m.noise(0, 0) = c.airspeed_noise_mps * c.airspeed_noise_mps;
+  m.noise(1, 1) = c.sideslip_noise_mps * c.sideslip_noise_mps;
+  fuse_patiently(c, s, m, c.gate_airspeed, aid, [&] {
+    inflate(s, kWind, 2, c.wind_sigma_mps);
+    inflate(s, kAirspeedScale, 1, c.airspeed_scale_sigma);
+  });
+}
+
+void take_rangefinder(const Config& c, State& s, double distance_m, Aid& aid) {
+  Measurement<1> m;
+  const double down = (s.attitude * Vec3(0.0, 0.0, 1.0)).z();
+  m.observation(0) = distance_m;
+  if (down > -0.7) {
+    aid.used = 1;
+    aid.observation(0) = distance_m;
+    aid.accepted = false;
+    aid.reason = "tilted too far to look at the ground";
+    return;
+  }
+  m.residual(0) = -down * distance_m - (s.position.z() + s.map_offset.z() - c.ground_up_m);
+  m.jacobian(0, kPosition + 2) = 1.0;
+  m.jacobian(0, kMapOffset + 2) = 1.0;
+  const double noise = c.rangefinder_noise_m + 0.02 * distance_m;
+  m.noise(0, 0) = noise * noise;
+  fuse_patiently(c, s, m, c.gate_rangefinder, aid,
+                 [&] { inflate(s, kMapOffset + 2, 1, 3.0 * c.map_vertical_sigma_m); });
+}
+
+void take_attitude(const Config& c, State& s, const Quat& body_to_enu, Aid& aid) {
+  Measurement<3> m;
+  m.observation = log_quaternion(body_to_enu);
+  m.residual = log_quaternion(body_to_enu * s.attitude.conjugate()) - s.autopilot_bias;
+  m.jacobian.block<3, 3>(0, kAttitude).setIdentity();
+  m.jacobian.block<3, 3>(0, kAutopilotBias).setIdentity();
+  m.noise.diagonal().setConstant(c.attitude_noise_rad * c.attitude_noise_rad);
+  fuse_patiently(c, s, m, c.gate_attitude, aid, [&] {
+    inflate(s, kAutopilotBias, 2, 4.0 * c.autopilot_tilt_sigma_rad);
+    inflate(s, kAutopilotBias + 2, 1, 4.0 * c.autopilot_yaw_sigma_rad);
+    inflate(s, kAttitude, 2, 2.0 * c.autopilot_tilt_sigma_rad);
+    inflate(s, kAttitude + 2, 1, 2.0 * c.autopilot_yaw_sigma_rad);
+  });
+}
+
+void take_odometry(const Config& c, State& s, const Odometry& step, bool decide, Aid& aid) {
+  int k = 0;
+  while (k < s.clones && s.clone[k].t_ns != step.t0_ns) ++k;
+  if (k == s.clones) {
+    aid.accepted = false;
+    aid.reason = "no remembered pose at the first frame";
+    return;
+  }
+  Measurement<4> m;
+  const Clone& first = s.clone[k];
+  const int at = kCore + k * kCloneSize;
+  Vec3 gradient0, gradient1;
+  const double yaw0 = camera_yaw(first.attitude, s.mount, gradient0);
+  const double yaw1 = camera_yaw(s.attitude, s.mount, gradient1);
+  const double turn = wrap(yaw0 - step.yaw_prior);
+  const Eigen::AngleAxisd about_up(turn, Vec3::UnitZ());
+  const Vec3 moved = (1.0 + s.odometry_scale) * (about_up * step.displacement);
+  const Vec3 sideways = Vec3::UnitZ().cross(moved);
+  m.observation << step.displacement, step.yaw_change;
+  m.residual << moved - (s.position - first.position), wrap(step.yaw_change - wrap(yaw1 - yaw0));
+  // Residual = observed - predicted, both sides moved to the right: the jacobian is of (p1 - p0 - moved).
+  m.jacobian.block<3, 3>(0, kPosition).setIdentity();
+  m.jacobian.block<3, 3>(0, at) = -Mat3::Identity();
+  m.jacobian.block<3, 3>(0, at + 3) = -sideways * gradient0.transpose();
+  m.jacobian.block<3, 3>(0, kMount) = -sideways * gradient0.transpose() * first.attitude.toRotationMatrix();
+  m.jacobian.block<3, 1>(0, kOdometryScale) = -moved / (1.0 + s.odometry_scale);
+  m.jacobian.block<1, 3>(3, kAttitude) = gradient1.transpose();
+  m.jacobian.block<1, 3>(3, at + 3) = -gradient0.transpose();
+  m.jacobian.block<1, 3>(3, kMount) = gradient1.transpose() * s.attitude.toRotationMatrix() -
+                                      gradient0.transpose() * first.attitude.toRotationMatrix();
+  m.noise = step.covariance * (c.odometry_sigma_scale * c.odometry_sigma_scale);
+  for (int i = 0; i < 3; ++i) m.noise(i, i) += c.odometry_floor_m * c.odometry_floor_m;
+  m.noise(3, 3) += c.odometry_yaw_floor_rad * c.odometry_yaw_floor_rad;
+  fuse(s, m, c.gate_odometry, decide, true, aid);
+}
+
+void test_fix(const Config& c, const State& s, const Fix& fix, Aid& aid) {
+  State copy = s;
+  fuse(copy, fix_measurement(c, copy, fix), c.gate_fix, true, false, aid);
+}
+
+void take_fix(const Config& c, State& s, const Fix& fix, FixMode mode, Aid& aid) {
+  if (mode != FixMode::update) {
+    const double wide = 1.0e3 + 3.0 * std::sqrt(fix.covariance.diagonal().head<3>().maxCoeff());
+    replace_position(s, fix.position - s.map_offset, Vec3::Constant(wide));
+  }
+  if (mode == FixMode::relocate) {
+    // The state was wrong: what it believes of its motion is open again.
+    inflate(s, kVelocity, 3, c.reset_velocity_sigma_mps);
+    inflate(s, kAttitude, 2, c.reset_tilt_sigma_rad);
+    inflate(s, kAttitude + 2, 1, c.reset_yaw_sigma_rad);
+    inflate(s, kWind, 2, c.reset_velocity_sigma_mps);
+  }
+  fuse(s, fix_measurement(c, s, fix), c.gate_fix, false, true, aid);
+  if (aid.accepted) s.position_known = true;
+  if (aid.accepted && mode == FixMode::place) aid.reason = "position starts here";
+  if (aid.accepted && mode == FixMode::relocate) aid.reason = "relocated: consistent fixes against the state";
+}
+
+bool healthy(const State& s) {
+  const int n = s.size();
+  if (!s.position.allFinite() || !s.velocity.allFinite() || !s.attitude.coeffs().allFinite()) return false;
+  const auto p = s.covariance.topLeftCorner(n, n);
+  return p.allFinite() && p.diagonal().minCoeff() > 0.0;
+}
+
+}  // namespace gps_denied::eskf

@@ -1,0 +1,115 @@
+"""Numbers of the fusion: noise of the sensors, spread of their slow errors, gates. Units are in the names.
+
+`_rthz` is a density per root hertz, `_rts` a random walk per root second; a pair `sigma` and `time_s` is a first-order
+Gauss-Markov error with that standard deviation and correlation time. Gates are chi-square thresholds of the whole
+innovation (degrees of freedom in the comment).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+
+from gps_denied_onboard.errors import UserError
+
+
+@dataclass(frozen=True, slots=True)
+class FusionConfig:
+    """Defaults suit a MEMS autopilot in a small fixed-wing aircraft."""
+
+    gravity_mps2: float = 9.80665
+
+    # IMU. The densities cover vibration and scale errors, not the data sheet alone.
+    accel_noise_mps2_rthz: float = 0.012
+    gyro_noise_radps_rthz: float = 0.0004
+    accel_bias_sigma_mps2: float = 0.08
+    gyro_bias_sigma_radps: float = 0.006
+    accel_bias_walk_mps2_rts: float = 0.001
+    gyro_bias_walk_radps_rts: float = 2.5e-5
+    gap_accel_noise_mps2_rthz: float = 3.0
+    gap_gyro_noise_radps_rthz: float = 0.2
+    imu_hold_s: float = 0.2
+
+    # Before the first measurement.
+    initial_speed_mps: float = 16.7
+    initial_speed_sigma_mps: float = 8.0
+    initial_tilt_sigma_rad: float = 0.003
+    unknown_position_sigma_m: float = 20_000.0
+    origin_velocity_sigma_mps: float = 0.5
+
+    # Autopilot: attitude (its level error wanders within a minute, its compass error within many), baro, pitot.
+    autopilot_tilt_sigma_rad: float = 0.011
+    autopilot_tilt_time_s: float = 50.0
+    autopilot_yaw_sigma_rad: float = 0.05
+    autopilot_yaw_time_s: float = 400.0
+    attitude_noise_rad: float = 0.003
+    baro_bias_sigma_m: float = 4.0
+    baro_bias_time_s: float = 600.0
+    baro_noise_m: float = 0.5
+    airspeed_scale_sigma: float = 0.03
+    airspeed_scale_time_s: float = 3600.0
+    airspeed_noise_mps: float = 1.0
+    sideslip_noise_mps: float = 2.0
+    airspeed_min_mps: float = 8.0
+    wind_sigma_mps: float = 6.0
+    wind_walk_mps_rts: float = 0.12
+
+    # Camera and map.
+    mount_sigma_rad: float = 0.07
+    mount_walk_rad_rts: float = 2.0e-5
+    map_sigma_m: float = 1.5
+    map_time_s: float = 60.0
+    map_vertical_sigma_m: float = 12.0
+    map_vertical_time_s: float = 300.0
+    odometry_scale_sigma: float = 0.02
+    odometry_scale_time_s: float = 120.0
+    odometry_sigma_scale: float = 1.0
+    odometry_floor_m: float = 0.1
+    odometry_yaw_floor_rad: float = 0.001
+    fix_sigma_scale: float = 1.0
+    fix_floor_m: float = 0.3
+    fix_floor_rad: float = 0.002
+    rangefinder_noise_m: float = 1.0
+    ground_up_m: float = 0.0
+
+    # Gates.
+    gate_attitude: float = 25.0  # 3
+    gate_baro: float = 20.0  # 1
+    gate_airspeed: float = 20.0  # 2
+    gate_rangefinder: float = 16.0  # 1
+    gate_odometry: float = 25.0  # 4
+    gate_fix: float = 30.0  # 6
+    gate_patience_s: float = 3.0
+
+    # Re-localisation: see consistency.py.
+    wide_sigma_m: float = 30.0
+    agreeing_fixes_wide: int = 2
+    agreeing_fixes_against_state: int = 4
+    fixes_looked_at: int = 6
+    drift_fraction: float = 0.05
+    agreement_gate: float = 16.0  # 3
+    reset_velocity_sigma_mps: float = 2.0
+    reset_yaw_sigma_rad: float = 0.03
+    reset_tilt_sigma_rad: float = 0.01
+
+    # Time.
+    history_s: float = 5.0
+    snapshot_s: float = 0.1
+    clock_jump_s: float = 1.0
+    clock_outage_s: float = 60.0
+    imu_late_s: float = 0.2
+
+    # Source label: see labels.py.
+    anchor_age_s_max: float = 3.0
+    anchor_sigma_m_max: float = 20.0
+    odometry_age_s_max: float = 2.5
+
+    def __post_init__(self) -> None:
+        for f in fields(self):
+            value = getattr(self, f.name)
+            if not math.isfinite(value) or (value <= 0 and f.name != "ground_up_m"):
+                raise UserError(f"fusion.{f.name} must be a positive number, got {value}; correct the configuration.")
+        if self.fixes_looked_at < max(self.agreeing_fixes_wide, self.agreeing_fixes_against_state):
+            raise UserError("fusion.fixes_looked_at must not be less than the number of fixes that have to agree.")
+        if self.history_s < 2.0:
+            raise UserError(f"fusion.history_s must be at least 2 s, got {self.history_s}: fixes come late.")

@@ -1,0 +1,228 @@
+"""The error-state Kalman filter: messages in and out, and the decision about map fixes, around the native core."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable
+from dataclasses import asdict
+from enum import IntEnum
+from typing import Any
+
+import numpy as np
+
+from gps_denied_onboard._native import EskfFilter
+from gps_denied_onboard.camera import CameraModel
+from gps_denied_onboard.errors import EstimatorAlreadyStartedError
+from gps_denied_onboard.fusion import FusionInput
+from gps_denied_onboard.fusion.config import FusionConfig
+from gps_denied_onboard.fusion.consistency import HeldFix, agreeing
+from gps_denied_onboard.geo import LocalFrame
+from gps_denied_onboard.messages import (
+    AidRecord,
+    AirspeedSample,
+    AttitudeSample,
+    BaroSample,
+    Estimate,
+    ImuSample,
+    OdometryStep,
+    PoseFix,
+    Quaternion,
+    RangefinderSample,
+    TakeoffOrigin,
+)
+from gps_denied_onboard.rotations import quaternion_from_matrix
+
+SOURCES = ("imu", "clone", "origin", "baro", "airspeed", "rangefinder", "attitude", "odometry", "fix")
+BARO, AIRSPEED, RANGEFINDER = (SOURCES.index(name) for name in ("baro", "airspeed", "rangefinder"))
+HALF = math.sqrt(0.5)
+TIME_LIMIT_NS = 1 << 62
+
+
+class FixMode(IntEnum):
+    """How the core takes a fix: as any measurement, as the first position, or against a state that was wrong."""
+
+    UPDATE = 0
+    PLACE = 1
+    RELOCATE = 2
+
+
+def body_to_enu(q: Quaternion) -> Quaternion:
+    """Quaternion body to ENU of one body to NED: the product with the half turn about the axis (1, 1, 0)."""
+    w, x, y, z = q
+    return (-HALF * (x + y), HALF * (w + z), HALF * (w - z), HALF * (y - x))
+
+
+def record_of(raw: tuple[Any, ...]) -> AidRecord:
+    """AidRecord of the core's tuple."""
+    t_ns, source, *rest = raw
+    return AidRecord(t_ns, SOURCES[source], *rest)
+
+
+def refusal(t_ns: int, source: str, reason: str) -> AidRecord:
+    """Record of a message that never reached the filter."""
+    return AidRecord(t_ns, source, (), (), (), (), 0.0, False, reason)
+
+
+class Eskf:
+    """See the module; implements `Fusion`."""
+
+    def __init__(self, frame: LocalFrame, camera: CameraModel, config: FusionConfig | None = None) -> None:
+        self._frame = frame
+        self._config = config or FusionConfig()
+        numbers = {name: float(value) for name, value in asdict(self._config).items()}
+        self._core = EskfFilter(numbers, quaternion_from_matrix(camera.mount))
+        self._origin_given = False
+        self._remembered: deque[int] = deque(maxlen=16)
+        self._held: deque[HeldFix] = deque(maxlen=self._config.fixes_looked_at)
+        self._handlers: dict[type, Callable[[Any], tuple[AidRecord, ...]]] = {
+            ImuSample: self._imu,
+            AttitudeSample: self._attitude,
+            AirspeedSample: self._airspeed,
+            BaroSample: self._baro,
+            RangefinderSample: self._rangefinder,
+            TakeoffOrigin: self._origin,
+            OdometryStep: self._odometry,
+            PoseFix: self._fix,
+        }
+
+    def update(self, message: FusionInput) -> tuple[AidRecord, ...]:
+        """See `Fusion.update`."""
+        handler = self._handlers.get(type(message))
+        return () if handler is None else handler(message)
+
+    def estimate(self, t_ns: int) -> Estimate | None:
+        """See `Fusion.estimate`. None also when the numbers of the filter are no longer sound."""
+        s = self._core.at(t_ns)
+        if s is None or not s["healthy"]:
+            return None
+        return Estimate(
+            t_ns=t_ns,
+            position_enu_m=s["position"],
+            velocity_enu_mps=s["velocity"],
+            rotation_body_to_enu=s["rotation"],
+            rotation_camera_to_body=s["mount"],
+            covariance=s["covariance"],
+            camera_covariance_rad2=s["camera_covariance"],
+            wind_enu_mps=s["wind"],
+            position_known=s["position_known"],
+        )
+
+    def details(self, t_ns: int) -> dict[str, Any] | None:
+        """All states and their sigmas at `t_ns`, for reports: names as in cpp/eskf_state.hpp."""
+        found: dict[str, Any] | None = self._core.at(t_ns)
+        return found
+
+    def camera_height(self, t_ns: int) -> tuple[float, float] | None:
+        """(height of the camera above the ground that the fixes see, its sigma), m.
+
+        Better than the position's up: the unknown height of the ground itself is in it.
+        """
+        s = self._core.at(t_ns)
+        if s is None:
+            return None
+        height_m = float(s["position"][2] + s["map_offset"][2]) - self._config.ground_up_m
+        return height_m, math.sqrt(max(float(s["height_variance"]), 0.0))
+
+    def set_takeoff_origin(self, origin: TakeoffOrigin) -> tuple[AidRecord, ...]:
+        """Start from this position. EstimatorAlreadyStartedError when a position is known already."""
+        if self._origin_given or self._core.position_known():
+            raise EstimatorAlreadyStartedError("a take-off origin cannot be set after the position is known.")
+        position = self._frame.enu_from_geodetic(origin.latitude_deg, origin.longitude_deg, origin.altitude_amsl_m)
+        velocity = None
+        if origin.velocity_ned_mps is not None:
+            north, east, down = origin.velocity_ned_mps
+            velocity = np.array([east, north, -down])
+        record = record_of(
+            self._core.origin(origin.t_ns, position, origin.sigma_horizontal_m, origin.sigma_vertical_m, velocity)
+        )
+        self._origin_given = record.accepted
+        return (record,)
+
+    def _origin(self, origin: TakeoffOrigin) -> tuple[AidRecord, ...]:
+        try:
+            return self.set_takeoff_origin(origin)
+        except EstimatorAlreadyStartedError as error:
+            return (refusal(origin.t_ns, "origin", str(error)),)
+
+    def _imu(self, m: ImuSample) -> tuple[AidRecord, ...]:
+        raw = self._core.imu(m.t_ns, m.accel_body_mps2, m.gyro_body_radps)
+        return () if raw is None else (record_of(raw),)
+
+    def _attitude(self, m: AttitudeSample) -> tuple[AidRecord, ...]:
+        return (record_of(self._core.attitude(m.t_ns, body_to_enu(m.quaternion_body_to_ned))),)
+
+    def _airspeed(self, m: AirspeedSample) -> tuple[AidRecord, ...]:
+        return (record_of(self._core.scalar(m.t_ns, AIRSPEED, m.true_airspeed_mps)),)
+
+    def _baro(self, m: BaroSample) -> tuple[AidRecord, ...]:
+        return (record_of(self._core.scalar(m.t_ns, BARO, m.altitude_amsl_m - self._frame.altitude_m)),)
+
+    def _rangefinder(self, m: RangefinderSample) -> tuple[AidRecord, ...]:
+        return (record_of(self._core.scalar(m.t_ns, RANGEFINDER, m.distance_m)),)
+
+    def _odometry(self, step: OdometryStep) -> tuple[AidRecord, ...]:
+        if step.t0_ns not in self._remembered:
+            self._core.clone(step.t0_ns)
+            self._remembered.append(step.t0_ns)
+        self._remembered.append(step.t1_ns)
+        if step.status != "ok":
+            self._core.clone(step.t1_ns)
+            return (refusal(step.t1_ns, "odometry", f"{step.status}: {step.reason}"),)
+        raw = self._core.odometry(
+            step.t0_ns,
+            step.t1_ns,
+            step.displacement_enu_m,
+            step.yaw_change_rad,
+            step.yaw_prior_rad,
+            step.covariance,
+        )
+        return (record_of(raw),)
+
+    def _fix(self, fix: PoseFix) -> tuple[AidRecord, ...]:
+        if not fix.accepted:
+            return ()
+        camera = quaternion_from_matrix(fix.rotation_camera_to_enu)
+        tested = record_of(self._core.test(fix.t_ns, fix.position_enu_m, camera, fix.covariance))
+        state = self._core.at(fix.t_ns)
+        if state is None or not tested.innovation:
+            return (tested,)
+        mode = self._decide(fix, state, tested.accepted)
+        if mode is None:
+            reason = f"held until other fixes agree ({tested.reason})"
+            return (
+                AidRecord(
+                    tested.t_ns,
+                    tested.source,
+                    tested.observation,
+                    tested.observation_variance,
+                    tested.innovation,
+                    tested.innovation_variance,
+                    tested.test_ratio,
+                    False,
+                    reason if not tested.accepted else "held until other fixes agree (the state is too uncertain)",
+                ),
+            )
+        self._held.clear()
+        self._remembered.append(fix.t_ns)
+        return (record_of(self._core.fix(fix.t_ns, fix.position_enu_m, camera, fix.covariance, int(mode))),)
+
+    def _decide(self, fix: PoseFix, state: dict[str, Any], passes: bool) -> FixMode | None:
+        """What to do with a fix: take it in some mode, or None to hold it."""
+        config = self._config
+        unique = fix.global_search and fix.gates.get("unique", 0.0) >= 1.0
+        sigma_m = math.sqrt(float(np.linalg.eigvalsh(state["covariance"][:2, :2])[-1]))
+        if state["position_known"] and passes and (unique or sigma_m <= config.wide_sigma_m):
+            return FixMode.UPDATE
+        if not state["position_known"] and unique:
+            return FixMode.PLACE
+        speed_sigma = math.sqrt(float(np.linalg.eigvalsh(state["covariance"][3:5, 3:5])[-1]))
+        self._held.append(
+            HeldFix(fix.t_ns, fix.position_enu_m, fix.covariance[:3, :3], state["position"], speed_sigma)
+        )
+        count = len(agreeing(self._held, config.drift_fraction, config.agreement_gate))
+        if not state["position_known"]:
+            return FixMode.PLACE if count >= config.agreeing_fixes_wide else None
+        if passes:
+            return FixMode.UPDATE if count >= config.agreeing_fixes_wide else None
+        return FixMode.RELOCATE if count >= config.agreeing_fixes_against_state else None

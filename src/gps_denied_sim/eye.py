@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,22 +11,28 @@ import numpy.typing as npt
 
 from gps_denied_onboard.camera import CameraModel
 from gps_denied_onboard.messages import FloatArray, ImageArray
-from gps_denied_sim.flight import FlightTruth, exp_rotations
+from gps_denied_sim.flight import FlightTruth, exp_rotations, log_rotations
 from gps_denied_sim.noise import stream
 from gps_denied_sim.weather import Air, Sensor, look_through
 from gps_denied_sim.world import GroundPicture
 
 NODE_PX = 8
+RELIEF_STEP_M = 20.0
+NO_MOTION: FloatArray = np.zeros(3)
 RESOLUTIONS_M = (0.2, 0.24, 0.3, 0.4, 0.48)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CameraTruth:
-    """The camera as it is: `model` with true intrinsics, `rotation_camera_to_body` (3, 3) with the true mount."""
+    """The camera as it is: `model` with true intrinsics, `rotation_camera_to_body` (3, 3) with the true mount.
+
+    `readout_s` is the time from the first row's exposure to the last row's; a picture's time is its middle row's.
+    """
 
     model: CameraModel
     rotation_camera_to_body: FloatArray
     exposure_s: float
+    readout_s: float
 
 
 def make_camera(seed: int, width_px: int = 1368, height_px: int = 912) -> tuple[CameraTruth, CameraModel]:
@@ -51,7 +58,8 @@ def make_camera(seed: int, width_px: int = 1368, height_px: int = 912) -> tuple[
     tilt, about = math.radians(float(rng.uniform(2.0, 6.0))), float(rng.uniform(0.0, 2.0 * math.pi))
     vector = np.array([[tilt * math.cos(about), tilt * math.sin(about), math.radians(float(rng.normal(0.0, 0.7)))]])
     mount = exp_rotations(vector)[0] @ true.mount
-    return CameraTruth(true, mount, float(rng.uniform(0.0006, 0.002))), known
+    exposure, readout = float(rng.uniform(0.0006, 0.002)), max(0.0, float(rng.uniform(-0.008, 0.010)))
+    return CameraTruth(true, mount, exposure, readout), known
 
 
 class Eye:
@@ -68,24 +76,59 @@ class Eye:
         normalised = model.undistort(self.node_pixels)
         self._rays = np.concatenate([normalised, np.ones((len(normalised), 1))], axis=1)
 
-    def ground_nodes(self, position: FloatArray, rotation_camera_to_enu: FloatArray) -> FloatArray:
-        """(rows, columns, 2) world x, y that the node rays hit; rays at the horizon stop 6 km away."""
-        rays = self._rays @ rotation_camera_to_enu.T
-        down = np.maximum(-rays[:, 2], np.hypot(rays[:, 0], rays[:, 1]) * (float(position[2]) / 6000.0) + 1e-6)
-        height_of = self.ground.world.height_m
-        ground = np.full(len(rays), float(height_of(position[0:1], position[1:2])[0]))
+    def ground_nodes(
+        self,
+        position: FloatArray,
+        rotation_camera_to_enu: FloatArray,
+        travel_m: FloatArray = NO_MOTION,
+        turn_camera_rad: FloatArray = NO_MOTION,
+    ) -> FloatArray:
+        """(rows, columns, 2) world x, y that the node rays hit; rays at the horizon stop 6 km away.
+
+        `travel_m` (3,) ENU and `turn_camera_rad` (3,) are the motion between the first and the last row's exposure;
+        pose and middle row belong together. The turn is taken to first order: it is some thousandths.
+        """
+        late = ((self.node_pixels[:, 1] - (self.camera.model.height_px - 1) / 2.0) / self.camera.model.height_px)[
+            :, None
+        ]
+        rays = (self._rays + late * np.cross(turn_camera_rad, self._rays)) @ rotation_camera_to_enu.T
+        start = position + late * travel_m
+        slope = np.hypot(rays[:, 0], rays[:, 1])
+        rays = rays / np.maximum(-rays[:, 2], slope * (float(position[2]) / 6000.0) + 1e-6)[:, None]
+        x, y = start[:, 0] + rays[:, 0] * start[:, 2], start[:, 1] + rays[:, 1] * start[:, 2]
+        ground = self._relief(x, y)
         for _ in range(3):
-            reach = (position[2] - ground) / down
-            x, y = position[0] + rays[:, 0] * reach, position[1] + rays[:, 1] * reach
-            ground = height_of(x, y)
-        reach = (position[2] - ground) / down
-        out = np.stack([position[0] + rays[:, 0] * reach, position[1] + rays[:, 1] * reach], axis=1)
-        return out.reshape(self._rows, self._columns, 2)
+            reach = start[:, 2] - ground(x, y)
+            x, y = start[:, 0] + rays[:, 0] * reach, start[:, 1] + rays[:, 1] * reach
+        return np.stack([x, y], axis=1).reshape(self._rows, self._columns, 2)
+
+    def _relief(self, x: FloatArray, y: FloatArray) -> Callable[[FloatArray, FloatArray], FloatArray]:
+        """Ground height around the points (N,), interpolated on a grid: far cheaper than asking for each ray."""
+        import cv2
+
+        x0, y0 = float(x.min()) - 100.0, float(y.min()) - 100.0
+        span = max(float(x.max()) - x0, float(y.max()) - y0) + 100.0
+        step = max(RELIEF_STEP_M, span / 128.0)
+        at = np.arange(math.ceil(span / step) + 1, dtype=np.float64) * step
+        grid = self.ground.world.height_m(x0 + at[None, :], y0 + at[:, None]).astype(np.float32)
+
+        def height(px: FloatArray, py: FloatArray) -> FloatArray:
+            u, v = ((px - x0) / step).astype(np.float32), ((py - y0) / step).astype(np.float32)
+            shape = (self._rows, self._columns)
+            found = cv2.remap(
+                grid, u.reshape(shape), v.reshape(shape), cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
+            )
+            return np.asarray(found, dtype=np.float64).ravel()
+
+        return height
 
     def picture(self, t_s: float, index: int, air: Air, sensor: Sensor) -> ImageArray:
         """(H, W, 3) BGR picture exposed around `t_s`."""
         position, rotation_body = self.flight.at(t_s)
-        nodes = self.ground_nodes(position, rotation_body @ self.camera.rotation_camera_to_body)
+        mount, half = self.camera.rotation_camera_to_body, self.camera.readout_s / 2.0
+        (first_at, first), (last_at, last) = self.flight.at(t_s - half), self.flight.at(t_s + half)
+        turn = log_rotations((mount.T @ first.T @ last @ mount)[None])[0]
+        nodes = self.ground_nodes(position, rotation_body @ mount, last_at - first_at, turn)
         rng = stream(self._seed, "picture", index)
         if air.blind:
             image = np.zeros((self.camera.model.height_px, self.camera.model.width_px, 3), dtype=np.uint8)
@@ -112,7 +155,15 @@ class Eye:
             a = 2 * NODE_PX
             maps.append(np.asarray(full[a : a + model.height_px, a : a + model.width_px], dtype=np.float32))
         return np.asarray(
-            cv2.remap(mosaic, maps[0], maps[1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT), dtype=np.uint8
+            cv2.remap(
+                mosaic,
+                maps[0],
+                maps[1],
+                cv2.INTER_LINEAR,
+                borderMode=cv2.BORDER_CONSTANT,
+                borderValue=(90, 110, 105, 0),
+            ),
+            dtype=np.uint8,
         )
 
     def _smear_px(self, t_s: float, position: FloatArray, nodes: FloatArray) -> FloatArray:

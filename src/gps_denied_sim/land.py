@@ -126,24 +126,28 @@ class _CellBuilder:
             centres = np.array([b.corners_m.mean(axis=0) for b in self.plan.buildings])
             dry = margin(centres[:, 0], centres[:, 1]) > 15.0
             self.plan.buildings = [b for b, ok in zip(self.plan.buildings, dry, strict=True) if ok]
-        self.plan.lines = [part for line in self.plan.lines for part in self._ashore(line)]
+        self._break_lines_at_water()
 
-    def _ashore(self, line: Line) -> list[Line]:
-        """The parts of a line on dry land; a verge beside water ends at the bank."""
-        if line.kind in ("main_road", "minor_road"):
-            return [line]
-        points, _ = along_line(line.points_m, 6.0)
-        points = np.concatenate([points, line.points_m[-1:]])
-        dry = self.land.terrain.water_margin_m(points[:, 0], points[:, 1]) > 2.0
-        if dry.all():
-            return [line]
-        runs = np.split(points, np.flatnonzero(np.diff(dry)) + 1)
-        starts_dry = bool(dry[0])
-        return [
-            Line(line.key, line.kind, run, line.width_m, line.only_in)
-            for k, run in enumerate(runs)
-            if (k % 2 == 0) == starts_dry and len(run) > 1
-        ]
+    def _break_lines_at_water(self) -> None:
+        """Keep the parts of tracks, verges and ditches that run on dry land; one look at the water for all of them."""
+        fine = []
+        for line in self.plan.lines:
+            points, _ = along_line(line.points_m, 8.0)
+            fine.append(np.concatenate([points, line.points_m[-1:]]))
+        every = np.concatenate(fine or [np.zeros((0, 2))])
+        dry = self.land.terrain.water_margin_m(every[:, 0], every[:, 1]) > 2.0
+        kept, at = [], 0
+        for line, points in zip(self.plan.lines, fine, strict=True):
+            here = dry[at : at + len(points)]
+            at += len(points)
+            if here.all() or line.kind in ("main_road", "minor_road"):
+                kept.append(line)
+                continue
+            runs = np.split(points, np.flatnonzero(np.diff(here)) + 1)
+            for run in runs[0 if here[0] else 1 :: 2]:
+                if len(run) > 1:
+                    kept.append(Line(line.key, line.kind, run, line.width_m, line.only_in))
+        self.plan.lines = kept
 
     def patch(self, kind: str, polygon: FloatArray, direction: float, only_in: str = "") -> None:
         """Add a patch."""

@@ -67,7 +67,7 @@ class TilePainter:
             )
             a = 2 * NODE_PX
             maps.append(np.ascontiguousarray(full[a : a + size, a : a + size]))
-        out = cv2.remap(mosaic, maps[0], maps[1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+        out = cv2.remap(mosaic, maps[0], maps[1], cv2.INTER_LINEAR)
         return np.asarray(out, dtype=np.uint8)
 
     def tiles(self, wanted: list[tuple[int, int]]) -> Iterator[tuple[int, int, bytes]]:

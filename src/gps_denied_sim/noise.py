@@ -11,6 +11,8 @@ import numpy.typing as npt
 from gps_denied_onboard.messages import FloatArray, ImageArray
 
 TEXTURE_SIZE_PX = 2048
+TEXTURE_STORED_PX = 4608
+"""Textures are stored repeated up to this size: sampling inside is three times faster than wrapping around."""
 
 
 def stream(seed: int, tag: str, *key: int) -> np.random.Generator:
@@ -58,7 +60,7 @@ def _octave(rng: np.random.Generator, rows: int, columns: int, size: int) -> npt
 
 
 def tileable_texture(rng: np.random.Generator, octaves: list[tuple[int, int, float]]) -> ImageArray:
-    """(2048, 2048) uint8 texture that repeats without a seam, mean 128, standard deviation 40.
+    """(4608, 4608) uint8 texture that repeats each 2048 without a seam, mean 128, standard deviation 40.
 
     `octaves`: (rows, columns, weight), rows and columns powers of two up to 2048.
     """
@@ -67,12 +69,14 @@ def tileable_texture(rng: np.random.Generator, octaves: list[tuple[int, int, flo
         total += np.float32(weight) * _octave(rng, rows, columns, TEXTURE_SIZE_PX)
     total *= np.float32(40.0) / total.std()
     total += np.float32(128.0) - total.mean()
-    return np.asarray(np.clip(total, 0, 255), dtype=np.uint8)
+    more = TEXTURE_STORED_PX - TEXTURE_SIZE_PX
+    once = np.clip(total, 0, 255).astype(np.uint8)
+    return np.asarray(np.pad(once, ((0, more), (0, more)), mode="wrap"), dtype=np.uint8)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Textures:
-    """Tileable textures, each (2048, 2048) uint8 about 128.
+    """Textures of period 2048, stored as (4608, 4608) uint8 about 128.
 
     `patches`: isotropic, most power at low frequency (soil, moisture); `grain`: fine isotropic; `rows`: streaks along
     x, varying along y at many spacings; `clumps`: middle frequencies (grass, crowns).

@@ -9,12 +9,13 @@ import numpy as np
 
 from gps_denied_onboard.messages import FloatArray, ImageArray
 from gps_denied_sim.looks import COVERS, Look, palette
-from gps_denied_sim.noise import Textures, stream
+from gps_denied_sim.noise import TEXTURE_SIZE_PX, TEXTURE_STORED_PX, Textures, stream
 from gps_denied_sim.plan import CellPlan, Line, Patch
 from gps_denied_sim.terrain import Terrain
 from gps_denied_sim.upright import paint_buildings, paint_upright
 
 SHIFT = 4
+WATER_STEP_M = 6.0
 LINE_COLOURS = {
     "main_road": (108, 108, 106),
     "minor_road": (132, 136, 138),
@@ -76,13 +77,16 @@ class Canvas:
                 [-scale[1] * s * r, -scale[1] * c * r, scale[1] * (-s * x + c * y) + offset[1]],
             ]
         )
-        m[:, 2] %= 2048.0
+        spans = np.array([m[:, 0] * window[2], m[:, 1] * window[3]])
+        low, span = np.minimum(spans, 0.0).sum(axis=0), np.abs(spans).sum(axis=0)
+        m[:, 2] = (m[:, 2] + low) % TEXTURE_SIZE_PX - low
+        fits = bool((span < TEXTURE_STORED_PX - TEXTURE_SIZE_PX - 4).all())
         out = cv2.warpAffine(
-            texture,
+            texture if fits else texture[:TEXTURE_SIZE_PX, :TEXTURE_SIZE_PX],
             m,
             (window[2], window[3]),
             flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-            borderMode=cv2.BORDER_WRAP,
+            borderMode=cv2.BORDER_CONSTANT if fits else cv2.BORDER_WRAP,
         )
         return np.asarray(out, dtype=np.uint8)
 
@@ -95,10 +99,10 @@ def fixed_point(pixels: FloatArray) -> np.ndarray[tuple[int, int], np.dtype[np.i
 def paint(canvas: Canvas, cells: list[CellPlan], terrain: Terrain, resolution_tree_m: float = 0.5) -> None:
     """Paint everything that the cells hold, in the order in which it covers."""
     _background(canvas)
-    soil = _soil(canvas)
+    layers = (_soil(canvas), _clumps(canvas))
     for cell in cells:
         for patch in cell.patches:
-            _patch(canvas, patch, soil)
+            _patch(canvas, patch, layers)
     _water(canvas, terrain)
     for kind in ("gully", "verge", "ditch", "track", "minor_road", "main_road"):
         for cell in cells:
@@ -133,6 +137,14 @@ def _soil(canvas: Canvas) -> ImageArray:
     return np.asarray(cv2.addWeighted(layers[0], 0.75, layers[1], 0.75, -64.0), dtype=np.uint8)
 
 
+def _clumps(canvas: Canvas) -> ImageArray:
+    """Growth that is thicker here and thinner there, over the whole canvas, each look's own."""
+    h, w = canvas.image.shape[:2]
+    rng = stream(canvas.seed, "clumps", canvas.look.salt)
+    angle, offset = float(rng.uniform(0, 6.28)), rng.uniform(0, 2048.0, 2)
+    return canvas.sample(canvas.textures.clumps, (0, 0, w, h), angle, np.full(2, rng.uniform(1.4, 2.0)), offset)
+
+
 def _background(canvas: Canvas) -> None:
     """Rough grass under everything."""
     import cv2
@@ -161,8 +173,8 @@ def _cover_name(canvas: Canvas, patch: Patch, rng: np.random.Generator) -> str:
     return patch.kind
 
 
-def _patch(canvas: Canvas, patch: Patch, soil: ImageArray) -> None:
-    """One field: rows in its direction over the soil's pattern, coloured by its crop."""
+def _patch(canvas: Canvas, patch: Patch, layers: tuple[ImageArray, ImageArray]) -> None:
+    """One field: rows in its direction over the patterns of soil and growth (`layers`), coloured by its crop."""
     import cv2
 
     if patch.only_in and patch.only_in != canvas.look.name:
@@ -179,7 +191,8 @@ def _patch(canvas: Canvas, patch: Patch, soil: ImageArray) -> None:
     rng = canvas.look.draw(canvas.seed, "patch", patch.key)
     name = _cover_name(canvas, patch, rng)
     cover = COVERS[name]
-    texture = _field_texture(canvas, patch, name, rng, soil[r0:r1, c0:c1], (c0, r0, c1 - c0, r1 - r0))
+    soil, clumps = (layer[r0:r1, c0:c1] for layer in layers)
+    texture = _field_texture(canvas, patch, name, rng, soil, clumps, (c0, r0, c1 - c0, r1 - r0))
     if patch.kind == "field":
         _tramlines(canvas, patch, rng, texture, (c0, r0))
     colours = palette(canvas.look, cover, rng)
@@ -195,30 +208,25 @@ def _field_texture(
     name: str,
     rng: np.random.Generator,
     soil: ImageArray,
+    clumps: ImageArray,
     window: tuple[int, int, int, int],
 ) -> ImageArray:
-    """Texture values of one patch: soil (shared by the looks, its sign by the crop), rows and own patches."""
+    """Texture values of one patch: soil (shared by the looks, its sign by the crop), clumps and rows."""
     import cv2
 
     cover = COVERS[name]
     turned = patch.row_direction_rad + (math.pi / 2.0 if rng.random() < 0.12 else 0.0) + float(rng.normal(0.0, 0.012))
     across = float(rng.uniform(1.6, 3.4))
-    rows = canvas.sample(
-        canvas.textures.rows, window, turned, np.array([across * 0.7, across]), rng.uniform(0, 2048, 2)
-    )
-    clumps = canvas.sample(
-        canvas.textures.clumps,
-        window,
-        float(rng.uniform(0, 6.28)),
-        np.full(2, rng.uniform(1.0, 2.6)),
-        rng.uniform(0, 2048, 2),
-    )
     weight_soil = cover.patches * float(rng.normal(0.5, 0.45))
     weight_rows = cover.rows * canvas.look.row_gain * float(rng.uniform(0.25, 1.0))
     weight_own = cover.grain * float(rng.uniform(0.5, 1.2))
-    bias = 128.0 * (1.0 - weight_soil - weight_rows)
-    mixed = cv2.addWeighted(soil, weight_soil, rows, weight_rows, bias)
-    return np.asarray(cv2.addWeighted(mixed, 1.0, clumps, weight_own, -128.0 * weight_own), dtype=np.uint8)
+    bias = 128.0 * (1.0 - weight_soil - weight_own)
+    mixed = cv2.addWeighted(soil, weight_soil, clumps, weight_own, bias)
+    if weight_rows < 0.02:
+        return np.asarray(mixed, dtype=np.uint8)
+    offset = rng.uniform(0, 2048, 2)
+    rows = canvas.sample(canvas.textures.rows, window, turned, np.array([across * 0.7, across]), offset)
+    return np.asarray(cv2.addWeighted(mixed, 1.0, rows, weight_rows, -128.0 * weight_rows), dtype=np.uint8)
 
 
 def _tramlines(
@@ -273,16 +281,15 @@ def _water(canvas: Canvas, terrain: Terrain) -> None:
     import cv2
 
     h, w = canvas.image.shape[:2]
-    step_m = 4.0
-    n = math.ceil(max(h, w) * canvas.resolution_m / step_m) + 3
-    xs = canvas.x0_m + (np.arange(n) - 1) * step_m
-    ys = canvas.y1_m - (np.arange(n) - 1) * step_m
-    coarse = terrain.water_margin_m(xs[None, :], ys[:, None]).astype(np.float32)
+    factor = max(1, round(WATER_STEP_M / canvas.resolution_m))
+    step_m = factor * canvas.resolution_m
+    n = math.ceil(max(h, w) / factor) + 2
+    at = (np.arange(n) - 0.5) * step_m
+    coarse = terrain.water_margin_m(canvas.x0_m + at[None, :], canvas.y1_m - at[:, None]).astype(np.float32)
     if coarse.min() > 40.0:
         return
-    r = canvas.resolution_m / step_m
-    m = np.array([[r, 0.0, 1.0 + 0.5 * r], [0.0, r, 1.0 + 0.5 * r]])
-    margin = cv2.warpAffine(coarse, m, (w, h), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
+    full = cv2.resize(coarse, (n * factor, n * factor), interpolation=cv2.INTER_LINEAR)
+    margin = np.asarray(full[factor : factor + h, factor : factor + w], dtype=np.float32)
     rng = stream(canvas.seed, "water", canvas.look.salt)
     level = float(rng.normal(0.0, 0.6))
     reeds = canvas.sample(canvas.textures.clumps, (0, 0, w, h), 0.3, np.array([3.0, 3.0]), rng.uniform(0, 2048, 2))

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
+import numpy.typing as npt
 
 from gps_denied_onboard.messages import FloatArray, ImageArray
 from gps_denied_sim.noise import TEXTURE_SIZE_PX, Textures, stream
 from gps_denied_sim.scenarios import Scenario
 
 HAZE_COLOUR = (205, 196, 188)
+CLOUD_SHADOW_M = (230.0, -340.0)
 CLOUD_TEXTURE_M = 1.1
 """Ground metres per texture pixel of the clouds."""
 
@@ -119,21 +121,32 @@ def _clouded(
     sensor: Sensor,
     textures: Textures,
 ) -> ImageArray:
-    """Cloud half-way down: white where the drifting cloud texture is above a level set by the cover."""
+    """Cloud half-way down, white where the drifting texture is above a level set by the cover, and its shadows."""
     import cv2
 
-    h, w = image.shape[:2]
-    half_way = (nodes + position[:2]) / 2.0
-    at = (half_way - np.array(sensor.cloud_drift_mps) * t_s) / CLOUD_TEXTURE_M + np.array(sensor.cloud_offset_px)
-    low = np.floor(at.reshape(-1, 2).min(axis=0) / 2048.0) * 2048.0
-    maps = np.asarray(at - low, dtype=np.float32)
-    small = cv2.remap(textures.patches, maps[..., 0], maps[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
-    level = 128.0 - 40.0 * NormalDist().inv_cdf(min(max(cover, 0.001), 0.999))
-    alpha = np.clip((small.astype(np.float32) - level) / 36.0 + 0.4, 0.0, 1.0)
+    size = (image.shape[1], image.shape[0])
+    drift = np.array(sensor.cloud_drift_mps) * t_s
+    cloud = _cloud_density((nodes + position[:2]) / 2.0 - drift, cover, sensor, textures)
     if cover > 0.9:
-        alpha = np.maximum(alpha, (cover - 0.9) * 10.0)
-    wide = cv2.resize(cv2.GaussianBlur(alpha, (0, 0), 1.2), (w, h), interpolation=cv2.INTER_CUBIC)
+        cloud = np.maximum(cloud, np.float32((cover - 0.9) * 10.0))
+    dark = _cloud_density(nodes - drift + np.array(CLOUD_SHADOW_M), cover, sensor, textures)
+    light = cv2.resize((255.0 - 120.0 * dark).astype(np.uint8), size, interpolation=cv2.INTER_LINEAR)
+    image = np.asarray(cv2.multiply(image, cv2.merge([light] * 3), scale=1.0 / 255.0), dtype=np.uint8)
+    wide = cv2.resize(cv2.GaussianBlur(cloud, (0, 0), 1.2), size, interpolation=cv2.INTER_CUBIC)
     weight = cv2.merge([np.clip(wide * 255.0, 0, 255).astype(np.uint8)] * 3)
     white = np.full(image.shape, 232, dtype=np.uint8)
     clear = cv2.multiply(image, cv2.bitwise_not(weight), scale=1.0 / 255.0)
     return np.asarray(cv2.add(clear, cv2.multiply(white, weight, scale=1.0 / 255.0)), dtype=np.uint8)
+
+
+def _cloud_density(points_m: FloatArray, cover: float, sensor: Sensor, textures: Textures) -> npt.NDArray[np.float32]:
+    """Cloud 0..1 at points (rows, columns, 2) of the cloud layer's own ground."""
+    import cv2
+
+    at = points_m / CLOUD_TEXTURE_M + np.array(sensor.cloud_offset_px)
+    low = np.floor(at.reshape(-1, 2).min(axis=0) / TEXTURE_SIZE_PX) * TEXTURE_SIZE_PX
+    maps = np.asarray(at - low, dtype=np.float32)
+    texture = textures.patches[:TEXTURE_SIZE_PX, :TEXTURE_SIZE_PX]
+    small = cv2.remap(texture, maps[..., 0], maps[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
+    level = 128.0 - 40.0 * NormalDist().inv_cdf(min(max(cover, 0.001), 0.999))
+    return np.asarray(np.clip((small.astype(np.float32) - level) / 36.0 + 0.4, 0.0, 1.0), dtype=np.float32)

@@ -15,7 +15,7 @@ from gps_denied_onboard.recorder.mcap_io import RecordingReader
 from gps_denied_onboard.recorder.meta import read_meta
 from gps_denied_sim.recording import FlyRequest, complete_or_nothing, make_recording
 
-REQUEST = FlyRequest(seed=3, minutes=5.0 / 60.0, width_px=342, height_px=228, buffer_m=120.0)
+REQUEST = FlyRequest(seed=3, minutes=5.0 / 60.0, width_px=342, height_px=228, buffer_m=60.0)
 
 
 def quiet(_stage: str, _done: int, _total: int) -> None:
@@ -62,7 +62,7 @@ def test_recording_is_whole(recorded: Path) -> None:
     assert 280.0 < start[2] < 830.0
     assert np.hypot(start[0], start[1]) < 500.0
     tiles = sorted((recorded / "tiles" / "provider" / "18").rglob("*.jpg"))
-    assert len(tiles) > 8
+    assert len(tiles) >= 4
     assert all(cv2.imread(str(t)).shape == (256, 256, 3) for t in tiles)
 
 

@@ -1,0 +1,246 @@
+"""Byte links that never block: UDP, TCP, serial; and one that is opened again when it dies.
+
+pymavlink's own connections sleep and print while they reconnect, so only its parser and packer are used.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import select
+import socket
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from gps_denied_onboard.errors import UserError
+
+RETRY_NS = 1_000_000_000
+MAX_PENDING_BYTES = 4096
+_READ_BYTES = 65536
+_LATER = (errno.EAGAIN, errno.EWOULDBLOCK, errno.EINPROGRESS)
+
+
+class Transport(Protocol):
+    """An open link. Every method returns at once and raises OSError when the link is dead."""
+
+    def send(self, data: bytes) -> int:
+        """Bytes that were taken, from the start of `data`."""
+        ...
+
+    def receive(self) -> bytes:
+        """What has arrived, b"" for nothing."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class UdpTransport:
+    """Datagrams to `address`, or, when bound, to whoever was heard last."""
+
+    def __init__(self, address: tuple[str, int], *, bind: bool) -> None:
+        self._peer = None if bind else address
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        try:
+            self._socket.setblocking(False)
+            if bind:
+                self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                self._socket.bind(address)
+        except OSError:
+            self._socket.close()
+            raise
+
+    def send(self, data: bytes) -> int:
+        if self._peer is not None:
+            try:
+                self._socket.sendto(data, self._peer)
+            except OSError as error:
+                if error.errno not in (*_LATER, errno.ECONNREFUSED, errno.ENETUNREACH, errno.EHOSTUNREACH):
+                    raise
+        return len(data)  # a datagram is gone or lost, never half sent
+
+    def receive(self) -> bytes:
+        parts = []
+        while sum(map(len, parts)) < _READ_BYTES:
+            try:
+                data, peer = self._socket.recvfrom(_READ_BYTES)
+            except OSError as error:
+                if error.errno in (*_LATER, errno.ECONNREFUSED):
+                    break
+                raise
+            parts.append(data)
+            self._peer = peer
+        return b"".join(parts)
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+class TcpTransport:
+    """A stream to a listening peer; connects in the background of the calls."""
+
+    def __init__(self, address: tuple[str, int]) -> None:
+        self._connected = False
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        try:
+            self._socket.setblocking(False)
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            code = self._socket.connect_ex(address)
+            if code not in (0, *_LATER):
+                raise OSError(code, f"cannot connect to {address[0]}:{address[1]}")
+        except OSError:
+            self._socket.close()
+            raise
+
+    def send(self, data: bytes) -> int:
+        if not self._ready():
+            return 0
+        try:
+            return self._socket.send(data)
+        except OSError as error:
+            if error.errno in _LATER:
+                return 0
+            raise
+
+    def receive(self) -> bytes:
+        if not self._ready():
+            return b""
+        try:
+            data = self._socket.recv(_READ_BYTES)
+        except OSError as error:
+            if error.errno in _LATER:
+                return b""
+            raise
+        if not data:
+            raise ConnectionResetError(errno.ECONNRESET, "the peer closed the connection")
+        return data
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def _ready(self) -> bool:
+        if not self._connected:
+            if not select.select([], [self._socket], [], 0)[1]:
+                return False
+            code = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            if code:
+                raise OSError(code, "connection refused")
+            self._connected = True
+        return True
+
+
+class SerialTransport:
+    """A serial port, 8N1, no flow control."""
+
+    def __init__(self, device: str, baud: int) -> None:
+        import serial
+
+        self._port: Any = serial.Serial(device, baud, timeout=0, write_timeout=0)
+
+    def send(self, data: bytes) -> int:
+        return int(self._port.write(data) or 0)
+
+    def receive(self) -> bytes:
+        return bytes(self._port.read(_READ_BYTES))
+
+    def close(self) -> None:
+        self._port.close()
+
+
+def opener(address: str) -> Callable[[], Transport]:
+    """What opens the link that `address` names.
+
+    `udpout:HOST:PORT` sends there, `udpin:HOST:PORT` (or `udp:`) listens and answers, `tcp:HOST:PORT` connects,
+    `DEVICE,BAUD` or `serial:DEVICE:BAUD` is a port. UserError where the address is none of these.
+    """
+    scheme, _, rest = address.partition(":")
+    if scheme in ("udpout", "udpin", "udp", "tcp"):
+        host, _, port = rest.rpartition(":")
+        if not host or not port.isascii() or not port.isdigit() or not 0 < int(port) < 65536:
+            raise UserError(f"link '{address}' must be {scheme}:HOST:PORT, for example {scheme}:127.0.0.1:14550.")
+        endpoint = (host, int(port))
+        if scheme == "tcp":
+            return lambda: TcpTransport(endpoint)
+        return lambda: UdpTransport(endpoint, bind=scheme != "udpout")
+    device, separator, baud = rest.rpartition(":") if scheme == "serial" else address.rpartition(",")
+    if not separator or not device or not baud.isascii() or not baud.isdigit() or int(baud) == 0:
+        raise UserError(
+            f"link '{address}' is not known; use udpout:HOST:PORT, udpin:HOST:PORT, tcp:HOST:PORT or DEVICE,BAUD, "
+            "for example /dev/ttyACM0,115200."
+        )
+    return lambda: SerialTransport(device, int(baud))
+
+
+class ReopeningLink:
+    """A link that is opened again, at most once in RETRY_NS, when it dies or could not be opened yet.
+
+    What is sent while it is dead is dropped and counted: a late position is worth nothing. Packets are never cut.
+    """
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self._open = opener(address)
+        self._transport: Transport | None = None
+        self._retry_at_ns: int | None = None
+        self._pending = b""
+        self.opened = 0
+        self.dropped_packets = 0
+        self.last_error = ""
+
+    @property
+    def alive(self) -> bool:
+        """Whether the link is open, as far as is known."""
+        return self._transport is not None
+
+    def send(self, now_ns: int, packet: bytes) -> bool:
+        """Send a whole packet, or drop it; tells which."""
+        transport = self._ready(now_ns)
+        if transport is None or len(self._pending) + len(packet) > MAX_PENDING_BYTES:
+            self.dropped_packets += 1
+            return False
+        self._pending += packet
+        return self._push(now_ns, transport)
+
+    def receive(self, now_ns: int) -> bytes:
+        """What has arrived; b"" while the link is dead. Also sends on what is still waiting."""
+        transport = self._ready(now_ns)
+        if transport is None:
+            return b""
+        try:
+            data = transport.receive()
+        except OSError as error:
+            self._died(now_ns, error)
+            return b""
+        if self._pending:
+            self._push(now_ns, transport)
+        return data
+
+    def close(self) -> None:
+        """Close the link; a second call does nothing."""
+        if self._transport is not None:
+            with contextlib.suppress(OSError):
+                self._transport.close()
+        self._transport = None
+
+    def _push(self, now_ns: int, transport: Transport) -> bool:
+        try:
+            self._pending = self._pending[transport.send(self._pending) :]
+        except OSError as error:
+            self._died(now_ns, error)
+            return False
+        return True
+
+    def _ready(self, now_ns: int) -> Transport | None:
+        if self._transport is None and (self._retry_at_ns is None or now_ns >= self._retry_at_ns):
+            try:
+                self._transport = self._open()
+                self.opened += 1
+            except OSError as error:
+                self._died(now_ns, error)
+        return self._transport
+
+    def _died(self, now_ns: int, error: OSError) -> None:
+        self.last_error = error.strerror or str(error)
+        self.dropped_packets += bool(self._pending)
+        self._pending = b""
+        self._retry_at_ns = now_ns + RETRY_NS
+        self.close()

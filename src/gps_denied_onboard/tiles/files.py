@@ -20,7 +20,7 @@ from gps_denied_onboard.tiles.grid import TileKey
 
 SOURCE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
 TILE_FILE = re.compile(r"(?P<stem>\d+(?:-[0-9a-f-]{36})?)\.(?:jpg|mask\.png|jpg\.sha256)")
-UNFINISHED_FILE = re.compile(r"\..+\.unfinished")
+UNFINISHED_FILE = re.compile(r"\..+\.unfinished|\d.*\.previous")
 
 
 def image_path(root: Path, key: TileKey) -> Path:
@@ -81,6 +81,35 @@ def write_files(files: Sequence[tuple[Path, bytes]]) -> None:
         if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
             raise disk_full(files[0][0]) from error
         raise
+
+
+def previous_path(path: Path) -> Path:
+    return path.with_name(f"{path.name}.previous")
+
+
+def keep_previous(image: Path) -> None:
+    """Give a tile's files second names, durably, before others take their place."""
+    for path in (image, mask_path(image), sidecar_path(image)):
+        if path.exists():
+            previous_path(path).unlink(missing_ok=True)
+            os.link(path, previous_path(path))
+    _fsync(image.parent)
+
+
+def settle_previous(image: Path, content_sha256: bytes, mask_sha256: bytes | None) -> None:
+    """Drop the second names where the files are those of the tile's row, else put them back in place."""
+    mask = mask_path(image)
+    digests = [hashlib.sha256(path.read_bytes()).digest() if path.exists() else None for path in (image, mask)]
+    agree = digests[0] == content_sha256 and (mask_sha256 is None or digests[1] == mask_sha256)
+    for path in (image, mask, sidecar_path(image)):
+        previous = previous_path(path)
+        if agree:
+            previous.unlink(missing_ok=True)
+        elif previous.exists():
+            previous.replace(path)
+    if mask_sha256 is None:
+        mask.unlink(missing_ok=True)
+    _fsync(image.parent)
 
 
 def disk_full(path: Path) -> UserError:

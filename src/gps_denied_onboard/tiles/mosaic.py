@@ -83,8 +83,9 @@ class MapMosaic:
             self._finest = min(self._finest, level)
             # A flight that reads several levels decodes each tile once: all levels from the finest one in use are made
             # together. A map read at a coarse level alone never holds the fine ones.
-            full = self._full_block(column, row)
-            made = {kept: shrink(full, kept) for kept in range(self._finest, max(level, self._finest) + 1)}
+            full_key = (0, column, row)
+            full = self._pictures[full_key] if full_key in self._pictures else self._full_block(column, row)
+            made = {kept: shrink(full, kept) for kept in range(self._finest, level + 1)}
             for kept in sorted(made, key=lambda kept: kept == level):
                 self._keep((kept, column, row), made[kept])
             return made[level]

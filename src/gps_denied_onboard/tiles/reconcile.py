@@ -90,6 +90,14 @@ def _reconcile_folder(
     root: Path, folder: Path, rows: Sequence[_Row], rows_gone: list[int], files_gone: list[Path]
 ) -> None:
     present = set(os.listdir(folder)) if folder.is_dir() else set()
+    if any(name.endswith(".previous") for name in present):
+        for row in rows:
+            image = files.image_path(root, row.key)
+            parts = (image, files.mask_path(image), files.sidecar_path(image))
+            if present & {files.previous_path(part).name for part in parts}:
+                log.warning("tile whose replacement was interrupted settled: tile=%s", image)
+                files.settle_previous(image, row.content_sha256, row.mask_sha256)
+        present = set(os.listdir(folder))
     wanted: set[str] = set()
     for row in rows:
         image = files.image_path(root, row.key)

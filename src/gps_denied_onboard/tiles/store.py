@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import psycopg
+from filelock import FileLock, Timeout
 from psycopg.types.json import Jsonb
 from psycopg_pool import ConnectionPool
 
@@ -36,6 +37,11 @@ COPY_TILES = (
     "COPY tiles (source, zoom, x, y, flight_id, tile_size_m, content_sha256, mask_sha256, valid_fraction, size_bytes, "
     "ground_resolution_m_px, captured_at, voting_status, quality_metadata) FROM STDIN"
 )
+REPLACE_TILE = (
+    "UPDATE tiles SET content_sha256 = %s, mask_sha256 = %s, valid_fraction = %s, size_bytes = %s, "
+    "ground_resolution_m_px = %s, captured_at = %s, voting_status = %s, quality_metadata = %s "
+    "WHERE id = %s AND content_sha256 = %s"
+)
 NO_FLIGHT = "00000000-0000-0000-0000-000000000000"
 
 
@@ -48,6 +54,7 @@ class TileStore:
         self._pool = pool
         self._server = server
         self._verified: set[int] = set()
+        self._write_lock = FileLock(root / ".write.lock")
 
     @classmethod
     def open(cls, root: Path, database_url: str | None = None, data_folder: Path | None = None) -> Self:
@@ -109,23 +116,20 @@ class TileStore:
     @contextlib.contextmanager
     def writing(self, what: str, timeout_s: float = 10.0) -> Iterator[None]:
         """Hold the right to write; a second process that wants it is told who holds it. Reentrant in one thread."""
-        from filelock import FileLock, Timeout
-
         holder = self._root / ".write.holder"
-        lock = FileLock(self._root / ".write.lock", timeout=timeout_s, is_singleton=True)
         try:
-            lock.acquire()
+            self._write_lock.acquire(timeout=timeout_s)
         except Timeout:
             said = holder.read_text() if holder.exists() else "another process"
             raise StoreBusyError(
                 f"The tile store {self._root} is being written by {said}: wait until it ends."
             ) from None
         try:
-            if lock.lock_counter == 1:
+            if self._write_lock.lock_counter == 1:
                 holder.write_text(f"process {os.getpid()} ({what})")
             yield
         finally:
-            lock.release()
+            self._write_lock.release()
 
     def insert(self, tiles: Sequence[NewTile]) -> None:
         """Store tiles, all or none, durable on return; some hundreds in one call are much faster than single ones.
@@ -155,6 +159,31 @@ class TileStore:
                 # Only what no row speaks of may go: the answer to a commit can be lost after it was done.
                 reconcile.reconcile_after_error(self._root, self._pool, [tile.key for tile in tiles])
                 raise
+
+    def replace(self, record: TileRecord, tile: NewTile) -> None:
+        """Put a tile's new contents in the place of the stored ones: row and files change together or not at all.
+
+        Raises ValueError where the tile is another one or was changed since the record was read; UserError as `insert`.
+        """
+        if tile.key != record.key:
+            raise ValueError(f"tile {tile.key} does not replace {record.key}")
+        image = self.image_path(record.key)
+        row = _row(tile)
+        with self.writing("replacing a tile"), self._pool.connection() as connection:
+            try:
+                with connection.transaction():
+                    changed = connection.execute(REPLACE_TILE, (*row[6:], record.row_id, record.content_sha256))
+                    if changed.rowcount != 1:
+                        raise ValueError(f"tile {record.key} was changed or removed meanwhile")
+                    files.keep_previous(image)
+                    files.write_files(files.tile_files(image, tile.jpeg, tile.mask))
+            finally:
+                self._verified.discard(record.row_id)
+                now = connection.execute(
+                    "SELECT content_sha256, mask_sha256 FROM tiles WHERE id = %s", (record.row_id,)
+                ).fetchone()
+                if now is not None:
+                    files.settle_previous(image, now[0], now[1])
 
     def image_path(self, key: TileKey) -> Path:
         return files.image_path(self._root, key)

@@ -1,0 +1,153 @@
+"""A virtual dataset that shows any raster as 8-bit grey or RGB with alpha (GDAL's VRT format)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+from xml.sax.saxutils import escape
+
+import numpy as np
+import numpy.typing as npt
+from rasterio.enums import ColorInterp, MaskFlags
+from rasterio.errors import RasterioError
+from rasterio.windows import Window
+
+from gps_denied_onboard.errors import UserError
+
+CORNER_PX = 16
+SAMPLE_WINDOWS = 8  # a side, for the percentiles
+SAMPLE_PX = 128
+STRETCH_PERCENT = (0.5, 99.5)
+# What programs leave outside of a picture without saying so: black, white, and customary impossible values.
+COLLARS = (0.0, -9999.0, -32767.0, -32768.0)
+
+
+def eight_bit_vrt(path: Path, dataset: Any) -> str:
+    """Return the XML of a VRT with the bands grey and alpha, or red, green, blue and alpha."""
+    if dataset.colorinterp[0] == ColorInterp.palette:
+        bands = _palette_bands(path, dataset)
+    else:
+        colours = _colour_bands(dataset)
+        stretch = None if dataset.dtypes[colours[0] - 1] == "uint8" else _stretch(path, dataset, colours)
+        bands = [_source(path, band, stretch) for band in colours]
+        bands.append(_alpha(path, dataset, colours))
+    names = ("Gray", "Alpha") if len(bands) == 2 else ("Red", "Green", "Blue", "Alpha")
+    transform = ", ".join(repr(float(value)) for value in dataset.transform.to_gdal())
+    body = "".join(
+        f'<VRTRasterBand dataType="Byte" band="{number}"><ColorInterp>{name}</ColorInterp>{band}</VRTRasterBand>'
+        for number, (name, band) in enumerate(zip(names, bands, strict=True), 1)
+    )
+    return (
+        f'<VRTDataset rasterXSize="{dataset.width}" rasterYSize="{dataset.height}">'
+        f"<SRS>{escape(dataset.crs.to_wkt())}</SRS><GeoTransform>{transform}</GeoTransform>{body}</VRTDataset>"
+    )
+
+
+def _source(path: Path, band: int | str, inner: str | None = None) -> str:
+    name = escape(str(path.resolve()))
+    return (
+        f'<ComplexSource><SourceFilename relativeToVRT="0">{name}</SourceFilename><SourceBand>{band}</SourceBand>'
+        f"{inner or ''}</ComplexSource>"
+    )
+
+
+def _colour_bands(dataset: Any) -> list[int]:
+    """Return the numbers of the red, green and blue bands, or of the only grey one."""
+    meaning = {kind: number for number, kind in reversed(list(enumerate(dataset.colorinterp, 1)))}
+    colours = [meaning.get(kind) for kind in (ColorInterp.red, ColorInterp.green, ColorInterp.blue)]
+    if all(colours):
+        return [int(number) for number in colours if number]
+    plain = [number for number, kind in enumerate(dataset.colorinterp, 1) if kind != ColorInterp.alpha]
+    return plain[:3] if len(plain) >= 3 else plain[:1]
+
+
+def _palette_bands(path: Path, dataset: Any) -> list[str]:
+    table = dataset.colormap(1)
+    collar = (
+        None if dataset.nodata is not None else _collar([_looked_up(c, table) for c in _corners(path, dataset, [1])])
+    )
+    opaque = {
+        index: colour[3] > 0 and index != dataset.nodata and (collar is None or set(colour[:3]) != {int(collar)})
+        for index, colour in table.items()
+    }
+    lut = ",".join(f"{index}:{255 if seen else 0}" for index, seen in sorted(opaque.items()))
+    colours = [_source(path, 1, f"<ColorTableComponent>{part}</ColorTableComponent>") for part in (1, 2, 3)]
+    return [*colours, _source(path, 1, f"<LUT>{lut}</LUT>")]
+
+
+def _looked_up(indices: npt.NDArray[Any], table: dict[int, tuple[int, int, int, int]]) -> npt.NDArray[Any]:
+    return np.array([[table.get(int(index), (1, 2, 3, 255))[:3] for index in row] for row in indices[0]]).transpose(
+        2, 0, 1
+    )
+
+
+def _alpha(path: Path, dataset: Any, colours: list[int]) -> str:
+    """Return the sources of the alpha band: the file's own alpha or mask, nodata, or an undeclared collar."""
+    own = [number for number, kind in enumerate(dataset.colorinterp, 1) if kind == ColorInterp.alpha]
+    opaque = "<ScaleOffset>255</ScaleOffset><ScaleRatio>0</ScaleRatio>"
+    if own:
+        # Alpha of another depth than 8 bit: any value above 0 is taken as data.
+        eight_bit = dataset.dtypes[own[0] - 1] == "uint8"
+        return _source(path, own[0], None if eight_bit else f"<NODATA>0</NODATA>{opaque}")
+    flags = dataset.mask_flag_enums[colours[0] - 1]
+    if MaskFlags.per_dataset in flags:
+        return _source(path, "mask,1")
+    if MaskFlags.nodata in flags:
+        # A pixel is empty where all of its bands are: a later source writes over an earlier one except with its NODATA.
+        return "".join(_source(path, f"mask,{band}", "<NODATA>0</NODATA>") for band in colours)
+    if np.issubdtype(np.dtype(dataset.dtypes[colours[0] - 1]), np.floating):
+        return "".join(_source(path, band, f"<NODATA>nan</NODATA>{opaque}") for band in colours)
+    collar = _collar(_corners(path, dataset, colours))
+    if collar is None:
+        return _source(path, colours[0], opaque)
+    return "".join(_source(path, band, f"<NODATA>{collar:.17g}</NODATA>{opaque}") for band in colours)
+
+
+def _corners(path: Path, dataset: Any, bands: list[int]) -> list[npt.NDArray[Any]]:
+    """Return the corners of a raster, (bands, 16, 16) each."""
+    width, height = min(CORNER_PX, dataset.width), min(CORNER_PX, dataset.height)
+    places = [(u, v) for u in (0, dataset.width - width) for v in (0, dataset.height - height)]
+    return [_read(path, dataset, bands, Window(u, v, width, height)) for u, v in places]
+
+
+def _collar(corners: list[npt.NDArray[Any]]) -> float | None:
+    """Return the value that fills at least one corner in all bands and is one that programs leave around pictures."""
+    for corner in corners:
+        white = float(np.iinfo(corner.dtype).max) if corner.dtype in (np.uint8, np.uint16) else 255.0
+        value = float(corner.flat[0])
+        if (corner == corner.flat[0]).all() and value in (*COLLARS, white):
+            return value
+    return None
+
+
+def _stretch(path: Path, dataset: Any, colours: list[int]) -> str:
+    """Return the stretch to 8 bit, the same for all bands, between percentiles of windows all over the raster."""
+    size = min(SAMPLE_PX, dataset.width, dataset.height)
+    columns = np.linspace(0, dataset.width - size, SAMPLE_WINDOWS).astype(int)
+    rows = np.linspace(0, dataset.height - size, SAMPLE_WINDOWS).astype(int)
+    samples = []
+    collar = _collar(_corners(path, dataset, colours))
+    for u in sorted(set(columns.tolist())):
+        for v in sorted(set(rows.tolist())):
+            masked = _read(path, dataset, colours, Window(u, v, size, size), masked=True)
+            values = masked.compressed().astype(float)
+            samples.append(values[np.isfinite(values) & (values != collar)])
+    values = np.concatenate(samples)
+    if values.size == 0:
+        raise UserError(f"{path} holds no data: all of its pixels that were looked at are empty. Give another file.")
+    low, high = np.percentile(values, STRETCH_PERCENT)
+    high = max(high, low + 1e-9)
+    return (
+        f"<SrcMin>{low:.17g}</SrcMin><SrcMax>{high:.17g}</SrcMax><DstMin>0</DstMin><DstMax>255</DstMax>"
+        "<Exponent>1</Exponent><Clamp>true</Clamp>"
+    )
+
+
+def _read(path: Path, dataset: Any, bands: list[int], window: Window, *, masked: bool = False) -> Any:
+    try:
+        return dataset.read(bands, window=window, masked=masked)
+    except RasterioError as error:
+        raise UserError(
+            f"{path} cannot be read, it is truncated or damaged ({str(error).splitlines()[0]}): copy it again from "
+            "where it came."
+        ) from error

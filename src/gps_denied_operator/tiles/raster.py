@@ -1,0 +1,261 @@
+"""Georeferenced rasters in any CRS, read as Web-Mercator pictures with validity.
+
+Everything is brought to 8-bit grey or RGB with an alpha band by a virtual dataset first (palette looked up, 16 bit and
+float stretched between percentiles, declared nodata, masks, alpha and undeclared collars turned into alpha) and warped
+then: interpolating a palette's indices or across nodata would make up colours.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import math
+import os
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyproj
+import rasterio
+from rasterio.errors import NotGeoreferencedWarning, RasterioError, RasterioIOError
+from rasterio.vrt import WarpedVRT
+from rasterio.windows import Window
+
+from gps_denied_onboard import geo
+from gps_denied_onboard.errors import UserError
+from gps_denied_onboard.tiles.grid import LATITUDE_MAX_DEG, TILE_PX, tile_range
+from gps_denied_operator.tiles import expand
+
+ZOOM_DEFAULT_MAX = 20
+UPSAMPLING_MAX = 2.0
+AVERAGE_FROM = 1.5  # source pixels a tile pixel; from here on the mean of them, below it cubic interpolation
+GDAL_CACHE_MB = 64
+WARP_MEMORY_MB = 64
+WORKERS_MAX = 4
+EDGE_POINTS = 33
+
+
+@dataclass(frozen=True, slots=True)
+class MapRaster:
+    """A raster that can be turned into tiles: where it lies and how fine it is.
+
+    bounds_deg: west, south, east, north. ground_resolution_m_px: of its own pixel, at its centre. fingerprint: of the
+    file's size and samples of its contents, so that a second import of the same file is known as such.
+    """
+
+    path: Path
+    bounds_deg: tuple[float, float, float, float]
+    ground_resolution_m_px: float
+    captured_at: datetime | None
+    fingerprint: str
+
+    @classmethod
+    def open(cls, path: Path) -> MapRaster:
+        """Look at a raster; UserError where it cannot be placed on the map, with what to do."""
+        with open_dataset(path) as dataset:
+            _check_georeference(path, dataset)
+            bounds = _bounds_deg(path, dataset)
+            resolution_m = _ground_resolution_m(path, dataset)
+            captured_at = _captured_at(dataset)
+        return cls(path, bounds, resolution_m, captured_at, fingerprint(path))
+
+    def default_zoom(self) -> int:
+        """Return the zoom whose pixel is the nearest finer than or equal to the raster's own, 20 at most."""
+        latitude_deg = (self.bounds_deg[1] + self.bounds_deg[3]) / 2
+        zoom = math.ceil(math.log2(geo.mercator_resolution_m(latitude_deg, 0.0) / self.ground_resolution_m_px) - 1e-3)
+        return min(max(zoom, 0), ZOOM_DEFAULT_MAX)
+
+    def check_zoom(self, zoom: int) -> int:
+        """Return the zoom; UserError where it would enlarge the raster's pixels more than twice."""
+        latitude_deg = (self.bounds_deg[1] + self.bounds_deg[3]) / 2
+        if geo.mercator_resolution_m(latitude_deg, zoom) * UPSAMPLING_MAX < self.ground_resolution_m_px * (1 - 1e-3):
+            raise UserError(
+                f"Zoom {zoom} is finer than {self.path} can fill: its pixels are {self.ground_resolution_m_px:.2f} m. "
+                f"Give --zoom {self.default_zoom()} or less, or leave it out."
+            )
+        return zoom
+
+    def tile_range(self, zoom: int) -> tuple[int, int, int, int]:
+        """Return (x0, y0, x1, y1) of the tiles that the raster's extent touches, x1 and y1 not included."""
+        x0, y0, x1, y1 = tile_range(*self.bounds_deg, zoom)
+        return x0, y0, x1, y1
+
+
+class RasterReader:
+    """An open raster at one zoom. Not to be shared by threads: each opens its own."""
+
+    def __init__(self, raster: MapRaster, zoom: int) -> None:
+        self._path = raster.path
+        self._x0, self._y0, x1, y1 = raster.tile_range(zoom)
+        resolution = 2.0 * geo.MERCATOR_HALF_M / (TILE_PX * 2.0**zoom)
+        corner_m = (
+            self._x0 * TILE_PX * resolution - geo.MERCATOR_HALF_M,
+            geo.MERCATOR_HALF_M - self._y0 * TILE_PX * resolution,
+        )
+        latitude_deg = (raster.bounds_deg[1] + raster.bounds_deg[3]) / 2
+        shrinking = geo.mercator_resolution_m(latitude_deg, zoom) / raster.ground_resolution_m_px
+        method = rasterio.enums.Resampling.average if shrinking >= AVERAGE_FROM else rasterio.enums.Resampling.cubic
+        self._open = contextlib.ExitStack()
+        try:
+            source = self._open.enter_context(open_dataset(raster.path))
+            eight_bit = self._open.enter_context(rasterio.open(expand.eight_bit_vrt(raster.path, source)))
+            # Near enough to exact, at no cost, that how the picture is cut does not show: GDAL's own tolerance of
+            # 0.125 px moves pixels by where a read begins.
+            self._warped = self._open.enter_context(
+                WarpedVRT(
+                    eight_bit,
+                    crs="EPSG:3857",
+                    transform=rasterio.Affine(resolution, 0.0, corner_m[0], 0.0, -resolution, corner_m[1]),
+                    width=(x1 - self._x0) * TILE_PX,
+                    height=(y1 - self._y0) * TILE_PX,
+                    resampling=method,
+                    tolerance=0.001,
+                    warp_mem_limit=WARP_MEMORY_MB,
+                    NUM_THREADS=str(min(WORKERS_MAX, len(os.sched_getaffinity(0)))),
+                )
+            )
+        except BaseException:
+            self._open.close()
+            raise
+
+    def read(self, x: int, y: int, columns: int, rows: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_]]:
+        """Return the picture of a box of tiles, RGB or grey, and validity.
+
+        Shapes (256 rows, 256 columns, 3) or (256 rows, 256 columns). Pixels without data are 0.
+        UserError where the file is truncated or damaged.
+        """
+        window = Window((x - self._x0) * TILE_PX, (y - self._y0) * TILE_PX, columns * TILE_PX, rows * TILE_PX)
+        try:
+            with rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE_MB):
+                bands = self._warped.read(window=window)
+        except (RasterioError, RuntimeError) as error:
+            raise damaged(self._path, error) from error
+        valid = bands[-1] >= 128
+        picture = np.where(valid, bands[:-1], 0)
+        return (picture[0] if len(picture) == 1 else np.ascontiguousarray(np.moveaxis(picture, 0, -1))), valid
+
+    def close(self) -> None:
+        self._open.close()
+
+
+@contextlib.contextmanager
+def open_dataset(path: Path) -> Iterator[Any]:
+    """Open a raster with rasterio; UserError where it is not there or is not one."""
+    if not path.is_file():
+        raise UserError(f"{path} is not there: give the path of a GeoTIFF, an MBTiles file or a folder of z/x/y tiles.")
+    with contextlib.ExitStack() as stack:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", NotGeoreferencedWarning)
+                dataset = stack.enter_context(rasterio.open(path))
+        except RasterioIOError as error:
+            if path.stat().st_size == 0:
+                raise UserError(f"{path} is empty: copy it again from where it came.") from error
+            raise UserError(
+                f"{path} is not a raster that can be read ({error}): give a GeoTIFF, an MBTiles file or a folder of "
+                "z/x/y tiles."
+            ) from error
+        yield dataset
+
+
+def damaged(path: Path, error: Exception) -> UserError:
+    return UserError(
+        f"{path} cannot be read to its end, it is truncated or damaged ({str(error).splitlines()[0]}): copy it again "
+        "from where it came and run the same command; what is stored already stays."
+    )
+
+
+def fingerprint(path: Path) -> str:
+    """Return 32 hex digits of a file's size, head, tail and 62 samples in between (64 KiB each)."""
+    size, chunk = path.stat().st_size, 65_536
+    digest = hashlib.sha256(str(size).encode())
+    with open(path, "rb") as file:
+        for i in range(64):
+            file.seek(max(size - chunk, 0) * i // 63)
+            digest.update(file.read(chunk))
+    return digest.hexdigest()[:32]
+
+
+def _check_georeference(path: Path, dataset: Any) -> None:
+    if dataset.width < 2 or dataset.height < 2 or dataset.count < 1:
+        raise UserError(f"{path} has no picture in it ({dataset.width}x{dataset.height} pixels): give another file.")
+    if dataset.transform.is_identity:
+        if dataset.gcps[0]:
+            raise UserError(
+                f"{path} is placed by control points only: straighten it with `gdalwarp {path.name} straight.tif` and "
+                "import that."
+            )
+        raise UserError(f"{path} says nowhere where it lies: give it its corners with `gdal_edit.py -a_ullr ...`.")
+    if dataset.crs is None:
+        raise UserError(
+            f"{path} has no coordinate system: give it one with `gdal_edit.py -a_srs EPSG:<code> {path.name}`."
+        )
+
+
+def _bounds_deg(path: Path, dataset: Any) -> tuple[float, float, float, float]:
+    ends = np.linspace(0.0, 1.0, EDGE_POINTS)
+    zeros, ones = np.zeros(EDGE_POINTS), np.ones(EDGE_POINTS)
+    columns = np.concatenate([ends, ones, ends[::-1], zeros]) * dataset.width
+    rows = np.concatenate([zeros, ends, ones, ends[::-1]]) * dataset.height
+    longitude, latitude = _degrees(path, dataset, columns, rows)
+    if np.abs(np.diff(longitude)).max() > 180.0:
+        raise UserError(
+            f"{path} crosses the 180th meridian, where the tile grid is cut: split it there with `gdalwarp -te` and "
+            "import both halves."
+        )
+    if np.abs(latitude).max() > LATITUDE_MAX_DEG:
+        raise UserError(
+            f"{path} reaches {latitude[np.abs(latitude).argmax()]:.1f} degrees of latitude, the tile grid ends at "
+            f"{LATITUDE_MAX_DEG:.2f}: cut it there with `gdalwarp -te`."
+        )
+    return float(longitude.min()), float(latitude.min()), float(longitude.max()), float(latitude.max())
+
+
+def _degrees(
+    path: Path, dataset: Any, columns: npt.ArrayLike, rows: npt.ArrayLike
+) -> tuple[npt.NDArray[np.float64], ...]:
+    """Return WGS84 longitude and latitude of pixel corners."""
+    place = dataset.transform
+    u, v = np.asarray(columns, dtype=float), np.asarray(rows, dtype=float)
+    east, north = place.a * u + place.b * v + place.c, place.d * u + place.e * v + place.f
+    try:
+        crs = pyproj.CRS.from_wkt(dataset.crs.to_wkt())
+        longitude, latitude = pyproj.Transformer.from_crs(crs, 4326, always_xy=True).transform(east, north)
+    except (pyproj.exceptions.ProjError, RasterioError) as error:
+        raise UserError(
+            f"{path} has a coordinate system that does not lead to latitude and longitude ({error}): give it the right "
+            f"one with `gdal_edit.py -a_srs EPSG:<code> {path.name}`."
+        ) from error
+    good = np.isfinite(longitude) & np.isfinite(latitude) & (np.abs(latitude) <= 90.0) & (np.abs(longitude) <= 180.001)
+    if not good.all():
+        raise UserError(
+            f"{path} lies outside of what its coordinate system ({dataset.crs}) covers, so one of them is wrong: give "
+            f"it the right one with `gdal_edit.py -a_srs EPSG:<code> {path.name}`."
+        )
+    return np.asarray(longitude), np.asarray(latitude)
+
+
+def _ground_resolution_m(path: Path, dataset: Any) -> float:
+    column, row = dataset.width / 2, dataset.height / 2
+    longitude, latitude = _degrees(
+        path, dataset, [column - 0.5, column + 0.5, column, column], [row, row, row - 0.5, row + 0.5]
+    )
+    _, _, size_m = pyproj.Geod(ellps="WGS84").inv(longitude[::2], latitude[::2], longitude[1::2], latitude[1::2])
+    resolution_m = float(math.sqrt(size_m[0] * size_m[1]))
+    if not 1e-3 <= resolution_m <= 1e3:
+        raise UserError(
+            f"{path} would have pixels of {resolution_m:.3g} m, so its coordinate system ({dataset.crs}) is wrong: "
+            f"give it the right one with `gdal_edit.py -a_srs EPSG:<code> {path.name}`."
+        )
+    return resolution_m
+
+
+def _captured_at(dataset: Any) -> datetime | None:
+    with contextlib.suppress(ValueError):
+        return datetime.strptime(dataset.tags().get("TIFFTAG_DATETIME", ""), "%Y:%m:%d %H:%M:%S").replace(tzinfo=UTC)
+    return None

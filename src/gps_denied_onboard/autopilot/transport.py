@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 import select
 import socket
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from gps_denied_onboard.errors import UserError
 RETRY_NS = 1_000_000_000
 MAX_PENDING_BYTES = 4096
 _READ_BYTES = 65536
+_MAX_DATAGRAMS = 256
 _LATER = (errno.EAGAIN, errno.EWOULDBLOCK, errno.EINPROGRESS)
 
 
@@ -38,6 +40,7 @@ class UdpTransport:
     """Datagrams to `address`, or, when bound, to whoever was heard last."""
 
     def __init__(self, address: tuple[str, int], *, bind: bool) -> None:
+        address = (socket.gethostbyname(address[0]), address[1])
         self._peer = None if bind else address
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         try:
@@ -59,8 +62,8 @@ class UdpTransport:
         return len(data)  # a datagram is gone or lost, never half sent
 
     def receive(self) -> bytes:
-        parts = []
-        while sum(map(len, parts)) < _READ_BYTES:
+        parts: list[bytes] = []
+        while len(parts) < _MAX_DATAGRAMS:
             try:
                 data, peer = self._socket.recvfrom(_READ_BYTES)
             except OSError as error:
@@ -137,7 +140,12 @@ class SerialTransport:
         self._port: Any = serial.Serial(device, baud, timeout=0, write_timeout=0)
 
     def send(self, data: bytes) -> int:
-        return int(self._port.write(data) or 0)
+        try:
+            return os.write(self._port.fileno(), data)  # Serial.write spins while the buffer is full
+        except OSError as error:
+            if error.errno in _LATER:
+                return 0
+            raise
 
     def receive(self) -> bytes:
         return bytes(self._port.read(_READ_BYTES))

@@ -78,7 +78,7 @@ def _flight(part: FlightPart, errors: Sequence[FrameError | None], rows_max: int
         "odometry": [0 if row.step is None else 1 if row.step.status == "ok" else 2 for row in rows],
         "lost": {str(i): r.step.reason for i, r in enumerate(rows) if r.step is not None and r.step.status != "ok"},
         "latency": [_round(row.latency_ms, 1) for row in rows],
-        "stages": {stage: _box([row.stage_ms[stage] for row in part.rows if stage in row.stage_ms]) for stage in STAGES},
+        "stages": {stage: _box([r.stage_ms[stage] for r in part.rows if stage in r.stage_ms]) for stage in STAGES},
         "aids": _aids((aid for row in part.rows for aid in row.aids), start_ns, aids_max),
         "share": _label_shares(part.rows),
         "cdf": _quantiles(_scored(part.rows)),
@@ -185,7 +185,7 @@ def _aids(records: Iterable[AidRecord], start_ns: int, limit: int) -> dict[str, 
 def _sigmas(record: AidRecord) -> float | None:
     pairs = zip(record.innovation, record.innovation_variance, strict=False)
     scaled = [v / math.sqrt(s) for v, s in pairs if s > 0.0 and math.isfinite(v) and math.isfinite(s)]
-    return round(max(scaled, key=abs), 2) if scaled else None
+    return round(float(max(scaled, key=lambda v: abs(v))), 2) if scaled else None
 
 
 def _box(values: Sequence[float]) -> list[float] | None:

@@ -40,8 +40,8 @@ def criteria(figures: Mapping[str, Any]) -> list[Criterion]:
         _share("frames within 20 m", within["20"], 0.60, None),
         _share("frames within 10 m", within["10"], None, 0.95),
         _share("frames within 5 m", within["5"], None, 0.80),
-        Criterion("error, median / p95 / max", _metres(error["median"], error["p95"], error["max"])),
-        Criterion("error where anchored, median / p95 / max", _metres(*(anchored[k] for k in ("median", "p95", "max")))),
+        Criterion("error, median / p95 / max", _three(error)),
+        Criterion("error where anchored, median / p95 / max", _three(anchored)),
         Criterion(
             "anchored frames more than 50 m off", str(figures["false_anchors"]), "0", "",
             NONE if not scored else GOOD if figures["false_anchors"] == 0 else BAD,
@@ -64,7 +64,8 @@ def verdict(figures: Mapping[str, Any]) -> tuple[str, str]:
     if figures["anchored"] == 0:
         return BAD, NOTHING_ANCHORED
     if not scored:
-        return WARN, f"{figures['anchored']} of {figures['frames']} frames were anchored; no frame has truth to score by."
+        count = f"{figures['anchored']} of {figures['frames']}"
+        return WARN, f"{count} frames were anchored; no frame has truth to score by."
     reach = f"{_percent(within['50'])} of {scored} scored frames within 50 m, {_percent(within['10'])} within 10 m"
     if false:
         frames = "one frame is" if false == 1 else f"{false} frames are"
@@ -133,8 +134,8 @@ def _number(value: float | None, digits: int, unit: str = "") -> str:
     return "–" if value is None else f"{value:.{digits}f}{unit}"
 
 
-def _metres(*values: float | None) -> str:
-    return " / ".join(_short(value) for value in values) + " m"
+def _three(spread: Mapping[str, float | None]) -> str:
+    return " / ".join(_short(spread[key]) for key in ("median", "p95", "max")) + " m"
 
 
 def _short(value: float | None) -> str:

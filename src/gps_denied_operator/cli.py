@@ -1,0 +1,35 @@
+"""Command line of the operator's workstation."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from gps_denied_onboard.errors import UserError
+from gps_denied_operator import tiles_cli
+from gps_denied_operator.evaluate import cli as evaluate_cli
+
+app = typer.Typer(
+    add_completion=False, no_args_is_help=True, help="Prepare flights without GPS, and see how good they are."
+)
+app.add_typer(tiles_cli.app, name="tiles")
+app.add_typer(evaluate_cli.app, name="evaluate")
+
+
+@app.callback()
+def _group() -> None:
+    """Prepare flights without GPS, and see how good they are."""
+
+
+def main() -> None:
+    """Entry point: the user's mistakes become one sentence and exit code 2."""
+    try:
+        app()
+    except UserError as error:
+        print(f"operator-tool: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,170 @@
+"""`evaluate flights`: many simulated flights, each simulated and replayed in a process of its own, scored together."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import re
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from dataclasses import dataclass
+from pathlib import Path
+from queue import Empty
+from typing import Any
+
+from gps_denied_onboard.errors import UserError
+from gps_denied_operator.evaluate import flight_worker, machine, recordings
+from gps_denied_operator.evaluate.flight_worker import FlightOutcome, FlightTask
+from gps_denied_operator.evaluate.metrics import figures
+from gps_denied_operator.evaluate.recordings import FlightKey
+from gps_denied_operator.evaluate.results_folder import RECORDINGS, REPLAYS
+from gps_denied_operator.evaluate.rows import RunFacts
+from gps_denied_operator.report.model import FlightPart, Report
+
+SEEDS_MAX = 10_000
+PAIRS_SHOWN = 60
+MAP_PIXELS = 3_000_000
+ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+
+Progress = Callable[[int, str, int, int], None]
+"""Called with seed, stage ("frames", "tiles", "telemetry", "replay"), how much is done, and how much there is."""
+
+
+@dataclass(frozen=True, slots=True)
+class FlightsRequest:
+    """What to evaluate. `keep`: the replays' own outputs stay under the results folder."""
+
+    seeds: tuple[int, ...]
+    minutes: float
+    scenario: str
+    workers: int
+    keep: bool = False
+    config_path: Path | None = None
+
+
+def parse_seeds(told: str) -> tuple[int, ...]:
+    """Seeds of "A-B", "A" or a comma list of both, in order. UserError for anything else."""
+    seeds: set[int] = set()
+    for part in told.split(","):
+        match = re.fullmatch(r"\s*(\d{1,9})(?:\s*-\s*(\d{1,9}))?\s*", part)
+        if match is None:
+            raise UserError(f"--seeds '{told[:40]}' is not understood; give a range like 0-9, or numbers like 3,7.")
+        first, last = int(match[1]), int(match[2] or match[1])
+        if last < first or last - first >= SEEDS_MAX:
+            raise UserError(f"--seeds '{told[:40]}': give the smaller number first, and at most {SEEDS_MAX} seeds.")
+        seeds.update(range(first, last + 1))
+    return tuple(sorted(seeds))
+
+
+def evaluate_flights(request: FlightsRequest, folder: Path, command: str, progress: Progress) -> Report:
+    """Simulate what is not recorded yet, replay all, and score. UserError with the first flight's complaint."""
+    began = time.monotonic()
+    tasks = _tasks(request, folder)
+    outcomes = _run(tasks, request.workers, progress)
+    facts = RunFacts(
+        wall_s=time.monotonic() - began,
+        rss_peak_mb=max(outcome.rss_peak_mb for outcome in outcomes),
+        commit=machine.commit(),
+        cores=machine.cores(),
+    )
+    return _report(request, outcomes, facts, command)
+
+
+def _tasks(request: FlightsRequest, folder: Path) -> list[FlightTask]:
+    simulator = recordings.simulator_hash()
+    root = folder / RECORDINGS
+    root.mkdir(exist_ok=True)
+    if request.keep:
+        (folder / REPLAYS).mkdir(exist_ok=True)
+    number = len(request.seeds)
+    tasks = []
+    for seed in request.seeds:
+        key = FlightKey(request.scenario, seed, request.minutes)
+        recordings.drop_outdated(root, key, simulator)
+        tasks.append(
+            FlightTask(
+                key=key,
+                folder=recordings.recording_folder(root, key, simulator),
+                config_path=request.config_path,
+                replay_folder=folder / REPLAYS / key.stem if request.keep else None,
+                worst=min(max(PAIRS_SHOWN // number, 1), 8),
+                map_width_px=int(min(max((MAP_PIXELS / number) ** 0.5, 160), 1500)),
+            )
+        )
+    return tasks
+
+
+def _run(tasks: Sequence[FlightTask], workers: int, progress: Progress) -> list[FlightOutcome]:
+    """All flights' outcomes in the order of the tasks. Each step runs in a fresh process, so that memory is its own."""
+    for name in ONE_THREAD:
+        os.environ[name] = "1"  # inherited by the workers, before they load any library
+    context = multiprocessing.get_context("spawn")
+    queue = context.Queue()
+    done = threading.Event()
+    listener = threading.Thread(target=_listen, args=(queue, done, progress), daemon=True)
+    listener.start()
+    pool = ProcessPoolExecutor(
+        min(workers, len(tasks)), context, flight_worker.start, (queue,), max_tasks_per_child=1
+    )
+    try:
+        return _collect(pool, tasks)
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+        done.set()
+        listener.join()
+
+
+def _collect(pool: ProcessPoolExecutor, tasks: Sequence[FlightTask]) -> list[FlightOutcome]:
+    """Simulate each flight, then replay it; a replay goes before the next simulation so that results come early."""
+    waiting: dict[Future[FlightOutcome], tuple[int, str]] = {}
+    for number, task in enumerate(tasks):
+        step = flight_worker.replay if task.folder.is_dir() else flight_worker.simulate
+        waiting[pool.submit(step, task)] = (number, step.__name__)
+    outcomes: dict[int, FlightOutcome] = {}
+    while waiting:
+        finished, _ = wait(waiting, return_when=FIRST_COMPLETED)
+        for future in finished:
+            number, step_name = waiting.pop(future)
+            outcome = future.result()
+            if outcome.failure:
+                raise UserError(f"flight with seed {outcome.key.seed}: {outcome.failure}")
+            if step_name == "simulate":
+                waiting[pool.submit(flight_worker.replay, tasks[number])] = (number, "replay")
+            else:
+                outcomes[number] = outcome
+    return [outcomes[number] for number in range(len(tasks))]
+
+
+def _listen(queue: Any, done: threading.Event, progress: Progress) -> None:
+    while True:
+        try:
+            progress(*queue.get(timeout=0.2))
+        except Empty:
+            if done.is_set():
+                return
+
+
+def _report(request: FlightsRequest, outcomes: Sequence[FlightOutcome], facts: RunFacts, command: str) -> Report:
+    from gps_denied_onboard.geo import LocalFrame
+
+    parts = [
+        FlightPart(
+            title=f"{outcome.key.scenario}, seed {outcome.key.seed}",
+            rows=outcome.rows,
+            figures=figures([outcome.rows], facts),
+            local=None if outcome.origin is None else LocalFrame(*outcome.origin),
+            background=outcome.background,
+            note="Schedule: " + "; ".join(outcome.notes) + "." if outcome.notes else "",
+        )
+        for outcome in outcomes
+    ]
+    seeds = request.seeds
+    which = f"seed {seeds[0]}" if len(seeds) == 1 else f"{len(seeds)} seeds, {seeds[0]} to {seeds[-1]}"
+    return Report(
+        title=f"Simulated flights: {request.scenario}, {which}, {request.minutes:g} minutes each",
+        figures=figures([outcome.rows for outcome in outcomes], facts),
+        flights=parts,
+        facts=[("command", command), ("took", f"{facts.wall_s:.0f} s")],
+    )

@@ -1,0 +1,71 @@
+"""Simulated recordings, kept by what they follow from: seed, length, scenario and the simulator's own source."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from gps_denied_onboard.errors import UserError
+
+# Of the onboard package, what the simulator's output follows from.
+_SHARED_SOURCES = ("camera.py", "geo.py", "messages.py", "rotations.py", "recorder/kinds.py", "recorder/mcap_io.py",
+                   "recorder/meta.py")  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class FlightKey:
+    """One simulated flight."""
+
+    scenario: str
+    seed: int
+    minutes: float
+
+    @property
+    def stem(self) -> str:
+        """Folder name without the simulator's hash."""
+        return f"{self.scenario}-{self.minutes:g}min-seed{self.seed}"
+
+
+def simulator_hash() -> str:
+    """Hash of the source that simulated flights follow from. UserError where the simulator is not installed."""
+    try:
+        import gps_denied_onboard
+        import gps_denied_sim
+    except ImportError as error:
+        raise UserError(
+            "the simulator is not installed here: `evaluate flights` needs the package's extra 'sim'. "
+            "Run it from a checkout after `make setup`."
+        ) from error
+    sim, onboard = (Path(module.__path__[0]) for module in (gps_denied_sim, gps_denied_onboard))
+    sources = [*sorted(sim.rglob("*.py")), *(onboard / name for name in _SHARED_SOURCES if (onboard / name).is_file())]
+    digest = hashlib.sha256()
+    for source in sources:
+        content = source.read_bytes()
+        digest.update(f"{source.name} {len(content)}\n".encode() + content)
+    return digest.hexdigest()[:12]
+
+
+def recording_folder(root: Path, key: FlightKey, simulator: str) -> Path:
+    """Where the recording of a flight is kept."""
+    return root / f"{key.stem}-{simulator}"
+
+
+def drop_outdated(root: Path, key: FlightKey, simulator: str) -> None:
+    """Remove the same flight as older versions of the simulator made it: nothing would read it again."""
+    pattern = re.compile(re.escape(key.stem) + r"-[0-9a-f]{12}")
+    for folder in root.iterdir() if root.is_dir() else ():
+        if pattern.fullmatch(folder.name) and folder.name != recording_folder(root, key, simulator).name:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def simulate(folder: Path, key: FlightKey, progress: Callable[[str, int, int], None]) -> None:
+    """Fly and record unless the recording is there; it appears only when complete."""
+    if folder.is_dir():
+        return
+    from gps_denied_sim.recording import FlyRequest, make_recording
+
+    make_recording(FlyRequest(key.seed, key.minutes, key.scenario), folder, progress)

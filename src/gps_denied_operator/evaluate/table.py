@@ -1,0 +1,31 @@
+"""The figures as a table on stdout, for people."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from gps_denied_operator.report.model import Report
+from gps_denied_operator.report.verdict import BAD, GOOD, WARN, criteria, verdict
+
+STYLE = {GOOD: "green", WARN: "yellow", BAD: "bold red"}
+
+
+def print_table(report: Report, page: Path) -> None:
+    """Figures with their limits, the verdict, and where the report is."""
+    console = Console(highlight=False, soft_wrap=True)
+    table = Table(title=Text(report.title), title_justify="left", box=None, header_style="bold", padding=(0, 2, 0, 0))
+    table.add_column("figure")
+    for heading in ("measured", "must", "aim"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("")
+    for row in criteria(report.figures):
+        status = Text(row.status, style=STYLE.get(row.level, "dim"))
+        table.add_row(row.name, Text(row.value, style="bold"), row.must, row.aim, status)
+    console.print(table)
+    level, sentence = verdict(report.figures)
+    console.print(Text(report.verdict or sentence, style=STYLE.get(level, "")))
+    console.print(Text(f"report: {page}"))

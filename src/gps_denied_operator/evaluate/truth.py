@@ -1,0 +1,243 @@
+"""Truth to score by: of a simulated recording, of a CSV table, of the photographs' own metadata."""
+
+from __future__ import annotations
+
+import csv
+import math
+import re
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+
+from gps_denied_onboard.errors import UserError
+
+if TYPE_CHECKING:
+    from gps_denied_onboard.frames.photo_info import PhotoInfo
+    from gps_denied_onboard.messages import TruthSample
+
+Key = TypeVar("Key")
+
+TIME_TOLERANCE_S = 0.05
+ROWS_MAX = 5_000_000
+
+LATITUDE = ("latitude_deg", "latitude", "lat", "lat_deg", "gps_latitude", "y_deg")
+LONGITUDE = ("longitude_deg", "longitude", "lon", "lng", "long", "lon_deg", "gps_longitude", "x_deg")
+ALTITUDE = ("altitude_amsl_m", "altitude_m", "altitude", "alt", "alt_m", "height_m", "elevation_m", "elevation")
+FRAME = ("frame", "frame_index", "index", "frame_number", "frame_id")
+NAME = ("file", "filename", "file_name", "name", "image", "image_name", "photo", "picture", "sourcefile")
+TIME = ("t_s", "time_s", "timestamp_s", "seconds", "t", "time")
+
+
+@dataclass(frozen=True, slots=True)
+class TruePlace:
+    """A true position; the altitude is above mean sea level where it is known."""
+
+    latitude_deg: float
+    longitude_deg: float
+    altitude_m: float | None = None
+
+
+Lookup = Callable[[int, str, int], TruePlace | None]
+"""Truth of a frame by its index, name and t_ns; None where it has none."""
+
+
+# --- of a simulated recording -----------------------------------------------------------------------------------------
+
+
+def truth_of_samples(samples: Iterable[TruthSample]) -> Lookup:
+    """Linear interpolation between true states; None outside them."""
+    rows = [(s.t_ns, s.latitude_deg, s.longitude_deg, s.altitude_amsl_m) for s in samples]
+    times_ns = np.array([row[0] for row in rows], dtype=np.int64)
+    columns = np.array([row[1:] for row in rows], dtype=float).reshape(-1, 3)
+
+    def look_up(_index: int, _name: str, t_ns: int) -> TruePlace | None:
+        if not len(times_ns) or not times_ns[0] <= t_ns <= times_ns[-1]:
+            return None
+        since_s = (times_ns - t_ns) / 1e9
+        return TruePlace(*(float(np.interp(0.0, since_s, column)) for column in columns.T))
+
+    return look_up
+
+
+# --- of the photographs themselves ------------------------------------------------------------------------------------
+
+
+def truth_of_photos(photos: Sequence[PhotoInfo]) -> Lookup:
+    """The position in each picture's metadata."""
+    places = {k: _photo_place(photo) for k, photo in enumerate(photos)}
+    return lambda index, _name, _t_ns: places.get(index)
+
+
+def _photo_place(photo: PhotoInfo) -> TruePlace | None:
+    if photo.latitude_deg is None or photo.longitude_deg is None:
+        return None
+    return TruePlace(photo.latitude_deg, photo.longitude_deg, photo.altitude_amsl_m)
+
+
+# --- of a table -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class TruthTable:
+    """A truth CSV: `key` says what its rows name ("frame", "name" or "time")."""
+
+    path: Path
+    key: str
+    by_frame: Mapping[int, TruePlace]
+    by_name: Mapping[str, TruePlace]
+    times_s: tuple[float, ...]
+    by_time: tuple[TruePlace, ...]
+
+    def __len__(self) -> int:
+        return len(self.by_frame) or len(self.by_name) or len(self.by_time)
+
+    def lookup(self) -> Lookup:
+        """Truth of a frame; times match to 50 ms, names without their folder, with or without suffix."""
+        if self.key == "frame":
+            return lambda index, _name, _t_ns: self.by_frame.get(index)
+        if self.key == "name":
+            return lambda _index, name, _t_ns: self.by_name.get(_plain(name)) or self.by_name.get(_stem(name))
+        return lambda _index, _name, t_ns: self._at(t_ns / 1e9)
+
+    def frame_numbers(self) -> tuple[int, ...]:
+        """The frames that have truth; empty when the table does not go by frame number."""
+        return tuple(sorted(self.by_frame))
+
+    def _at(self, t_s: float) -> TruePlace | None:
+        k = bisect_left(self.times_s, t_s)
+        near = [j for j in (k - 1, k) if 0 <= j < len(self.times_s)]
+        best = min(near, key=lambda j: abs(self.times_s[j] - t_s), default=None)
+        return self.by_time[best] if best is not None and abs(self.times_s[best] - t_s) <= TIME_TOLERANCE_S else None
+
+
+def read_truth_csv(path: Path, keys: Sequence[str] = ("frame", "time", "name")) -> TruthTable:
+    """Read a truth table. UserError, naming file and line, for whatever could make the score wrong.
+
+    Columns by name (case, units in brackets and many spellings forgiven): latitude, longitude, and one of frame number,
+    file name or time in seconds since the first frame; `keys` is the order in which these are preferred. Frames may be
+    missing; rows whose position is empty are left out.
+    """
+    header, rows = _read_rows(path)
+    columns = _columns(path, header)
+    frames: dict[int, TruePlace] = {}
+    names: dict[str, TruePlace] = {}
+    times: list[tuple[float, TruePlace]] = []
+    key = next(k for k in keys if k in columns)
+    for line, row in rows:
+        place = _place(path, line, row, columns)
+        if place is None:
+            continue
+        told = row[columns[key]].strip()
+        if key == "name":
+            _keep(names, _plain(told), place, path, line, told)
+            names.setdefault(_stem(told), place)
+        elif key == "frame":
+            _keep(frames, _frame_number(path, line, told), place, path, line, told)
+        else:
+            times.append((_number(path, line, told, "time"), place))
+    if not (frames or names or times):
+        raise UserError(f"{path} has no row with a position; fill in latitude_deg and longitude_deg.")
+    _refuse_disorder(path, [t for t, _ in times], "time")
+    _refuse_disorder(path, list(frames), "frame number")
+    return TruthTable(path, key, frames, names, tuple(t for t, _ in times), tuple(p for _, p in times))
+
+
+def _read_rows(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist; give --truth exif or the path of a CSV file.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} cannot be read as a CSV text file ({error}); save it as UTF-8 CSV.") from error
+    head = text.split("\n", 1)[0]
+    separator = max(",;\t", key=head.count)
+    lines = list(csv.reader(text.splitlines(), delimiter=separator))
+    if not lines:
+        raise UserError(f"{path} is empty; give a table with frame, latitude_deg and longitude_deg.")
+    if len(lines) > ROWS_MAX:
+        raise UserError(f"{path} has more than {ROWS_MAX} rows; give the table of one flight.")
+    rows = [(n, row) for n, row in enumerate(lines[1:], 2) if any(cell.strip() for cell in row)]
+    for line, row in rows:
+        if len(row) < len(lines[0]):
+            count = f"{len(row)} columns where the header has {len(lines[0])}"
+            raise UserError(f"{path}, line {line}: {count}; complete the line.")
+    return lines[0], rows
+
+
+def _columns(path: Path, header: Sequence[str]) -> dict[str, int]:
+    plain = [re.sub(r"[^a-z0-9]+", "_", re.sub(r"[\[(].*?[\])]", "", cell.lower())).strip("_") for cell in header]
+    wanted = {"latitude": LATITUDE, "longitude": LONGITUDE, "altitude": ALTITUDE}
+    wanted |= {"frame": FRAME, "name": NAME, "time": TIME}
+    found = {
+        what: next(plain.index(spelling) for spelling in spellings if spelling in plain)
+        for what, spellings in wanted.items()
+        if any(spelling in plain for spelling in spellings)
+    }
+    for what, example in (("latitude", "latitude_deg"), ("longitude", "longitude_deg")):
+        if what not in found:
+            raise UserError(f"{path} has no column for {what} (it has {', '.join(header)[:200]}); name it {example}.")
+    if not {"frame", "name", "time"} & set(found):
+        raise UserError(
+            f"{path} does not say which frame a row is of (its columns: {', '.join(header)[:200]}); add a column frame "
+            "(number in the video), file (name of the photograph) or t_s (seconds since the first frame)."
+        )
+    return found
+
+
+def _place(path: Path, line: int, row: Sequence[str], columns: Mapping[str, int]) -> TruePlace | None:
+    told = {what: row[column].strip() for what, column in columns.items()}
+    empty = {"", "none", "null", "na", "n/a", "-"}
+    if told["latitude"].lower() in empty and told["longitude"].lower() in empty:
+        return None
+    latitude = _number(path, line, told["latitude"], "latitude")
+    longitude = _number(path, line, told["longitude"], "longitude")
+    if abs(latitude) > 90.0 >= abs(longitude):
+        swapped = f"latitude {latitude} and longitude {longitude} look swapped"
+        raise UserError(f"{path}, line {line}: {swapped}; correct the header.")
+    if abs(latitude) > 90.0 or abs(longitude) > 180.0:
+        raise UserError(f"{path}, line {line}: {latitude}, {longitude} is no place in degrees; give WGS84 degrees.")
+    height = told.get("altitude", "")
+    return TruePlace(latitude, longitude, None if height.lower() in empty else _number(path, line, height, "altitude"))
+
+
+def _number(path: Path, line: int, told: str, what: str) -> float:
+    try:
+        value = float(told)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise UserError(f"{path}, line {line}: {what} is '{told[:40]}', not a number; correct it, or remove the line.")
+    return value
+
+
+def _frame_number(path: Path, line: int, told: str) -> int:
+    value = _number(path, line, told, "frame number")
+    if value != int(value) or value < 0:
+        raise UserError(f"{path}, line {line}: frame number '{told[:40]}' is not 0, 1, 2, ...; correct it.")
+    return int(value)
+
+
+def _refuse_disorder(path: Path, order: Sequence[float], what: str) -> None:
+    for k in range(1, len(order)):
+        if order[k] <= order[k - 1]:
+            raise UserError(
+                f"{path}: {what} {order[k]:g} stands after {order[k - 1]:g}; sort the table, one row for each frame."
+            )
+
+
+def _keep(kept: dict[Key, TruePlace], key: Key, place: TruePlace, path: Path, line: int, told: str) -> None:
+    if kept.get(key, place) != place:
+        raise UserError(f"{path}, line {line}: a second, different position for '{told[:80]}'; keep the right one.")
+    kept[key] = place
+
+
+def _plain(name: str) -> str:
+    return re.split(r"[/\\]", name.strip())[-1].lower()
+
+
+def _stem(name: str) -> str:
+    return _plain(name).rsplit(".", 1)[0]

@@ -40,9 +40,13 @@ class CameraModel:
     def __post_init__(self) -> None:
         numbers = (self.fx_px, self.fy_px, self.cx_px, self.cy_px, *self.distortion)
         if not all(math.isfinite(v) for v in numbers) or min(self.fx_px, self.fy_px) <= 0.0:
-            raise UserError("camera calibration: focal lengths must be positive and all numbers finite; calibrate again.")
+            raise UserError(
+                "camera calibration: focal lengths must be positive and all numbers finite; calibrate again."
+            )
         if self.width_px < 32 or self.height_px < 32:
-            raise UserError(f"camera calibration: image of {self.width_px}x{self.height_px} is too small to navigate by.")
+            raise UserError(
+                f"camera calibration: image of {self.width_px}x{self.height_px} is too small to navigate by."
+            )
         expected = {"none": (0,), "brown": (4, 5), "fisheye": (4,)}.get(self.distortion_model)
         if expected is None:
             raise UserError(

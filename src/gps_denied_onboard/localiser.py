@@ -1,0 +1,241 @@
+"""One frame against the map: place, matches, pose, and the gates that let a fix out or hold it back; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from gps_denied_onboard.camera import CameraModel
+from gps_denied_onboard.matching.classic import ClassicMatcher, PassResult
+from gps_denied_onboard.matching.rectify import FrameRectifier, Undistorter
+from gps_denied_onboard.messages import CameraPrior, FloatArray, Frame, PlaceCandidate, PoseFix
+from gps_denied_onboard.place.grid import GridPlace
+from gps_denied_onboard.pose.plane import PoseConfig, PoseSolution, solve_pose
+from gps_denied_onboard.rotations import image_up_yaw, log_rotation, rotation_z
+from gps_denied_onboard.terrain import FlatTerrain
+
+Stage = Callable[[str], AbstractContextManager[object]]
+
+
+@dataclass(frozen=True, slots=True)
+class GateConfig:
+    """Limits that a fix must hold. `global_*` apply when the place was found without the state's help."""
+
+    inliers_min: int = 10
+    inlier_ratio_min: float = 0.30
+    score_min: float = 0.30
+    global_inlier_ratio_min: float = 0.45
+    global_support_ratio_max: float = 0.6
+    spread_min: float = 0.12
+    reprojection_m_max: float = 2.0
+    tilt_max_rad: float = 0.45
+    prior_sigmas_max: float = 5.0
+    tracking_sigma_m: float = 150.0
+    texture_min: float = 3.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Verified:
+    place: PlaceCandidate
+    result: PassResult
+    solution: PoseSolution
+
+
+class Localiser:
+    """Frame and prior in, fix (accepted or with the reason why not) out."""
+
+    def __init__(
+        self,
+        camera: CameraModel,
+        place: GridPlace,
+        matcher: ClassicMatcher,
+        terrain: FlatTerrain,
+        pose: PoseConfig,
+        gates: GateConfig,
+    ) -> None:
+        self._camera = camera
+        self._lens = Undistorter(camera)
+        self._place = place
+        self._matcher = matcher
+        self._terrain = terrain
+        self._pose = pose
+        self._gates = gates
+
+    def locate(self, frame: Frame, prior: CameraPrior, stage: Stage = lambda name: nullcontext()) -> PoseFix:
+        """Find the camera pose of `frame`. `stage(name)` wraps each stage for timing."""
+        texture = float(np.std(frame.image[::8, ::8]))
+        if texture < self._gates.texture_min:
+            return _rejected(frame, prior, "no_texture", {"texture": texture})
+        rectifier = FrameRectifier(frame, self._lens)
+        ground_up = self._terrain.up_m(prior.position_enu_m[:2] if prior.position_known else np.zeros(2))
+        footprint_m = prior.height_m * max(self._camera.width_px, self._camera.height_px) / self._camera.fx_px
+        fix = _rejected(frame, prior, "outside_map", {})
+        for cells in self._place.rungs(prior):
+            with stage("place"):
+                places = self._place.search(rectifier, prior, footprint_m, ground_up, cells)
+            if not places:
+                continue
+            with stage("match"):
+                verified = self._verify(rectifier, frame, prior, places)
+            if not verified:
+                fix = _rejected(frame, prior, "no_consistent_match", {"place_score": places[0].score})
+                continue
+            best = verified[0]
+            rival = max((v.result.support for v in verified[1:]), default=0.0)
+            with stage("match"):
+                refined = self._refine(rectifier, frame, best)
+            with stage("pose"):
+                fix = self._decide(frame, prior, best, refined, rival)
+            if fix.accepted:
+                break
+        return fix
+
+    def _verify(
+        self, rectifier: FrameRectifier, frame: Frame, prior: CameraPrior, places: list[PlaceCandidate]
+    ) -> list[_Verified]:
+        """First pass at each place, best support first; a tracked place that is clearly right ends the search."""
+        out: list[_Verified] = []
+        for place in places:
+            pose = self._pose_at(place, prior)
+            level = self._level(pose, place, self._matcher.config.first_footprint_cells)
+            result = self._matcher.match(rectifier, frame.t_ns, pose, place, level, second_pass=False)
+            if result is None:
+                continue
+            solution = solve_pose(result.matches, self._camera, prior, *pose, self._metric(result))
+            if solution is None:
+                continue
+            out.append(_Verified(place, result, solution))
+            ratio = len(result.matches.quality) / max(result.matches.attempted, 1)
+            if self._tracking(prior) and ratio > 0.6 and place.margin > 1.1:
+                break
+        return sorted(out, key=lambda v: -v.result.support)
+
+    def _refine(self, rectifier: FrameRectifier, frame: Frame, best: _Verified) -> _Verified | None:
+        """Second pass under the first pass's pose, at finer cells."""
+        pose = (best.solution.position_enu_m, best.solution.rotation_camera_to_enu)
+        level = self._level(pose, best.place, self._matcher.config.second_footprint_cells)
+        result = self._matcher.match(rectifier, frame.t_ns, pose, best.place, level, second_pass=True)
+        if result is None:
+            return None
+        prior = _attitude_prior(best, frame.t_ns)
+        solution = solve_pose(result.matches, self._camera, prior, *pose, self._metric(result))
+        return None if solution is None else _Verified(best.place, result, solution)
+
+    def _decide(
+        self, frame: Frame, prior: CameraPrior, first: _Verified, refined: _Verified | None, rival: float
+    ) -> PoseFix:
+        gates = self._gates
+        final = refined or first
+        solution, matches = final.solution, final.result.matches
+        inliers = int(np.count_nonzero(solution.inlier))
+        pixel = matches.pixel_px[solution.inlier]
+        size = (self._camera.width_px, self._camera.height_px)
+        ratio = len(first.result.matches.quality) / max(first.result.matches.attempted, 1)
+        tilt = log_rotation(_level_rotation(solution.rotation_camera_to_enu))
+        numbers = {
+            "inliers": float(inliers),
+            "inlier_ratio": ratio,
+            "second_ratio": inliers / max(matches.attempted, 1),
+            "score": first.result.score,
+            "spread": float(min(pixel.std(axis=0) / size)) if inliers else 0.0,
+            "reprojection_m": solution.rms_m,
+            "rival": rival / max(first.result.support, 1e-6),
+            "place_score": first.place.score,
+            "place_margin": first.place.margin,
+            "tilt_rad": float(np.linalg.norm(tilt)),
+            "refined": float(refined is not None),
+        }
+        tracking = self._tracking(prior)
+        unique = numbers["rival"] <= gates.global_support_ratio_max and ratio >= gates.global_inlier_ratio_min
+        numbers["unique"] = float(unique)
+        resolution = matches.map_resolution_m
+        checks = (
+            (refined is not None, "not_refined"),
+            (inliers >= gates.inliers_min, "few_inliers"),
+            (ratio >= gates.inlier_ratio_min, "inlier_ratio"),
+            (numbers["score"] >= gates.score_min, "score"),
+            (numbers["spread"] >= gates.spread_min, "spread"),
+            (solution.rms_m <= gates.reprojection_m_max * max(resolution, 0.5), "reprojection"),
+            (numbers["tilt_rad"] <= gates.tilt_max_rad, "tilt"),
+            (_height_plausible(solution, prior, self._terrain, gates.prior_sigmas_max), "height"),
+            (tracking or unique, "ambiguous"),
+            (not tracking or numbers["rival"] <= 0.9, "rival"),
+        )
+        reason = next((why for passed, why in checks if not passed), "")
+        return PoseFix(
+            t_ns=frame.t_ns,
+            accepted=reason == "",
+            reason=reason,
+            position_enu_m=solution.position_enu_m,
+            rotation_camera_to_enu=solution.rotation_camera_to_enu,
+            covariance=solution.covariance,
+            inliers=inliers,
+            matches=len(matches.quality),
+            reprojection_px=solution.rms_px,
+            global_search=not tracking,
+            gates=numbers,
+            frame_index=frame.index,
+        )
+
+    def _tracking(self, prior: CameraPrior) -> bool:
+        return prior.position_known and prior.horizontal_sigma_m <= self._gates.tracking_sigma_m
+
+    def _pose_at(self, place: PlaceCandidate, prior: CameraPrior) -> tuple[FloatArray, FloatArray]:
+        turn = place.yaw_rad - image_up_yaw(prior.rotation_camera_to_enu)
+        up = self._terrain.up_m(np.array(place.centre_enu_m)) + place.height_m
+        rotation = rotation_z(turn) @ prior.rotation_camera_to_enu
+        return np.array([*place.centre_enu_m, up]), rotation
+
+    def _level(self, pose: tuple[FloatArray, FloatArray], place: PlaceCandidate, cells: float) -> int:
+        height = pose[0][2] - self._terrain.up_m(np.array(place.centre_enu_m))
+        footprint = height * max(self._camera.width_px, self._camera.height_px) / self._camera.fx_px
+        return self._place.level_for(footprint / cells)
+
+    def _metric(self, result: PassResult) -> PoseConfig:
+        """Pose settings with the inlier radius of this pass's cell size."""
+        return replace(self._pose, inlier_m=self._pose.inlier_m * max(result.matches.map_resolution_m, 0.3))
+
+
+def _attitude_prior(best: _Verified, t_ns: int) -> CameraPrior:
+    """The first pass's own pose as a weak prior for the second."""
+    solution = best.solution
+    return CameraPrior(
+        t_ns, solution.position_enu_m, np.eye(3), solution.rotation_camera_to_enu, 0.1, 0.1, best.place.height_m, 1e3
+    )
+
+
+def _level_rotation(rotation_camera_to_enu: FloatArray) -> FloatArray:
+    """Rotation from straight down to the camera's optical axis."""
+    axis = rotation_camera_to_enu[:, 2]
+    down = np.array([0.0, 0.0, -1.0])
+    v, c = np.cross(down, axis), float(down @ axis)
+    k = np.array([[0.0, -v[2], v[1]], [v[2], 0.0, -v[0]], [-v[1], v[0], 0.0]])
+    return np.asarray(np.eye(3) + k + k @ k / max(1.0 + c, 1e-6))
+
+
+def _height_plausible(solution: PoseSolution, prior: CameraPrior, terrain: FlatTerrain, sigmas: float) -> bool:
+    if prior.height_sigma_m >= prior.height_m:
+        return True
+    height = float(solution.position_enu_m[2]) - terrain.up_m(solution.position_enu_m[:2])
+    sigma = float(np.hypot(prior.height_sigma_m, np.sqrt(solution.covariance[2, 2])))
+    return abs(height - prior.height_m) <= sigmas * sigma
+
+
+def _rejected(frame: Frame, prior: CameraPrior, reason: str, gates: dict[str, float]) -> PoseFix:
+    return PoseFix(
+        t_ns=frame.t_ns,
+        accepted=False,
+        reason=reason,
+        position_enu_m=np.full(3, np.nan),
+        rotation_camera_to_enu=prior.rotation_camera_to_enu,
+        covariance=np.eye(6) * 1e12,
+        inliers=0,
+        matches=0,
+        reprojection_px=0.0,
+        global_search=not prior.position_known,
+        gates=gates,
+        frame_index=frame.index,
+    )

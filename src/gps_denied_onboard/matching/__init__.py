@@ -1,0 +1,1 @@
+"""Correspondences between a frame and the map."""

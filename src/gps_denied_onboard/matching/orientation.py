@@ -1,0 +1,83 @@
+"""Dense gradient-orientation fields and their correlation: what makes a photograph and a map comparable.
+
+The gradient's direction, doubled, is blind to contrast reversal, so season and sensor hardly matter. A field has four
+real channels: cosine and sine of the doubled angle and of the fourfold angle, weighted by the gradient's magnitude,
+smoothed, and divided by the local energy. After CFOG (Ye et al. 2019) and orientation correlation (Fitch et al. 2002).
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import scipy.fft
+
+from gps_denied_onboard.messages import ImageArray
+
+FieldArray = npt.NDArray[np.float32]
+MaskArray = npt.NDArray[np.bool_]
+
+CHANNELS = 4
+SMOOTHING_PX = 1.5
+ENERGY_PX = 6.0
+NOISE_GREY = 2.0
+"""Gradient magnitude (grey levels a pixel) below which a place counts as flat: sensor noise and JPEG blocks."""
+
+
+def orientation_field(image: ImageArray, valid: MaskArray | None = None) -> FieldArray:
+    """(4, H, W) orientation field of a grey picture; zero where `valid` (H, W) is False and at its rim.
+
+    Channels: cos 2t, sin 2t, cos 4t, sin 4t of the gradient direction t (image axes, y down).
+    """
+    grey = cv2.GaussianBlur(image.astype(np.float32), (0, 0), 0.8)
+    gx = cv2.Scharr(grey, cv2.CV_32F, 1, 0, scale=1.0 / 32.0)
+    gy = cv2.Scharr(grey, cv2.CV_32F, 0, 1, scale=1.0 / 32.0)
+    if valid is not None:
+        inner = cv2.erode(valid.astype(np.uint8), np.ones((7, 7), np.uint8)) > 0
+        gx *= inner
+        gy *= inner
+    magnitude = np.sqrt(gx * gx + gy * gy) + np.float32(1e-6)
+    c1, s1 = gx / magnitude, gy / magnitude
+    c2, s2 = c1 * c1 - s1 * s1, 2 * c1 * s1
+    field = np.empty((CHANNELS, *image.shape), np.float32)
+    for k, channel in enumerate((c2, s2, c2 * c2 - s2 * s2, 2 * c2 * s2)):
+        field[k] = cv2.GaussianBlur(channel * magnitude, (0, 0), SMOOTHING_PX)
+    energy = cv2.GaussianBlur(magnitude * magnitude, (0, 0), ENERGY_PX)
+    field /= np.sqrt(energy + np.float32(NOISE_GREY**2))
+    return field
+
+
+def correlate(template: FieldArray, field: FieldArray) -> FieldArray:
+    """Correlation of `template` (C, h, w) with `field` (C, H, W) at all (H - h + 1, W - w + 1) whole offsets."""
+    h, w = template.shape[1:]
+    shape = field_shape(field.shape[1], field.shape[2])
+    spectrum = scipy.fft.rfft2(field, s=shape)
+    return correlate_spectrum(template, spectrum, shape)[: field.shape[1] - h + 1, : field.shape[2] - w + 1]
+
+
+def field_shape(height: int, width: int) -> tuple[int, int]:
+    """Transform size for a field of this size."""
+    return (scipy.fft.next_fast_len(height, real=True), scipy.fft.next_fast_len(width, real=True))
+
+
+def correlate_spectrum(template: FieldArray, spectrum: npt.NDArray[np.complex64], shape: tuple[int, int]) -> FieldArray:
+    """Circular correlation, of size `shape`, with a field whose `rfft2` is given: for many templates on one map."""
+    t = scipy.fft.rfft2(template, s=shape)
+    np.conjugate(t, out=t)
+    t *= spectrum
+    return np.asarray(scipy.fft.irfft2(t.sum(axis=0), s=shape), dtype=np.float32)
+
+
+def subpixel_peak(surface: FieldArray, row: int, column: int) -> tuple[float, float]:
+    """(row, column) of the maximum near a whole-pixel peak, by parabolas through its neighbours."""
+
+    def offset(before: float, here: float, after: float) -> float:
+        curvature = before - 2.0 * here + after
+        return 0.0 if curvature >= 0.0 else float(np.clip(0.5 * (before - after) / curvature, -0.5, 0.5))
+
+    dr = dc = 0.0
+    if 0 < row < surface.shape[0] - 1:
+        dr = offset(*(float(surface[row + k, column]) for k in (-1, 0, 1)))
+    if 0 < column < surface.shape[1] - 1:
+        dc = offset(*(float(surface[row, column + k]) for k in (-1, 0, 1)))
+    return row + dr, column + dc

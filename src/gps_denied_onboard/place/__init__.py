@@ -1,0 +1,1 @@
+"""Which part of the map a frame could show."""

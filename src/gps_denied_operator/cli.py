@@ -22,10 +22,24 @@ def _group() -> None:
     """Prepare flights without GPS, and see how good they are."""
 
 
+def spread(arguments: list[str], option: str = "--map") -> list[str]:
+    """Repeat an option before each of its values: `--map a b` becomes `--map a --map b`."""
+    out: list[str] = []
+    inside = False
+    for number, argument in enumerate(arguments):
+        if argument == "--":
+            return [*out, *arguments[number:]]
+        if inside and not argument.startswith("-") and arguments[number - 1] != option:
+            out.append(option)
+        inside = argument == option or (inside and not argument.startswith("-"))
+        out.append(argument)
+    return out
+
+
 def main() -> None:
     """Entry point: the user's mistakes become one sentence and exit code 2."""
     try:
-        app()
+        app(args=spread(sys.argv[1:]))
     except UserError as error:
         print(f"operator-tool: {error}", file=sys.stderr)
         sys.exit(2)

@@ -58,6 +58,47 @@ def flights(
         _finish(folder, report, json, {"seeds": list(chosen), "minutes": minutes, "scenario": scenario})
 
 
+@app.command()
+def photos(
+    photos: Annotated[Path, typer.Option(metavar="DIR|VIDEO", help="Photographs in a folder, or a video.")],
+    map_: Annotated[
+        list[Path], typer.Option("--map", metavar="PATH...", help="GeoTIFF/COG, MBTiles, folder of z/x/y tiles; many.")
+    ],
+    out: OutOption,
+    truth: Annotated[
+        str | None, typer.Option(metavar="exif|CSV", help="True positions to score by: the pictures' own, or a table.")
+    ] = None,
+    prior: Annotated[
+        str, typer.Option(metavar="none|SIGMA_M", help="Where to look: not told, or true positions displaced by this.")
+    ] = "none",
+    heading: Annotated[
+        str, typer.Option(metavar="HEADING|exif|none", help="Azimuth of the first picture's top, degrees.")
+    ] = "none",
+    fov: Annotated[float | None, typer.Option(metavar="DEG", help="Horizontal field of view; else by EXIF.")] = None,
+    height: Annotated[str, typer.Option(metavar="M|exif|none", help="Height above the ground, metres.")] = "none",
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the displacements of --prior.")] = 0,
+    json: JsonOption = False,
+) -> None:
+    """Find photographs or a video's frames on a map, without a position, and score them where truth is known.
+
+    Frames are taken in the order of time. Nothing of the true positions reaches the estimation with --prior none.
+    """
+    from gps_denied_operator.evaluate import photos_run
+    from gps_denied_operator.evaluate.progress import FrameBar
+    from gps_denied_operator.evaluate.results_folder import ResultsFolder
+
+    request = photos_run.PhotosRequest(photos, tuple(map_), truth, prior, heading, fov, height, seed)
+    with ResultsFolder(out) as folder:
+        prepared = photos_run.prepare(request)
+        with FrameBar(photos_run.frame_count(prepared)) as bar:
+            report = photos_run.evaluate_photos(request, prepared, _command(), bar.show)
+        _finish(folder, report, json, {"photos": str(photos), "maps": [str(path) for path in map_], "prior": prior})
+    for problem in prepared.frames.problems:
+        typer.echo(f"note: {problem}", err=True)
+    if report.figures["anchored"] == 0:
+        typer.echo(f"operator-tool: {report.verdict}", err=True)
+
+
 def _check_config(path: Path | None) -> None:
     """Raise the configuration's UserError before any work is done."""
     if path is not None:

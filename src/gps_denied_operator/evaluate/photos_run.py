@@ -1,0 +1,249 @@
+"""`evaluate photos` around the estimation: frames, truth, map, what may be known, rows and pictures."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from gps_denied_onboard.camera import CameraModel
+from gps_denied_onboard.errors import UserError
+from gps_denied_onboard.frames.folder import FolderSource, fov_of
+from gps_denied_onboard.frames.photo_info import PhotoInfo
+from gps_denied_onboard.frames.video import VideoSource
+from gps_denied_onboard.geo import LocalFrame, geodetic_from_mercator_px
+from gps_denied_onboard.messages import Frame
+from gps_denied_onboard.tiles.mosaic import MapMosaic
+from gps_denied_operator.evaluate import machine, pictures
+from gps_denied_operator.evaluate.flight_worker import PICTURE_MARGIN_M, Collector
+from gps_denied_operator.evaluate.metrics import figures
+from gps_denied_operator.evaluate.photo_options import (
+    PhotoOptions,
+    camera_for,
+    displaced,
+    distance_to_box_m,
+    parse_choice,
+    refuse_swapped,
+    without_position,
+)
+from gps_denied_operator.evaluate.rows import FrameResult, RunFacts
+from gps_denied_operator.evaluate.truth import Lookup, TruePlace, read_truth_csv, truth_of_photos
+from gps_denied_operator.report.model import FlightPart, Report
+from gps_denied_operator.report.verdict import NOTHING_ANCHORED
+from gps_denied_operator.tiles.direct import open_tile_source
+
+VIDEO_STEP_NS = 450_000_000
+"""Of a video's frames without truth one is used at most this often: the aircraft too flies with 0.5 to 3 a second."""
+WORST = 9
+MAP_WIDTH_PX = 1500
+THUMBNAILS_KEPT = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class PhotosRequest:
+    """The command's options as told."""
+
+    photos: Path
+    maps: tuple[Path, ...]
+    truth: str | None = None
+    prior: str = "none"
+    heading: str = "none"
+    fov_deg: float | None = None
+    height: str = "none"
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PreparedPhotos:
+    """Everything checked and open; `frames` is the source, `lookup` the truth, both only for the shell."""
+
+    frames: FolderSource | VideoSource
+    infos: tuple[PhotoInfo, ...]
+    lookup: Lookup
+    truth_frames: frozenset[int] | None
+    mosaic: MapMosaic
+    options: PhotoOptions
+    notes: tuple[str, ...]
+
+
+def prepare(request: PhotosRequest) -> PreparedPhotos:
+    """Open and check all inputs. UserError, in one sentence, for whatever is wrong with them."""
+    prior = parse_choice("--prior", request.prior, 0.1, 100_000.0, ("none",))
+    heading = parse_choice("--heading", request.heading, -360.0, 360.0, ("exif", "none"))
+    height = parse_choice("--height", request.height, 1.0, 20_000.0, ("exif", "none"))
+    if request.fov_deg is not None and not 1.0 <= request.fov_deg <= 170.0:
+        raise UserError(f"--fov must be the horizontal field of view, 1 to 170 degrees, got {request.fov_deg:g}.")
+    frames = open_frames(request.photos)
+    photos = frames.photos if isinstance(frames, FolderSource) else ()
+    _refuse_absent(request, photos)
+    mosaic = MapMosaic(open_tile_source(request.maps))
+    lookup, places, numbers, notes = _truth(request, frames)
+    box = map_box_deg(mosaic)
+    refuse_swapped(list(places.values()), box)
+    if prior != "none" and not places:
+        raise UserError("--prior needs positions to start from; give --truth with a CSV file, or --prior none.")
+    camera, known = camera_for(frames.size_px, request.fov_deg, fov_of(photos) if photos else None)
+    options = PhotoOptions(
+        local=LocalFrame((box[0] + box[2]) / 2.0, (box[1] + box[3]) / 2.0, 0.0),
+        camera=camera,
+        fov_known=known,
+        heading_deg=None if isinstance(heading, str) else heading % 360.0,
+        height_m=None if isinstance(height, str) else height,
+        priors={} if isinstance(prior, str) else displaced(places, prior, request.seed),
+    )
+    infos = without_position(photos, heading=heading == "exif", height=height == "exif")
+    outside = _outside(list(places.values()), box)
+    return PreparedPhotos(frames, infos, lookup, numbers, mosaic, options, (*notes, *outside))
+
+
+def open_frames(path: Path) -> FolderSource | VideoSource:
+    """A folder of photographs, or a video file."""
+    if path.is_dir():
+        return FolderSource(path)
+    if not path.exists():
+        raise UserError(f"{path} does not exist; give --photos a folder of photographs or a video file.")
+    return VideoSource(path)
+
+
+def _refuse_absent(request: PhotosRequest, photos: Sequence[PhotoInfo]) -> None:
+    """UserError where the pictures' metadata were asked for something that none of them holds."""
+    asked = (
+        ("--truth", request.truth, any(p.has_position for p in photos), "a CSV file"),
+        ("--heading", request.heading, any(p.yaw_deg is not None for p in photos), "none or a number of degrees"),
+        ("--height", request.height, any(_tells_height(p) for p in photos), "none or a number of metres"),
+    )
+    for option, told, there, instead in asked:
+        if (told or "").strip().lower() == "exif" and not there:
+            what = f"none of the {len(photos)} pictures says that" if photos else "a video does not say that"
+            raise UserError(f"{option} exif: {what} in its metadata; give {option} {instead}.")
+
+
+def _tells_height(photo: PhotoInfo) -> bool:
+    return photo.relative_altitude_m is not None or photo.altitude_amsl_m is not None
+
+
+def _truth(
+    request: PhotosRequest, frames: FolderSource | VideoSource
+) -> tuple[Lookup, dict[int, TruePlace], frozenset[int] | None, list[str]]:
+    """Lookup; places by frame index; of a video the numbers of the frames with truth, where known; notes."""
+    told = (request.truth or "exif").strip()
+    if told.lower() != "exif":
+        order = ("name", "frame", "time") if isinstance(frames, FolderSource) else ("frame", "time", "name")
+        table = read_truth_csv(Path(told), order)
+        if isinstance(frames, FolderSource):
+            looked = {k: table.lookup()(k, p.path.name, frames.times_ns[k]) for k, p in enumerate(frames.photos)}
+            places = {k: place for k, place in looked.items() if place is not None}
+        else:
+            places = dict(table.by_frame) or dict(enumerate(table.by_time or table.by_name.values()))
+        if not places:
+            raise UserError(f"no row of {told} belongs to a frame of {request.photos}; give the table of these frames.")
+        numbers = frozenset(table.by_frame) if table.key == "frame" else None
+        return table.lookup(), places, numbers, []
+    if isinstance(frames, VideoSource):
+        return (lambda _index, _name, _t_ns: None), {}, None, ["No truth was given: nothing is scored."]
+    lookup = truth_of_photos(frames.photos)
+    looked = {k: lookup(k, p.path.name, frames.times_ns[k]) for k, p in enumerate(frames.photos)}
+    places = {k: place for k, place in looked.items() if place is not None}
+    missing = len(looked) - len(places)
+    note = f"{missing} of {len(looked)} pictures have no position in their metadata and are not scored."
+    return lookup, places, None, [note] if missing else []
+
+
+def map_box_deg(mosaic: MapMosaic) -> tuple[float, float, float, float]:
+    """South, west, north, east of the map's extent."""
+    x0, y0, x1, y1 = mosaic.bounds_px(0)
+    (north, west), (south, east) = geodetic_from_mercator_px(np.array([[x0, y0], [x1, y1]], dtype=float), mosaic.zoom)
+    return float(south), float(west), float(north), float(east)
+
+
+def _outside(places: Sequence[TruePlace], box: tuple[float, float, float, float]) -> list[str]:
+    """A note where the truth says that frames were not taken over the map."""
+    off = [d for place in places if (d := distance_to_box_m(place, box)) > 0.0]
+    if not off:
+        return []
+    far = f"{min(off) / 1000.0:.0f} km" if min(off) >= 10_000.0 else f"{min(off):.0f} m"
+    return [f"The map does not reach {len(off)} of the {len(places)} true positions; the nearest of them is {far} off."]
+
+
+def chosen_frames(prepared: PreparedPhotos) -> Iterator[Frame]:
+    """All photographs; of a video the frames with truth, and between them one about every half second."""
+    last_ns: int | None = None
+    for frame in prepared.frames:
+        due = last_ns is None or frame.t_ns - last_ns >= VIDEO_STEP_NS or isinstance(prepared.frames, FolderSource)
+        if due or prepared.lookup(frame.index, frame.name, frame.t_ns) is not None:
+            last_ns = frame.t_ns
+            yield frame
+
+
+def frame_count(prepared: PreparedPhotos) -> int | None:
+    """How many frames `chosen_frames` will give, about; None where nobody knows."""
+    if isinstance(prepared.frames, FolderSource):
+        return len(prepared.frames)
+    return len(prepared.truth_frames) if prepared.truth_frames is not None else None
+
+
+class _Watched:
+    """Passes frames on and keeps small pictures of the latest ones for the report."""
+
+    def __init__(self, frames: Iterator[Frame]) -> None:
+        self._frames = frames
+        self.small: dict[int, bytes] = {}
+        self.taken = 0
+
+    def __iter__(self) -> Iterator[Frame]:
+        for frame in self._frames:
+            self.taken += 1
+            if len(self.small) < THUMBNAILS_KEPT:
+                self.small[frame.index] = pictures.jpeg(pictures.thumbnail(frame.image))
+            yield frame
+
+
+def evaluate_photos(
+    request: PhotosRequest, prepared: PreparedPhotos, command: str, progress: Callable[[int], None]
+) -> Report:
+    """Estimate, score and illustrate."""
+    from gps_denied_operator.evaluate.photos import run_photos
+
+    began = time.monotonic()
+    watched = _Watched(chosen_frames(prepared))
+    collector = Collector(prepared.lookup, progress)
+    run_photos(watched, prepared.infos, prepared.mosaic, prepared.options, collector)
+    rows = collector.rows
+    if not rows:
+        raise UserError(f"{request.photos} gave no frame that could be used; look at the pictures or the video.")
+    facts = RunFacts(time.monotonic() - began, machine.own_rss_peak_mb(), machine.commit(), machine.cores())
+    result = figures([rows], facts)
+    shown = _with_pictures(rows, watched.small, prepared, prepared.options.camera)
+    notes = [*prepared.notes, *(f"{problem.rstrip('.')}." for problem in prepared.frames.problems)]
+    part = FlightPart(
+        title=request.photos.name,
+        rows=shown,
+        figures=result,
+        local=prepared.options.local,
+        background=pictures.background(prepared.mosaic, shown, PICTURE_MARGIN_M, MAP_WIDTH_PX),
+        note=" ".join(notes),
+    )
+    return Report(
+        title=f"Photographs: {request.photos.name} on {', '.join(path.name for path in request.maps)}",
+        figures=result,
+        flights=[part],
+        facts=[("command", command), ("took", f"{facts.wall_s:.0f} s")],
+        verdict=" ".join([NOTHING_ANCHORED, *prepared.notes]) if result["anchored"] == 0 else "",
+    )
+
+
+def _with_pictures(
+    rows: Sequence[FrameResult], small: dict[int, bytes], prepared: PreparedPhotos, camera: CameraModel
+) -> list[FrameResult]:
+    out = list(rows)
+    for i in pictures.worst_first(rows, WORST):
+        pose = pictures.camera_pose(rows[i], prepared.options.local, camera)
+        view = None if pose is None else pictures.map_view(prepared.mosaic, prepared.options.local, camera, pose)
+        out[i] = dataclasses.replace(
+            rows[i], frame_jpeg=small.get(rows[i].index), map_jpeg=None if view is None else pictures.jpeg(view)
+        )
+    return out

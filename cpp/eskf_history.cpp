@@ -126,8 +126,9 @@ Aid History::insert(Event event) {
   any_ = true;
   event.sequence = sequence_++;
   if (!started_) {
-    aid.accepted = true;
-    aid.reason = try_start(event) ? "started" : "kept for the start";
+    const bool relative = event.odometry || event.fix || event.source == Source::clone;
+    aid.accepted = !relative;
+    aid.reason = relative ? "no attitude and IMU yet" : try_start(event) ? "started" : "kept for the start";
     return aid;
   }
   append(std::move(event), aid);
@@ -196,10 +197,12 @@ void History::apply(State& s, const Event& e, Aid& aid) const {
       take_attitude(config_, s, e.q, aid);
       break;
     case Source::odometry:
-      if (e.odometry) take_odometry(config_, s, *e.odometry, !e.decided, aid);
       remember(s);
+      if (e.odometry) take_odometry(config_, s, *e.odometry, !e.decided, aid);
       break;
     case Source::fix:
+      // Before and after: always at the same point, whoever asked for it first; a relocation forgets all clones.
+      remember(s);
       if (e.fix) take_fix(config_, s, *e.fix, e.mode, aid);
       remember(s);
       break;

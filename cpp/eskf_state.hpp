@@ -39,7 +39,8 @@ constexpr int kMax = kCore + kCloneCount * kCloneSize;
 using Covariance = Eigen::Matrix<double, kMax, kMax>;
 using Error = Eigen::Matrix<double, kMax, 1>;
 
-enum class Source : int { imu, clone, origin, baro, airspeed, rangefinder, attitude, odometry, fix, count };
+// In the order in which measurements of one time are taken.
+enum class Source : int { imu, origin, baro, airspeed, rangefinder, attitude, clone, odometry, fix, count };
 constexpr int kSources = static_cast<int>(Source::count);
 
 struct Clone {

@@ -33,7 +33,7 @@ from gps_denied_onboard.messages import (
 )
 from gps_denied_onboard.rotations import quaternion_from_matrix
 
-SOURCES = ("imu", "clone", "origin", "baro", "airspeed", "rangefinder", "attitude", "odometry", "fix")
+SOURCES = ("imu", "origin", "baro", "airspeed", "rangefinder", "attitude", "clone", "odometry", "fix")
 BARO, AIRSPEED, RANGEFINDER = (SOURCES.index(name) for name in ("baro", "airspeed", "rangefinder"))
 HALF = math.sqrt(0.5)
 TIME_LIMIT_NS = 1 << 62
@@ -89,7 +89,12 @@ class Eskf:
     def update(self, message: FusionInput) -> tuple[AidRecord, ...]:
         """See `Fusion.update`."""
         handler = self._handlers.get(type(message))
-        return () if handler is None else handler(message)
+        if handler is None:
+            return ()
+        t_ns = message.t1_ns if isinstance(message, OdometryStep) else message.t_ns
+        if not 0 <= t_ns < TIME_LIMIT_NS:
+            return (refusal(t_ns, type(message).__name__, "time stamp is not a time"),)
+        return handler(message)
 
     def estimate(self, t_ns: int) -> Estimate | None:
         """See `Fusion.estimate`. None also when the numbers of the filter are no longer sound."""
@@ -220,7 +225,7 @@ class Eskf:
         self._held.append(
             HeldFix(fix.t_ns, fix.position_enu_m, fix.covariance[:3, :3], state["position"], speed_sigma)
         )
-        count = len(agreeing(self._held, config.drift_fraction, config.agreement_gate))
+        count = len(agreeing(tuple(self._held), config.drift_fraction, config.agreement_gate))
         if not state["position_known"]:
             return FixMode.PLACE if count >= config.agreeing_fixes_wide else None
         if passes:

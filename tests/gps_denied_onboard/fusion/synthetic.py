@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass, field
 
@@ -211,8 +212,9 @@ def _odometry(flight: Flight, k0: int, k1: int, height_scale: float, rng: np.ran
     )  # fmt: skip
 
 
+@functools.lru_cache(maxsize=16)
 def make_flight(plan: Plan) -> Flight:
-    """The flight of a plan: the same for the same plan."""
+    """The flight of a plan: the same for the same plan, made once and shared by the tests; do not change it."""
     rng = np.random.default_rng(plan.seed)
     flight, force, rate, airspeed = _fly(plan, rng)
     if plan.origin:

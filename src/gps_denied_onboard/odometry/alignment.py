@@ -25,6 +25,7 @@ GRID_CELLS = 160
 """Cells across the wider side of a ground picture."""
 OVERLAP_MIN = 0.04
 """Share of the smaller picture below which a shift is not considered."""
+FINE_WINDOW_PX = 15
 CHANNELS = 2
 """Channels of the field that are compared: the doubled angle."""
 
@@ -98,6 +99,33 @@ def check_motion(previous: Picture, current: Picture, homography: FloatArray) ->
     return Agreement(value, max(float(far[rival]), 0.0) / max(here, 1e-6), (shift[1], shift[0]), overlap)
 
 
+def fine_agreement(previous: Picture, current: Picture, homography: FloatArray) -> float:
+    """Mean local correlation, -1..1, of the reduced pictures under a motion; places with structure count more.
+
+    Rows of a crop look alike when drawn small; at full detail the clods and gaps in them differ.
+    """
+    first = previous.grey.astype(np.float32)
+    second = draw_as_first(current.grey, current.camera, homography).astype(np.float32)
+    seen = draw_as_first(np.full_like(current.grey, 255), current.camera, homography) > 250
+    window = (FINE_WINDOW_PX, FINE_WINDOW_PX)
+    mean0, mean1 = cv2.blur(first, window), cv2.blur(second, window)
+    spread0 = np.maximum(cv2.blur(first * first, window) - mean0 * mean0, 0.0)
+    spread1 = np.maximum(cv2.blur(second * second, window) - mean1 * mean1, 0.0)
+    shared = cv2.blur(first * second, window) - mean0 * mean1
+    inner = cv2.erode(seen.astype(np.uint8), np.ones(window, np.uint8)).astype(np.float32)
+    weight = inner * np.minimum(np.sqrt(spread0), 20.0)
+    local = shared / np.sqrt(spread0 * spread1 + 4.0)
+    return float((weight * local).sum() / max(float(weight.sum()), 1e-6))
+
+
+def shifted_homography(previous: Picture, homography: FloatArray, shift_px: tuple[float, float]) -> FloatArray:
+    """The homography that first looks `shift_px` (x, y of the small picture) aside."""
+    camera = previous.small[1]
+    move = np.eye(3)
+    move[0, 2], move[1, 2] = shift_px[0] / camera.fx_px, shift_px[1] / camera.fy_px
+    return np.asarray(homography @ move)
+
+
 def _field(grey: ImageArray, mask: MaskArray) -> FieldArray:
     return orientation_field(grey, mask)[:CHANNELS]
 
@@ -114,7 +142,7 @@ def search_motion(
     rotation0: FloatArray,
     rotation1: FloatArray,
     yaws_rad: FloatArray,
-    scales: FloatArray,
+    scales: tuple[float, ...] = (1.0,),
 ) -> list[Alignment]:
     """Best coarse motions over yaw corrections of the second attitude and height ratios, best first (at most three).
 
@@ -128,14 +156,14 @@ def search_motion(
     for scale in scales:
         for yaw in yaws_rad:
             turned = rotation_z(float(yaw)) @ rotation1
-            second, mask1, origin1 = draw_ground(*current.small, turned, float(scale), cell)
+            second, mask1, origin1 = draw_ground(*current.small, turned, scale, cell)
             score, agreement, _ = correlate(field0, mask0, _field(second, mask1), mask1)
             best = np.unravel_index(int(np.argmax(score)), score.shape)
             shift = [float(i if i < m else i - n) for i, n, m in zip(best, score.shape, second.shape, strict=True)]
             # second(x + s) shows what first(x) shows: ground g0 = origin0 + x, g0 - u = origin1 + x + s.
             east = origin0[0] - origin1[0] - shift[1] * cell
             north = origin0[1] - origin1[1] + shift[0] * cell
-            motion = PlaneMotion(np.array([east, north, float(scale) - 1.0]), rotation0, turned, np.zeros(2))
+            motion = PlaneMotion(np.array([east, north, scale - 1.0]), rotation0, turned, np.zeros(2))
             found.append((float(score[best]), float(agreement[best]), motion))
     found.sort(key=lambda f: -f[0])
     chosen: list[tuple[float, float, PlaneMotion]] = []

@@ -16,8 +16,10 @@ from gps_denied_onboard.odometry.settings import OdometryConfig
 
 CONTRAST_MIN = 2.0
 """Standard deviation, grey levels of 255, under which a picture shows nothing."""
-CORNER_RISE = 4.0
+CORNER_RISE = 2.0
 """A corner is this many times stronger than the picture's noise would make one."""
+STILL_CONTRAST = 0.02
+"""SIFT's contrast threshold; half the usual one, for bare fields."""
 FIELD_WIDTH_PX = 192
 """Width of the small picture that is compared as a whole."""
 
@@ -70,7 +72,9 @@ class Picture:
     def still_features(self) -> tuple[FloatArray, npt.NDArray[np.float32]]:
         """SIFT keypoints (N, 2) and root descriptors (N, 128) of the reduced picture."""
         if self._still is None:
-            sift: Any = getattr(cv2, "SIFT_create")(self._config.still_features)  # noqa: B009  absent from the type stubs
+            sift: Any = cv2.SIFT_create(  # type: ignore[attr-defined]  # absent from the type stubs
+                self._config.still_features, contrastThreshold=STILL_CONTRAST
+            )
             keypoints, descriptors = sift.detectAndCompute(self.grey, None)
             if descriptors is None:
                 descriptors = np.zeros((0, 128), np.float32)

@@ -149,7 +149,7 @@ def prior_terms(prior: MotionPrior, motion: PlaneMotion) -> tuple[FloatArray, Fl
     """
     common = motion.rotation0 @ prior.rotation0.T
     relative = motion.rotation1 @ (common @ prior.rotation1).T
-    tilt = _tilt_vector(relative)
+    tilt = tilt_vector(relative)
     both = np.array([common[2, 1], -common[2, 0]])
     release = 6.0 / (4.0 + float(tilt @ tilt) / prior.relative_tilt_sigma**2)
     weights = np.zeros(SIZE)
@@ -161,10 +161,14 @@ def prior_terms(prior: MotionPrior, motion: PlaneMotion) -> tuple[FloatArray, Fl
     return np.diag(weights), weights * value
 
 
-def _tilt_vector(rotation: FloatArray) -> FloatArray:
-    """(2,) horizontal part of the rotation that is left when the yaw is taken out (left factor)."""
-    yaw = math.atan2(float(rotation[1, 0] - rotation[0, 1]), float(rotation[0, 0] + rotation[1, 1]))
-    left = rotation @ rotation_z(-yaw)
+def turn_about_up(rotation: FloatArray) -> float:
+    """Angle of the rotation about ENU up that is nearest to a rotation."""
+    return math.atan2(float(rotation[1, 0] - rotation[0, 1]), float(rotation[0, 0] + rotation[1, 1]))
+
+
+def tilt_vector(rotation: FloatArray) -> FloatArray:
+    """(2,) east and north component of what is left when the turn about up is taken out; small angles."""
+    left = rotation @ rotation_z(-turn_about_up(rotation))
     return np.array([left[2, 1], -left[2, 0]])
 
 
@@ -192,9 +196,8 @@ def solve_motion(
         residual, jacobian = linearise(motion, x0, x1)
         distance = np.hypot(residual[:, 0], residual[:, 1]) * focal_px
         distance = np.where(np.isfinite(distance), distance, 1e6)
-        chosen = selected if i == 0 else weight > 0.1
-        if np.count_nonzero(chosen) >= 4:
-            sigma = max(float(np.median(distance[chosen])) / 1.1774, sigma_floor_px)
+        # The scale is that of the seed's inliers throughout: re-estimated from the survivors it would shrink.
+        sigma = max(float(np.median(distance[selected])) / 1.1774, sigma_floor_px)
         if i > 0 or np.median(distance[selected]) < 20.0 * sigma_floor_px:
             weight = tukey(distance, 4.5 * sigma)
         scale = focal_px / sigma

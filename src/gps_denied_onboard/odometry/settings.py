@@ -23,7 +23,8 @@ class OdometryConfig:
     forward_backward_px: float = 0.6
     seed_threshold_px: float = 2.0
     inliers_min: int = 14
-    inlier_ratio_min: float = 0.30
+    inlier_ratio_min: float = 0.20
+    found_again_min: float = 0.12
     spread_min: float = 0.015
     relative_tilt_sigma_deg: float = 0.3
     slope_sigma_deg: float = 1.0
@@ -33,4 +34,5 @@ class OdometryConfig:
     independent_tracks: int = 24
     agreement_min: float = 0.12
     ambiguity_ratio_max: float = 0.85
-    still_features: int = 1500
+    detail_lead_min: float = 0.05
+    still_features: int = 2500

@@ -79,6 +79,8 @@ def _flow(
 
 def move_pixels(camera: CameraModel, pixel_px: npt.ArrayLike, homography: FloatArray) -> FloatArray:
     """(N, 2) pixels of the second picture of (N, 2) pixels of the first; -1e4 where there are none."""
+    if len(np.asarray(pixel_px)) == 0:
+        return np.zeros((0, 2))
     moved = apply_homography(homography, camera.undistort(pixel_px))
     return np.nan_to_num(camera.distort(moved), nan=-1e4)
 

@@ -28,18 +28,15 @@ def match_features(previous: Picture, current: Picture) -> tuple[FloatArray, Flo
     return p0[good], p1[best[good]]
 
 
-def robust_homography(
-    x0: FloatArray, x1: FloatArray, focal_px: float, threshold_px: float
-) -> tuple[FloatArray, MaskArray]:
-    """MAGSAC's homography (3, 3) of normalised coordinates (N, 2) and its inliers (N,); none where it fails."""
-    none = (np.eye(3), np.zeros(len(x0), dtype=np.bool_))
+def robust_homography(x0: FloatArray, x1: FloatArray, focal_px: float, threshold_px: float) -> MaskArray:
+    """(N,) inliers of MAGSAC's homography between normalised coordinates (N, 2); none where it fails."""
+    none = np.zeros(len(x0), dtype=np.bool_)
     if len(x0) < 6:
         return none
-    k = np.diag([focal_px, focal_px, 1.0])
     cv2.setRNGSeed(7)
     found, mask = cv2.findHomography(
         x0 * focal_px, x1 * focal_px, cv2.USAC_MAGSAC, threshold_px, maxIters=1500, confidence=0.999
     )
     if found is None or mask is None or not np.all(np.isfinite(found)):
         return none
-    return np.linalg.inv(k) @ found @ k, mask.ravel().astype(np.bool_)
+    return mask.ravel().astype(np.bool_)

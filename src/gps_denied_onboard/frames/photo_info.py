@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -67,7 +68,8 @@ def read_photo_info(path: Path) -> PhotoInfo:
     """Metadata of the picture `path`, without decoding it. OSError or ValueError when it is no readable picture."""
     from PIL import Image
 
-    with Image.open(path) as image:
+    with warnings.catch_warnings(), Image.open(path) as image:
+        warnings.simplefilter("ignore")  # Pillow warns of odd metadata; what is odd comes out as None
         width_px, height_px = image.size
         try:
             exif = image.getexif()

@@ -36,10 +36,10 @@ class VideoSource:
         self._indices = None if indices is None else frozenset(indices)
         self._grey = grey
         self._problems: dict[str, None] = {}
+        import cv2
+
         capture = self._open()
         try:
-            import cv2
-
             self.size_px = (int(capture.get(cv2.CAP_PROP_FRAME_WIDTH)), int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT)))
             self.claimed_frames = max(0, int(capture.get(cv2.CAP_PROP_FRAME_COUNT)))
             rate = float(capture.get(cv2.CAP_PROP_FPS))
@@ -52,16 +52,18 @@ class VideoSource:
         return tuple(self._problems)
 
     def __iter__(self) -> Iterator[Frame]:
+        import cv2
+
         last_wanted = max(self._indices, default=-1) if self._indices is not None else None
         capture = self._open()
-        clock = _Clock(self._path.name, self.nominal_rate_hz, self._problems)
+        clock = FrameClock(self._path.name, self.nominal_rate_hz, self._problems)
         index = 0
         try:
             while last_wanted is None or index <= last_wanted:
                 if not capture.grab():
                     self._note_short(index)
                     return
-                t_ns = clock.time_ns(capture)
+                t_ns = clock.time_ns(float(capture.get(cv2.CAP_PROP_POS_MSEC)))
                 if self._wanted(index):
                     image = self._pixels(capture, index)
                     if image is not None:
@@ -107,8 +109,8 @@ class VideoSource:
         return capture
 
 
-class _Clock:
-    """Strictly increasing times of successive frames."""
+class FrameClock:
+    """Strictly increasing times of successive frames, zero at the first; what is not so is told in `problems`."""
 
     def __init__(self, name: str, rate_hz: float, problems: dict[str, None]) -> None:
         self._name, self._problems = name, problems
@@ -116,14 +118,11 @@ class _Clock:
         self._last_ns: int | None = None
         self._first_stamp_ns = 0
 
-    def time_ns(self, capture: cv2.VideoCapture) -> int:
-        """Time of the frame that was just grabbed."""
-        import cv2
-
-        stamp = float(capture.get(cv2.CAP_PROP_POS_MSEC))
-        stamp_ns = round(stamp * 1e6) if math.isfinite(stamp) else -1
+    def time_ns(self, stamp_ms: float) -> int:
+        """Time of the next frame, whose container says `stamp_ms`."""
+        stamp_ns = round(stamp_ms * 1e6) if math.isfinite(stamp_ms) else -1
         if self._last_ns is None:
-            self._first_stamp_ns = stamp_ns if stamp_ns > 0 else 0
+            self._first_stamp_ns = max(stamp_ns, 0)
             self._last_ns = 0
             return 0
         t_ns = stamp_ns - self._first_stamp_ns

@@ -1,0 +1,135 @@
+"""Videos: the container's times, only the frames asked for, and clear words about damage."""
+
+from __future__ import annotations
+
+import math
+import struct
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from gps_denied_onboard.errors import UserError
+from gps_denied_onboard.frames.video import FrameClock, VideoSource
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """60 frames at 12 a second, each with its own brightness."""
+    path = tmp_path_factory.mktemp("video") / "flight.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 12.0, (160, 96))
+    texture = np.random.default_rng(1).integers(0, 40, (96, 160, 3), dtype=np.uint8)
+    for k in range(60):
+        writer.write(texture + np.uint8(3 * k))
+    writer.release()
+    return path
+
+
+def test_every_frame_has_its_time(video: Path) -> None:
+    """All frames come in order with the container's times and their own pixels."""
+    source = VideoSource(video)
+    frames = list(source)
+    assert [frame.index for frame in frames] == list(range(60))
+    assert [frame.t_ns / 1e9 for frame in frames] == pytest.approx([k / 12.0 for k in range(60)], abs=1e-6)
+    levels = [float(frame.image.mean()) for frame in frames]
+    assert np.diff(levels) == pytest.approx(np.full(59, 3.0), abs=1.0)
+    assert source.problems == ()
+    assert source.size_px == (160, 96)
+
+
+def test_every_tenth_frame(video: Path) -> None:
+    """Every n-th frame keeps its number and its time."""
+    frames = list(VideoSource(video, every=10, grey=True))
+    assert [frame.index for frame in frames] == [0, 10, 20, 30, 40, 50]
+    assert frames[3].t_ns == 2_500_000_000
+    assert frames[0].image.shape == (96, 160)
+
+
+def test_chosen_frames(video: Path) -> None:
+    """Frames named by number come in the order of time, those beyond the end not at all."""
+    source = VideoSource(video, indices=[33, 5, 900])
+    assert [frame.index for frame in source] == [5, 33]
+
+
+def test_a_torn_video_is_used_up_to_the_tear(video: Path, tmp_path: Path) -> None:
+    """A video whose end is missing gives its frames up to there and says so, or is refused with a sentence."""
+    torn = tmp_path / "torn.avi"
+    data = video.read_bytes()
+    torn.write_bytes(data[: len(data) // 2])
+    source = VideoSource(torn)
+    frames = list(source)
+    assert 20 <= len(frames) < 45
+    assert source.claimed_frames == 60 or not source.problems
+    assert [frame.index for frame in frames] == list(range(len(frames)))
+
+
+@pytest.mark.parametrize("content", [b"", b"this is a text", bytes(4000)])
+def test_no_video_is_refused(content: bytes, tmp_path: Path) -> None:
+    """A file that is no video is the user's mistake."""
+    path = tmp_path / "flight.mp4"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match="cannot be opened as a video"):
+        VideoSource(path)
+    with pytest.raises(UserError, match="is not a file"):
+        VideoSource(tmp_path)
+    with pytest.raises(UserError, match="at least 1"):
+        VideoSource(path, every=0)
+
+
+def boxes(data: bytes) -> list[tuple[bytes, bytes]]:
+    """(type, content) of the boxes of an MP4 (ISO/IEC 14496-12)."""
+    found, at = [], 0
+    while at < len(data):
+        size, kind = struct.unpack(">I4s", data[at : at + 8])
+        found.append((kind, data[at + 8 : at + size]))
+        at += size
+    return found
+
+
+def with_frame_times(data: bytes, runs: list[tuple[int, int]]) -> bytes:
+    """The MP4 with other durations of its frames: (how many, units each); edit lists are dropped."""
+    out = b""
+    for kind, content in boxes(data):
+        if kind in (b"moov", b"trak", b"mdia", b"minf", b"stbl"):
+            content = with_frame_times(content, runs)
+        elif kind == b"stts":
+            content = struct.pack(">II", 0, len(runs)) + b"".join(struct.pack(">II", *run) for run in runs)
+        elif kind == b"edts":
+            kind = b"free"
+        out += struct.pack(">I4s", len(content) + 8, kind) + content
+    return out
+
+
+def test_variable_frame_rate_keeps_the_containers_times(tmp_path: Path) -> None:
+    """Frames a tenth of a second and then two seconds apart have just these times, not those of a mean rate."""
+    path = tmp_path / "phone.mp4"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 10.0, (160, 96))
+    for k in range(12):
+        writer.write(np.full((96, 160, 3), 20 * k, np.uint8))
+    writer.release()
+    data = path.read_bytes()
+    path.write_bytes(with_frame_times(data, [(6, 1024), (6, 20480)]))
+    source = VideoSource(path)
+    times_s = [frame.t_ns / 1e9 for frame in source]
+    step = times_s[1]
+    assert times_s == pytest.approx([k * step for k in range(7)] + [(6 + 20 * k) * step for k in range(1, 6)], rel=1e-6)
+    assert source.problems == ()
+
+
+def test_missing_time_stamps_fall_back_to_the_rate() -> None:
+    """Stamps that stand still, run back or are no numbers are replaced by the nominal step, and that is told."""
+    problems: dict[str, None] = {}
+    clock = FrameClock("a.mp4", 10.0, problems)
+    stamps = [40.0, 140.0, 140.0, math.nan, 90.0, 1040.0]
+    assert [clock.time_ns(stamp) for stamp in stamps] == [k * 100_000_000 for k in (0, 1, 2, 3, 4, 10)]
+    assert len(problems) == 1
+    assert "nominal 10.000 frames/s" in next(iter(problems))
+
+
+def test_neither_stamps_nor_rate_is_refused() -> None:
+    """Without any notion of time the video cannot be used."""
+    clock = FrameClock("a.mp4", 0.0, {})
+    clock.time_ns(0.0)
+    with pytest.raises(UserError, match="neither time stamps nor a frame rate"):
+        clock.time_ns(0.0)

@@ -13,28 +13,12 @@ from gps_denied_onboard.matching.classic import ClassicMatcher, PassResult
 from gps_denied_onboard.matching.rectify import FrameRectifier, Undistorter
 from gps_denied_onboard.messages import CameraPrior, FloatArray, Frame, PlaceCandidate, PoseFix
 from gps_denied_onboard.place.grid import GridPlace
-from gps_denied_onboard.pose.plane import PoseConfig, PoseSolution, solve_pose
+from gps_denied_onboard.pose.plane import PoseSolution, solve_pose
+from gps_denied_onboard.pose.settings import GateConfig, PoseConfig
 from gps_denied_onboard.rotations import image_up_yaw, log_rotation, rotation_z
 from gps_denied_onboard.terrain import FlatTerrain
 
 Stage = Callable[[str], AbstractContextManager[object]]
-
-
-@dataclass(frozen=True, slots=True)
-class GateConfig:
-    """Limits that a fix must hold. `global_*` apply when the place was found without the state's help."""
-
-    inliers_min: int = 10
-    inlier_ratio_min: float = 0.30
-    score_min: float = 0.30
-    global_inlier_ratio_min: float = 0.45
-    global_support_ratio_max: float = 0.6
-    spread_min: float = 0.12
-    reprojection_m_max: float = 2.0
-    tilt_max_rad: float = 0.45
-    prior_sigmas_max: float = 5.0
-    tracking_sigma_m: float = 150.0
-    texture_min: float = 3.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -12,24 +12,10 @@ from gps_denied_onboard.geo import LocalFrame
 from gps_denied_onboard.matching.local import LocalMatches, match_patches
 from gps_denied_onboard.matching.orientation import orientation_field
 from gps_denied_onboard.matching.rectify import FrameRectifier, MapGrid, Rectified, pixels_from_cells
+from gps_denied_onboard.matching.settings import MatchingConfig
 from gps_denied_onboard.messages import FloatArray, Matches, PlaceCandidate
 from gps_denied_onboard.terrain import FlatTerrain
 from gps_denied_onboard.tiles.mosaic import MapMosaic
-
-
-@dataclass(frozen=True, slots=True)
-class MatchingConfig:
-    """Sizes in map cells. The first pass takes up what the place search leaves open, the second refines."""
-
-    first_footprint_cells: float = 220.0
-    second_footprint_cells: float = 440.0
-    first_patch_cells: int = 40
-    second_patch_cells: int = 56
-    first_reach_cells: int = 12
-    second_reach_cells: int = 7
-    inlier_cells: float = 2.5
-    score_min: float = 0.2
-    ratio_max: float = 0.97
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -83,7 +84,7 @@ class FrameRectifier:
     def lay(self, grid: MapGrid, position_enu_m: FloatArray, rotation_camera_to_enu: FloatArray) -> Rectified | None:
         """The frame on `grid` seen from a pose; None when the pose does not look at the ground with the whole frame."""
         pixel_from_cell = self._homography(grid, position_enu_m, rotation_camera_to_enu)
-        corners = _apply(np.linalg.inv(pixel_from_cell), self._border)
+        corners = _apply(np.asarray(np.linalg.inv(pixel_from_cell), dtype=np.float64), self._border)
         ray = rotation_camera_to_enu @ np.linalg.inv(self._camera.matrix) @ np.c_[self._border, np.ones(4)].T
         if not np.all(ray[2] < -0.05) or not np.all(np.isfinite(corners)):
             return None
@@ -98,12 +99,12 @@ class FrameRectifier:
         h = to_small @ pixel_from_cell @ shift
         size = (int(x1 - x0), int(y1 - y0))
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        laid = cv2.warpPerspective(image, h, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
-        inside = np.zeros((size[1], size[0]), np.uint8)
+        laid: Any = cv2.warpPerspective(image, h, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
+        inside: npt.NDArray[Any] = np.zeros((size[1], size[0]), np.uint8)
         cv2.fillConvexPoly(inside, np.round((corners - (x0, y0)) * 16 - 8).astype(np.int32), 1, shift=4)
         if valid is not None:
             mask = cv2.warpPerspective(valid.astype(np.uint8), h, size, flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP)
-            inside &= mask
+            inside = inside & mask
         return Rectified(laid, inside > 0, int(x0), int(y0), pixel_from_cell)
 
     def _homography(self, grid: MapGrid, position: FloatArray, rotation: FloatArray) -> FloatArray:
@@ -125,7 +126,7 @@ class FrameRectifier:
             else:
                 size = (max(1, int(self._image.shape[1] * scale)), max(1, int(self._image.shape[0] * scale)))
                 crop_w, crop_h = int(size[0] / scale), int(size[1] / scale)
-                small = cv2.resize(self._image[:crop_h, :crop_w], size, interpolation=cv2.INTER_AREA)
+                small: Any = cv2.resize(self._image[:crop_h, :crop_w], size, interpolation=cv2.INTER_AREA)
                 mask = None
                 if self._valid is not None:
                     shrunk = cv2.resize(self._valid[:crop_h, :crop_w].astype(np.uint8) * 255, size)
@@ -139,7 +140,7 @@ class Undistorter:
 
     def __init__(self, camera: CameraModel) -> None:
         self.camera = camera
-        self._maps: tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]] | None = None
+        self._maps: tuple[Any, Any] | None = None
         self._valid: MaskArray | None = None
         if camera.distortion_model != "none":
             w, h = camera.width_px, camera.height_px
@@ -158,10 +159,11 @@ class Undistorter:
                 f"frame is {image.shape[1]}x{image.shape[0]} px, the camera calibration is for {size[0]}x{size[1]}; "
                 "give the calibration of this camera mode, or frames of one size."
             )
-        grey = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY) if image.ndim == 3 else image
+        grey: Any = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY) if image.ndim == 3 else image
         if self._maps is None:
             return grey, None
-        return cv2.remap(grey, self._maps[0], self._maps[1], cv2.INTER_LINEAR), self._valid
+        ideal: Any = cv2.remap(grey, self._maps[0], self._maps[1], cv2.INTER_LINEAR)
+        return ideal, self._valid
 
 
 def _apply(h: FloatArray, points: npt.ArrayLike) -> FloatArray:

@@ -25,28 +25,11 @@ from gps_denied_onboard.matching.orientation import (
 )
 from gps_denied_onboard.matching.rectify import FrameRectifier, MapGrid
 from gps_denied_onboard.messages import CameraPrior, FloatArray, PlaceCandidate
+from gps_denied_onboard.place.settings import PlaceConfig
 from gps_denied_onboard.rotations import image_up_yaw, rotation_z, wrap_angle
 from gps_denied_onboard.tiles.mosaic import MapMosaic
 
 GROUP_BYTES_MAX = 256 * 1024 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class PlaceConfig:
-    """Search steps. A frame's longer side becomes `footprint_cells` map cells in the correlation; without a position
-    the search begins with `coarse_footprint_cells`."""
-
-    footprint_cells: float = 110.0
-    coarse_footprint_cells: float = 64.0
-    yaw_step_deg: float = 5.0
-    height_step: float = 0.07
-    sigmas: float = 3.0
-    candidates: int = 5
-    candidates_unknown: int = 14
-    candidates_unscaled: int = 40
-    block_cells: int = 1024
-    unknown_height_ratio: float = 5.0
-    """An unknown height is searched from the prior's height over this to the prior's height times this."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -163,7 +146,7 @@ class GridPlace:
         if reach >= math.pi - step:
             return np.arange(0.0, 2.0 * math.pi - step / 2.0, 2.0 * math.pi / round(2.0 * math.pi / step))
         count = math.ceil(max(reach - step / 2.0, 0.0) / step)
-        return np.arange(-count, count + 1) * step
+        return np.asarray(np.arange(-count, count + 1) * step, dtype=np.float64)
 
     def _heights(self, prior: CameraPrior) -> FloatArray:
         step = math.log1p(self._config.height_step)
@@ -172,7 +155,7 @@ class GridPlace:
         else:
             reach = self._config.sigmas * prior.height_sigma_m / prior.height_m
         count = math.ceil(max(reach - step / 2.0, 0.0) / step)
-        return prior.height_m * np.exp(np.arange(-count, count + 1) * step)
+        return np.asarray(prior.height_m * np.exp(np.arange(-count, count + 1) * step), dtype=np.float64)
 
     def _correlate(
         self, group: list[_Template], level: int, window: tuple[int, int, int, int], grid: MapGrid

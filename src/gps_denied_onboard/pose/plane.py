@@ -13,23 +13,10 @@ import numpy as np
 
 from gps_denied_onboard.camera import CameraModel
 from gps_denied_onboard.messages import CameraPrior, FloatArray, Matches
+from gps_denied_onboard.pose.settings import PoseConfig
 from gps_denied_onboard.rotations import exp_rotation, log_rotation, skew
 
 TUKEY = 4.685
-
-
-@dataclass(frozen=True, slots=True)
-class PoseConfig:
-    """What the solution may assume. Sigmas of relief: heights and slopes of the ground that the map does not know."""
-
-    iterations: int = 12
-    inlier_m: float = 2.5
-    map_sigma_m: float = 0.6
-    relief_sigma_m: float = 1.5
-    slope_sigma_rad: float = 0.006
-    tilt_prior_sigma_rad: float = 0.10
-    correlation_length: float = 3.0
-    """How many overlapping patches share one error: the information is divided by this."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,0 +1,82 @@
+"""`gps-denied-onboard`: the navigation service, replay of recordings, and a check of the configuration."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gps_denied_onboard.errors import UserError
+
+USER_ERROR_CODE = 2
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Position without satellite navigation.")
+
+
+@app.command()
+def replay(
+    recording: Annotated[Path, typer.Argument(help="Folder of a recording (from gps-denied-sim fly or a flight).")],
+    out: Annotated[Path, typer.Option(help="Folder for navstate.jsonl, decisions.jsonl and gps_input.tlog.")],
+    config: Annotated[Path | None, typer.Option(help="Configuration (TOML); defaults without.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the summary as one JSON object.")] = False,
+) -> None:
+    """Fly a recording again through the same pipeline as in the air; the same bytes every time."""
+    import dataclasses
+
+    import orjson
+
+    from gps_denied_onboard.config import load_config
+    from gps_denied_onboard.runtime_root.replay import replay_recording
+
+    summary = replay_recording(recording, load_config(config), out)
+    for problem in summary.problems:
+        print(problem, file=sys.stderr)
+    if json:
+        print(orjson.dumps({**dataclasses.asdict(summary), "out": str(out)}).decode())
+    else:
+        print(
+            f"{summary.frames} frames, {summary.anchored} of {summary.fixes} map fixes taken, "
+            f"{summary.gps_input} positions sent; outputs in {out}"
+        )
+
+
+@app.command()
+def run(
+    config: Annotated[Path, typer.Option(help="Configuration (TOML) with camera, map and autopilot address.")],
+    seconds: Annotated[float, typer.Option(help="Stop after this time; 0 runs until it is told to stop.")] = 0.0,
+) -> None:
+    """Navigate: camera and autopilot in, positions to the autopilot out."""
+    from gps_denied_onboard.config import load_config
+    from gps_denied_onboard.runtime_root.live import run_live
+
+    run_live(load_config(config), seconds)
+
+
+@app.command("check-config")
+def check_config(
+    config: Annotated[Path, typer.Argument(help="Configuration (TOML).")],
+) -> None:
+    """Read a configuration and say whether this image can fly it; nothing is started."""
+    from gps_denied_onboard.config import load_config
+    from gps_denied_onboard.runtime_root.strategies import load_composition, resolve
+
+    loaded = load_config(config)
+    composition = load_composition()
+    for choice in ("odometry", "place", "matching", "pose", "fusion"):
+        resolve(choice, getattr(loaded.strategies, choice), composition)
+    print(f"{config}: good for image '{composition.image}'")
+
+
+def main() -> None:
+    """Entry point: user errors become one sentence and exit code 2."""
+    try:
+        app()
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(USER_ERROR_CODE)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,175 @@
+"""One frozen configuration tree, read from TOML. Units are in the names; an unknown key is an error."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import tomllib
+import types
+import typing
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+from gps_denied_onboard.camera import CameraModel
+from gps_denied_onboard.errors import UserError
+from gps_denied_onboard.fusion.config import FusionConfig
+from gps_denied_onboard.matching.settings import MatchingConfig
+from gps_denied_onboard.odometry.settings import OdometryConfig
+from gps_denied_onboard.place.settings import PlaceConfig
+from gps_denied_onboard.pose.settings import GateConfig, PoseConfig
+
+
+@dataclass(frozen=True, slots=True)
+class StrategyNames:
+    """Which strategy of each kind to use; see runtime_root/strategies.py for the names."""
+
+    odometry: str = "planar"
+    place: str = "grid"
+    matching: str = "classic"
+    pose: str = "plane"
+    fusion: str = "eskf"
+
+
+@dataclass(frozen=True, slots=True)
+class MissionConfig:
+    """Origin of the local frame, on the ground. `utc_at_zero` is the time of t_ns = 0 by a trusted clock (ISO 8601)."""
+
+    origin_latitude_deg: float = math.nan
+    origin_longitude_deg: float = math.nan
+    ground_altitude_amsl_m: float = 0.0
+    ground_sigma_m: float = 5.0
+    takeoff_sigma_horizontal_m: float = 5.0
+    takeoff_sigma_vertical_m: float = 10.0
+    takeoff_known: bool = False
+    utc_at_zero: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MapConfig:
+    """Where tiles come from: a folder `directory`/`source`/z/x/y.jpg, or the tile store rooted there."""
+
+    directory: str = ""
+    source: str = "provider"
+    zoom: int = 0
+    use_store: bool = False
+    cache_mb: int = 256
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineConfig:
+    """`worker_delay_s` is what a replay gives the slow stages, in the recording's time; live it is what they take."""
+
+    output_rate_hz: float = 10.0
+    queue_length: int = 2
+    worker_delay_s: float = 0.15
+    attitude_timeout_s: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 5.0 <= self.output_rate_hz <= 50.0:
+            raise UserError(
+                f"pipeline.output_rate_hz must be 5 to 50 (ArduPilot's floor is 5), got {self.output_rate_hz}."
+            )
+        if not 1 <= self.queue_length <= 100:
+            raise UserError(f"pipeline.queue_length must be 1 to 100, got {self.queue_length}.")
+        if not 0.0 <= self.worker_delay_s <= 2.0:
+            raise UserError(f"pipeline.worker_delay_s must be 0 to 2, got {self.worker_delay_s}.")
+
+
+@dataclass(frozen=True, slots=True)
+class AutopilotConfig:
+    """`address`: udpout:HOST:PORT, udpin:HOST:PORT, tcp:HOST:PORT or serial:DEVICE:BAUD; empty: no link."""
+
+    address: str = ""
+    gps_id: int = 0
+    system_id: int = 1
+    component_id: int = 191
+
+
+@dataclass(frozen=True, slots=True)
+class FramesConfig:
+    """Live pictures: `source` is a camera device (number or path), or "video:FILE" played at its own speed."""
+
+    source: str = "0"
+    rate_hz: float = 1.0
+    width_px: int = 0
+    height_px: int = 0
+    exposure_delay_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """The whole configuration. `camera` None: what the recording says."""
+
+    strategies: StrategyNames = field(default_factory=StrategyNames)
+    mission: MissionConfig = field(default_factory=MissionConfig)
+    camera: CameraModel | None = None
+    map: MapConfig = field(default_factory=MapConfig)
+    frames: FramesConfig = field(default_factory=FramesConfig)
+    pipeline: PipelineConfig = field(default_factory=PipelineConfig)
+    autopilot: AutopilotConfig = field(default_factory=AutopilotConfig)
+    odometry: OdometryConfig = field(default_factory=OdometryConfig)
+    place: PlaceConfig = field(default_factory=PlaceConfig)
+    matching: MatchingConfig = field(default_factory=MatchingConfig)
+    pose: PoseConfig = field(default_factory=PoseConfig)
+    gates: GateConfig = field(default_factory=GateConfig)
+    fusion: FusionConfig = field(default_factory=FusionConfig)
+
+
+def load_config(path: Path | None) -> Config:
+    """The configuration of a TOML file; the defaults for None. UserError names the key and what would be right."""
+    if path is None:
+        return Config()
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise UserError(f"configuration {path} does not exist; check the path.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"configuration {path} cannot be read: {error}.") from error
+    try:
+        tree = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise UserError(f"configuration {path} is not valid TOML: {error}.") from error
+    try:
+        return typing.cast(Config, _build(Config, tree, ""))
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+
+
+def _build(cls: type[Any], tree: dict[str, Any], where: str) -> Any:
+    hints = typing.get_type_hints(cls)
+    known = {f.name: f for f in fields(cls)}
+    for key in tree:
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1, cutoff=0.0)
+            raise UserError(f"unknown key '{where}{key}'; did you mean '{where}{near[0]}'?")
+    missing = [
+        f.name for f in known.values() if f.default is MISSING and f.default_factory is MISSING and f.name not in tree
+    ]
+    if missing:
+        raise UserError(f"missing key '{where}{missing[0]}'; add it.")
+    return cls(**{key: _value(hints[key], value, f"{where}{key}") for key, value in tree.items()})
+
+
+def _value(hint: Any, value: Any, where: str) -> Any:
+    if isinstance(hint, types.UnionType):
+        hint = next(a for a in typing.get_args(hint) if a is not type(None))
+    if is_dataclass(hint):
+        if not isinstance(value, dict):
+            raise UserError(f"'{where}' must be a table ([{where}]), got {value!r}.")
+        return _build(typing.cast(type[Any], hint), value, f"{where}.")
+    if typing.get_origin(hint) is tuple:
+        if not isinstance(value, list):
+            raise UserError(f"'{where}' must be an array, got {value!r}.")
+        inner = typing.get_args(hint)
+        each = [inner[0]] * len(value) if len(inner) == 2 and inner[1] is Ellipsis else list(inner)
+        if len(each) != len(value):
+            raise UserError(f"'{where}' must have {len(each)} elements, got {len(value)}.")
+        return tuple(_value(t, v, f"{where}[{k}]") for k, (t, v) in enumerate(zip(each, value, strict=True)))
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if type(value) is not hint:
+        raise UserError(f"'{where}' must be {hint.__name__}, got {value!r}.")
+    if hint is float and not math.isfinite(value):
+        raise UserError(f"'{where}' must be a finite number, got {value!r}.")
+    return value

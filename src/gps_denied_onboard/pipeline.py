@@ -1,0 +1,229 @@
+"""The whole flow: messages in, messages out. No clock, no socket, no thread; time is only in the messages.
+
+frame -> odometry -> fusion, and frame -> (place -> match -> pose) as a job that a worker does outside; its fix comes back
+through `on_fix`, stamped with the frame's own time, and is fused there. `on_tick` gives the position for the autopilot.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+
+import numpy as np
+
+from gps_denied_onboard.camera import CameraModel
+from gps_denied_onboard.config import PipelineConfig
+from gps_denied_onboard.fusion import Fusion
+from gps_denied_onboard.fusion.labels import LabelLimits, LabelState, horizontal_sigma_m, navstate_from_estimate
+from gps_denied_onboard.geo import LocalFrame
+from gps_denied_onboard.localiser import Localiser
+from gps_denied_onboard.messages import (
+    AidRecord,
+    Alert,
+    CameraPrior,
+    Estimate,
+    FloatArray,
+    Frame,
+    GpsSample,
+    NavState,
+    Output,
+    PoseFix,
+    RelocHint,
+    SourceLabel,
+    Telemetry,
+)
+from gps_denied_onboard.odometry.planar import PlanarOdometry
+from gps_denied_onboard.terrain import FlatTerrain
+
+Stage = Callable[[str], AbstractContextManager[object]]
+
+LABEL_SEVERITY = {
+    SourceLabel.SATELLITE_ANCHORED: 6,
+    SourceLabel.VISUAL_PROPAGATED: 5,
+    SourceLabel.DEAD_RECKONED: 4,
+}
+HINT_AGE_S = 120.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LocateJob:
+    """Work for the slow stages: find this frame on the map."""
+
+    frame: Frame
+    prior: CameraPrior
+
+
+class Pipeline:
+    """State of one flight. Every `on_...` takes one message and returns what leaves, in order."""
+
+    def __init__(
+        self,
+        local: LocalFrame,
+        camera: CameraModel,
+        terrain: FlatTerrain,
+        odometry: PlanarOdometry,
+        localiser: Localiser,
+        fusion: Fusion,
+        limits: LabelLimits,
+        config: PipelineConfig,
+        stage: Stage = lambda name: nullcontext(),
+    ) -> None:
+        self._local = local
+        self._camera = camera
+        self._terrain = terrain
+        self._odometry = odometry
+        self._localiser = localiser
+        self._fusion = fusion
+        self._limits = limits
+        self._config = config
+        self._stage = stage
+        self._labels = LabelState()
+        self._label: SourceLabel | None = None
+        self._previous: Frame | None = None
+        self._hint: RelocHint | None = None
+        self._jobs: deque[LocateJob] = deque()
+
+    def on_telemetry(self, message: Telemetry) -> list[Output]:
+        """Anything that the autopilot or the operator says. The autopilot's GPS is watched elsewhere, never fused."""
+        if isinstance(message, GpsSample):
+            return []
+        if isinstance(message, RelocHint):
+            return self.on_hint(message)
+        self._labels = self._labels.started(message.t_ns)
+        return list(self._fusion.update(message))
+
+    def on_hint(self, hint: RelocHint) -> list[Output]:
+        """The operator's place: the next frames are searched there until one is found, for two minutes at most."""
+        if not (
+            0.0 < hint.radius_m <= 100_000.0 and abs(hint.latitude_deg) <= 85.0 and abs(hint.longitude_deg) <= 180.0
+        ):
+            return [Alert(hint.t_ns, 4, "RELOC refused: latitude, longitude or radius is out of range")]
+        self._hint = hint
+        return [
+            Alert(hint.t_ns, 5, f"RELOC taken: {hint.latitude_deg:.5f},{hint.longitude_deg:.5f},{hint.radius_m:.0f}")
+        ]
+
+    def on_frame(self, frame: Frame) -> list[Output]:
+        """Odometry against the frame before, and a job for the worker (see `take_job`)."""
+        out: list[Output] = []
+        previous, self._previous = self._previous, frame
+        prior = self._prior(frame.t_ns)
+        if prior is None:
+            return [Alert(frame.t_ns, 6, "frame not used: no attitude yet")]
+        if previous is not None and previous.t_ns < frame.t_ns:
+            before = self._prior(previous.t_ns)
+            if before is not None:
+                with self._stage("odometry"):
+                    step = self._odometry.step(previous, before, frame, prior)
+                out.append(step)
+                with self._stage("fusion"):
+                    records = self._fusion.update(step)
+                out.extend(records)
+                if any(r.accepted for r in records):
+                    self._labels = self._labels.moved(frame.t_ns)
+                prior = self._prior(frame.t_ns) or prior
+        if len(self._jobs) >= self._config.queue_length:
+            dropped = self._jobs.popleft()
+            out.append(_dropped(dropped.frame))
+        self._jobs.append(LocateJob(frame, self._hinted(prior)))
+        return out
+
+    def take_job(self) -> LocateJob | None:
+        """The oldest waiting job, for the worker to hand to `locate`."""
+        return self._jobs.popleft() if self._jobs else None
+
+    def locate(self, job: LocateJob) -> PoseFix:
+        """The slow stages. Uses nothing of the flight's state: may run beside the other calls."""
+        return self._localiser.locate(job.frame, job.prior, self._stage)
+
+    def on_fix(self, fix: PoseFix) -> list[Output]:
+        """A job's result, however late."""
+        out: list[Output] = [fix]
+        with self._stage("fusion"):
+            records = self._fusion.update(fix)
+        out.extend(records)
+        if any(r.accepted for r in records):
+            self._labels = self._labels.anchored(fix.t_ns)
+            self._hint = None
+        return out
+
+    def on_tick(self, t_ns: int, frame_index: int = -1) -> list[Output]:
+        """The position now, for the autopilot, and an alert when its label has changed."""
+        state = self.state_at(t_ns, frame_index)
+        if state is None:
+            return []
+        out: list[Output] = [state]
+        if state.source_label is not self._label:
+            self._label = state.source_label
+            out.append(Alert(t_ns, LABEL_SEVERITY[self._label], f"position is {self._label.value}"))
+        return out
+
+    def state_at(self, t_ns: int, frame_index: int = -1) -> NavState | None:
+        """The position at `t_ns` by all that has been fused so far."""
+        estimate = self._fusion.estimate(t_ns)
+        if estimate is None:
+            return None
+        label = self._labels.label(t_ns, horizontal_sigma_m(estimate), self._limits)
+        return navstate_from_estimate(
+            estimate,
+            label,
+            self._labels.anchor_age_ms(t_ns),
+            self._local,
+            frame_index,
+            self._labels.blind_s(t_ns),
+        )
+
+    def _prior(self, t_ns: int) -> CameraPrior | None:
+        estimate = self._fusion.estimate(t_ns)
+        return None if estimate is None else camera_prior(estimate, self._camera, self._terrain)
+
+    def _hinted(self, prior: CameraPrior) -> CameraPrior:
+        """The prior, or the operator's place where the state is less sure than the operator."""
+        hint = self._hint
+        if hint is None or prior.t_ns - hint.t_ns > HINT_AGE_S * 1e9:
+            return prior
+        sigma_m = hint.radius_m / 2.0
+        if prior.position_known and prior.horizontal_sigma_m <= sigma_m:
+            return prior
+        east, north = self._local.enu_from_geodetic(hint.latitude_deg, hint.longitude_deg, 0.0)[:2]
+        covariance = prior.covariance_enu_m2.copy()
+        covariance[:2, :] = covariance[:, :2] = 0.0
+        covariance[0, 0] = covariance[1, 1] = sigma_m**2
+        return CameraPrior(
+            prior.t_ns,
+            np.array([east, north, prior.position_enu_m[2]]),
+            covariance,
+            prior.rotation_camera_to_enu,
+            prior.tilt_sigma_rad,
+            prior.yaw_sigma_rad,
+            prior.height_m,
+            prior.height_sigma_m,
+        )
+
+
+def camera_prior(estimate: Estimate, camera: CameraModel, terrain: FlatTerrain) -> CameraPrior:
+    """What the state says of the camera, for odometry and place search."""
+    position: FloatArray = estimate.position_enu_m
+    tilt, yaw = estimate.camera_covariance_rad2[:2, :2], estimate.camera_covariance_rad2[2, 2]
+    ground_up_m = terrain.up_m(position[:2] if estimate.position_known else np.zeros(2))
+    height_m = max(float(position[2]) - ground_up_m, 5.0)
+    height_sigma_m = math.hypot(math.sqrt(max(float(estimate.covariance[2, 2]), 0.0)), terrain.sigma_m)
+    return CameraPrior(
+        t_ns=estimate.t_ns,
+        position_enu_m=position,
+        covariance_enu_m2=estimate.covariance[:3, :3],
+        rotation_camera_to_enu=estimate.rotation_body_to_enu @ estimate.rotation_camera_to_body,
+        tilt_sigma_rad=math.sqrt(max(float(np.linalg.eigvalsh(tilt)[-1]), 0.0)),
+        yaw_sigma_rad=math.sqrt(max(float(yaw), 0.0)),
+        height_m=height_m,
+        height_sigma_m=height_sigma_m,
+        position_known=estimate.position_known,
+    )
+
+
+def _dropped(frame: Frame) -> AidRecord:
+    """That a frame was not looked at on the map because newer ones came."""
+    return AidRecord(frame.t_ns, "frame", (float(frame.index),), (), (), (), 0.0, False, "dropped: the queue was full")

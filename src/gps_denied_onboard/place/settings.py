@@ -1,0 +1,23 @@
+"""Configuration of the place search."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceConfig:
+    """Search steps. A frame's longer side becomes `footprint_cells` map cells in the correlation; without a position
+    the search begins with `coarse_footprint_cells`."""
+
+    footprint_cells: float = 110.0
+    coarse_footprint_cells: float = 64.0
+    yaw_step_deg: float = 5.0
+    height_step: float = 0.07
+    sigmas: float = 3.0
+    candidates: int = 5
+    candidates_unknown: int = 14
+    candidates_unscaled: int = 40
+    block_cells: int = 1024
+    unknown_height_ratio: float = 5.0
+    """An unknown height is searched from the prior's height over this to the prior's height times this."""

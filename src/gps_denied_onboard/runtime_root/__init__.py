@@ -1,0 +1,1 @@
+"""Composition root: configuration to objects to loop. The only place that builds things."""

@@ -1,0 +1,68 @@
+"""Objects from a configuration, in dependency order; what was built is closed in reverse order when a step fails."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from gps_denied_onboard.camera import CameraModel
+from gps_denied_onboard.config import Config
+from gps_denied_onboard.errors import UserError
+from gps_denied_onboard.fusion.labels import LabelLimits
+from gps_denied_onboard.geo import LocalFrame
+from gps_denied_onboard.pipeline import Pipeline, Stage
+from gps_denied_onboard.runtime_root.strategies import Composition, resolve
+from gps_denied_onboard.terrain import FlatTerrain
+from gps_denied_onboard.tiles.mosaic import MapMosaic
+from gps_denied_onboard.tiles.sources import DirectoryTileSource, StoreTileSource, TileSource
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """Where the flight takes place and by which camera: from the configuration or from a recording."""
+
+    local: LocalFrame
+    ground_altitude_m: float
+    ground_sigma_m: float
+    camera: CameraModel
+
+
+def open_map(config: Config, stack: ExitStack, directory: Path | None = None) -> MapMosaic:
+    """The map that the configuration (or a recording's own tile folder) names; what it opens is closed by `stack`."""
+    chosen = Path(config.map.directory) if config.map.directory else directory
+    if chosen is None:
+        raise UserError("no map: set map.directory in the configuration to the folder that holds the tiles.")
+    zoom = config.map.zoom or None
+    source: TileSource
+    if config.map.use_store:
+        from gps_denied_onboard.tiles.store import TileStore
+
+        if zoom is None:
+            raise UserError("map.use_store needs map.zoom: the zoom of the tiles to match against.")
+        store = stack.enter_context(TileStore.open(chosen))
+        source = StoreTileSource(store, config.map.source, zoom)
+    else:
+        folder = chosen / config.map.source if (chosen / config.map.source).is_dir() else chosen
+        source = DirectoryTileSource(folder, zoom)
+    return MapMosaic(source, cache_bytes=config.map.cache_mb * 1024 * 1024)
+
+
+def build_pipeline(config: Config, world: World, mosaic: MapMosaic, composition: Composition, stage: Stage) -> Pipeline:
+    """The pipeline of a flight. StrategyNotLinkedError when the configuration names what this image does not hold."""
+    names = config.strategies
+    odometry_class = resolve("odometry", names.odometry, composition)
+    place_class = resolve("place", names.place, composition)
+    matcher_class = resolve("matching", names.matching, composition)
+    localiser_class = resolve("pose", names.pose, composition)
+    fusion_class = resolve("fusion", names.fusion, composition)
+    terrain = FlatTerrain(world.local, world.ground_altitude_m, world.ground_sigma_m)
+    place = place_class(mosaic, world.local, config.place)
+    matcher = matcher_class(mosaic, world.local, terrain, world.camera, config.matching)
+    localiser = localiser_class(world.camera, place, matcher, terrain, config.pose, config.gates)
+    fusion = fusion_class(world.local, world.camera, config.fusion)
+    limits = LabelLimits(
+        config.fusion.anchor_age_s_max, config.fusion.anchor_sigma_m_max, config.fusion.odometry_age_s_max
+    )
+    odometry = odometry_class(world.camera, config.odometry)
+    return Pipeline(world.local, world.camera, terrain, odometry, localiser, fusion, limits, config.pipeline, stage)

@@ -30,6 +30,7 @@ def fly(
     scenario: Annotated[str, typer.Option(help=SCENARIO_HELP)] = "cruise",
     frame_rate: Annotated[float, typer.Option(help="Pictures a second, 0.2 to 5.")] = 1.0,
     imu_rate: Annotated[float, typer.Option(help="IMU samples a second, 50 to 400.")] = 100.0,
+    map_buffer: Annotated[float, typer.Option(help="Metres that the map reaches beyond the route.")] = 1000.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")] = False,
 ) -> None:
     """Simulate one flight and write its recording: frames, telemetry and truth as MCAP, map tiles."""
@@ -37,7 +38,7 @@ def fly(
 
     from gps_denied_sim.recording import FlyRequest, make_recording
 
-    request = FlyRequest(seed, minutes, scenario, frame_rate, imu_rate)
+    request = FlyRequest(seed, minutes, scenario, frame_rate, imu_rate, buffer_m=map_buffer)
     with _Bars(quiet=as_json) as bars:
         summary = make_recording(request, out, bars.progress)
     if as_json:

@@ -232,13 +232,13 @@ class _CellBuilder:
         """Fields are merged and divided over the years: one look shows two where the other shows one."""
         rng = self.rng
         draw = float(rng.random())
-        if draw > 0.42:
+        if draw > 0.75:
             return
         across = direction + (math.pi / 2.0 if rng.random() < 0.4 else 0.0)
         centre = polygon.mean(axis=0) + rng.normal(0.0, 0.1, 2) * np.ptp(polygon, axis=0)
         part, _, cut = split(polygon, across, centre)
         if len(cut) == 2:
-            look = "map" if draw < 0.14 else ("camera" if draw < 0.28 else "")
+            look = "map" if draw < 0.16 else "camera" if draw < 0.32 else "" if draw < 0.45 else "old"
             self.patch("field", part, direction, look)
             if rng.random() < 0.4:
                 self.boundary(cut, "track" if rng.random() < 0.4 else "verge", look)

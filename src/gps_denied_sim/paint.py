@@ -9,7 +9,7 @@ import numpy as np
 
 from gps_denied_onboard.messages import FloatArray, ImageArray
 from gps_denied_sim.looks import COVERS, Look, palette
-from gps_denied_sim.noise import TEXTURE_SIZE_PX, TEXTURE_STORED_PX, Textures, stream
+from gps_denied_sim.noise import TEXTURE_SIZE_PX, TEXTURE_STORED_PX, Textures, lattice_noise, stream
 from gps_denied_sim.plan import CellPlan, Line, Patch
 from gps_denied_sim.terrain import Terrain
 from gps_denied_sim.upright import paint_buildings, paint_upright
@@ -47,11 +47,11 @@ class Canvas:
 
     def shows(self, only_in: str, key: int) -> bool:
         """Whether an item exists on the day of this look."""
+        if only_in == "old":
+            return self.look.age > 1.0
         if only_in:
             return only_in == self.look.name
-        if self.look.age == 0.0:
-            return True
-        return bool((key * 2654435761 % 1000003) / 1000003.0 >= 0.10 * self.look.age)
+        return bool((key * 2654435761 % 1000003) / 1000003.0 >= 0.12 * self.look.age)
 
     def sample(
         self,
@@ -107,12 +107,20 @@ def paint(canvas: Canvas, cells: list[CellPlan], terrain: Terrain, resolution_tr
     for kind in ("gully", "verge", "ditch", "track", "minor_road", "main_road"):
         for cell in cells:
             for line in cell.lines:
-                if line.kind == kind and (kind == "verge" or canvas.shows(line.only_in, line.key)):
+                if line.kind == kind and canvas.shows(line.only_in, line.key):
                     _line(canvas, line)
     buildings = [b for cell in cells for b in cell.buildings if canvas.shows(b.only_in, b.key)]
     paint_buildings(canvas, buildings)
-    trees = np.concatenate([cell.trees for cell in cells] or [np.zeros((0, 5))])
+    trees = _standing(canvas, np.concatenate([cell.trees for cell in cells] or [np.zeros((0, 5))]))
     paint_upright(canvas, trees, buildings, resolution_tree_m)
+
+
+def _standing(canvas: Canvas, trees: FloatArray) -> FloatArray:
+    """The trees (N, 5) that stand on the day of this look: what is cut or planted between the two goes in groups."""
+    if canvas.look.age == 0.0:
+        return trees
+    change = lattice_noise(trees[:, 0], trees[:, 1], 45.0, canvas.seed + 301)
+    return trees[change < 0.78 - 0.3 * canvas.look.age]
 
 
 def _soil(canvas: Canvas) -> ImageArray:
@@ -177,7 +185,7 @@ def _patch(canvas: Canvas, patch: Patch, layers: tuple[ImageArray, ImageArray]) 
     """One field: rows in its direction over the patterns of soil and growth (`layers`), coloured by its crop."""
     import cv2
 
-    if patch.only_in and patch.only_in != canvas.look.name:
+    if patch.only_in and not canvas.shows(patch.only_in, patch.key):
         return
     pixels = canvas.pixels(patch.polygon_m)
     h, w = canvas.image.shape[:2]
@@ -309,8 +317,6 @@ def _line(canvas: Canvas, line: Line) -> None:
     """A road, track, strip of grass or ditch."""
     import cv2
 
-    if line.only_in and line.only_in != canvas.look.name:
-        return
     pixels = canvas.pixels(line.points_m)
     h, w = canvas.image.shape[:2]
     room = line.width_m / canvas.resolution_m

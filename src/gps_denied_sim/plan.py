@@ -21,7 +21,8 @@ class Patch:
     """A piece of ground of one use, `polygon_m` (N, 2).
 
     `kind`: field, meadow, forest, garden, yard, orchard, pond, hollow.
-    `only_in`: "" for a patch that every look shows, else the name of the one look that shows it.
+    `only_in`: "" for what every look shows, else the name of the one look that shows it, or "old" for what only a map
+    of long ago shows.
     """
 
     key: int

@@ -69,6 +69,8 @@ class FlyRequest:
             raise UserError(f"--frame-rate must be 0.2 to 5 Hz, got {self.frame_rate_hz}.")
         if not 50.0 <= self.imu_hz <= 400.0:
             raise UserError(f"--imu-rate must be 50 to 400 Hz, got {self.imu_hz}.")
+        if not 20.0 <= self.buffer_m <= 10000.0:
+            raise UserError(f"--map-buffer must be 20 to 10000 m, got {self.buffer_m}.")
         if self.seed < 0:
             raise UserError(f"--seed must not be negative, got {self.seed}.")
 

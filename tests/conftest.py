@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import shutil
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,3 +25,44 @@ def shared_data() -> Path:
     if not data.is_dir():
         pytest.skip(f"no real photographs at {data}: put shared/ beside the checkout or name it in GPS_DENIED_SHARED")
     return data
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """Return a fresh folder that every account may enter: root's PostgreSQL runs under another one."""
+    with tempfile.TemporaryDirectory(prefix="gps-denied-test-") as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """Return the address of a server that the whole run shares; its database has the newest schema and no rows."""
+    from gps_denied_onboard.tiles import schema
+    from gps_denied_onboard.tiles.server import LocalServer
+
+    folder = Path(tempfile.mkdtemp(prefix="gps-denied-test-"))
+    folder.chmod(0o755)
+    server = LocalServer(folder)
+    url = server.start()
+    schema.upgrade(url)
+    yield url
+    server.stop()
+    shutil.rmtree(folder)
+
+
+_databases = itertools.count(1)
+
+
+@pytest.fixture
+def database_url(postgres_url: str) -> Iterator[str]:
+    """Return the address of a fresh database with the newest schema, for one test."""
+    import psycopg
+
+    name = f"test_{next(_databases)}"
+    maintenance = postgres_url.replace("/postgres?", "/template1?")
+    with psycopg.connect(maintenance, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE postgres")
+    yield postgres_url.replace("/postgres?", f"/{name}?")
+    with psycopg.connect(maintenance, autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")

@@ -19,6 +19,7 @@ import shutil
 import stat
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,7 @@ ROOT_STATE = Path("/var/lib/gps-denied-onboard")  # where root's server lives wh
 SOCKET_NAME = ".s.PGSQL.5432"
 SOCKET_PATH_BYTES = 107  # sun_path of struct sockaddr_un, less its final zero
 START_TIMEOUT_S = 60
+START_TRIES = 3
 # Small and safe: a tile index of a million rows is 300 MB, and one aircraft or one operator reads it.
 SETTINGS = {
     "listen_addresses": "''",
@@ -227,18 +229,43 @@ class LocalServer:
         if self._answers():
             return
         server = self._server_for_data()
+        self._drop_stale_pid()
         options = " ".join(f"-c {key}={value}" for key, value in SETTINGS.items())
         options += f" -c unix_socket_directories='{self._socket_folder()}' -c unix_socket_permissions=0700"
         command: list[str | Path] = [
             server / "pg_ctl", "-D", self._data, "-w", "-t", str(START_TIMEOUT_S), "-l", self._data / "server.log",
             "-o", options, "start",
         ]  # fmt: skip
-        done = self._user.run(command, self._data, timeout_s=START_TIMEOUT_S + 15)
-        if done.returncode != 0 and not self._answers():
-            raise UserError(
-                f"PostgreSQL in {server} did not start on {self._data}: {self._last_words(done.stdout)}. "
-                "Mend that, or set DATABASE_URL to a server that runs."
-            )
+        for _ in range(START_TRIES):
+            done = self._user.run(command, self._data, timeout_s=START_TIMEOUT_S + 15)
+            if done.returncode == 0 or self._answers():
+                return
+            time.sleep(1.0)  # a killed server's own processes take a moment to leave its shared memory
+        raise UserError(
+            f"PostgreSQL in {server} did not start on {self._data}: {self._last_words(done.stdout)}. "
+            "Mend that, or set DATABASE_URL to a server that runs."
+        )
+
+    def _drop_stale_pid(self) -> None:
+        """Remove the pid file of a dead server whose number is taken by a zombie or by another program.
+
+        PostgreSQL itself looks only whether some process has the number. Nothing is removed while others use the data.
+        """
+        file = self._data / "postmaster.pid"
+        if self._users_fd is None or not file.exists():
+            return
+        try:
+            fcntl.flock(self._users_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return
+        fcntl.flock(self._users_fd, fcntl.LOCK_SH)
+        command = b""
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            command = Path(f"/proc/{int(file.read_text().split()[0])}/cmdline").read_bytes()
+        if os.fsencode(self._data) not in command:
+            log.warning("pid file of a dead server removed: data=%s", self._data)
+            for stale in (file, self._socket_folder() / f"{SOCKET_NAME}.lock"):
+                stale.unlink(missing_ok=True)
 
     def _initialise(self) -> None:
         """Make the database files with the first server that can."""
@@ -293,6 +320,9 @@ class LocalServer:
         done = self._user.run(command, self._data, timeout_s=90)
         if done.returncode != 0:
             log.warning("tile store server did not stop: data=%s %s", self._data, done.stdout.strip())
+        elif self._socket_folder() != self._data:
+            with contextlib.suppress(OSError):
+                self._socket_folder().rmdir()
 
     def _last_words(self, output: str) -> str:
         with contextlib.suppress(OSError):
@@ -317,7 +347,7 @@ def default_data_folder(root: Path, user: ServerUser) -> Path:
 
 def reachable_copy(bin_folder: Path, user: ServerUser) -> Path:
     """Return the programs where the server's user can run them: in place, or copied once to a place that is open."""
-    if user.executes(bin_folder / "postgres"):
+    if not (bin_folder / "postgres").exists() or user.executes(bin_folder / "postgres"):
         return bin_folder
     home = bin_folder.parent
     libraries = (

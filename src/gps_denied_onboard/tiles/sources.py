@@ -10,7 +10,7 @@ import logging
 from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -18,7 +18,9 @@ from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.tiles import codec, files
 from gps_denied_onboard.tiles.codec import Grey, Mask
 from gps_denied_onboard.tiles.records import TileDamagedError, TileRecord
-from gps_denied_onboard.tiles.store import TileStore
+
+if TYPE_CHECKING:
+    from gps_denied_onboard.tiles.store import TileStore
 
 log = logging.getLogger(__name__)
 

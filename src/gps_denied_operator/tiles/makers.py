@@ -13,12 +13,12 @@ from gps_denied_onboard import geo
 from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.tiles import codec
 from gps_denied_onboard.tiles.grid import TILE_PX
-from gps_denied_operator.tiles.raster import MapRaster, RasterReader, fingerprint
+from gps_denied_operator.tiles.raster import ALIGN_TILES, MapRaster, RasterReader, fingerprint
 from gps_denied_operator.tiles.tilesets import MbtilesFile, PlacedTile, TileSet, XyzFolder, placed_tiles, tile_pixels
 
 log = logging.getLogger(__name__)
 
-BLOCK_TILES = 8
+BATCH_TILES = 64
 Places = list[tuple[int, int]]
 
 
@@ -74,9 +74,10 @@ class RasterMaker:
 
     def blocks(self) -> list[Places]:
         x0, y0, x1, y1 = self.bounds_tiles()
-        corners = itertools.product(range(y0, y1, BLOCK_TILES), range(x0, x1, BLOCK_TILES))
+        size = ALIGN_TILES
+        corners = itertools.product(range(y0 // size * size, y1, size), range(x0 // size * size, x1, size))
         return [
-            [(x, y) for y in range(v, min(v + BLOCK_TILES, y1)) for x in range(u, min(u + BLOCK_TILES, x1))]
+            [(x, y) for y in range(max(v, y0), min(v + size, y1)) for x in range(max(u, x0), min(u + size, x1))]
             for v, u in corners
         ]
 
@@ -128,7 +129,7 @@ class TileSetMaker:
         return min(columns) * split, min(rows) * split, (max(columns) + 1) * split, (max(rows) + 1) * split
 
     def blocks(self) -> list[Places]:
-        size = BLOCK_TILES**2 // self._split**2
+        size = BATCH_TILES // self._split**2
         return [
             [
                 (x * self._split + i, y * self._split + j)

@@ -37,6 +37,7 @@ AVERAGE_FROM = 1.5  # source pixels a tile pixel; from here on the mean of them,
 GDAL_CACHE_MB = 64
 WARP_MEMORY_MB = 64
 WORKERS_MAX = 4
+ALIGN_TILES = 8  # a side of the squares in which rasters are best read
 EDGE_POINTS = 33
 
 
@@ -91,7 +92,9 @@ class RasterReader:
 
     def __init__(self, raster: MapRaster, zoom: int) -> None:
         self._path = raster.path
-        self._x0, self._y0, x1, y1 = raster.tile_range(zoom)
+        x0, y0, x1, y1 = raster.tile_range(zoom)
+        # GDAL warps blocks of 512 px, and warps them once for each band where a read cuts through them.
+        self._x0, self._y0 = x0 // ALIGN_TILES * ALIGN_TILES, y0 // ALIGN_TILES * ALIGN_TILES
         resolution = 2.0 * geo.MERCATOR_HALF_M / (TILE_PX * 2.0**zoom)
         corner_m = (
             self._x0 * TILE_PX * resolution - geo.MERCATOR_HALF_M,

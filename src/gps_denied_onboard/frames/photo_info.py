@@ -68,15 +68,16 @@ def read_photo_info(path: Path) -> PhotoInfo:
     """Metadata of the picture `path`, without decoding it. OSError or ValueError when it is no readable picture."""
     from PIL import Image
 
-    with warnings.catch_warnings(), Image.open(path) as image:
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow warns of odd metadata; what is odd comes out as None
-        width_px, height_px = image.size
-        try:
-            exif = image.getexif()
-            main, shot, gps = dict(exif), dict(exif.get_ifd(_EXIF_IFD)), dict(exif.get_ifd(_GPS_IFD))
-        except Exception:  # broken EXIF raises anything: struct.error, KeyError, SyntaxError
-            main, shot, gps = {}, {}, {}
-        xmp = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp") or main.get(700) or b""
+        with Image.open(path) as image:
+            width_px, height_px = image.size
+            try:
+                exif = image.getexif()
+                main, shot, gps = dict(exif), dict(exif.get_ifd(_EXIF_IFD)), dict(exif.get_ifd(_GPS_IFD))
+            except Exception:  # broken EXIF raises anything: struct.error, KeyError, SyntaxError
+                main, shot, gps = {}, {}, {}
+            xmp = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp") or main.get(700) or b""
     return photo_info(path, (width_px, height_px), main, shot, gps, parse_xmp(xmp))
 
 

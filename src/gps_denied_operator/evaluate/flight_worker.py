@@ -46,7 +46,7 @@ class FlightOutcome:
     rows: Sequence[FrameResult] = ()
     origin: tuple[float, float, float] | None = None
     background: MapPicture | None = None
-    notes: tuple[str, ...] = ()
+    note: str = ""
     rss_peak_mb: float = 0.0
     failure: str = ""
 
@@ -85,10 +85,10 @@ def replay(task: FlightTask) -> FlightOutcome:
         reader = RecordingReader(task.folder)
         taken = list(reader.frames())
         collector = Collector(truth_of_samples(reader.truth()), lambda n: _tell(task.key, "replay", n, len(taken)))
-        replay_recording(task.folder, load_config(task.config_path), task.replay_folder, collector)
+        summary = replay_recording(task.folder, load_config(task.config_path), task.replay_folder, collector)
         peak_mb = own_rss_peak_mb()
         collector.add_missed(taken)
-        return _illustrated(task, meta, collector.rows, peak_mb)
+        return _illustrated(task, meta, collector.rows, summary.problems, peak_mb)
     except UserError as error:
         return FlightOutcome(task.key, failure=str(error))
 
@@ -132,7 +132,9 @@ class Collector:
         return FrameResult(t_ns, index, name, place.latitude_deg, place.longitude_deg, place.altitude_m)
 
 
-def _illustrated(task: FlightTask, meta: RecordingMeta, rows: list[FrameResult], peak_mb: float) -> FlightOutcome:
+def _illustrated(
+    task: FlightTask, meta: RecordingMeta, rows: list[FrameResult], problems: Sequence[str], peak_mb: float
+) -> FlightOutcome:
     """The outcome, with the map behind it and pictures of the worst frames."""
     from gps_denied_onboard.geo import LocalFrame
     from gps_denied_operator.evaluate.pictures import background
@@ -142,8 +144,10 @@ def _illustrated(task: FlightTask, meta: RecordingMeta, rows: list[FrameResult],
     if mosaic is not None:
         rows = _with_pictures(task, meta, rows, mosaic, LocalFrame(*origin))
     picture = None if mosaic is None else background(mosaic, rows, PICTURE_MARGIN_M, task.map_width_px)
-    notes = tuple(_event(event) for event in meta.schedule)
-    return FlightOutcome(task.key, rows, origin, picture, notes, peak_mb)
+    schedule = "; ".join(_event(event) for event in meta.schedule)
+    notes = [f"Schedule: {schedule}."] if schedule else []
+    notes += [f"{problem.rstrip('.')}." for problem in problems]
+    return FlightOutcome(task.key, rows, origin, picture, " ".join(notes), peak_mb)
 
 
 def _mosaic(folder: Path, meta: RecordingMeta) -> MapMosaic | None:

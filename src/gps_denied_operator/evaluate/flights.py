@@ -156,7 +156,7 @@ def _report(request: FlightsRequest, outcomes: Sequence[FlightOutcome], facts: R
             figures=figures([outcome.rows], facts),
             local=None if outcome.origin is None else LocalFrame(*outcome.origin),
             background=outcome.background,
-            note="Schedule: " + "; ".join(outcome.notes) + "." if outcome.notes else "",
+            note=outcome.note,
         )
         for outcome in outcomes
     ]

@@ -17,8 +17,10 @@ STYLE = {GOOD: "green", WARN: "yellow", BAD: "bold red"}
 def print_table(report: Report, page: Path) -> None:
     """Figures with their limits, the verdict, and where the report is."""
     console = Console(highlight=False, soft_wrap=True)
+    if not console.is_terminal:
+        console.width = 100
     table = Table(title=Text(report.title), title_justify="left", box=None, header_style="bold", padding=(0, 2, 0, 0))
-    table.add_column("figure")
+    table.add_column("figure", no_wrap=True)
     for heading in ("measured", "must", "aim"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("")

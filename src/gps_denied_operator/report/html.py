@@ -21,13 +21,18 @@ def render(report: Report) -> str:
     facts = [*report.facts, ("commit", str(report.figures["commit"])), ("cores", str(report.figures["cores"]))]
     return string.Template(_part("page.html")).substitute(
         title=html.escape(report.title),
-        meta="<br>".join(f"{html.escape(name)} <b>{html.escape(value)}</b>" for name, value in facts),
+        meta=" ".join(_fact(name, value) for name, value in facts),
         level=level,
         verdict=html.escape(report.verdict or sentence),
         style=_part("page.css"),
         data=_embedded(payload(report)),
         script="\n".join(_part(name) for name in SCRIPTS),
     )
+
+
+def _fact(name: str, value: str) -> str:
+    tag = "code" if name == "command" else "b"
+    return f"<span>{html.escape(name)} <{tag}>{html.escape(value)}</{tag}></span>"
 
 
 def _part(name: str) -> str:

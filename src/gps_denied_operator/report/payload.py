@@ -163,13 +163,16 @@ def _fixes(rows: Sequence[FrameResult], part: FlightPart, plane: _Plane) -> list
     return fixes
 
 
-def _aids(records: Iterable[AidRecord], start_ns: int, limit: int) -> dict[str, dict[str, list[Any]]]:
-    """Each source's time, test ratio, innovation in sigmas (the largest component) and decision; rejected ones stay."""
+def _aids(records: Iterable[AidRecord], start_ns: int, limit: int) -> dict[str, dict[str, Any]]:
+    """Each source's time, test ratio, innovation in sigmas (the largest component) and decision; rejected ones stay.
+
+    `count`, `rejected` and `rms` (of all innovations, 1 for honest variances) are of all records.
+    """
     by_source: dict[str, list[AidRecord]] = {}
     for record in records:
         by_source.setdefault(record.source, []).append(record)
     share = limit // max(len(by_source), 1)
-    columns: dict[str, dict[str, list[Any]]] = {}
+    columns: dict[str, dict[str, Any]] = {}
     for source, all_of_it in sorted(by_source.items()):
         stride = -(-len(all_of_it) // max(share, 1))
         kept = [r for k, r in enumerate(all_of_it) if k % stride == 0 or not r.accepted][: 2 * share]
@@ -178,8 +181,23 @@ def _aids(records: Iterable[AidRecord], start_ns: int, limit: int) -> dict[str, 
             "r": [_round(r.test_ratio, 3) for r in kept],
             "s": [_sigmas(r) for r in kept],
             "ok": [int(r.accepted) for r in kept],
+            "count": len(all_of_it),
+            "rejected": sum(not r.accepted for r in all_of_it),
+            "rms": _rms(all_of_it),
         }
     return columns
+
+
+def _rms(records: Sequence[AidRecord]) -> float | None:
+    """Root mean square of the accepted innovations in their own sigmas."""
+    squares = [
+        v * v / s
+        for record in records
+        if record.accepted
+        for v, s in zip(record.innovation, record.innovation_variance, strict=False)
+        if s > 0.0 and math.isfinite(v) and math.isfinite(s)
+    ]
+    return round(math.sqrt(sum(squares) / len(squares)), 2) if squares else None
 
 
 def _sigmas(record: AidRecord) -> float | None:

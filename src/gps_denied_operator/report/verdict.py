@@ -41,20 +41,20 @@ def criteria(figures: Mapping[str, Any]) -> list[Criterion]:
         _share("frames within 10 m", within["10"], None, 0.95),
         _share("frames within 5 m", within["5"], None, 0.80),
         Criterion("error, median / p95 / max", _three(error)),
-        Criterion("error where anchored, median / p95 / max", _three(anchored)),
+        Criterion("anchored, median / p95 / max", _three(anchored)),
         Criterion(
-            "anchored frames more than 50 m off", str(figures["false_anchors"]), "0", "",
+            "false anchors (> 50 m off)", str(figures["false_anchors"]), "0", "",
             NONE if not scored else GOOD if figures["false_anchors"] == 0 else BAD,
         ),
-        Criterion("error inside the 95 % ellipse", _percent(coverage), "≥ 95 %", "", _coverage_level(coverage)),
-        Criterion("normalised squared error (NEES), mean", _number(figures["nees_mean"], 2), "", "2 if honest"),
-        _share("frame pairs registered by odometry", odometry["registered"], 0.95, 0.995),
+        Criterion("error inside 95 % ellipse", _percent(coverage), "≥ 95 %", "", _coverage_level(coverage)),
+        Criterion("NEES, mean", _number(figures["nees_mean"], 2), "", "2 if honest"),
+        _share("odometry: pairs registered", odometry["registered"], 0.95, 0.995),
         Criterion(
-            "odometry drift of the distance", _number(odometry["drift_percent"], 2, " %"), "", "< 1 %",
+            "odometry: drift of distance", _number(odometry["drift_percent"], 2, " %"), "", "< 1 %",
             NONE if odometry["drift_percent"] is None else GOOD if odometry["drift_percent"] < 1.0 else WARN,
         ),
-        _below("latency p95, frame in to message out", latency["p95"], 400.0, 150.0, " ms"),
-        _below("memory, peak", figures["rss_peak_mb"], 8000.0, 2000.0, " MB"),
+        _below("latency p95", latency["p95"], 400.0, 150.0, " ms"),
+        _below("memory peak", figures["rss_peak_mb"], 8000.0, 2000.0, " MB"),
     ]  # fmt: skip
 
 
@@ -81,17 +81,17 @@ def cards(figures: Mapping[str, Any]) -> list[dict[str, str]]:
     levels = {row.name: row.level for row in criteria(figures)}
     within, error, latency = figures["within_m"], figures["error_m"], figures["latency_ms"]
     coverage, false = figures["coverage_95"], figures["false_anchors"]
-    count = f"{figures['anchored']} of {figures['scored'] or figures['frames']} frames anchored"
+    count = f"{figures['anchored']} anchored"
     return [
         _card("within 50 m", _percent(within["50"]), levels["frames within 50 m"], "must ≥ 80 %"),
         _card("within 20 m", _percent(within["20"]), levels["frames within 20 m"], "must ≥ 60 %"),
         _card("within 10 m", _percent(within["10"]), levels["frames within 10 m"], "aim ≥ 95 %"),
         _card("median error", _number(error["median"], 2, " m"), NONE, f"p95 {_number(error['p95'], 1, ' m')}"),
-        _card("false anchors", str(false), levels["anchored frames more than 50 m off"], count),
-        _card("error inside 95 %", _percent(coverage), levels["error inside the 95 % ellipse"], "must ≥ 95 %"),
-        _card("latency p95", _number(latency["p95"], 0, " ms"), levels["latency p95, frame in to message out"],
+        _card("false anchors", str(false), levels["false anchors (> 50 m off)"], count),
+        _card("error inside 95 %", _percent(coverage), levels["error inside 95 % ellipse"], "must ≥ 95 %"),
+        _card("latency p95", _number(latency["p95"], 0, " ms"), levels["latency p95"],
               f"max {_number(latency['max'], 0, ' ms')}"),
-        _card("memory peak", _number(figures["rss_peak_mb"], 0, " MB"), levels["memory, peak"], "aim < 2000 MB"),
+        _card("memory peak", _number(figures["rss_peak_mb"], 0, " MB"), levels["memory peak"], "aim < 2000 MB"),
     ]  # fmt: skip
 
 

@@ -231,7 +231,7 @@ function stageChart(canvas, stages) {
 function shareChart(canvas, flights, all, chosen) {
   return new Board(canvas, (c, w, h) => {
     const left = 50, right = w - 16, top = 10, bottom = h - 40;
-    const most = Math.max(60, ...flights.map((f) => range(f.cdf, [0, 60])[1])), low = 0.3, high = Math.min(most * 1.1, 5000);
+    const most = Math.max(110, ...flights.map((f) => range(f.cdf, [0, 60])[1])), low = 0.3, high = Math.min(most * 1.1, 5000);
     const x = (v) => left + Math.log(Math.min(Math.max(v, low), high) / low) / Math.log(high / low) * (right - left), y = (p) => bottom - p * (bottom - top);
     for (let p = 0; p <= 1.001; p += 0.2) { line(c, left, y(p), right, y(p), "#e3e8ed"); text(c, Math.round(100 * p) + " %", left - 7, y(p), "right"); }
     for (const v of logTicks(low, high)) { line(c, x(v), top, x(v), bottom, "#e3e8ed"); text(c, String(v), x(v), bottom + 13, "center"); }

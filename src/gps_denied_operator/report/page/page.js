@@ -76,7 +76,8 @@ function inspector(flight) {
       fix ? row("inliers", fix[5] + " of " + fix[6] + (known(fix[7]) ? ", " + fixed(fix[7], 2) + " px" : "")) : null,
       row("odometry", ["", "registered", "lost" + (f.lost[i] ? ": " + f.lost[i] : "")][f.odometry[i]]),
       row("latency", known(f.latency[i]) ? Math.round(f.latency[i]) + " ms" : null)),
-      picture && picture.frame ? el("div", { class: "pic" }, el("img", { src: picture.frame, alt: "frame" }), picture.map ? el("img", { src: picture.map, alt: "map place" }) : null) : "");
+      picture && picture.frame ? el("div", { class: "pic" }, el("img", { src: picture.frame, alt: "frame" }), picture.map ? el("img", { src: picture.map, alt: "map place" }) : null) : "",
+      el("p", { class: "note", style: "margin-top:9px" }, "Point to read another frame, click to keep it. Drag or turn the wheel on the map to move; drag on a chart to zoom, double click to go back."));
   };
   timeline.listeners.push(fill); fill(null);
   return box;
@@ -133,6 +134,9 @@ function charts(flight) {
   side.push(el("div", { class: "chart", style: "margin-top:22px" }, el("h3", {}, "Odometry"), el("table", { style: "margin-top:4px" },
     [["registered pairs", percent(flight.figures.odometry.registered) + " %"], ["drift of the distance", known(flight.figures.odometry.drift_percent) ? fixed(flight.figures.odometry.drift_percent, 2) + " %" : "–"],
       ["map fixes accepted / rejected", flight.fixCount.join(" / ")], ["frames", String(flight.figures.frames)]].map(([k, v]) => el("tr", {}, el("td", {}, k), el("td", { class: "r" }, el("b", {}, v)))))));
+  if (names.length) side.push(el("div", { class: "chart", style: "margin-top:22px" }, el("h3", {}, "Measurements", el("small", {}, "RMS 1: honest variances")), el("table", { style: "margin-top:4px" },
+    el("thead", {}, el("tr", {}, ["source", "count", "rejected", "RMS, σ"].map((h, k) => el("th", { class: k ? "r" : null }, h)))),
+    el("tbody", {}, names.map((name) => el("tr", {}, el("td", {}, name), [flight.aids[name].count, percent(flight.aids[name].rejected / flight.aids[name].count) + " %", fixed(flight.aids[name].rms, 2)].map((v) => el("td", { class: "r" }, v))))))));
   return el("div", { class: "charts" }, el("div", { style: "display:grid;gap:16px;min-width:0" }, parts), el("div", { style: "min-width:0" }, side));
 }
 
@@ -164,6 +168,7 @@ function show(n, scroll) {
   place.replaceChildren(...flightPart(FLIGHTS[n]).filter(Boolean));
   document.querySelectorAll("#flights tr").forEach((row, k) => row.classList.toggle("on", k === n));
   if (overview) overview.later();
+  if (FLIGHTS[n].worst.length) timeline.pin(FLIGHTS[n].worst[0].i);
   if (scroll) place.scrollIntoView({ behavior: "smooth" });
 }
 

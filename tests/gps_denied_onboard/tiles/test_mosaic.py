@@ -65,7 +65,8 @@ def test_levels_are_means_of_what_has_data(level: int) -> None:
 @given(
     st.lists(
         st.tuples(
-            st.integers(0, 5), st.integers(-400, 2400), st.integers(-400, 2000), st.integers(1, 700), st.integers(1, 500),
+            st.integers(0, 5), st.integers(-400, 2400), st.integers(-400, 2000),
+            st.integers(1, 700), st.integers(1, 500),
         ),
         min_size=1, max_size=4,
     ),

@@ -12,8 +12,8 @@ from gps_denied_onboard.odometry.picture import Picture
 from gps_denied_onboard.odometry.plane_motion import MotionPrior, PlaneMotion
 from gps_denied_onboard.odometry.registration import YAW_KNOWN_RAD, Candidate, Registration
 from gps_denied_onboard.odometry.settings import OdometryConfig
-from gps_denied_onboard.odometry.uncertainty import step_covariance
-from gps_denied_onboard.rotations import image_up_yaw, rotation_z, wrap_angle
+from gps_denied_onboard.odometry.uncertainty import step_covariance, yaw_change
+from gps_denied_onboard.rotations import image_up_yaw, rotation_z
 
 SHIFT_LIMIT = 2.0
 """Displacement over height beyond which a prior's position is no guess for the tracks."""
@@ -60,6 +60,7 @@ class PlanarOdometry:
             max(relative, 1e-4),
             tilt,
             math.radians(self._config.slope_sigma_deg),
+            self._config.relief_fraction,
         )
 
     def _best(self, pair: Registration, guesses: list[PlaneMotion]) -> Candidate | None:
@@ -98,16 +99,16 @@ class PlanarOdometry:
     def _registered(self, pair: Registration, prior0: CameraPrior, prior: MotionPrior, best: Candidate) -> OdometryStep:
         motion, solution = best.solution.motion, best.solution
         dt = (pair.second.t_ns - pair.first.t_ns) * 1e-9
-        yaw_change = wrap_angle(image_up_yaw(motion.rotation1) - image_up_yaw(motion.rotation0))
+        turn = yaw_change(motion)
         if dt > 0.0:
-            self._motion = (prior.rotation0.T @ motion.translation / dt, yaw_change / dt)
+            self._motion = (prior.rotation0.T @ motion.translation / dt, turn / dt)
         return OdometryStep(
             t0_ns=pair.first.t_ns,
             t1_ns=pair.second.t_ns,
             status="ok",
             reason="",
             displacement_enu_m=motion.translation * prior0.height_m,
-            yaw_change_rad=yaw_change,
+            yaw_change_rad=turn,
             yaw_prior_rad=image_up_yaw(prior.rotation0),
             covariance=step_covariance(solution, prior0, self._config),
             scale_change=1.0 + float(motion.translation[2]),

@@ -20,7 +20,9 @@ from gps_denied_onboard.rotations import exp_rotation, rotation_z
 
 SIZE = 10
 """Parameters: u (3), rotation of the second camera about ENU (3), tilt of both (2), slope of the ground (2)."""
-UP = np.array([0.0, 0.0, 1.0])
+RELIEF_FREEDOM = 6.0
+RELIEF_GRID = (4, 4)
+"""Hills across and along the tracks, by which smooth relief is taken out."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,24 +57,28 @@ class PlaneMotion:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MotionPrior:
-    """Standard deviations in rad: relative tilt, common tilt and slope, each of two axes; rotations they refer to."""
+    """Standard deviations in rad: relative tilt, common tilt and slope, each of two axes; rotations they refer to.
+
+    `relief_sigma` is the ground's roughness over the camera's height.
+    """
 
     rotation0: FloatArray
     rotation1: FloatArray
     relative_tilt_sigma: float
     tilt_sigma: float
     slope_sigma: float
+    relief_sigma: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Solution:
-    """`residual_px` (N,) of all tracks, `weight` (N,) 0..1, `information` (SIZE, SIZE) with the priors inside."""
+    """`residual_px` (N,) of all tracks, `weight` (N,) 0..1, `covariance` (SIZE, SIZE) with the priors inside."""
 
     motion: PlaneMotion
     residual_px: FloatArray
     weight: FloatArray
     sigma_px: float
-    information: FloatArray
+    covariance: FloatArray
 
 
 def apply_homography(homography: FloatArray, normalised: FloatArray) -> FloatArray:
@@ -86,16 +92,22 @@ def _rays(normalised: FloatArray) -> FloatArray:
     return np.concatenate([normalised, np.ones((len(normalised), 1))], axis=1)
 
 
-def linearise(motion: PlaneMotion, x0: FloatArray, x1: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Residual (N, 2) predicted minus seen, normalised, and its Jacobian (N, 2, SIZE)."""
+def linearise(
+    motion: PlaneMotion, x0: FloatArray, x1: FloatArray, relief: FloatArray | None = None
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Residual (N, 2) predicted minus seen, normalised; its Jacobians (N, 2, SIZE) and (N, 2) by the ground's height.
+
+    `relief` (N,) is the height of the ground at each track over the plane, in units of the camera's height.
+    """
     n = motion.normal
     a = _rays(x0) @ motion.rotation0.T
     na = a @ n
-    g = -a / na[:, None]
+    rise = np.zeros(len(x0)) if relief is None else relief
+    g = -a * ((1.0 - rise) / na)[:, None]
     v = g - motion.translation
     p = v @ motion.rotation1
     count = len(x0)
-    d = np.zeros((count, 3, SIZE))
+    d = np.zeros((count, 3, SIZE + 1))
     d[:, 0, 0] = d[:, 1, 1] = d[:, 2, 2] = -1.0
     _set_cross(d[:, :, 3:6], v)
     # Common tilt: the ray turns as e x a, the second camera with it.
@@ -106,11 +118,25 @@ def linearise(motion: PlaneMotion, x0: FloatArray, x1: FloatArray) -> tuple[Floa
     d[:, :, 6:8] = -turned / na[:, None, None] + a[:, :, None] * along[:, None, :] / (na**2)[:, None, None]
     d[:, :, 6:8] += d[:, :, 3:5]
     d[:, :, 8:10] = -a[:, :, None] * a[:, None, :2] / (na**2)[:, None, None]
+    d[:, :, SIZE] = a / na[:, None]
     d = np.einsum("ji,njk->nik", motion.rotation1, d)
     z = p[:, 2]
     uv = p[:, :2] / z[:, None]
     jacobian = (d[:, :2, :] - uv[:, :, None] * d[:, 2:3, :]) / z[:, None, None]
-    return uv - x1, jacobian
+    return uv - x1, jacobian[:, :, :SIZE], jacobian[:, :, SIZE]
+
+
+def relief_shapes(rotation0: FloatArray, x0: FloatArray) -> FloatArray:
+    """(N, RELIEF_SHAPES) Gaussian hills on an even grid over the ground that the tracks cover, at each track."""
+    a = _rays(x0) @ rotation0.T
+    g = -a[:, :2] / a[:, 2:3]
+    low, high = g.min(axis=0), g.max(axis=0)
+    span = np.maximum(high - low, 0.05)
+    columns, rows = RELIEF_GRID
+    centres = np.stack(np.meshgrid(np.linspace(0, 1, columns), np.linspace(0, 1, rows)), axis=-1).reshape(-1, 2)
+    steps = ((g - low) / span)[:, None, :] - centres[None]
+    widths = np.array([1.0 / (columns - 1), 1.0 / (rows - 1)])
+    return np.asarray(np.exp(-0.5 * ((steps / widths) ** 2).sum(axis=2)))
 
 
 def _set_cross(out: FloatArray, v: FloatArray) -> None:
@@ -183,39 +209,50 @@ def solve_motion(
     independent: int,
     iterations: int = 8,
 ) -> Solution:
-    """Iteratively re-weighted least squares of the bearing residuals and the priors.
+    """Iteratively re-weighted least squares of the bearing residuals, the priors and smooth relief of the ground.
 
-    `x0`, `x1` (N, 2) normalised, `selected` (N,) bool marks the seed's inliers, from which the first scale is taken.
-    `independent` is how many tracks count as independent: relief, distortion and mount errors are shared by
-    neighbours, so more tracks do not make the solution surer than the priors.
+    `x0`, `x1` (N, 2) normalised, `selected` (N,) bool marks the seed's inliers, from which the scale is taken.
+    `independent` is how many tracks count as independent: neighbours share errors of lens, shutter and ground.
     """
-    motion = start
-    weight = selected.astype(float)
+    motion, weight = start, selected.astype(float)
+    shapes = relief_shapes(prior.rotation0, x0)
+    hills = np.zeros(shapes.shape[1])
     sigma = sigma_floor_px
-    for i in range(iterations):
-        residual, jacobian = linearise(motion, x0, x1)
-        distance = np.hypot(residual[:, 0], residual[:, 1]) * focal_px
-        distance = np.where(np.isfinite(distance), distance, 1e6)
+    for i in range(iterations + 1):
+        residual, jacobian, rise = linearise(motion, x0, x1, shapes @ hills)
+        distance = np.nan_to_num(np.hypot(residual[:, 0], residual[:, 1]) * focal_px, nan=1e6, posinf=1e6)
         # The scale is that of the seed's inliers throughout: re-estimated from the survivors it would shrink.
         sigma = max(float(np.median(distance[selected])) / 1.1774, sigma_floor_px)
-        if i > 0 or np.median(distance[selected]) < 20.0 * sigma_floor_px:
+        if i > 0 or sigma < 20.0 * sigma_floor_px:
             weight = tukey(distance, 4.5 * sigma)
-        scale = focal_px / sigma
+        whole = np.concatenate([jacobian, rise[:, :, None] * shapes[:, None, :]], axis=2)
         share = min(1.0, independent / max(float(weight.sum()), 1.0))
-        safe = np.nan_to_num(residual)
-        j = np.nan_to_num(jacobian).reshape(-1, SIZE)
-        w = np.repeat(weight, 2) * (scale**2 * share)
-        information, gradient = prior_terms(prior, motion)
-        information = information + (j * w[:, None]).T @ j
-        gradient = gradient + (j * w[:, None]).T @ safe.reshape(-1)
-        step = np.linalg.solve(information + 1e-9 * np.eye(SIZE), -gradient)
-        motion = motion.moved(np.clip(step, -0.5, 0.5))
-        if i > 2 and float(np.abs(step).max()) < 1e-7:
+        w = np.repeat(weight, 2) * ((focal_px / sigma) ** 2 * share)
+        j = np.nan_to_num(whole).reshape(len(w), -1)
+        jw = j * w[:, None]
+        information, gradient = _with_priors(prior, motion, hills, jw.T @ j, jw.T @ np.nan_to_num(residual).reshape(-1))
+        if i == iterations:
             break
-    residual, _ = linearise(motion, x0, x1)
-    distance = np.hypot(residual[:, 0], residual[:, 1]) * focal_px
-    distance = np.where(np.isfinite(distance), distance, 1e6)
-    return Solution(motion, distance, tukey(distance, 4.5 * sigma), sigma, information)
+        step = np.clip(np.linalg.solve(information, -gradient), -0.5, 0.5)
+        motion, hills = motion.moved(step[:SIZE]), hills + step[SIZE:]
+    covariance = np.asarray(np.linalg.inv(information)[:SIZE, :SIZE], dtype=np.float64)
+    return Solution(motion, distance, weight, sigma, covariance)
+
+
+def _with_priors(
+    prior: MotionPrior, motion: PlaneMotion, hills: FloatArray, information: FloatArray, gradient: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Add the priors of motion and relief to the normal equations, in place."""
+    inner, slope = prior_terms(prior, motion)
+    information[:SIZE, :SIZE] += inner
+    gradient[:SIZE] += slope
+    # Student's t again: ground that is plainly rougher than expected releases the prior of all its hills.
+    roughness = float(hills @ hills) / prior.relief_sigma**2
+    relief = (RELIEF_FREEDOM + len(hills)) / (RELIEF_FREEDOM + roughness) / prior.relief_sigma**2
+    information[np.arange(SIZE, len(gradient)), np.arange(SIZE, len(gradient))] += relief
+    gradient[SIZE:] += relief * hills
+    information[np.diag_indices_from(information)] += 1e-9
+    return information, gradient
 
 
 def tukey(distance: FloatArray, limit: float) -> FloatArray:

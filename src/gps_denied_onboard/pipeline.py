@@ -14,7 +14,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gps_denied_onboard.camera import CameraModel
 from gps_denied_onboard.config import PipelineConfig
 from gps_denied_onboard.fusion import Fusion
 from gps_denied_onboard.fusion.labels import LabelLimits, LabelState, horizontal_sigma_m, navstate_from_estimate
@@ -62,7 +61,6 @@ class Pipeline:
     def __init__(
         self,
         local: LocalFrame,
-        camera: CameraModel,
         terrain: FlatTerrain,
         odometry: PlanarOdometry,
         localiser: Localiser,
@@ -72,7 +70,6 @@ class Pipeline:
         stage: Stage = lambda name: nullcontext(),
     ) -> None:
         self._local = local
-        self._camera = camera
         self._terrain = terrain
         self._odometry = odometry
         self._localiser = localiser
@@ -178,7 +175,7 @@ class Pipeline:
 
     def _prior(self, t_ns: int) -> CameraPrior | None:
         estimate = self._fusion.estimate(t_ns)
-        return None if estimate is None else camera_prior(estimate, self._camera, self._terrain)
+        return None if estimate is None else camera_prior(estimate, self._terrain)
 
     def _hinted(self, prior: CameraPrior) -> CameraPrior:
         """The prior, or the operator's place where the state is less sure than the operator."""
@@ -204,7 +201,7 @@ class Pipeline:
         )
 
 
-def camera_prior(estimate: Estimate, camera: CameraModel, terrain: FlatTerrain) -> CameraPrior:
+def camera_prior(estimate: Estimate, terrain: FlatTerrain) -> CameraPrior:
     """What the state says of the camera, for odometry and place search."""
     position: FloatArray = estimate.position_enu_m
     tilt, yaw = estimate.camera_covariance_rad2[:2, :2], estimate.camera_covariance_rad2[2, 2]

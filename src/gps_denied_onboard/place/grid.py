@@ -17,6 +17,7 @@ import scipy.fft
 
 from gps_denied_onboard.geo import LocalFrame
 from gps_denied_onboard.matching.orientation import (
+    CHANNELS,
     FieldArray,
     correlate_spectrum,
     field_shape,
@@ -61,13 +62,14 @@ class GridPlace:
         self, frame: FrameRectifier, prior: CameraPrior, footprint_m: float, ground_up_m: float, cells: float
     ) -> list[PlaceCandidate]:
         """Best places, best first. `footprint_m` is the ground length of the frame's longer side at the prior's height,
-        `cells` how many map cells it is to become.
+        `cells` how many map cells it is to become. Coarse searches take larger steps and the second harmonic alone.
 
         `score` is the correlation over the template's norm, in units of the map field's RMS: comparable between
         hypotheses. `margin` is the best score over that of the best place elsewhere (1 for every other candidate).
         """
+        coarse = cells <= self._config.coarse_footprint_cells
         by_level: dict[int, list[float]] = {}
-        for height_m in self._heights(prior):
+        for height_m in self._heights(prior, coarse):
             level = self.level_for(footprint_m * height_m / prior.height_m / cells)
             by_level.setdefault(level, []).append(float(height_m))
         found: list[_Found] = []
@@ -77,7 +79,7 @@ class GridPlace:
                 continue
             centre = self._centre_enu(*window, level, ground_up_m)
             grid = MapGrid.at(self._local, self._mosaic.zoom, level, centre, ground_up_m)
-            for group in self._template_groups(frame, prior, grid, heights_m):
+            for group in self._template_groups(frame, prior, grid, heights_m, coarse):
                 found.extend(self._correlate(group, level, window, grid))
         return self._candidates(found, footprint_m, self._count(prior))
 
@@ -123,13 +125,13 @@ class GridPlace:
         return self._local.enu_from_mercator_px([(x0 + x1) / 2.0, (y0 + y1) / 2.0], zoom, altitude_m)[:2]
 
     def _template_groups(
-        self, frame: FrameRectifier, prior: CameraPrior, grid: MapGrid, heights_m: list[float]
+        self, frame: FrameRectifier, prior: CameraPrior, grid: MapGrid, heights_m: list[float], coarse: bool
     ) -> Iterator[list[_Template]]:
         group: list[_Template] = []
         size = 0
         for height_m in heights_m:
-            for turn in self._turns(prior):
-                template = _template(frame, prior, grid, turn, height_m)
+            for turn in self._turns(prior, coarse):
+                template = _template(frame, prior, grid, turn, height_m, CHANNELS // 2 if coarse else CHANNELS)
                 if template is None:
                     continue
                 group.append(template)
@@ -140,16 +142,16 @@ class GridPlace:
         if group:
             yield group
 
-    def _turns(self, prior: CameraPrior) -> FloatArray:
-        step = math.radians(self._config.yaw_step_deg)
+    def _turns(self, prior: CameraPrior, coarse: bool) -> FloatArray:
+        step = math.radians(self._config.coarse_yaw_step_deg if coarse else self._config.yaw_step_deg)
         reach = self._config.sigmas * prior.yaw_sigma_rad
         if reach >= math.pi - step:
             return np.arange(0.0, 2.0 * math.pi - step / 2.0, 2.0 * math.pi / round(2.0 * math.pi / step))
         count = math.ceil(max(reach - step / 2.0, 0.0) / step)
         return np.asarray(np.arange(-count, count + 1) * step, dtype=np.float64)
 
-    def _heights(self, prior: CameraPrior) -> FloatArray:
-        step = math.log1p(self._config.height_step)
+    def _heights(self, prior: CameraPrior, coarse: bool) -> FloatArray:
+        step = math.log1p(self._config.coarse_height_step if coarse else self._config.height_step)
         if prior.height_sigma_m >= prior.height_m:
             reach = math.log(self._config.unknown_height_ratio)
         else:
@@ -166,7 +168,7 @@ class GridPlace:
             grey, valid = self._mosaic.window(level, bx, by, bw, bh)
             if not valid.any():
                 continue
-            field = orientation_field(grey, valid)
+            field = orientation_field(grey, valid)[: len(group[0].field)]
             rms = float(np.sqrt(np.mean(field[:, valid] ** 2))) + 1e-6
             shape = field_shape(bh + reach, bw + reach)
             spectrum = scipy.fft.rfft2(field, s=shape)
@@ -202,14 +204,14 @@ class GridPlace:
 
 
 def _template(
-    frame: FrameRectifier, prior: CameraPrior, grid: MapGrid, turn_rad: float, height_m: float
+    frame: FrameRectifier, prior: CameraPrior, grid: MapGrid, turn_rad: float, height_m: float, channels: int
 ) -> _Template | None:
     rotation = rotation_z(turn_rad) @ prior.rotation_camera_to_enu
     position = np.array([grid.origin_enu_m[0], grid.origin_enu_m[1], grid.ground_up_m + height_m])
     laid = frame.lay(grid, position, rotation)
     if laid is None or min(laid.image.shape) < 12:
         return None
-    field = orientation_field(laid.image, laid.valid)
+    field = orientation_field(laid.image, laid.valid)[:channels]
     norm = float(np.sqrt(np.sum(field * field)))
     if norm < 1e-3:
         return None

@@ -14,6 +14,8 @@ class PlaceConfig:
     coarse_footprint_cells: float = 64.0
     yaw_step_deg: float = 5.0
     height_step: float = 0.07
+    coarse_yaw_step_deg: float = 7.5
+    coarse_height_step: float = 0.10
     sigmas: float = 3.0
     candidates: int = 5
     candidates_unknown: int = 14

@@ -79,7 +79,7 @@ def solve_pose(
     if np.count_nonzero(inlier) < 4:
         return None
     rms_m = float(np.sqrt(np.mean(error_m[inlier] ** 2)))
-    covariance = _covariance(information, rms_m / (config.inlier_m / 2.5), p, height, r, config)
+    covariance = _covariance(information, rms_m / (config.inlier_m / 2.5), height, r, config)
     return PoseSolution(p, r, covariance, inlier, rms_m, rms_m / height * math.sqrt(camera.fx_px * camera.fy_px))
 
 
@@ -111,7 +111,7 @@ def _tilt_prior(r: FloatArray, prior: FloatArray) -> tuple[FloatArray, FloatArra
 
 
 def _covariance(
-    information: FloatArray, noise_ratio: float, p: FloatArray, height: float, r: FloatArray, config: PoseConfig
+    information: FloatArray, noise_ratio: float, height: float, r: FloatArray, config: PoseConfig
 ) -> FloatArray:
     """Inverse information, inflated by the residuals and by errors that patches share: overlap, relief, slope, map."""
     inflation = max(noise_ratio, 0.4) ** 2 * config.correlation_length

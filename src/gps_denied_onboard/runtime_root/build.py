@@ -65,4 +65,4 @@ def build_pipeline(config: Config, world: World, mosaic: MapMosaic, composition:
         config.fusion.anchor_age_s_max, config.fusion.anchor_sigma_m_max, config.fusion.odometry_age_s_max
     )
     odometry = odometry_class(world.camera, config.odometry)
-    return Pipeline(world.local, world.camera, terrain, odometry, localiser, fusion, limits, config.pipeline, stage)
+    return Pipeline(world.local, terrain, odometry, localiser, fusion, limits, config.pipeline, stage)

@@ -1,7 +1,7 @@
 """Replay: a recording through the same pipeline as in flight, with the recording's own time as the clock.
 
-The slow stages' results arrive a fixed delay after their frame, one worker, so a replay's output depends on nothing but
-the recording and the configuration: two replays write the same bytes. Times that it took are not written, only returned.
+The slow stages' results arrive a fixed delay after their frame, one worker, so a replay's output depends on the
+recording and the configuration alone: two replays write the same bytes. Times that it took are not written, only returned.
 """
 
 from __future__ import annotations
@@ -100,7 +100,11 @@ def replay_recording(
     with ExitStack() as stack:
         meta = read_meta(recording)
         folder = stack.enter_context(OutputFolder(out, "replay")) if out is not None else None
-        return _Replay(recording, meta, config, folder, observer or (lambda trace: None), stack).run()
+        return _Replay(recording, meta, config, folder, observer or _ignore, stack).run()
+
+
+def _ignore(_trace: FrameTrace) -> None:
+    return None
 
 
 class _Replay:

@@ -1,0 +1,173 @@
+"""Photographs through the flight's own pipeline, with a motion model that needs pictures only."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from collections.abc import Callable, Iterable, Sequence
+
+import numpy as np
+
+from gps_denied_onboard.camera import CameraModel
+from gps_denied_onboard.config import Config
+from gps_denied_onboard.frames.photo_info import PhotoInfo
+from gps_denied_onboard.fusion.labels import LabelLimits
+from gps_denied_onboard.fusion.vision import VisionConfig, VisionFusion
+from gps_denied_onboard.localiser import Localiser
+from gps_denied_onboard.matching.classic import ClassicMatcher
+from gps_denied_onboard.messages import AidRecord, Frame, OdometryStep, Output, PoseFix, RelocHint
+from gps_denied_onboard.odometry.planar import PlanarOdometry
+from gps_denied_onboard.pipeline import Pipeline
+from gps_denied_onboard.place.grid import GridPlace
+from gps_denied_onboard.rotations import image_up_yaw, nadir_camera_to_enu
+from gps_denied_onboard.runtime_root.replay import FrameTrace
+from gps_denied_onboard.runtime_root.stopwatch import Stopwatch
+from gps_denied_onboard.terrain import FlatTerrain
+from gps_denied_onboard.tiles.mosaic import MapMosaic
+from gps_denied_operator.evaluate.photo_options import PhotoOptions
+
+UNKNOWN_HEIGHT_M = 200.0
+TOLD_HEIGHT_SIGMA = 0.08
+ALTITUDE_HEIGHT_SIGMA = 0.5
+GROUND_SIGMA_M = 2.0
+ODOMETRY_TILT_SIGMA_DEG = 4.0
+
+
+def run_photos(
+    frames: Iterable[Frame],
+    infos: Sequence[PhotoInfo],
+    mosaic: MapMosaic,
+    options: PhotoOptions,
+    observer: Callable[[FrameTrace], None],
+) -> None:
+    """Navigate by `frames` in time order and hand a trace of each to `observer`.
+
+    Only `options` and what is left in `infos` is known beforehand. Without a known field of view, tilt and height
+    cannot be told from the picture: then the position is that of the ground under the frame's centre.
+    """
+    run: _Run | None = None
+    for frame in frames:
+        if run is None:
+            run = _Run(frame, infos, mosaic, options)
+        observer(run.step(frame))
+
+
+class _Run:
+    def __init__(self, first: Frame, infos: Sequence[PhotoInfo], mosaic: MapMosaic, options: PhotoOptions) -> None:
+        config = Config()
+        self._options = options
+        self._infos = infos
+        self._camera = options.camera
+        local, camera = options.local, options.camera
+        terrain = FlatTerrain(local, 0.0, GROUND_SIGMA_M)
+        self._watch = Stopwatch(time.perf_counter_ns)
+        odometry = dataclasses.replace(config.odometry, relative_tilt_sigma_deg=ODOMETRY_TILT_SIGMA_DEG)
+        self._fusion = VisionFusion(camera, self._start(first), first.t_ns)
+        localiser = Localiser(
+            camera,
+            GridPlace(mosaic, local, config.place),
+            ClassicMatcher(mosaic, local, terrain, camera, config.matching),
+            terrain,
+            config.pose,
+            config.gates,
+        )
+        self._pipeline = Pipeline(
+            local,
+            terrain,
+            PlanarOdometry(camera, odometry),
+            localiser,
+            self._fusion,
+            LabelLimits(),
+            dataclasses.replace(config.pipeline, queue_length=1),
+            self._watch.stage,
+        )
+        self._found = False
+        self._tries = _Tries()
+
+    def _start(self, first: Frame) -> VisionConfig:
+        """What is known before the first frame."""
+        told, info = self._options, self._info(first)
+        height_m, sigma = self._height(info)
+        heading = told.heading_deg if told.heading_deg is not None else (info.yaw_deg if info else None)
+        if heading is None:
+            yaw, yaw_sigma = 0.0, 9.0
+        else:
+            yaw, yaw_sigma = math.radians(90.0 - heading), math.radians(8.0)
+        start = VisionConfig(height_m, sigma, yaw, yaw_sigma)
+        if not told.fov_known:
+            return dataclasses.replace(start, mean_tilt_sigma_rad=1e-4, tilt_scatter_rad=0.035)
+        return start
+
+    def _info(self, frame: Frame) -> PhotoInfo | None:
+        return self._infos[frame.index] if 0 <= frame.index < len(self._infos) else None
+
+    def _height(self, info: PhotoInfo | None) -> tuple[float, float]:
+        """(height above ground, sigma) before the first fix; sigma >= height: unknown."""
+        if self._options.height_m is not None:
+            return self._options.height_m, TOLD_HEIGHT_SIGMA * self._options.height_m
+        if info is not None and info.relative_altitude_m is not None and info.relative_altitude_m > 10.0:
+            return info.relative_altitude_m, 0.15 * info.relative_altitude_m
+        return UNKNOWN_HEIGHT_M, UNKNOWN_HEIGHT_M
+
+    def step(self, frame: Frame) -> FrameTrace:
+        """One frame through the pipeline, its map search finished before the next one."""
+        began_ns = time.perf_counter_ns()
+        prior = self._options.priors.get(frame.index)
+        if prior is not None:
+            radius = 2.0 * prior.sigma_m
+            self._pipeline.on_telemetry(RelocHint(frame.t_ns, prior.latitude_deg, prior.longitude_deg, radius))
+        outputs: list[Output] = list(self._pipeline.on_frame(frame))
+        job = self._pipeline.take_job()
+        fix: PoseFix | None = None
+        if job is not None and (self._found or prior is not None or self._tries.due()):
+            fix = self._pipeline.locate(job)
+            shown = fix if self._options.fov_known else under_centre(fix, self._camera)
+            taken = self._pipeline.on_fix(shown)
+            outputs += taken
+            self._found = self._found or any(isinstance(o, AidRecord) and o.accepted for o in taken)
+        state = self._pipeline.state_at(frame.t_ns, frame.index)
+        step = next((o for o in outputs if isinstance(o, OdometryStep)), None)
+        aids = tuple(o for o in outputs if isinstance(o, AidRecord))
+        stage_ms = self._watch.take()
+        latency_ms = (time.perf_counter_ns() - began_ns) / 1e6
+        return FrameTrace(frame.t_ns, frame.index, frame.name, state, fix, step, aids, stage_ms, latency_ms)
+
+
+class _Tries:
+    """When to search the whole map at unknown scale: every frame at first, then ever more rarely, as it takes long."""
+
+    def __init__(self) -> None:
+        self._frame = -1
+        self._next = 0
+        self._gap = 1
+
+    def due(self) -> bool:
+        self._frame += 1
+        if self._frame < self._next:
+            return False
+        self._next = self._frame + self._gap
+        self._gap = min(self._gap + 1, 8)
+        return True
+
+
+def under_centre(fix: PoseFix, camera: CameraModel) -> PoseFix:
+    """The fix of a camera that looked straight down on the ground that this one's frame has in its centre."""
+    if not fix.accepted:
+        return fix
+    centre = camera.bearings([[(camera.width_px - 1) / 2.0, (camera.height_px - 1) / 2.0]])[0]
+    ray = fix.rotation_camera_to_enu @ centre
+    along = ray * (fix.position_enu_m[2] / max(-float(ray[2]), 0.2))
+    position = np.array([*(fix.position_enu_m + along)[:2], np.linalg.norm(along)])
+    skewed = np.array([[0.0, along[2], -along[1]], [-along[2], 0.0, along[0]], [along[1], -along[0], 0.0]])
+    j = np.zeros((6, 6))
+    j[:3, :3] = np.eye(3)
+    j[:2, 2] = -along[:2] / along[2]
+    j[:2, 3:] = skewed[:2] - np.outer(along[:2] / along[2], skewed[2])
+    j[5, 5] = 1.0
+    covariance = j @ fix.covariance @ j.T
+    covariance[3, 3] = covariance[4, 4] = 1e-4
+    rotation = nadir_camera_to_enu(image_up_yaw(fix.rotation_camera_to_enu))
+    return dataclasses.replace(
+        fix, position_enu_m=position, rotation_camera_to_enu=rotation, covariance=0.5 * (covariance + covariance.T)
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections import Counter
 from typing import Any
 
 from gps_denied_onboard.autopilot.clock import ClockAlignment
@@ -13,7 +14,8 @@ from gps_denied_onboard.messages import Alert, NavState
 
 HEARTBEAT_NS = 1_000_000_000
 ASK_AGAIN_NS = 5_000_000_000
-SILENT_NS = 5_000_000_000
+ENOUGH = 0.7
+"""A message that comes at less than this part of the wanted rate is asked for again."""
 _AUTOPILOT_COMPONENT = 1
 
 RATES_HZ: dict[str, float] = {
@@ -51,7 +53,7 @@ class AutopilotLink:
         self.bad_bytes = 0
         self.messages = 0
         self._autopilot: tuple[int, int] | None = None
-        self._heard_ns: dict[str, int] = {}
+        self._heard: Counter[str] = Counter()  # since the rates were last asked for
         self._next_heartbeat_ns = self._next_timesync_ns = self._next_request_ns = 0
         self._opened = self._reboots = 0
         self._was_alive: bool | None = None
@@ -68,7 +70,7 @@ class AutopilotLink:
         if self._link.opened != self._opened:
             self._opened = self._link.opened
             self._parser = self._new_parser()
-            self._next_request_ns = now_ns
+            self._ask_for_all(now_ns)
         out += self._changes(now_ns)
         for message in self._parsed(data):
             out += self._on_message(message, now_ns)
@@ -126,14 +128,14 @@ class AutopilotLink:
         if kind == "HEARTBEAT" and source[1] == _AUTOPILOT_COMPONENT and message.autopilot != 8:
             if self._autopilot != source:
                 self._autopilot = source
-                self._next_request_ns = now_ns
+                self._ask_for_all(now_ns)
             return []
         if self._autopilot is not None and source != self._autopilot:
             return []
         if kind == "TIMESYNC":
             self._on_timesync(message, now_ns)
             return []
-        self._heard_ns[kind] = now_ns
+        self._heard[kind] += 1
         if kind == "SYSTEM_TIME":
             self.clock.time_ns(message.time_boot_ms * 1_000_000, now_ns)
             return []
@@ -154,10 +156,13 @@ class AutopilotLink:
         self._was_alive = self._link.alive
         if self.clock.reboots != self._reboots:
             self._reboots = self.clock.reboots
-            self._heard_ns.clear()
-            self._next_request_ns = now_ns
+            self._ask_for_all(now_ns)
             out.append(Alert(now_ns, 4, "the autopilot has restarted: clock aligned anew"))
         return out
+
+    def _ask_for_all(self, now_ns: int) -> None:
+        self._heard.clear()
+        self._next_request_ns = now_ns
 
     def _send_due(self, now_ns: int) -> None:
         if not self._link.alive:
@@ -171,6 +176,7 @@ class AutopilotLink:
         if self._autopilot is not None and now_ns >= self._next_request_ns:
             self._next_request_ns = now_ns + ASK_AGAIN_NS
             for name, rate_hz in RATES_HZ.items():
-                if name not in self._heard_ns or now_ns - self._heard_ns[name] > SILENT_NS:
+                if self._heard[name] < rate_hz * ENOUGH * ASK_AGAIN_NS / 1e9:
                     number = getattr(self._dialect, f"MAVLINK_MSG_ID_{name}")
                     self._link.send(now_ns, self._encoder.set_message_interval(*self._autopilot, number, rate_hz))
+            self._heard.clear()

@@ -165,7 +165,7 @@ def _with_pictures(
 ) -> list[FrameResult]:
     from gps_denied_onboard.frames.recording import RecordingFrames
     from gps_denied_onboard.recorder.kinds import FrameRecord
-    from gps_denied_operator.evaluate.pictures import camera_pose, jpeg, map_view, thumbnail, worst_first
+    from gps_denied_operator.evaluate.pictures import camera_pose, jpeg, map_view, readable, thumbnail, worst_first
 
     frames = RecordingFrames(task.folder, grey=True)
     out = list(rows)
@@ -176,7 +176,7 @@ def _with_pictures(
         view = None if pose is None else map_view(mosaic, local, meta.camera, pose)
         out[i] = dataclasses.replace(
             row,
-            frame_jpeg=None if frame is None else jpeg(thumbnail(frame.image)),
+            frame_jpeg=None if frame is None else jpeg(readable(thumbnail(frame.image))),
             map_jpeg=None if view is None else jpeg(view),
         )
     return out

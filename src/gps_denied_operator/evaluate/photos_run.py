@@ -17,6 +17,7 @@ from gps_denied_onboard.frames.photo_info import PhotoInfo
 from gps_denied_onboard.frames.video import VideoSource
 from gps_denied_onboard.geo import LocalFrame, geodetic_from_mercator_px
 from gps_denied_onboard.messages import Frame
+from gps_denied_onboard.recorder.kinds import FrameRecord
 from gps_denied_onboard.tiles.mosaic import MapMosaic
 from gps_denied_operator.evaluate import machine, pictures
 from gps_denied_operator.evaluate.flight_worker import PICTURE_MARGIN_M, Collector
@@ -84,8 +85,11 @@ def prepare(request: PhotosRequest) -> PreparedPhotos:
     lookup, places, numbers, notes = _truth(request, frames)
     box = map_box_deg(mosaic)
     refuse_swapped(list(places.values()), box)
-    if prior != "none" and not places:
-        raise UserError("--prior needs positions to start from; give --truth with a CSV file, or --prior none.")
+    if prior != "none" and (not places or (numbers is None and not photos)):
+        raise UserError(
+            "--prior needs positions by picture or by a video's frame number; give --truth with such a CSV file, or "
+            "--prior none."
+        )
     camera, known = camera_for(frames.size_px, request.fov_deg, fov_of(photos) if photos else None)
     options = PhotoOptions(
         local=LocalFrame((box[0] + box[2]) / 2.0, (box[1] + box[3]) / 2.0, 0.0),
@@ -135,6 +139,9 @@ def _truth(
         order = ("name", "frame", "time") if isinstance(frames, FolderSource) else ("frame", "time", "name")
         table = read_truth_csv(Path(told), order)
         if isinstance(frames, FolderSource):
+            if max(table.by_frame, default=0) >= len(frames):
+                count = f"{told} names frame {max(table.by_frame)}, but {request.photos} holds {len(frames)} pictures"
+                raise UserError(f"{count}; give the table of these pictures, with a column file for their names.")
             looked = {k: table.lookup()(k, p.path.name, frames.times_ns[k]) for k, p in enumerate(frames.photos)}
             places = {k: place for k, place in looked.items() if place is not None}
         else:
@@ -187,18 +194,19 @@ def frame_count(prepared: PreparedPhotos) -> int | None:
 
 
 class _Watched:
-    """Passes frames on and keeps small pictures of the latest ones for the report."""
+    """Passes frames on, notes which had truth, and keeps small pictures of them for the report."""
 
-    def __init__(self, frames: Iterator[Frame]) -> None:
-        self._frames = frames
+    def __init__(self, frames: Iterator[Frame], lookup: Lookup) -> None:
+        self._frames, self._lookup = frames, lookup
         self.small: dict[int, bytes] = {}
-        self.taken = 0
+        self.scored: list[FrameRecord] = []
 
     def __iter__(self) -> Iterator[Frame]:
         for frame in self._frames:
-            self.taken += 1
+            if self._lookup(frame.index, frame.name, frame.t_ns) is not None:
+                self.scored.append(FrameRecord(frame.t_ns, frame.index, frame.name))
             if len(self.small) < THUMBNAILS_KEPT:
-                self.small[frame.index] = pictures.jpeg(pictures.thumbnail(frame.image))
+                self.small[frame.index] = pictures.jpeg(pictures.readable(pictures.thumbnail(frame.image)))
             yield frame
 
 
@@ -209,9 +217,10 @@ def evaluate_photos(
     from gps_denied_operator.evaluate.photos import run_photos
 
     began = time.monotonic()
-    watched = _Watched(chosen_frames(prepared))
+    watched = _Watched(chosen_frames(prepared), prepared.lookup)
     collector = Collector(prepared.lookup, progress)
     run_photos(watched, prepared.infos, prepared.mosaic, prepared.options, collector)
+    collector.add_missed(watched.scored)
     rows = collector.rows
     if not rows:
         raise UserError(f"{request.photos} gave no frame that could be used; look at the pictures or the video.")

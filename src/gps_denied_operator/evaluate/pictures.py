@@ -45,6 +45,14 @@ def thumbnail(image: ImageArray, width_px: int = THUMBNAIL_WIDTH_PX) -> ImageArr
     return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 
+def readable(image: ImageArray) -> ImageArray:
+    """The picture with its brightness stretched, so that a dark one can be read on a bright screen."""
+    low, high = np.percentile(image, (0.5, 99.5))
+    gain = 225.0 / max(float(high - low), 32.0)
+    stretched = np.clip((image.astype(np.float32) - low) * gain + 15.0, 0, 255)
+    return np.asarray(stretched, dtype=np.uint8)
+
+
 def background(mosaic: MapMosaic, rows: Sequence[FrameResult], margin_m: float, width_px: int) -> MapPicture | None:
     """The map around truth and estimates of a flight; all of the map where there are neither."""
     places = [(r.truth_latitude_deg, r.truth_longitude_deg) for r in rows if r.scored]
@@ -57,10 +65,11 @@ def background(mosaic: MapMosaic, rows: Sequence[FrameResult], margin_m: float, 
     grey, valid = mosaic.window(level, left, top, right - left, bottom - top)
     if not valid.any():
         return None
-    shown = np.where(valid, grey, NO_MAP_GREY).astype(np.uint8)
+    stretched = readable(thumbnail(grey, width_px))
+    shown = np.where(thumbnail(valid.astype(np.uint8) * 255, width_px) > 127, stretched, NO_MAP_GREY).astype(np.uint8)
     corners = geodetic_from_mercator_px(np.array([[left, top], [right, bottom]]) * 2.0**level, mosaic.zoom)
     (north, west), (south, east) = corners
-    return MapPicture(jpeg(thumbnail(shown, width_px), 68), float(north), float(south), float(east), float(west))
+    return MapPicture(jpeg(shown, 68), float(north), float(south), float(east), float(west))
 
 
 def _box(mosaic: MapMosaic, places_deg: FloatArray, margin_m: float) -> tuple[int, int, int, int]:
@@ -125,7 +134,7 @@ def map_view(
     )
     x, y = np.ascontiguousarray(dense[..., 0]), np.ascontiguousarray(dense[..., 1])
     view = cv2.remap(shown, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=NO_MAP_GREY)
-    return np.asarray(view, dtype=np.uint8)
+    return readable(np.asarray(view, dtype=np.uint8))
 
 
 def worst_first(rows: Sequence[FrameResult], count: int) -> list[int]:
@@ -143,6 +152,6 @@ def worst_first(rows: Sequence[FrameResult], count: int) -> list[int]:
     for i in [*ranked, *spread] if errors else spread:
         if len(chosen) >= count:
             break
-        if all(abs(i - other) > len(rows) // 80 for other in chosen):
+        if all(abs(i - other) > len(rows) // (4 * count) for other in chosen):
             chosen.append(i)
     return chosen

@@ -159,7 +159,7 @@ def _fixes(rows: Sequence[FrameResult], part: FlightPart, plane: _Plane) -> list
             latitude, longitude, _ = part.local.geodetic_from_enu(fix.position_enu_m)
             x, y = plane.xy(float(latitude), float(longitude))
         pixel = _round(fix.reprojection_px, 2)
-        fixes.append([i, int(fix.accepted), x, y, fix.reason, fix.inliers, fix.matches, pixel])
+        fixes.append([i, int(fix.accepted), x, y, fix.reason.replace("_", " "), fix.inliers, fix.matches, pixel])
     return fixes
 
 
@@ -256,7 +256,7 @@ def why(row: FrameResult) -> str:
     elif row.fix.accepted:
         said.append(f"map fix accepted, {row.fix.inliers} of {row.fix.matches} matches fit")
     else:
-        said.append(f"map fix rejected, {row.fix.reason}")
+        said.append(f"map fix rejected, {row.fix.reason.replace('_', ' ')}")
     if row.step is not None and row.step.status != "ok":
         said.append(f"odometry lost, {row.step.reason}")
     return "; ".join(said)

@@ -142,16 +142,17 @@ function charts(flight) {
 
 function worstStrip(flight) {
   if (!flight.worst.length) return null;
-  const picture = (source, caption, missing) => el("figure", {}, source ? el("img", { src: source, alt: caption }) : el("div", { class: "nopic" }, missing), el("figcaption", {}, caption));
+  const picture = (source, caption, missing, over) => el("figure", {}, source ? el("img", { src: source, alt: caption }) : el("div", { class: "nopic" }, missing),
+    source && over ? el("img", { class: "over", src: over, alt: "" }) : null, el("figcaption", {}, caption));
   const pairs = flight.worst.map((w) => {
     const i = w.i, value = known(flight.err[i]) ? metres(flight.err[i]) + " m off" : known(flight.label[i]) ? "not scored" : "no estimate";
     return el("div", { class: "pair", tabindex: 0, onclick: () => { timeline.pin(i); document.getElementById("map").scrollIntoView({ block: "nearest" }); }, onkeydown: (e) => { if (e.key === "Enter") timeline.pin(i); } },
-      el("div", { class: "imgs" }, picture(w.frame, "frame", "picture not kept"), picture(w.map, w.place, "no place to show")),
+      el("div", { class: "imgs" }, picture(w.frame, "frame", "picture not kept"), picture(w.map, w.place, "no place to show", w.frame)),
       el("div", { class: "cap" }, el("b", {}, value), " · " + (known(flight.label[i]) ? LABEL_NAMES[flight.label[i]] : "no label") + " · " + clock(flight.t[i]), el("div", { class: "why" }, flight.name[i] + (w.why ? ": " + w.why : ""))));
   });
   timeline.listeners.push((frame) => pairs.forEach((pair, k) => pair.classList.toggle("on", flight.worst[k].i === frame)));
   return el("section", {}, el("h2", {}, "Worst frames beside the map place that they were put at"),
-    el("p", { class: "note" }, "Right: the map as the camera would see it from the estimated pose. The same ground in both pictures means that the place is right."), el("div", { class: "strip" }, pairs));
+    el("p", { class: "note" }, "Right: the map as the camera would see it from the estimated pose. The same ground in both pictures means that the place is right; point at the right one to see the two in turn."), el("div", { class: "strip" }, pairs));
 }
 
 function flightPart(flight) {

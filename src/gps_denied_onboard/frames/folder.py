@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -180,4 +179,4 @@ def _eight_bit(values: np.ndarray[tuple[int, ...], np.dtype[np.float64]], *, gre
 def fov_of(photos: Sequence[PhotoInfo]) -> float | None:
     """Median horizontal field of view in degrees of the pictures that tell one; None when none does."""
     known = [p.fov_horizontal_deg for p in photos if p.fov_horizontal_deg is not None]
-    return float(np.median(known)) if known and math.isfinite(known[0]) else None
+    return float(np.median(known)) if known else None

@@ -54,15 +54,16 @@ class RecordingWriter:
     """Writes `telemetry.mcap` into an existing folder; use as a context manager.
 
     Messages must come in the order of their time, to within a second across kinds; kinds that nobody replays together
-    (truth, frames, telemetry) may follow one another. An OSError (a full disk) passes through.
+    (truth, frames, telemetry) may follow one another. A crash or a damaged sector costs whole chunks of `chunk_bytes`. An
+    OSError (a full disk) passes through.
     """
 
-    def __init__(self, directory: Path, producer: str = "sim") -> None:
+    def __init__(self, directory: Path, producer: str = "sim", chunk_bytes: int = CHUNK_BYTES) -> None:
         from mcap.writer import CompressionType, Writer
 
         self._producer = producer
         self._stream: IO[bytes] = (directory / TELEMETRY_FILE).open("wb")
-        self._writer: Writer = Writer(self._stream, chunk_size=CHUNK_BYTES, compression=CompressionType.ZSTD)
+        self._writer: Writer = Writer(self._stream, chunk_size=chunk_bytes, compression=CompressionType.ZSTD)
         self._writer.start(profile="", library="gps-denied-onboard")
         self._channels: dict[str, int] = {}
         self._sequence: dict[str, int] = {}

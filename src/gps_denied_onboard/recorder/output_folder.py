@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import re
 import shutil
 import socket
 import sys
@@ -82,9 +83,9 @@ class OutputFolder:
 
     def _remove_leftovers(self) -> None:
         """Drop what a killed run left beside the target; the lock says that no living run writes there."""
-        prefix, suffix = f".{self.target.name}.", ".partial"
+        ours = re.compile(rf"\.{re.escape(self.target.name)}\.[a-z0-9_]{{8}}(-old)?\.partial")  # as mkdtemp names them
         for entry in self.target.parent.iterdir():
-            if entry.name.startswith(prefix) and entry.name.endswith(suffix) and not entry.is_symlink():
+            if ours.fullmatch(entry.name) and not entry.is_symlink():
                 shutil.rmtree(entry, ignore_errors=True)
 
     def _explained(self, error: OSError) -> UserError:
@@ -188,7 +189,7 @@ def _exchange(new: Path, old: Path) -> None:
         number = ctypes.get_errno()
         if number not in (errno.EINVAL, errno.ENOSYS):
             raise OSError(number, os.strerror(number), str(old))
-    aside = new.with_name(f"{new.name.removesuffix('.partial')}.old.partial")
+    aside = new.with_name(f"{new.name.removesuffix('.partial')}-old.partial")
     os.rename(old, aside)
     os.rename(new, old)
     shutil.rmtree(aside, ignore_errors=True)

@@ -164,3 +164,11 @@ def test_a_killed_run_leaves_no_lock_and_its_rest_is_cleared(tmp_path: Path) -> 
     assert any(name.endswith(".partial") for name in beside(out))
     put(out, "x")
     assert beside(out) == {"out"}
+
+
+def test_a_neighbour_with_a_longer_name_is_left_alone(tmp_path: Path) -> None:
+    """Clearing up for `out` does not touch what a run is writing for `out.b`."""
+    with OutputFolder(tmp_path / "out.b", "replay") as folder:
+        (folder / "navstate.jsonl").write_text("theirs")
+        put(tmp_path / "out", "ours")
+    assert (tmp_path / "out.b" / "navstate.jsonl").read_text() == "theirs"

@@ -24,7 +24,7 @@ def imu(t_ns: int) -> ImuSample:
 
 
 def record(folder: Path, messages: Iterable[Telemetry]) -> None:
-    with RecordingWriter(folder) as writer:
+    with RecordingWriter(folder, chunk_bytes=1 << 15) as writer:
         for message in messages:
             writer.write(message)
 
@@ -49,7 +49,7 @@ def baro_body(t_ns: int, **payload: Any) -> dict[str, Any]:
 
 def test_a_torn_tail_keeps_what_came_before(tmp_path: Path) -> None:
     """Wherever the file is cut, what is read is the beginning of what was written, and the tear is told."""
-    messages = [imu(k * 10_000_000) for k in range(20_000)]
+    messages = [imu(k * 10_000_000) for k in range(2000)]
     record(tmp_path, messages)
     path = tmp_path / TELEMETRY_FILE
     whole = path.read_bytes()
@@ -67,18 +67,18 @@ def test_a_torn_tail_keeps_what_came_before(tmp_path: Path) -> None:
 
 def test_zeros_after_a_power_cut_end_the_file(tmp_path: Path) -> None:
     """A tail of zeros, as filesystems leave it, is a tear and no record."""
-    record(tmp_path, [imu(k * 10_000_000) for k in range(20_000)])
+    record(tmp_path, [imu(k * 10_000_000) for k in range(2000)])
     path = tmp_path / TELEMETRY_FILE
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2] + bytes(5000))
     reader = RecordingReader(tmp_path)
-    assert len(list(reader.messages())) > 1000
+    assert len(list(reader.messages())) > 500
     assert any("torn" in problem for problem in reader.problems)
 
 
 def test_a_damaged_chunk_is_left_out(tmp_path: Path) -> None:
     """Flipped bytes inside one chunk cost that chunk only."""
-    messages = [imu(k * 10_000_000) for k in range(30_000)]
+    messages = [imu(k * 10_000_000) for k in range(3000)]
     record(tmp_path, messages)
     path = tmp_path / TELEMETRY_FILE
     data = bytearray(path.read_bytes())

@@ -54,8 +54,8 @@ class RecordingWriter:
     """Writes `telemetry.mcap` into an existing folder; use as a context manager.
 
     Messages must come in the order of their time, to within a second across kinds; kinds that nobody replays together
-    (truth, frames, telemetry) may follow one another. A crash or a damaged sector costs whole chunks of `chunk_bytes`. An
-    OSError (a full disk) passes through.
+    (truth, frames, telemetry) may follow one another. A crash or a damaged sector costs whole chunks of
+    `chunk_bytes`. An OSError (a full disk) passes through.
     """
 
     def __init__(self, directory: Path, producer: str = "sim", chunk_bytes: int = CHUNK_BYTES) -> None:

@@ -36,8 +36,11 @@ def fly(
     """Simulate one flight and write its recording: frames, telemetry and truth as MCAP, map tiles."""
     import json
 
+    import cv2
+
     from gps_denied_sim.recording import FlyRequest, make_recording
 
+    cv2.setNumThreads(1)  # one flight, one core: run several side by side instead
     request = FlyRequest(seed, minutes, scenario, frame_rate, imu_rate, buffer_m=map_buffer)
     with _Bars(quiet=as_json) as bars:
         summary = make_recording(request, out, bars.progress)

@@ -66,6 +66,33 @@ py::object describe(const std::optional<State>& found) {
   return out;
 }
 
+using CoreCovariance = Eigen::Matrix<double, kCore, kCore>;
+
+template <typename T>
+T entry(const py::dict& d, const char* name) {
+  return py::cast<T>(d[name]);
+}
+
+// The inverse of describe, with quaternions for the rotations and the covariance of the whole core.
+State read_state(std::int64_t t_ns, const py::dict& d, const CoreCovariance& covariance) {
+  State s;
+  s.t_ns = t_ns;
+  s.position = entry<Vec3>(d, "position");
+  s.velocity = entry<Vec3>(d, "velocity");
+  s.attitude = quaternion(entry<std::array<double, 4>>(d, "attitude")).normalized();
+  s.mount = quaternion(entry<std::array<double, 4>>(d, "mount")).normalized();
+  s.gyro_bias = entry<Vec3>(d, "gyro_bias");
+  s.accel_bias = entry<Vec3>(d, "accel_bias");
+  s.wind = entry<Vec2>(d, "wind");
+  s.autopilot_bias = entry<Vec3>(d, "autopilot_bias");
+  s.baro_bias = entry<double>(d, "baro_bias");
+  s.airspeed_scale = entry<double>(d, "airspeed_scale");
+  s.map_offset = entry<Vec3>(d, "map_offset");
+  s.odometry_scale = entry<double>(d, "odometry_scale");
+  s.covariance.topLeftCorner<kCore, kCore>() = 0.5 * (covariance + covariance.transpose());
+  return s;
+}
+
 class Filter {
  public:
   Filter(const py::dict& config, const std::array<double, 4>& mount) : history_(read_config(config), quaternion(mount)) {}
@@ -120,6 +147,14 @@ class Filter {
   }
 
   py::object at(std::int64_t t_ns) const { return describe(history_.at(t_ns)); }
+  py::object core_covariance(std::int64_t t_ns) const {
+    const std::optional<State> s = history_.at(t_ns);
+    if (!s) return py::none();
+    return py::cast(Eigen::MatrixXd(s->covariance.topLeftCorner<kCore, kCore>()));
+  }
+  bool seed(std::int64_t t_ns, const py::dict& state, const CoreCovariance& covariance) {
+    return history_.seed(read_state(t_ns, state, covariance));
+  }
   py::object newest_ns() const {
     if (!history_.started()) return py::none();
     return py::int_(history_.newest().t_ns);
@@ -152,6 +187,8 @@ void bind(py::module_& module) {
       .def("fix", &Filter::fix)
       .def("test", &Filter::test)
       .def("at", &Filter::at)
+      .def("core_covariance", &Filter::core_covariance)
+      .def("seed", &Filter::seed)
       .def("newest_ns", &Filter::newest_ns)
       .def("position_known", &Filter::position_known)
       .def("rebases", &Filter::rebases);

@@ -153,6 +153,9 @@ bool History::try_start(const Event& event) {
   const std::int64_t t_ns = std::max(attitude->t_ns, imu->t_ns);
   state_ = start(config_, mount_, t_ns, attitude->q, flying ? airspeed->a.x() : config_.initial_speed_mps,
                  baro != nullptr ? baro->a.x() : 0.0);
+  if (baro == nullptr) {  // nobody has measured the height yet: the first barometer value sets it
+    state_.covariance(kPosition + 2, kPosition + 2) = config_.unknown_position_sigma_m * config_.unknown_position_sigma_m;
+  }
   state_.accel = imu->a;
   state_.gyro = imu->b;
   started_ = true;
@@ -285,6 +288,27 @@ std::optional<State> History::at(std::int64_t t_ns) const {
   }
   advance(config_, s, t_ns);
   return s;
+}
+
+bool History::seed(const State& given) {
+  const std::optional<State> own = at(given.t_ns);
+  if (!own || given.t_ns > state_.t_ns) return false;
+  State s = given;
+  s.imu_t_ns = own->imu_t_ns;
+  s.accel = own->accel;
+  s.gyro = own->gyro;
+  s.rejected_since_ns = own->rejected_since_ns;
+  s.position_known = true;
+  forget_clones(s);
+  if (!healthy(s)) return false;
+  while (!events_.empty() && events_.front().t_ns <= s.t_ns) events_.pop_front();
+  snapshots_.clear();
+  snapshots_.push_back({s.t_ns, Source::count, sequence_, s});
+  state_ = s;
+  if (events_.empty()) return true;
+  Aid ignored;
+  replay_from(0, ignored, sequence_);
+  return true;
 }
 
 Aid History::test(std::int64_t t_ns, const Fix& fix) const {

@@ -39,6 +39,11 @@ class History {
   std::optional<State> at(std::int64_t t_ns) const;
   Aid test(std::int64_t t_ns, const Fix& fix) const;
 
+  // Puts a state that somebody else estimated (its nominal values and the core of its covariance) at its time t_ns in
+  // place of the filter's own, forgets what was before and replays what came after. False when t_ns is not within
+  // the history or the state is not sound.
+  bool seed(const State& given);
+
   bool started() const { return started_; }
   const State& newest() const { return state_; }
   std::int64_t oldest_ns() const;

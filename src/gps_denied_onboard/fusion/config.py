@@ -92,6 +92,10 @@ class FusionConfig:
     reset_yaw_sigma_rad: float = 0.03
     reset_tilt_sigma_rad: float = 0.01
 
+    # Smoother.
+    smoother_keyframes: int = 12
+    smoother_rebuild_keyframes: int = 100
+
     # Time.
     history_s: float = 5.0
     snapshot_s: float = 0.1

@@ -24,6 +24,7 @@ from gps_denied_onboard.messages import (
     AttitudeSample,
     BaroSample,
     Estimate,
+    FloatArray,
     ImuSample,
     OdometryStep,
     PoseFix,
@@ -117,6 +118,20 @@ class Eskf:
         """All states and their sigmas at `t_ns`, for reports: names as in cpp/eskf_state.hpp."""
         found: dict[str, Any] | None = self._core.at(t_ns)
         return found
+
+    def core_covariance(self, t_ns: int) -> FloatArray | None:
+        """(29, 29) covariance of the core states at `t_ns`, in the order of cpp/eskf_state.hpp."""
+        found: FloatArray | None = self._core.core_covariance(t_ns)
+        return found
+
+    def seed(self, t_ns: int, state: dict[str, Any], covariance: FloatArray) -> bool:
+        """Replace the state at `t_ns` by another estimator's and replay what came after; False when it is too old."""
+        return bool(self._core.seed(t_ns, state, covariance))
+
+    @property
+    def rebases(self) -> int:
+        """How often the clock was set anew."""
+        return int(self._core.rebases())
 
     def camera_height(self, t_ns: int) -> tuple[float, float] | None:
         """(height of the camera above the ground that the fixes see, its sigma), m.

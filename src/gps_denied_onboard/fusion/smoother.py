@@ -1,0 +1,276 @@
+"""Fixed-lag smoother over keyframes: gtsam's iSAM2 with QR, kept bounded.
+
+gtsam's incremental smoother keeps empty slots of what it has marginalised; here free slots are used again and the
+whole is rebuilt from the factors of the window every so many keyframes, so that time and memory stay flat. Any failure
+raises SmootherError: the caller hands over to the filter.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import gtsam
+import numpy as np
+
+from gps_denied_onboard.fusion import factors
+from gps_denied_onboard.fusion.config import FusionConfig
+from gps_denied_onboard.messages import FloatArray, ImuSample, OdometryStep, PoseFix
+from gps_denied_onboard.rotations import exp_rotation, quaternion_from_matrix
+
+SLOW = factors.SLOW
+# Where gtsam's tangent (rotation, translation, velocity, accel bias, gyro bias, slow) lies in the filter's core.
+SLOW_IN_CORE = [15, 16, 20, 21, 22, 23, 24, 25, 26, 27, 28, 17, 18, 19]
+FROM_CORE = [6, 7, 8, 0, 1, 2, 3, 4, 5, 12, 13, 14, 9, 10, 11, *SLOW_IN_CORE]
+
+
+class SmootherError(RuntimeError):
+    """The smoother's solution cannot be used; the message says why."""
+
+
+@dataclass(slots=True, eq=False)
+class Keyframe:
+    """A moment of the window: its number and time."""
+
+    number: int
+    t_ns: int
+
+
+def _keys(number: int) -> list[int]:
+    return [gtsam.symbol(letter, number) for letter in "xvbs"]
+
+
+class Window:
+    """The last `keyframes_in_lag` keyframes. Started from a state of the filter with its full covariance."""
+
+    def __init__(
+        self, config: FusionConfig, t_ns: int, state: dict[str, Any], covariance: FloatArray, lag: int, rebuild: int
+    ) -> None:
+        self._config = config
+        self._rebuild = rebuild
+        self._lag = lag
+        self._nominal: FloatArray = state["mount"]
+        self._imu = self._imu_parameters()
+        self._smoother = self._new_smoother()
+        self.keyframes = [Keyframe(0, t_ns)]
+        self._pose = gtsam.Pose3(gtsam.Rot3(state["rotation"]), state["position"])
+        self._velocity: FloatArray = np.array(state["velocity"])
+        self._bias = gtsam.imuBias.ConstantBias(state["accel_bias"], state["gyro_bias"])
+        self._slow = np.concatenate(
+            [
+                state["wind"],
+                state["autopilot_bias"],
+                [state["baro_bias"], state["airspeed_scale"]],
+                state["map_offset"],
+                [state["odometry_scale"]],
+                np.zeros(3),
+            ]
+        )
+        keys = _keys(0)
+        rest = np.concatenate([self._velocity, self._bias.vector(), self._slow])
+        to_body = self._to_body(np.asarray(state["rotation"]).T)
+        prior = (to_body @ covariance[np.ix_(FROM_CORE, FROM_CORE)] @ to_body.T) + np.eye(29) * 1e-14
+        graph = gtsam.NonlinearFactorGraph()
+        graph.add(factors.dense_prior(keys, self._pose, rest, 0.5 * (prior + prior.T)))
+        self._update(graph, self._values(keys), dict.fromkeys(keys, 0.0))
+
+    def _new_smoother(self) -> Any:
+        parameters = gtsam.ISAM2Params()
+        parameters.setFactorization("QR")
+        parameters.setRelinearizeThreshold(0.02)
+        parameters.relinearizeSkip = 1
+        parameters.findUnusedFactorSlots = True
+        # Time is the number of the keyframe: the lag counts keyframes, whatever the frame rate.
+        return gtsam.IncrementalFixedLagSmoother(float(self._lag), parameters)
+
+    def _imu_parameters(self) -> Any:
+        c = self._config
+        p = gtsam.PreintegrationCombinedParams.MakeSharedU(c.gravity_mps2)
+        eye = np.eye(3)
+        p.setAccelerometerCovariance(eye * c.accel_noise_mps2_rthz**2)
+        p.setGyroscopeCovariance(eye * c.gyro_noise_radps_rthz**2)
+        p.setIntegrationCovariance(eye * 1e-6)
+        p.setBiasAccCovariance(eye * c.accel_bias_walk_mps2_rts**2)
+        p.setBiasOmegaCovariance(eye * c.gyro_bias_walk_radps_rts**2)
+        return p
+
+    @staticmethod
+    def _to_body(rotation_enu_to_body: FloatArray) -> FloatArray:
+        """(29, 29): turns rotation and translation errors of ENU into body axes."""
+        out = np.eye(29)
+        out[0:3, 0:3] = rotation_enu_to_body
+        out[3:6, 3:6] = rotation_enu_to_body
+        return out
+
+    def _values(self, keys: list[int]) -> Any:
+        values = gtsam.Values()
+        values.insert(keys[0], self._pose)
+        values.insert(keys[1], self._velocity)
+        values.insert(keys[2], self._bias)
+        values.insert(keys[3], self._slow)
+        return values
+
+    def _update(self, graph: Any, values: Any, stamps: dict[int, float]) -> None:
+        try:
+            self._smoother.update(graph, values, stamps)
+            self._read()
+        except (RuntimeError, IndexError, ValueError) as error:
+            raise SmootherError(str(error).strip().split("\n")[0][:120]) from error
+
+    def _read(self) -> None:
+        """Take the newest keyframe's values out of the smoother."""
+        keys = _keys(self.keyframes[-1].number)
+        s = self._smoother
+        self._pose = s.calculateEstimatePose3(keys[0])
+        self._velocity = np.asarray(s.calculateEstimateVector(keys[1]))
+        self._bias = s.calculateEstimateConstantBias(keys[2])
+        self._slow = np.asarray(s.calculateEstimateVector(keys[3]))
+
+    @property
+    def slots(self) -> int:
+        """Factors that the smoother holds room for: what must stay bounded over hours."""
+        return int(self._smoother.getFactors().size())
+
+    @property
+    def newest_ns(self) -> int:
+        """Time of the newest keyframe."""
+        return self.keyframes[-1].t_ns
+
+    def find(self, t_ns: int) -> Keyframe | None:
+        """The keyframe of exactly this time, while it is in the window."""
+        return next((k for k in reversed(self.keyframes) if k.t_ns == t_ns), None)
+
+    def add_keyframe(self, t_ns: int, imu: list[ImuSample], after: ImuSample | None, sensed: factors.Sensed) -> None:
+        """Append a keyframe after the newest: `imu` are the samples since then, `after` the one that reaches over."""
+        last = self.keyframes[-1]
+        pim = gtsam.PreintegratedCombinedMeasurements(self._imu, self._bias)
+        at = last.t_ns
+        for sample in imu:
+            self._integrate(pim, sample, sample.t_ns - at)
+            at = sample.t_ns
+        tail = after if after is not None else imu[-1] if imu else None
+        if tail is not None:
+            self._integrate(pim, tail, t_ns - at)
+        dt_s = (t_ns - last.t_ns) * 1e-9
+        decay, sigma = self._slow_step(dt_s)
+        predicted = pim.predict(gtsam.NavState(self._pose, self._velocity), self._bias)
+        old, new = _keys(last.number), _keys(last.number + 1)
+        graph = gtsam.NonlinearFactorGraph()
+        graph.add(gtsam.CombinedImuFactor(old[0], old[1], new[0], new[1], old[2], new[2], pim))
+        graph.add(factors.keyframe_factor([new[0], new[1], old[3], new[3]], decay, sigma, sensed))
+        self._pose, self._velocity = predicted.pose(), np.asarray(predicted.velocity())
+        self._slow = decay * self._slow
+        self.keyframes.append(Keyframe(last.number + 1, t_ns))
+        self._update(graph, self._values(new), {key: float(last.number + 1) for key in new})
+        del self.keyframes[: -self._lag]
+        if (last.number + 1) % self._rebuild == 0:
+            self._start_again()
+
+    @staticmethod
+    def _integrate(pim: Any, sample: ImuSample, dt_ns: int) -> None:
+        if dt_ns > 0:
+            pim.integrateMeasurement(np.array(sample.accel_body_mps2), np.array(sample.gyro_body_radps), dt_ns * 1e-9)
+
+    def _slow_step(self, dt_s: float) -> tuple[FloatArray, FloatArray]:
+        """Decay (14,) and noise (14,) of the slow errors over `dt_s`."""
+        c = self._config
+        decay, sigma = np.ones(SLOW), np.full(SLOW, c.mount_walk_rad_rts * math.sqrt(dt_s))
+        sigma[factors.WIND] = c.wind_walk_mps_rts * math.sqrt(dt_s)
+        for where, spread, time_s in (
+            (slice(2, 4), c.autopilot_tilt_sigma_rad, c.autopilot_tilt_time_s),
+            (slice(4, 5), c.autopilot_yaw_sigma_rad, c.autopilot_yaw_time_s),
+            (slice(5, 6), c.baro_bias_sigma_m, c.baro_bias_time_s),
+            (slice(6, 7), c.airspeed_scale_sigma, c.airspeed_scale_time_s),
+            (slice(7, 9), c.map_sigma_m, c.map_time_s),
+            (slice(9, 10), c.map_vertical_sigma_m, c.map_vertical_time_s),
+            (slice(10, 11), c.odometry_scale_sigma, c.odometry_scale_time_s),
+        ):
+            decay[where] = math.exp(-dt_s / time_s)
+            sigma[where] = spread * math.sqrt(1.0 - math.exp(-2.0 * dt_s / time_s))
+        return decay, sigma
+
+    def add_odometry(self, step: OdometryStep) -> bool:
+        """Add the step between two keyframes of the window; False when one of them is not there."""
+        first, second = self.find(step.t0_ns), self.find(step.t1_ns)
+        if first is None or second is None:
+            return False
+        c = self._config
+        floor = np.diag([c.odometry_floor_m**2] * 3 + [c.odometry_yaw_floor_rad**2])
+        model = self._robust(step.covariance * c.odometry_sigma_scale**2 + floor)
+        keys = [_keys(first.number)[0], _keys(second.number)[0], _keys(second.number)[3]]
+        self._add(
+            factors.odometry_factor(
+                keys, step.displacement_enu_m, step.yaw_change_rad, step.yaw_prior_rad, self._nominal, model
+            )
+        )
+        return True
+
+    def add_fix(self, fix: PoseFix) -> bool:
+        """Add a map fix at its own keyframe; False when that is not in the window."""
+        keyframe = self.find(fix.t_ns)
+        if keyframe is None:
+            return False
+        c = self._config
+        floor = np.diag([c.fix_floor_m**2] * 3 + [c.fix_floor_rad**2] * 3)
+        model = self._robust(fix.covariance * c.fix_sigma_scale**2 + floor)
+        keys = [_keys(keyframe.number)[0], _keys(keyframe.number)[3]]
+        self._add(factors.fix_factor(keys, fix.position_enu_m, fix.rotation_camera_to_enu, self._nominal, model))
+        return True
+
+    def _add(self, factor: Any) -> None:
+        graph = gtsam.NonlinearFactorGraph()
+        graph.add(factor)
+        self._update(graph, gtsam.Values(), {})
+
+    @staticmethod
+    def _robust(covariance: FloatArray) -> Any:
+        """Huber beyond four sigma of the whole measurement."""
+        gaussian = gtsam.noiseModel.Gaussian.Covariance(0.5 * (covariance + covariance.T))
+        return gtsam.noiseModel.Robust.Create(gtsam.noiseModel.mEstimator.Huber.Create(4.0), gaussian)
+
+    def _start_again(self) -> None:
+        """A new smoother from the factors and values of the window: nothing of the past is carried along."""
+        old = self._smoother
+        stamps = {int(key): float(at) for key, at in old.timestamps().items()}
+        graph, values = gtsam.NonlinearFactorGraph(), old.getLinearizationPoint()
+        held = old.getFactors()
+        for i in range(held.size()):
+            if held.exists(i):
+                graph.add(held.at(i))
+        self._smoother = self._new_smoother()
+        self._update(graph, values, stamps)
+
+    def solution(self) -> tuple[dict[str, Any], FloatArray]:
+        """Newest keyframe's state and (29, 29) covariance in the filter's layout. SmootherError when not sound."""
+        keys = _keys(self.keyframes[-1].number)
+        try:
+            joint = self._smoother.getISAM2().jointMarginalCovariance(keys)
+            marginal = np.block([[joint.at(a, b) for b in keys] for a in keys])
+        except (RuntimeError, IndexError, ValueError) as error:
+            raise SmootherError(str(error).strip().split("\n")[0][:120]) from error
+        rotation = self._pose.rotation().matrix()
+        turn = self._to_body(rotation)
+        covariance = np.empty((29, 29))
+        covariance[np.ix_(FROM_CORE, FROM_CORE)] = turn @ marginal @ turn.T
+        covariance = 0.5 * (covariance + covariance.T)
+        if not np.all(np.isfinite(covariance)) or np.linalg.eigvalsh(covariance)[0] < -1e-12:
+            raise SmootherError("covariance is not positive definite")
+        slow = self._slow
+        state = {
+            "position": np.asarray(self._pose.translation()),
+            "velocity": self._velocity,
+            "attitude": quaternion_from_matrix(rotation),
+            "mount": quaternion_from_matrix(exp_rotation(slow[factors.MOUNT]) @ self._nominal),
+            "gyro_bias": np.asarray(self._bias.gyroscope()),
+            "accel_bias": np.asarray(self._bias.accelerometer()),
+            "wind": slow[factors.WIND],
+            "autopilot_bias": slow[factors.AUTOPILOT],
+            "baro_bias": float(slow[factors.BARO]),
+            "airspeed_scale": float(slow[factors.AIRSPEED]),
+            "map_offset": slow[factors.MAP],
+            "odometry_scale": float(slow[factors.ODOMETRY]),
+        }
+        if not all(np.all(np.isfinite(np.asarray(v))) for v in state.values()):
+            raise SmootherError("state is not finite")
+        return state, covariance

@@ -74,6 +74,7 @@ def evaluate_flights(request: FlightsRequest, folder: Path, command: str, progre
 
 def _tasks(request: FlightsRequest, folder: Path) -> list[FlightTask]:
     simulator = recordings.simulator_hash()
+    recordings.refuse_unknown_scenario(request.scenario)
     root = folder / RECORDINGS
     root.mkdir(exist_ok=True)
     if request.keep:

@@ -12,7 +12,7 @@ import numpy as np
 
 from gps_denied_onboard.camera import CameraModel
 from gps_denied_onboard.errors import UserError
-from gps_denied_onboard.frames.folder import FolderSource, fov_of
+from gps_denied_onboard.frames.folder import SUFFIXES, FolderSource, fov_of
 from gps_denied_onboard.frames.photo_info import PhotoInfo
 from gps_denied_onboard.frames.video import VideoSource
 from gps_denied_onboard.geo import LocalFrame, geodetic_from_mercator_px
@@ -110,6 +110,8 @@ def open_frames(path: Path) -> FolderSource | VideoSource:
         return FolderSource(path)
     if not path.exists():
         raise UserError(f"{path} does not exist; give --photos a folder of photographs or a video file.")
+    if path.suffix.lower() in SUFFIXES:
+        raise UserError(f"{path} is a single picture; give --photos the folder that holds it, or a video file.")
     return VideoSource(path)
 
 

@@ -49,6 +49,13 @@ def simulator_hash() -> str:
     return digest.hexdigest()[:12]
 
 
+def refuse_unknown_scenario(name: str) -> None:
+    """The simulator's own UserError, before any process is started."""
+    from gps_denied_sim.scenarios import make_scenario
+
+    make_scenario(name, 0, 60.0)
+
+
 def recording_folder(root: Path, key: FlightKey, simulator: str) -> Path:
     """Where the recording of a flight is kept."""
     return root / f"{key.stem}-{simulator}"

@@ -65,6 +65,9 @@ class ResultsFolder:
             (self.path / partial_name(name)).unlink(missing_ok=True)
         (self.path / LOCK_FILE).unlink(missing_ok=True)
         self._lock.release()
+        for name in (RECORDINGS, REPLAYS):
+            if (self.path / name).is_dir() and not any((self.path / name).iterdir()):
+                (self.path / name).rmdir()
         holds = {entry.name for entry in self.path.iterdir()} - {MARKER_FILE}
         if self._made and error is not None and not holds:
             shutil.rmtree(self.path, ignore_errors=True)

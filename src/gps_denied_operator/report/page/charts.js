@@ -194,10 +194,14 @@ function heightChart(timeline, canvas) {
 }
 
 function latencyChart(timeline, canvas) {
-  const f = timeline.flight, high = Math.max(range(f.latency, [0, 50])[1] * 1.1, 50), p95 = f.figures.latency_ms.p95;
+  const f = timeline.flight, p95 = f.figures.latency_ms.p95, high = Math.max(50, Math.min(range(f.latency, [0, 50])[1] * 1.1, 3 * (p95 || 1e9)));
   return new TimeChart(timeline, canvas, { low: 0, high, unit: "latency, ms" }, (c, chart) => {
     c.fillStyle = "#2f3b46";
-    for (let i = 0; i < f.t.length; i++) if (known(f.latency[i])) mark(c, 0, chart.x(f.t[i]), chart.y(f.latency[i]), 1.8);
+    for (let i = 0; i < f.t.length; i++) {
+      if (!known(f.latency[i])) continue;
+      if (f.latency[i] <= high) mark(c, 0, chart.x(f.t[i]), chart.y(f.latency[i]), 1.8);
+      else { mark(c, 2, chart.x(f.t[i]), PAD.top + 4, 3.5); text(c, (f.latency[i] / 1000).toFixed(1) + " s", chart.x(f.t[i]) + 8, PAD.top + 4, "left", INK, true); c.fillStyle = "#2f3b46"; }
+    }
     if (known(p95)) {
       line(c, PAD.left, chart.y(p95), chart.board.width, chart.y(p95), "#005fb8", 1.5, [6, 4]);
       text(c, "p95 " + Math.round(p95) + " ms", chart.board.width - PAD.right - 6, chart.y(p95) - 9, "right", "#005fb8", true);
@@ -231,7 +235,7 @@ function stageChart(canvas, stages) {
 function shareChart(canvas, flights, all, chosen) {
   return new Board(canvas, (c, w, h) => {
     const left = 50, right = w - 16, top = 10, bottom = h - 40;
-    const most = Math.max(110, ...flights.map((f) => range(f.cdf, [0, 60])[1])), low = 0.3, high = Math.min(most * 1.1, 5000);
+    const most = Math.max(110, ...flights.map((f) => range(f.cdf, [0, 60])[1])), low = 0.1, high = Math.min(most * 1.1, 5000);
     const x = (v) => left + Math.log(Math.min(Math.max(v, low), high) / low) / Math.log(high / low) * (right - left), y = (p) => bottom - p * (bottom - top);
     for (let p = 0; p <= 1.001; p += 0.2) { line(c, left, y(p), right, y(p), "#e3e8ed"); text(c, Math.round(100 * p) + " %", left - 7, y(p), "right"); }
     for (const v of logTicks(low, high)) { line(c, x(v), top, x(v), bottom, "#e3e8ed"); text(c, String(v), x(v), bottom + 13, "center"); }

@@ -86,16 +86,17 @@ class MapView {
       c.globalAlpha = 0.72; c.drawImage(this.picture, x, y, this.px(f.map.x1) - x, this.py(f.map.y0) - y); c.globalAlpha = 1;
     }
     if (on("ellipses")) this.ellipses(c);
-    if (on("truth")) this.truth(c);
+    if (on("truth")) this.truth(c, on("track"));
     if (on("track")) this.track(c);
+    if (on("truth") && on("track")) this.truth(c, false, 1);
     if (on("anchors")) this.anchors(c, 1);
     if (on("rejected")) this.anchors(c, 0);
     this.cursor(c);
     this.scale(c, w, h);
   }
-  truth(c) {
+  truth(c, below, thin) { // under the track with a halo, and thin above it: where the two agree both are seen
     const f = this.flight;
-    for (const [colour, width] of [["rgba(255,255,255,.95)", 5], [INK, 2]]) {
+    for (const [colour, width] of thin ? [[INK, thin]] : [["rgba(255,255,255,.95)", 5], [INK, below ? 2.4 : 2]]) {
       c.beginPath();
       let started = false;
       for (let i = 0; i < f.t.length; i++) {

@@ -1,0 +1,63 @@
+"""operator-tool from outside: exit codes, one sentence for mistakes, nothing left behind, quick help."""
+
+from __future__ import annotations
+
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gps_denied_operator.cli import spread
+
+SOURCE = Path(__file__).resolve().parents[3] / "src"
+
+
+def tool(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run the command in a process of its own."""
+    environment = {**os.environ, "PYTHONPATH": str(SOURCE), "COLUMNS": "200", "NO_COLOR": "1", "TERM": "dumb"}
+    command = [sys.executable, "-m", "gps_denied_operator.cli", *map(str, arguments)]
+    return subprocess.run(command, env=environment, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["flights", "--seeds", "9-0", "--minutes", "1"], "--seeds '9-0'"),
+        (["flights", "--seeds", "a-b", "--minutes", "1"], "--seeds 'a-b' is not understood"),
+        (["flights", "--seeds", "0", "--minutes", "-1"], "--minutes must be"),
+        (["flights", "--seeds", "0", "--minutes", "1", "--config", "no.toml"], "no.toml does not exist"),
+        (["flights", "--seeds", "0", "--minutes", "0.1", "--scenario", "picnic"], "unknown scenario 'picnic'"),
+        (["photos", "--photos", "nowhere", "--map", "nowhere.tif"], "nowhere does not exist"),
+    ],
+)
+def test_mistakes_are_one_sentence_and_exit_code_2(tmp_path: Path, arguments: list[str], sentence: str) -> None:
+    """A user's mistake ends with code 2 and one line on stderr; stdout and the results folder stay empty."""
+    run = tool("evaluate", *arguments, "--out", tmp_path / "out", "--json")
+    assert run.returncode == 2
+    assert sentence in run.stderr
+    assert "Traceback" not in run.stderr
+    assert len(run.stderr.strip().splitlines()) == 1
+    assert run.stdout == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", [["--help"], ["evaluate", "flights", "--help"], ["evaluate", "photos", "--help"]])
+def test_help_is_quick(command: list[str]) -> None:
+    """Help costs less than half a second of processor time: no heavy library is loaded for it."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    run = tool(*command)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert run.returncode == 0
+    assert "--help" in run.stdout
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 0.5
+
+
+def test_several_maps_after_one_option() -> None:
+    """`--map a b` means the same as `--map a --map b`, wherever it stands."""
+    assert spread(["photos", "--map", "a", "b", "--out", "o"]) == ["photos", "--map", "a", "--map", "b", "--out", "o"]
+    assert spread(["--map", "a", "--map", "b", "c"]) == ["--map", "a", "--map", "b", "--map", "c"]
+    assert spread(["--out", "o", "--json"]) == ["--out", "o", "--json"]
+    assert spread(["--map", "a", "--", "b"]) == ["--map", "a", "--", "b"]

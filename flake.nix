@@ -1,0 +1,23 @@
+{
+  description = "gps-denied-onboard: an index; the logic is in nix/ and images/";
+
+  # No inputs: see _docs/decisions/0001-no-nixpkgs.md. A registry file that does not exist is an empty registry.
+  nixConfig.flake-registry = "/no-registry";
+
+  outputs = { self }:
+    let
+      system = "x86_64-linux";
+      kit = import ./nix/kit.nix { inherit system; };
+      images = import ./nix/images.nix { inherit kit; };
+    in {
+      packages.${system} = {
+        companion-files = images.companion;
+        operator-files = images.operator;
+      };
+      checks.${system} = {
+        companion-contents = images.companionContents;
+        operator-contents = images.operatorContents;
+        contents-check-bites = images.contentsCheckBites;
+      };
+    };
+}

@@ -195,6 +195,9 @@ class Registration:
         tilt = float(np.linalg.norm(tilt_vector(relative)))
         if tilt > min(5.0 * prior.relative_tilt_sigma + math.radians(3.0), TILT_LIMIT_RAD):
             return f"motion needs a tilt of {math.degrees(tilt):.0f} degrees that the attitude does not show"
+        common = float(np.linalg.norm(tilt_vector(motion.rotation0 @ prior.rotation0.T)))
+        if common > 3.0 * prior.tilt_sigma + math.radians(3.0):
+            return f"motion needs both pictures tilted by {math.degrees(common):.0f} degrees against the attitude"
         if not 0.4 < 1.0 + motion.translation[2] < 2.5:
             return f"motion changes the height {1.0 + motion.translation[2]:.1f}-fold"
         yaw = abs(turn_about_up(relative))

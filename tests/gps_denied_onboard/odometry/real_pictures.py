@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import math
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,17 +17,15 @@ from gps_denied_onboard.geo import LocalFrame
 from gps_denied_onboard.messages import CameraPrior, FloatArray, Frame, OdometryStep
 from gps_denied_onboard.odometry.planar import PlanarOdometry
 from gps_denied_onboard.odometry.settings import OdometryConfig
-from gps_denied_onboard.rotations import ROTATION_NED_TO_ENU, image_up_yaw, nadir_camera_to_enu, rotation_z
+from gps_denied_onboard.rotations import nadir_camera_to_enu
 
 
 @dataclass(frozen=True)
 class View:
-    """A frame, where it was really taken (east, north; up where known), and the attitude where it is known."""
+    """A frame and where it was really taken."""
 
     frame: Frame
     position_enu_m: FloatArray
-    height_m: float
-    rotation_camera_to_enu: FloatArray | None = None
 
 
 @dataclass
@@ -37,30 +34,52 @@ class Score:
 
     steps: list[OdometryStep] = field(default_factory=list)
     truth: list[FloatArray] = field(default_factory=list)
-    turned: list[FloatArray] = field(default_factory=list)
+    measured: list[FloatArray] = field(default_factory=list)
 
     @property
     def registered(self) -> float:
         return float(np.mean([s.status == "ok" for s in self.steps]))
 
-    def aligned(self) -> tuple[FloatArray, FloatArray]:
-        """True and measured displacements (N, 2) of the registered steps, the latter turned and scaled once."""
+    @property
+    def residual_px(self) -> float:
+        """Mean reprojection error of the registered steps."""
+        return float(np.mean([s.residual_px for s in self.steps if s.status == "ok"]))
+
+    def aligned(self, first: int | None = None) -> tuple[FloatArray, FloatArray]:
+        """True and measured displacements (N, 2) of the registered steps, the latter turned and scaled once.
+
+        The turn and scale are those of the first so many registered steps (all without a number).
+        """
         ok = [i for i, s in enumerate(self.steps) if s.status == "ok"]
         t = np.array([complex(*self.truth[i][:2]) for i in ok])
-        d = np.array([complex(*self.turned[i][:2]) for i in ok])
-        fit = np.vdot(d, t) / np.vdot(d, d).real
+        d = np.array([complex(*self.measured[i][:2]) for i in ok])
+        fit = np.vdot(d[:first], t[:first]) / np.vdot(d[:first], d[:first]).real
         d = d * fit
         return np.stack([t.real, t.imag], axis=1), np.stack([d.real, d.imag], axis=1)
 
+    def drift_percent(self, first: int | None = None) -> float:
+        """End error of the chain over the distance flown."""
+        t, d = self.aligned(first)
+        return float(100.0 * np.hypot(*(t - d).sum(axis=0)) / np.hypot(*t.T).sum())
 
-def camera_35mm(width: int, height: int, focal_mm: float, sensor_mm: float) -> CameraModel:
-    """Ideal camera with the principal point in the middle."""
+    def wrong(self, share: float = 0.3) -> list[int]:
+        """Numbers of the registered steps whose length is off by more than a share of the true one.
+
+        Lengths do not depend on the heading, which drifts; the scale is the median ratio.
+        """
+        ok = [i for i, s in enumerate(self.steps) if s.status == "ok"]
+        ratio = np.array([np.hypot(*self.measured[i][:2]) / max(np.hypot(*self.truth[i][:2]), 0.1) for i in ok])
+        return [i + 1 for i, r in zip(ok, ratio / np.median(ratio), strict=True) if abs(r - 1.0) > share]
+
+
+def camera_of(width: int, height: int, focal_mm: float, sensor_mm: float) -> CameraModel:
+    """Ideal camera of a lens and a sensor's width, the principal point in the middle."""
     f = width * focal_mm / sensor_mm
     return CameraModel(width, height, f, f, (width - 1) / 2, (height - 1) / 2)
 
 
-def read_stills(folder: Path, ground_altitude_m: float, with_attitude: bool = False) -> Iterator[View]:
-    """Stills in order of their names with EXIF position and, where asked for, XMP attitude (sensefly's NED angles)."""
+def read_stills(folder: Path) -> Iterator[View]:
+    """Stills in order of their names with EXIF position."""
     paths = sorted(p for p in folder.iterdir() if p.suffix.lower() == ".jpg")
     local: LocalFrame | None = None
     for index, path in enumerate(paths):
@@ -68,27 +87,13 @@ def read_stills(folder: Path, ground_altitude_m: float, with_attitude: bool = Fa
         lat, lon = (float(v[0]) + float(v[1]) / 60 + float(v[2]) / 3600 for v in (gps[2], gps[4]))
         lat, lon = (-lat if gps[1] == "S" else lat), (-lon if gps[3] == "W" else lon)
         altitude = float(gps[6])
-        local = local or LocalFrame(lat, lon, ground_altitude_m)
+        local = local or LocalFrame(lat, lon, altitude)
         image = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
-        rotation = _sensefly_rotation(path) if with_attitude else None
         frame = Frame(index * 2_000_000_000, index, image, path.name)
-        yield View(frame, local.enu_from_geodetic(lat, lon, altitude), altitude - ground_altitude_m, rotation)
+        yield View(frame, local.enu_from_geodetic(lat, lon, altitude))
 
 
-def _sensefly_rotation(path: Path) -> FloatArray:
-    text = path.read_bytes().decode("latin-1")
-    y, p, r = (math.radians(float(re.search(rf'Camera:{n}="([-\d.]+)"', text)[1])) for n in ("Yaw", "Pitch", "Roll"))
-    cy, sy, cp, sp, cr, sr = math.cos(y), math.sin(y), math.cos(p), math.sin(p), math.cos(r), math.sin(r)
-    body_to_ned = (
-        np.array([[cy, -sy, 0], [sy, cy, 0], [0, 0, 1]])
-        @ np.array([[cp, 0, sp], [0, 1, 0], [-sp, 0, cp]])
-        @ np.array([[1, 0, 0], [0, cr, -sr], [0, sr, cr]])
-    )
-    mount = np.array([[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
-    return ROTATION_NED_TO_ENU @ body_to_ned @ mount
-
-
-def read_video(folder: Path, every: int, height_m: float) -> Iterator[View]:
+def read_video(folder: Path, every: int) -> Iterator[View]:
     """Every n-th frame of the video with the truth's position."""
     with (folder / "truth.csv").open() as stream:
         truth = {int(row["frame"]): row for row in csv.DictReader(stream)}
@@ -100,42 +105,36 @@ def read_video(folder: Path, every: int, height_m: float) -> Iterator[View]:
             return
         if index % every == 0 and index in truth:
             row = truth[index]
-            position = np.array([float(row["easting_m"]), float(row["northing_m"]), height_m])
-            yield View(Frame(int(index / 29.97 * 1e9), index, image), position, height_m)
+            position = np.array([float(row["easting_m"]), float(row["northing_m"]), 0.0])
+            yield View(Frame(int(index / 29.97 * 1e9), index, image), position)
         index += 1
 
 
-def score(views: Iterator[View], camera: CameraModel, config: OdometryConfig, tilt_sigma_deg: float = 5.0) -> Score:
-    """Chain steps over the views: without attitude the yaw of the last step is the next one's prior, sigma pi."""
+def score(views: Iterator[View], camera: CameraModel, config: OdometryConfig, height_m: float, climbs: bool) -> Score:
+    """Chain steps over the views: each step's yaw (and height, where it `climbs`) is the next one's prior."""
     odometry, result = PlanarOdometry(camera, config), Score()
     yaw, before = 0.0, next(views)
-    drift = 0.0
     for view in views:
-        priors = [_prior(v, yaw, tilt_sigma_deg) for v in (before, view)]
+        priors = [_prior(v, yaw, height_m) for v in (before, view)]
         step = odometry.step(before.frame, priors[0], view.frame, priors[1])
         result.steps.append(step)
         result.truth.append(view.position_enu_m - before.position_enu_m)
-        result.turned.append(rotation_z(drift) @ step.displacement_enu_m)
-        if view.rotation_camera_to_enu is None:
-            yaw += step.yaw_change_rad
-        else:
-            told = image_up_yaw(priors[1].rotation_camera_to_enu) - image_up_yaw(priors[0].rotation_camera_to_enu)
-            drift += 0.0 * (step.yaw_change_rad - told)
+        result.measured.append(step.displacement_enu_m)
+        yaw += step.yaw_change_rad
+        height_m *= step.scale_change if climbs else 1.0
         before = view
     return result
 
 
-def _prior(view: View, yaw_rad: float, tilt_sigma_deg: float) -> CameraPrior:
-    known = view.rotation_camera_to_enu is not None
-    rotation = view.rotation_camera_to_enu if known else nadir_camera_to_enu(yaw_rad)
+def _prior(view: View, yaw_rad: float, height_m: float) -> CameraPrior:
     return CameraPrior(
         view.frame.t_ns,
         np.zeros(3),
         np.eye(3) * 1e8,
-        rotation,
-        math.radians(2.0 if known else tilt_sigma_deg),
-        math.radians(5.0) if known else math.pi,
-        view.height_m,
-        0.1 * view.height_m,
+        nadir_camera_to_enu(yaw_rad),
+        math.radians(5.0),
+        math.pi,
+        height_m,
+        0.1 * height_m,
         position_known=False,
     )

@@ -118,6 +118,7 @@ class TileSetMaker:
             )
         self._stored_zoom = self.zoom - self._split + 1
         self._places = found[self._stored_zoom]
+        self._present = frozenset(self._places)
         self.fingerprint = fingerprint(tiles.path) if tiles.path.is_file() else f"folder:{tiles.path.resolve().name}"
         x0, y0, x1, y1 = self.bounds_tiles()
         middle = geo.geodetic_from_mercator_px([(x0 + x1) * TILE_PX / 2, (y0 + y1) * TILE_PX / 2], self.zoom)
@@ -141,7 +142,8 @@ class TileSetMaker:
         ]
 
     def make(self, places: Places) -> Iterator[PlacedTile | None]:
-        for x, y in dict.fromkeys((x // self._split, y // self._split) for x, y in places):
+        stored = dict.fromkeys((x // self._split, y // self._split) for x, y in places)
+        for x, y in (place for place in stored if place in self._present):
             try:
                 placed = list(placed_tiles(self._tiles.read(self._stored_zoom, x, y), x, y))
             except (OSError, ValueError) as error:

@@ -16,6 +16,7 @@ Definitions
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -54,6 +55,7 @@ def offset_m(from_deg: tuple[float, float], to_deg: tuple[float, float]) -> tupl
     return float(distance_m * math.sin(azimuth)), float(distance_m * math.cos(azimuth))
 
 
+@functools.lru_cache(maxsize=1 << 17)
 def frame_error(row: FrameResult) -> FrameError | None:
     """The error of a frame with truth and estimate; None for any other."""
     state = row.estimate

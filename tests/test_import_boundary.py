@@ -105,10 +105,18 @@ def normal(name: str) -> str:
     return re.sub(r"[-_.]+", "-", re.split(r"[\[<>=;! ]", name)[0]).lower()
 
 
+def with_extras(requirement: str) -> set[str]:
+    """Return the library and those that its extras bring: psycopg[pool] is psycopg and psycopg-pool."""
+    extras = re.search(r"\[(.*)\]", requirement)
+    return {normal(requirement)} | {
+        f"{normal(requirement)}-{name}" for name in (extras.group(1).split(",") if extras else [])
+    }
+
+
 @pytest.mark.parametrize("package", sorted(EXTRAS))
 def test_imported_libraries_are_declared(package: str) -> None:
     """Each package imports only libraries that pyproject gives it: the standard library, its own and its extra's."""
-    declared = {normal(name) for name in PROJECT["dependencies"]}
+    declared = set().union(*map(with_extras, PROJECT["dependencies"]))
     for extra in EXTRAS[package]:
         declared |= {normal(name) for name in PROJECT["optional-dependencies"][extra]}
     distributions = importlib.metadata.packages_distributions()

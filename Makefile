@@ -28,7 +28,7 @@ test-all: setup ## the quick suite and the slow one
 	$(BIN)/python -m pytest -m "not tier2"
 
 lint: setup ## ruff and mypy --strict
-	$(BIN)/ruff check src tests migrations
+	$(BIN)/ruff check src tests migrations .ci
 	$(BIN)/mypy
 
 bench: setup ## measure the figures of _docs/benchmarks.md into build/bench (hours)

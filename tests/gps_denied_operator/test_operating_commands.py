@@ -1,0 +1,73 @@
+"""Every command that operating.md and README name is one that the programs accept, with these options."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import shlex
+import tomllib
+from pathlib import Path
+
+import click
+import pytest
+import typer.main
+
+from gps_denied_onboard.config import load_config
+from gps_denied_operator.cli import spread
+
+ROOT = Path(__file__).resolve().parents[2]
+SCRIPTS: dict[str, str] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
+
+
+def documented() -> list[str]:
+    """Commands of the code blocks, without what a shell does around them."""
+    found = []
+    for name in ("README.md", "_docs/operating.md"):
+        text = (ROOT / name).read_text(encoding="utf-8")
+        found += re.findall(r"^(?: {4})?(\.venv/bin/(?:" + "|".join(SCRIPTS) + r")[^\n#&|]*)", text, re.MULTILINE)
+    return sorted({command.strip() for command in found})
+
+
+def test_all_three_programs_are_documented() -> None:
+    """The documents show each installed command at least once."""
+    shown = {Path(shlex.split(command)[0]).name for command in documented()}
+    assert shown == set(SCRIPTS)
+
+
+@pytest.mark.parametrize("command", documented())
+def test_the_documented_command_is_accepted(command: str) -> None:
+    """The command line is parsed to its end by the program's own parser: no unknown option, nothing missing."""
+    program, *arguments = shlex.split(command)
+    module = importlib.import_module(SCRIPTS[Path(program).name].split(":")[0])
+    parser: click.Command = typer.main.get_command(module.app)
+    arguments = spread(arguments)
+    context = click.Context(parser)
+    while isinstance(parser, click.Group):
+        name, found, arguments = parser.resolve_command(context, arguments)
+        assert found is not None, name
+        parser, context = found, click.Context(found, parent=context, info_name=name)
+    parser.parse_args(context, arguments)
+
+
+def test_make_targets_exist() -> None:
+    """Every `make` that the documents name is a target."""
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = {
+        target
+        for name in ("README.md", "_docs/operating.md")
+        for target in re.findall(r"^(?: {4})?make ([a-z-]+)|`make ([a-z-]+)`", (ROOT / name).read_text(), re.MULTILINE)
+        for target in target
+        if target
+    }
+    assert named
+    assert named <= targets
+
+
+def test_the_documented_configuration_is_read(tmp_path: Path) -> None:
+    """The configuration in operating.md has no unknown key and no wrong type."""
+    blocks = re.findall(r"^```toml\n(.*?)^```", (ROOT / "_docs/operating.md").read_text(), re.MULTILINE | re.DOTALL)
+    assert blocks
+    for number, block in enumerate(blocks):
+        path = tmp_path / f"{number}.toml"
+        path.write_text(block)
+        assert load_config(path).mission.origin_latitude_deg == pytest.approx(33.6437)

@@ -59,6 +59,7 @@ py::object describe(const std::optional<State>& found) {
   out["airspeed_scale"] = s.airspeed_scale;
   out["map_offset"] = s.map_offset;
   out["odometry_scale"] = s.odometry_scale;
+  out["gust"] = s.gust;
   out["sigma"] = Eigen::VectorXd(s.covariance.diagonal().head<kCore>().cwiseMax(0.0).cwiseSqrt());
   const int height[2] = {kPosition + 2, kMapOffset + 2};
   out["height_variance"] = s.covariance(height[0], height[0]) + s.covariance(height[1], height[1]) +
@@ -89,6 +90,7 @@ State read_state(std::int64_t t_ns, const py::dict& d, const CoreCovariance& cov
   s.airspeed_scale = entry<double>(d, "airspeed_scale");
   s.map_offset = entry<Vec3>(d, "map_offset");
   s.odometry_scale = entry<double>(d, "odometry_scale");
+  s.gust = entry<Vec2>(d, "gust");
   s.covariance.topLeftCorner<kCore, kCore>() = 0.5 * (covariance + covariance.transpose());
   return s;
 }

@@ -28,7 +28,7 @@ void propagate_covariance(const Config& c, State& s, const Mat3& rotation, const
   auto p = s.covariance.topLeftCorner(n, n);
   const Mat3 va = -skew(force_enu) * dt;
   const Mat3 turn = -rotation * dt;
-  const std::array<Decay, 9> decays = {{{kAutopilotBias, c.autopilot_tilt_sigma_rad, c.autopilot_tilt_time_s},
+  const std::array<Decay, 11> decays = {{{kAutopilotBias, c.autopilot_tilt_sigma_rad, c.autopilot_tilt_time_s},
                                         {kAutopilotBias + 1, c.autopilot_tilt_sigma_rad, c.autopilot_tilt_time_s},
                                         {kAutopilotBias + 2, c.autopilot_yaw_sigma_rad, c.autopilot_yaw_time_s},
                                         {kBaroBias, c.baro_bias_sigma_m, c.baro_bias_time_s},
@@ -36,7 +36,9 @@ void propagate_covariance(const Config& c, State& s, const Mat3& rotation, const
                                         {kMapOffset, c.map_sigma_m, c.map_time_s},
                                         {kMapOffset + 1, c.map_sigma_m, c.map_time_s},
                                         {kMapOffset + 2, c.map_vertical_sigma_m, c.map_vertical_time_s},
-                                        {kOdometryScale, c.odometry_scale_sigma, c.odometry_scale_time_s}}};
+                                        {kOdometryScale, c.odometry_scale_sigma, c.odometry_scale_time_s},
+                                        {kGust, c.gust_sigma_mps, c.gust_time_s},
+                                        {kGust + 1, c.gust_sigma_mps, c.gust_time_s}}};
   const auto columns = [&](auto&& m) {
     m.template middleCols<3>(kPosition) += dt * m.template middleCols<3>(kVelocity);
     m.template middleCols<3>(kVelocity) += m.template middleCols<3>(kAttitude) * va.transpose() +
@@ -79,6 +81,7 @@ void step(const Config& c, State& s, const Vec3& force, const Vec3& rate, double
   s.map_offset.head<2>() *= std::exp(-dt / c.map_time_s);
   s.map_offset.z() *= std::exp(-dt / c.map_vertical_time_s);
   s.odometry_scale *= std::exp(-dt / c.odometry_scale_time_s);
+  s.gust *= std::exp(-dt / c.gust_time_s);
   propagate_covariance(c, s, rotation, force_enu, dt, gap ? c.gap_accel_noise_mps2_rthz : c.accel_noise_mps2_rthz,
                        gap ? c.gap_gyro_noise_radps_rthz : c.gyro_noise_radps_rthz);
 }
@@ -143,6 +146,7 @@ State start(const Config& c, const Quat& mount, std::int64_t t_ns, const Quat& a
   set(kMapOffset, 2, c.map_sigma_m);
   set(kMapOffset + 2, 1, c.map_vertical_sigma_m);
   set(kOdometryScale, 1, c.odometry_scale_sigma);
+  set(kGust, 2, c.gust_sigma_mps);
   // The attitude is a copy of the autopilot's: attitude error = -(autopilot's error) to its white noise and more.
   const double extra = c.initial_tilt_sigma_rad * c.initial_tilt_sigma_rad;
   for (int i = 0; i < 3; ++i) {

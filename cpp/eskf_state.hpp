@@ -30,8 +30,9 @@ constexpr int kAutopilotBias = 20; // 3, rad, ENU: error of the autopilot's atti
 constexpr int kBaroBias = 23;      // 1, m
 constexpr int kAirspeedScale = 24; // 1
 constexpr int kMapOffset = 25;     // 3, m: the map lies this far from where it should (up: its ground)
-constexpr int kOdometryScale = 28; // 1: true displacement = (1 + s) measured
-constexpr int kCore = 29;
+constexpr int kOdometryScale = 28; // 1: measured displacement = (1 + s) true
+constexpr int kGust = 29;          // 2, m/s, east and north: what comes on top of the wind for some seconds
+constexpr int kCore = 31;
 constexpr int kCloneCount = 3;
 constexpr int kCloneSize = 6;      // position, attitude
 constexpr int kMax = kCore + kCloneCount * kCloneSize;
@@ -66,6 +67,7 @@ struct State {
   double airspeed_scale = 0.0;
   Vec3 map_offset = Vec3::Zero();
   double odometry_scale = 0.0;
+  Vec2 gust = Vec2::Zero();
   bool position_known = false;
   int clones = 0;
   std::array<Clone, kCloneCount> clone;

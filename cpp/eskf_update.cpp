@@ -33,6 +33,7 @@ void inject(State& s, const Error& e) {
   s.airspeed_scale += e(kAirspeedScale);
   s.map_offset += e.segment<3>(kMapOffset);
   s.odometry_scale += e(kOdometryScale);
+  s.gust += e.segment<2>(kGust);
   for (int i = 0; i < s.clones; ++i) {
     const int at = kCore + i * kCloneSize;
     s.clone[i].position += e.segment<3>(at);
@@ -167,7 +168,7 @@ void take_baro(const Config& c, State& s, double altitude_up_m, Aid& aid) {
 
 void take_airspeed(const Config& c, State& s, double speed_mps, Aid& aid) {
   Measurement<2> m;
-  const Vec3 air = s.velocity - Vec3(s.wind.x(), s.wind.y(), 0.0);
+  const Vec3 air = s.velocity - Vec3(s.wind.x() + s.gust.x(), s.wind.y() + s.gust.y(), 0.0);
   const double speed = air.norm();
   m.observation << speed_mps, 0.0;
   if (speed_mps < c.airspeed_min_mps || speed < 1.0) {
@@ -183,9 +184,11 @@ void take_airspeed(const Config& c, State& s, double speed_mps, Aid& aid) {
   m.residual << speed_mps - scale * speed, -right.dot(air);
   m.jacobian.block<1, 3>(0, kVelocity) = scale * ahead.transpose();
   m.jacobian.block<1, 2>(0, kWind) = -scale * ahead.head<2>().transpose();
+  m.jacobian.block<1, 2>(0, kGust) = m.jacobian.block<1, 2>(0, kWind);
   m.jacobian(0, kAirspeedScale) = speed;
   m.jacobian.block<1, 3>(1, kVelocity) = right.transpose();
   m.jacobian.block<1, 2>(1, kWind) = -right.head<2>().transpose();
+  m.jacobian.block<1, 2>(1, kGust) = -right.head<2>().transpose();
   m.jacobian.block<1, 3>(1, kAttitude) = right.cross(air).transpose();
   m.noise(0, 0) = c.airspeed_noise_mps * c.airspeed_noise_mps;
   m.noise(1, 1) = c.sideslip_noise_mps * c.sideslip_noise_mps;
@@ -246,16 +249,18 @@ void take_odometry(const Config& c, State& s, const Odometry& step, bool decide,
   const double yaw1 = camera_yaw(s.attitude, s.mount, gradient1);
   const double turn = wrap(yaw0 - step.yaw_prior);
   const Eigen::AngleAxisd about_up(turn, Vec3::UnitZ());
-  const Vec3 moved = (1.0 + s.odometry_scale) * (about_up * step.displacement);
+  const Vec3 moved = about_up * step.displacement;
   const Vec3 sideways = Vec3::UnitZ().cross(moved);
   m.observation << step.displacement, step.yaw_change;
-  m.residual << moved - (s.position - first.position), wrap(step.yaw_change - wrap(yaw1 - yaw0));
-  // Residual = observed - predicted, both sides moved to the right: the jacobian is of (p1 - p0 - moved).
-  m.jacobian.block<3, 3>(0, kPosition).setIdentity();
-  m.jacobian.block<3, 3>(0, at) = -Mat3::Identity();
+  // The scale is on the side of the state: on the noisy side it would shrink to make the noise small.
+  const double scale = 1.0 + s.odometry_scale;
+  const Vec3 between = s.position - first.position;
+  m.residual << moved - scale * between, wrap(step.yaw_change - wrap(yaw1 - yaw0));
+  m.jacobian.block<3, 3>(0, kPosition) = scale * Mat3::Identity();
+  m.jacobian.block<3, 3>(0, at) = -scale * Mat3::Identity();
   m.jacobian.block<3, 3>(0, at + 3) = -sideways * gradient0.transpose();
   m.jacobian.block<3, 3>(0, kMount) = -sideways * gradient0.transpose() * first.attitude.toRotationMatrix();
-  m.jacobian.block<3, 1>(0, kOdometryScale) = -moved / (1.0 + s.odometry_scale);
+  m.jacobian.block<3, 1>(0, kOdometryScale) = between;
   m.jacobian.block<1, 3>(3, kAttitude) = gradient1.transpose();
   m.jacobian.block<1, 3>(3, at + 3) = -gradient0.transpose();
   m.jacobian.block<1, 3>(3, kMount) = gradient1.transpose() * s.attitude.toRotationMatrix() -

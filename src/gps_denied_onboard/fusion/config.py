@@ -48,11 +48,13 @@ class FusionConfig:
     baro_noise_m: float = 0.5
     airspeed_scale_sigma: float = 0.03
     airspeed_scale_time_s: float = 3600.0
-    airspeed_noise_mps: float = 1.0
-    sideslip_noise_mps: float = 2.0
+    airspeed_noise_mps: float = 0.6
+    sideslip_noise_mps: float = 1.0
     airspeed_min_mps: float = 8.0
     wind_sigma_mps: float = 6.0
-    wind_walk_mps_rts: float = 0.12
+    wind_walk_mps_rts: float = 0.05
+    gust_sigma_mps: float = 0.9
+    gust_time_s: float = 8.0
 
     # Camera and map.
     mount_sigma_rad: float = 0.07

@@ -120,7 +120,7 @@ class Eskf:
         return found
 
     def core_covariance(self, t_ns: int) -> FloatArray | None:
-        """(29, 29) covariance of the core states at `t_ns`, in the order of cpp/eskf_state.hpp."""
+        """(31, 31) covariance of the core states at `t_ns`, in the order of cpp/eskf_state.hpp."""
         found: FloatArray | None = self._core.core_covariance(t_ns)
         return found
 

@@ -1,8 +1,8 @@
 """Factors of the smoother that gtsam does not have, each with its derivatives.
 
-Variables of keyframe k: pose X (body in ENU), velocity V (ENU), IMU bias B, and S (14,), the slow errors:
+Variables of keyframe k: pose X (body in ENU), velocity V (ENU), IMU bias B, and S (16,), the slow errors:
 wind (2), autopilot attitude error (3, ENU), baro bias, airspeed scale, map offset (3), odometry scale, mount (3: the
-camera's rotation to the body is exp(mount) times the nominal one). gtsam perturbs a pose on the right: rotation first,
+camera's rotation to the body is exp(mount) times the nominal one), gust (2). gtsam perturbs a pose on the right: rotation first,
 then translation, both in body axes.
 """
 
@@ -18,10 +18,10 @@ import numpy as np
 from gps_denied_onboard.messages import FloatArray
 from gps_denied_onboard.rotations import exp_rotation, image_up_yaw, log_rotation, rotation_z, skew, wrap_angle
 
-WIND, AUTOPILOT, BARO, AIRSPEED, MAP, ODOMETRY, MOUNT = (
-    slice(0, 2), slice(2, 5), 5, 6, slice(7, 10), 10, slice(11, 14),
+WIND, AUTOPILOT, BARO, AIRSPEED, MAP, ODOMETRY, MOUNT, GUST = (
+    slice(0, 2), slice(2, 5), 5, 6, slice(7, 10), 10, slice(11, 14), slice(14, 16),
 )  # fmt: skip
-SLOW = 14
+SLOW = 16
 EARTH_RADIUS_M = 6371008.8
 
 
@@ -39,9 +39,9 @@ class Sensed:
 
 
 def dense_prior(keys: list[int], pose: Any, rest: FloatArray, covariance: FloatArray) -> Any:
-    """Gaussian on X, V, B, S together: `rest` (23,) is V, B (accel, gyro), S.
+    """Gaussian on X, V, B, S together: `rest` (25,) is V, B (accel, gyro), S.
 
-    `covariance` (29, 29) is in gtsam's order, the pose in body axes.
+    `covariance` (31, 31) is in gtsam's order, the pose in body axes.
     """
     model = gtsam.noiseModel.Gaussian.Covariance(covariance)
 
@@ -51,8 +51,8 @@ def dense_prior(keys: list[int], pose: Any, rest: FloatArray, covariance: FloatA
             [values.atVector(keys[1]), values.atConstantBias(keys[2]).vector(), values.atVector(keys[3])]
         )
         if jacobians is not None:
-            eye = np.eye(29)
-            for i, (a, b) in enumerate(((0, 6), (6, 9), (9, 15), (15, 29))):
+            eye = np.eye(31)
+            for i, (a, b) in enumerate(((0, 6), (6, 9), (9, 15), (15, 31))):
                 jacobians[i] = np.asfortranarray(eye[:, a:b])
         return np.concatenate([pose.localCoordinates(x), now - rest])
 
@@ -60,7 +60,7 @@ def dense_prior(keys: list[int], pose: Any, rest: FloatArray, covariance: FloatA
 
 
 def keyframe_factor(keys: list[int], decay: FloatArray, sigma: FloatArray, sensed: Sensed) -> Any:
-    """Keys X1, V1, S0, S1: the slow errors' step (`decay`, `sigma` (14,)) and the autopilot's sensors at 1."""
+    """Keys X1, V1, S0, S1: the slow errors' step (`decay`, `sigma` (16,)) and the autopilot's sensors at 1."""
     sigmas = list(sigma)
     if sensed.rotation_body_to_enu is not None:
         sigmas += [sensed.attitude_sigma_rad] * 3
@@ -105,7 +105,7 @@ def _air(e: FloatArray, at: int, r: FloatArray, v: FloatArray, s: FloatArray, me
          jacobians: tuple[FloatArray, FloatArray, FloatArray]) -> None:
     """Airspeed and no sideslip, in rows `at` and `at` + 1."""
     jx, jv, js = jacobians
-    air = v - np.array([s[0], s[1], 0.0])
+    air = v - np.array([*(s[WIND] + s[GUST]), 0.0])
     speed = max(float(np.linalg.norm(air)), 1.0)
     ahead, right = air / speed, r[:, 1]
     scale = 1.0 + s[AIRSPEED]
@@ -113,6 +113,7 @@ def _air(e: FloatArray, at: int, r: FloatArray, v: FloatArray, s: FloatArray, me
     e[at + 1] = right @ air
     jv[at], jv[at + 1] = scale * ahead, right
     js[at, WIND], js[at + 1, WIND] = -scale * ahead[:2], -right[:2]
+    js[at, GUST], js[at + 1, GUST] = js[at, WIND], js[at + 1, WIND]
     js[at, AIRSPEED] = speed
     jx[at + 1, :3] = np.cross([0.0, 1.0, 0.0], r.T @ air)
 
@@ -163,15 +164,17 @@ def odometry_factor(
         yaw1, gradient1 = _yaw(camera1)
         turned = rotation_z(wrap_angle(yaw0 - yaw_prior)) @ displacement
         scale = 1.0 + slow[ODOMETRY]
-        off = pose1.translation() - pose0.translation() - scale * turned
+        between = pose1.translation() - pose0.translation()
+        # The scale is on the side of the state: on the noisy side it would shrink to make the noise small.
+        off = scale * between - turned
         if jacobians is not None:
-            sideways = np.array([-turned[1], turned[0], 0.0]) * scale
+            sideways = np.array([-turned[1], turned[0], 0.0])
             j0, j1 = np.zeros((4, 6), order="F"), np.zeros((4, 6), order="F")
             js = np.zeros((4, SLOW), order="F")
-            j0[:3, 3:], j1[:3, 3:] = -body0, body1
+            j0[:3, 3:], j1[:3, 3:] = -scale * body0, scale * body1
             j0[:3, :3] = -np.outer(sideways, gradient0 @ body0)
             js[:3, MOUNT] = -np.outer(sideways, gradient0 @ mount0)
-            js[:3, ODOMETRY] = -turned
+            js[:3, ODOMETRY] = between
             j0[3, :3], j1[3, :3] = -gradient0 @ body0, gradient1 @ body1
             js[3, MOUNT] = gradient1 @ mount1 - gradient0 @ mount0
             jacobians[0], jacobians[1], jacobians[2] = j0, j1, js

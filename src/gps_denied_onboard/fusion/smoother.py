@@ -21,7 +21,7 @@ from gps_denied_onboard.rotations import exp_rotation, quaternion_from_matrix
 
 SLOW = factors.SLOW
 # Where gtsam's tangent (rotation, translation, velocity, accel bias, gyro bias, slow) lies in the filter's core.
-SLOW_IN_CORE = [15, 16, 20, 21, 22, 23, 24, 25, 26, 27, 28, 17, 18, 19]
+SLOW_IN_CORE = [15, 16, 20, 21, 22, 23, 24, 25, 26, 27, 28, 17, 18, 19, 29, 30]
 FROM_CORE = [6, 7, 8, 0, 1, 2, 3, 4, 5, 12, 13, 14, 9, 10, 11, *SLOW_IN_CORE]
 
 
@@ -65,12 +65,13 @@ class Window:
                 state["map_offset"],
                 [state["odometry_scale"]],
                 np.zeros(3),
+                state["gust"],
             ]
         )
         keys = _keys(0)
         rest = np.concatenate([self._velocity, self._bias.vector(), self._slow])
         to_body = self._to_body(np.asarray(state["rotation"]).T)
-        prior = (to_body @ covariance[np.ix_(FROM_CORE, FROM_CORE)] @ to_body.T) + np.eye(29) * 1e-14
+        prior = (to_body @ covariance[np.ix_(FROM_CORE, FROM_CORE)] @ to_body.T) + np.eye(31) * 1e-14
         graph = gtsam.NonlinearFactorGraph()
         graph.add(factors.dense_prior(keys, self._pose, rest, 0.5 * (prior + prior.T)))
         self._update(graph, self._values(keys), dict.fromkeys(keys, 0.0))
@@ -97,8 +98,8 @@ class Window:
 
     @staticmethod
     def _to_body(rotation_enu_to_body: FloatArray) -> FloatArray:
-        """(29, 29): turns rotation and translation errors of ENU into body axes."""
-        out = np.eye(29)
+        """(31, 31): turns rotation and translation errors of ENU into body axes."""
+        out = np.eye(31)
         out[0:3, 0:3] = rotation_enu_to_body
         out[3:6, 3:6] = rotation_enu_to_body
         return out
@@ -173,7 +174,7 @@ class Window:
             pim.integrateMeasurement(np.array(sample.accel_body_mps2), np.array(sample.gyro_body_radps), dt_ns * 1e-9)
 
     def _slow_step(self, dt_s: float) -> tuple[FloatArray, FloatArray]:
-        """Decay (14,) and noise (14,) of the slow errors over `dt_s`."""
+        """Decay (16,) and noise (16,) of the slow errors over `dt_s`."""
         c = self._config
         decay, sigma = np.ones(SLOW), np.full(SLOW, c.mount_walk_rad_rts * math.sqrt(dt_s))
         sigma[factors.WIND] = c.wind_walk_mps_rts * math.sqrt(dt_s)
@@ -185,6 +186,7 @@ class Window:
             (slice(7, 9), c.map_sigma_m, c.map_time_s),
             (slice(9, 10), c.map_vertical_sigma_m, c.map_vertical_time_s),
             (slice(10, 11), c.odometry_scale_sigma, c.odometry_scale_time_s),
+            (factors.GUST, c.gust_sigma_mps, c.gust_time_s),
         ):
             decay[where] = math.exp(-dt_s / time_s)
             sigma[where] = spread * math.sqrt(1.0 - math.exp(-2.0 * dt_s / time_s))
@@ -242,7 +244,7 @@ class Window:
         self._update(graph, values, stamps)
 
     def solution(self) -> tuple[dict[str, Any], FloatArray]:
-        """Newest keyframe's state and (29, 29) covariance in the filter's layout. SmootherError when not sound."""
+        """Newest keyframe's state and (31, 31) covariance in the filter's layout. SmootherError when not sound."""
         keys = _keys(self.keyframes[-1].number)
         try:
             joint = self._smoother.getISAM2().jointMarginalCovariance(keys)
@@ -251,7 +253,7 @@ class Window:
             raise SmootherError(str(error).strip().split("\n")[0][:120]) from error
         rotation = self._pose.rotation().matrix()
         turn = self._to_body(rotation)
-        covariance = np.empty((29, 29))
+        covariance = np.empty((31, 31))
         covariance[np.ix_(FROM_CORE, FROM_CORE)] = turn @ marginal @ turn.T
         covariance = 0.5 * (covariance + covariance.T)
         if not np.all(np.isfinite(covariance)) or np.linalg.eigvalsh(covariance)[0] < -1e-12:
@@ -270,6 +272,7 @@ class Window:
             "airspeed_scale": float(slow[factors.AIRSPEED]),
             "map_offset": slow[factors.MAP],
             "odometry_scale": float(slow[factors.ODOMETRY]),
+            "gust": slow[factors.GUST],
         }
         if not all(np.all(np.isfinite(np.asarray(v))) for v in state.values()):
             raise SmootherError("state is not finite")

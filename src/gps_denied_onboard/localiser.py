@@ -48,7 +48,7 @@ class Localiser:
         self._pose = pose
         self._gates = gates
 
-    def locate(self, frame: Frame, prior: CameraPrior, stage: Stage = lambda name: nullcontext()) -> PoseFix:
+    def locate(self, frame: Frame, prior: CameraPrior, stage: Stage = lambda _name: nullcontext()) -> PoseFix:
         """Find the camera pose of `frame`. `stage(name)` wraps each stage for timing."""
         texture = float(np.std(frame.image[::8, ::8]))
         if texture < self._gates.texture_min:
@@ -133,13 +133,19 @@ class Localiser:
             "refined": float(refined is not None),
         }
         tracking = self._tracking(prior)
-        unique = numbers["rival"] <= gates.global_support_ratio_max and ratio >= gates.global_inlier_ratio_min
+        unique = (
+            numbers["rival"] <= gates.global_support_ratio_max
+            and ratio >= gates.global_inlier_ratio_min
+            and numbers["second_ratio"] >= gates.global_second_ratio_min
+            and inliers >= gates.global_inliers_min
+        )
         numbers["unique"] = float(unique)
         resolution = matches.map_resolution_m
         checks = (
             (refined is not None, "not_refined"),
             (inliers >= gates.inliers_min, "few_inliers"),
             (ratio >= gates.inlier_ratio_min, "inlier_ratio"),
+            (numbers["second_ratio"] >= gates.second_ratio_min, "second_ratio"),
             (numbers["score"] >= gates.score_min, "score"),
             (numbers["spread"] >= gates.spread_min, "spread"),
             (solution.rms_m <= gates.reprojection_m_max * max(resolution, 0.5), "reprojection"),

@@ -87,14 +87,14 @@ class GridPlace:
         """Footprint sizes in cells to search with, one after the other until a place is accepted."""
         if prior.position_known:
             return (self._config.footprint_cells,)
-        if prior.height_sigma_m >= prior.height_m:
+        if len(self._heights(prior, coarse=False)) > self._config.fine_heights_max:
             return (self._config.coarse_footprint_cells,)
         return (self._config.coarse_footprint_cells, self._config.footprint_cells)
 
     def _count(self, prior: CameraPrior) -> int:
         if prior.position_known:
             return self._config.candidates
-        unscaled = prior.height_sigma_m >= prior.height_m
+        unscaled = len(self._heights(prior, coarse=False)) > self._config.fine_heights_max
         return self._config.candidates_unscaled if unscaled else self._config.candidates_unknown
 
     def level_for(self, resolution_m: float) -> int:

@@ -20,6 +20,8 @@ class PlaceConfig:
     candidates: int = 5
     candidates_unknown: int = 14
     candidates_unscaled: int = 40
+    fine_heights_max: int = 5
+    """With more height hypotheses than this the finer search of the whole map is left out: it would take minutes."""
     block_cells: int = 1024
     unknown_height_ratio: float = 5.0
     """An unknown height is searched from the prior's height over this to the prior's height times this."""

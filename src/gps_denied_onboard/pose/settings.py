@@ -13,7 +13,8 @@ class PoseConfig:
     inlier_m: float = 2.5
     map_sigma_m: float = 0.6
     relief_sigma_m: float = 1.5
-    slope_sigma_rad: float = 0.006
+    slope_sigma_rad: float = 0.03
+    """Larger than real slopes: successive frames see the same ground, and their common error must not average away."""
     tilt_prior_sigma_rad: float = 0.10
     correlation_length: float = 3.0
     """How many overlapping patches share one error: the information is divided by this."""
@@ -21,14 +22,21 @@ class PoseConfig:
 
 @dataclass(frozen=True, slots=True)
 class GateConfig:
-    """Limits that a fix must hold. `global_*` apply when the place was found without the state's help."""
+    """Limits that a fix must hold. `global_*` apply when the place was found without the state's help.
 
-    inliers_min: int = 10
-    inlier_ratio_min: float = 0.30
+    Ratios are agreeing patches over tried ones, of the first pass and of the refining one. On the map of another place
+    no more than 12 patches agreed (six simulated and real sets), with a spread of them under 0.1 as a rule.
+    """
+
+    inliers_min: int = 16
+    inlier_ratio_min: float = 0.09
+    second_ratio_min: float = 0.13
     score_min: float = 0.30
-    global_inlier_ratio_min: float = 0.45
+    global_inliers_min: int = 18
+    global_inlier_ratio_min: float = 0.35
+    global_second_ratio_min: float = 0.25
     global_support_ratio_max: float = 0.6
-    spread_min: float = 0.12
+    spread_min: float = 0.11
     reprojection_m_max: float = 2.0
     tilt_max_rad: float = 0.45
     prior_sigmas_max: float = 5.0

@@ -60,13 +60,17 @@ def check_config(
 ) -> None:
     """Read a configuration and say whether this image can fly it; nothing is started."""
     from gps_denied_onboard.config import load_config
+    from gps_denied_onboard.runtime_root.live import check_values, missing_for_flight
     from gps_denied_onboard.runtime_root.strategies import load_composition, resolve
 
     loaded = load_config(config)
+    check_values(loaded)
     composition = load_composition()
     for choice in ("odometry", "place", "matching", "pose", "fusion"):
         resolve(choice, getattr(loaded.strategies, choice), composition)
     print(f"{config}: good for image '{composition.image}'")
+    for missing in missing_for_flight(loaded):
+        print(f"for `run`, though: {missing}")
 
 
 def main() -> None:

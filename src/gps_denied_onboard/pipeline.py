@@ -1,7 +1,7 @@
 """The whole flow: messages in, messages out. No clock, no socket, no thread; time is only in the messages.
 
-frame -> odometry -> fusion, and frame -> (place -> match -> pose) as a job that a worker does outside; its fix comes back
-through `on_fix`, stamped with the frame's own time, and is fused there. `on_tick` gives the position for the autopilot.
+frame -> odometry -> fusion, and frame -> (place -> match -> pose) as a job that a worker does outside; its fix comes
+back through `on_fix`, stamped with the frame's own time, and is fused there. `on_tick` gives the autopilot's position.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from gps_denied_onboard.messages import (
     Frame,
     GpsSample,
     NavState,
+    OdometryStep,
     Output,
     PoseFix,
     RelocHint,
@@ -55,6 +56,16 @@ class LocateJob:
     prior: CameraPrior
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class MoveJob:
+    """Work for the odometry: the frame, the one before (None for the first), and what the state says of both."""
+
+    previous: Frame | None
+    before: CameraPrior | None
+    frame: Frame
+    prior: CameraPrior
+
+
 class Pipeline:
     """State of one flight. Every `on_...` takes one message and returns what leaves, in order."""
 
@@ -67,7 +78,7 @@ class Pipeline:
         fusion: Fusion,
         limits: LabelLimits,
         config: PipelineConfig,
-        stage: Stage = lambda name: nullcontext(),
+        stage: Stage = lambda _name: nullcontext(),
     ) -> None:
         self._local = local
         self._terrain = terrain
@@ -104,24 +115,39 @@ class Pipeline:
         ]
 
     def on_frame(self, frame: Frame) -> list[Output]:
-        """Odometry against the frame before, and a job for the worker (see `take_job`)."""
-        out: list[Output] = []
+        """Odometry against the frame before, and a job for the worker (see `take_job`): the three next calls in one."""
+        job = self.begin(frame)
+        return [_unused(frame)] if job is None else self.on_moved(job, self.move(job))
+
+    def begin(self, frame: Frame) -> MoveJob | None:
+        """A frame in its order; None (and nothing more to do) while there is no attitude."""
         previous, self._previous = self._previous, frame
         prior = self._prior(frame.t_ns)
         if prior is None:
-            return [Alert(frame.t_ns, 6, "frame not used: no attitude yet")]
-        if previous is not None and previous.t_ns < frame.t_ns:
-            before = self._prior(previous.t_ns)
-            if before is not None:
-                with self._stage("odometry"):
-                    step = self._odometry.step(previous, before, frame, prior)
-                out.append(step)
-                with self._stage("fusion"):
-                    records = self._fusion.update(step)
-                out.extend(records)
-                if any(r.accepted for r in records):
-                    self._labels = self._labels.moved(frame.t_ns)
-                prior = self._prior(frame.t_ns) or prior
+            return None
+        before = self._prior(previous.t_ns) if previous is not None and previous.t_ns < frame.t_ns else None
+        return MoveJob(previous, before, frame, prior)
+
+    def move(self, job: MoveJob, stage: Stage | None = None) -> OdometryStep | None:
+        """Odometry of a frame; None without a frame before. May run beside the other calls, one job after the other."""
+        if job.previous is None or job.before is None:
+            return None
+        with (stage or self._stage)("odometry"):
+            return self._odometry.step(job.previous, job.before, job.frame, job.prior)
+
+    def on_moved(self, job: MoveJob, step: OdometryStep | None) -> list[Output]:
+        """The odometry of a frame, however late; queues the frame for the map."""
+        out: list[Output] = []
+        frame, prior = job.frame, job.prior
+        if step is not None:
+            out.append(step)
+            with self._stage("fusion"):
+                records = self._fusion.update(step)
+            out.extend(records)
+            if any(r.accepted for r in records):
+                self._labels = self._labels.moved(frame.t_ns)
+        if job.before is not None:
+            prior = self._prior(frame.t_ns) or prior
         if len(self._jobs) >= self._config.queue_length:
             dropped = self._jobs.popleft()
             out.append(_dropped(dropped.frame))
@@ -132,9 +158,9 @@ class Pipeline:
         """The oldest waiting job, for the worker to hand to `locate`."""
         return self._jobs.popleft() if self._jobs else None
 
-    def locate(self, job: LocateJob) -> PoseFix:
-        """The slow stages. Uses nothing of the flight's state: may run beside the other calls."""
-        return self._localiser.locate(job.frame, job.prior, self._stage)
+    def locate(self, job: LocateJob, stage: Stage | None = None) -> PoseFix:
+        """The slow stages. Uses nothing of the flight's state: may run beside the other calls, with its own `stage`."""
+        return self._localiser.locate(job.frame, job.prior, stage or self._stage)
 
     def on_fix(self, fix: PoseFix) -> list[Output]:
         """A job's result, however late."""
@@ -219,6 +245,10 @@ def camera_prior(estimate: Estimate, terrain: FlatTerrain) -> CameraPrior:
         height_sigma_m=height_sigma_m,
         position_known=estimate.position_known,
     )
+
+
+def _unused(frame: Frame) -> Alert:
+    return Alert(frame.t_ns, 6, "frame not used: no attitude yet")
 
 
 def _dropped(frame: Frame) -> AidRecord:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
 
 from gps_denied_onboard.camera import CameraModel
 from gps_denied_onboard.config import Config
@@ -16,6 +19,9 @@ from gps_denied_onboard.runtime_root.strategies import Composition, resolve
 from gps_denied_onboard.terrain import FlatTerrain
 from gps_denied_onboard.tiles.mosaic import MapMosaic
 from gps_denied_onboard.tiles.sources import DirectoryTileSource, StoreTileSource, TileSource
+
+MAP_OFF_M_MAX = 50_000.0
+"""How far outside the map a flight's origin may lie."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +52,20 @@ def open_map(config: Config, stack: ExitStack, directory: Path | None = None) ->
         folder = chosen / config.map.source if (chosen / config.map.source).is_dir() else chosen
         source = DirectoryTileSource(folder, zoom)
     return MapMosaic(source, cache_bytes=config.map.cache_mb * 1024 * 1024)
+
+
+def check_map_reaches(mosaic: MapMosaic, world: World) -> None:
+    """UserError when the map lies so far from the flight's origin that it must be the map of another place."""
+    x0, y0, x1, y1 = mosaic.bounds_px(0)
+    corners = np.array([[x0, y0], [x1, y1], [(x0 + x1) / 2, (y0 + y1) / 2]], dtype=float)
+    east, north = world.local.enu_from_mercator_px(corners, mosaic.zoom, world.ground_altitude_m)[:, :2].T
+    off_m = math.hypot(east[2], north[2]) - math.hypot(east[1] - east[0], north[1] - north[0]) / 2.0
+    if off_m > MAP_OFF_M_MAX:
+        raise UserError(
+            f"the map ends {off_m / 1000.0:.0f} km from the origin of the flight ({world.local.latitude_deg:.4f}, "
+            f"{world.local.longitude_deg:.4f}): it is of another place. "
+            "Give the map of this area, or correct the origin."
+        )
 
 
 def build_pipeline(config: Config, world: World, mosaic: MapMosaic, composition: Composition, stage: Stage) -> Pipeline:

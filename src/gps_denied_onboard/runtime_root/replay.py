@@ -1,7 +1,7 @@
 """Replay: a recording through the same pipeline as in flight, with the recording's own time as the clock.
 
 The slow stages' results arrive a fixed delay after their frame, one worker, so a replay's output depends on the
-recording and the configuration alone: two replays write the same bytes. Times that it took are not written, only returned.
+recording and the configuration alone: two replays write the same bytes. Times that it took are only returned.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from gps_denied_onboard.recorder.mcap_io import RecordingReader
 from gps_denied_onboard.recorder.meta import RecordingMeta, read_meta
 from gps_denied_onboard.recorder.navlog import NavLog
 from gps_denied_onboard.recorder.output_folder import OutputFolder
-from gps_denied_onboard.runtime_root.build import World, build_pipeline, open_map
+from gps_denied_onboard.runtime_root.build import World, build_pipeline, check_map_reaches, open_map
 from gps_denied_onboard.runtime_root.stopwatch import Stopwatch
 from gps_denied_onboard.runtime_root.strategies import load_composition
 
@@ -125,6 +125,7 @@ class _Replay:
         self._watch = Stopwatch(time.perf_counter_ns)
         mosaic = open_map(config, stack, tiles)
         world = World(local, meta.origin_altitude_m, meta.ground_sigma_m, camera)
+        check_map_reaches(mosaic, world)
         self._pipeline: Pipeline = build_pipeline(config, world, mosaic, load_composition(), self._watch.stage)
         self._reader = RecordingReader(recording)
         self._frames = RecordingFrames(recording, expected_size_px=(camera.width_px, camera.height_px), grey=True)

@@ -1,0 +1,333 @@
+"""The navigation service: camera and autopilot in, positions to the autopilot out.
+
+One loop owns the flight's state and the autopilot link. Pictures are read, compared with the one before, and searched
+for on the map on three threads; none of them can delay a position. `t_ns` is the machine's monotonic clock, zero when
+the machine was started.
+"""
+
+from __future__ import annotations
+
+import math
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterable
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from gps_denied_onboard.autopilot.link import AutopilotLink
+from gps_denied_onboard.autopilot.mavlink import MavlinkEncoder
+from gps_denied_onboard.autopilot.transport import opener
+from gps_denied_onboard.config import Config
+from gps_denied_onboard.errors import UserError
+from gps_denied_onboard.geo import LocalFrame
+from gps_denied_onboard.messages import AidRecord, Alert, NavState, OdometryStep, Output, PoseFix, TakeoffOrigin
+from gps_denied_onboard.pipeline import LocateJob, MoveJob, Pipeline
+from gps_denied_onboard.recorder.meta import unix_ns_from_iso
+from gps_denied_onboard.runtime_root.alert_gate import AlertGate
+from gps_denied_onboard.runtime_root.build import World, build_pipeline, check_map_reaches, open_map
+from gps_denied_onboard.runtime_root.frame_reader import FrameReader
+from gps_denied_onboard.runtime_root.strategies import load_composition
+from gps_denied_onboard.runtime_root.worker import Worker
+
+POLL_S = 0.004
+SWITCH_S = 0.0005
+"""How long the worker may hold the interpreter while the loop waits for it; Python's own 5 ms add up in odometry."""
+LABEL_NS = 500_000_000
+STATUS_NS = 10_000_000_000
+
+
+def run_live(config: Config, seconds: float) -> None:
+    """Fly until SIGINT, SIGTERM, or for `seconds` (0: no limit). UserError when the configuration cannot be flown."""
+    if not (math.isfinite(seconds) and seconds >= 0.0):
+        raise UserError(f"--seconds must be 0 or a positive number, got {seconds}.")
+    for missing in missing_for_flight(config):
+        raise UserError(missing)
+    world = _world(config)
+    mission, ap = config.mission, config.autopilot
+    with ExitStack() as stack:
+        stop = _stop_on_signals(stack)
+        stack.callback(sys.setswitchinterval, sys.getswitchinterval())
+        sys.setswitchinterval(SWITCH_S)
+        mosaic = open_map(config, stack)
+        check_map_reaches(mosaic, world)
+        pipeline = build_pipeline(config, world, mosaic, load_composition(), _untimed)
+        encoder = MavlinkEncoder(
+            gps_id=ap.gps_id,
+            system_id=ap.system_id,
+            component_id=ap.component_id,
+            unix_ns_at_zero=unix_ns_from_iso(mission.utc_at_zero) if mission.utc_at_zero else None,
+        )
+        reader = FrameReader(config.frames, (world.camera.width_px, world.camera.height_px), time.monotonic_ns)
+        link = AutopilotLink(ap.address, encoder)
+        stack.callback(link.close)
+        mover = stack.enter_context(Worker("odometry", pipeline.move))
+        locator = stack.enter_context(Worker("locate", pipeline.locate))
+        flight = _Flight(config, pipeline, link, reader, mover, locator)
+        stack.enter_context(reader)
+        flight.run(stop, seconds)
+
+
+def missing_for_flight(config: Config) -> tuple[str, ...]:
+    """What the configuration lacks for `run`, one sentence each; a replay takes these from its recording."""
+    out = []
+    mission = config.mission
+    if config.camera is None:
+        out.append(
+            "no camera: add a [camera] table with width_px, height_px, fx_px, fy_px, cx_px, cy_px and the distortion "
+            "of its calibration."
+        )
+    if not (math.isfinite(mission.origin_latitude_deg) and math.isfinite(mission.origin_longitude_deg)):
+        out.append(
+            "no origin: set mission.origin_latitude_deg, mission.origin_longitude_deg and "
+            "mission.ground_altitude_amsl_m to a place on the ground inside the map."
+        )
+    if not config.map.directory:
+        out.append("no map: set map.directory in the configuration to the folder that holds the tiles.")
+    if not config.autopilot.address:
+        out.append("no autopilot: set autopilot.address, for example udpin:127.0.0.1:14550 or /dev/ttyACM0,115200.")
+    return tuple(out)
+
+
+def check_values(config: Config) -> None:
+    """UserError for values that are wrong by themselves: address, time, origin, a map folder that is not there."""
+    if config.autopilot.address:
+        opener(config.autopilot.address)
+    if config.mission.utc_at_zero:
+        try:
+            unix_ns_from_iso(config.mission.utc_at_zero)
+        except ValueError:
+            raise UserError(
+                f"mission.utc_at_zero must be a time like 2025-07-01T06:00:00Z, got '{config.mission.utc_at_zero}'."
+            ) from None
+    if config.map.directory and not Path(config.map.directory).is_dir():
+        raise UserError(f"map.directory {config.map.directory} is not a folder; give the folder that holds the tiles.")
+    if config.mission.ground_sigma_m <= 0.0:
+        raise UserError(f"mission.ground_sigma_m must be positive, got {config.mission.ground_sigma_m}.")
+
+
+def _world(config: Config) -> World:
+    check_values(config)
+    mission = config.mission
+    assert config.camera is not None
+    local = LocalFrame(mission.origin_latitude_deg, mission.origin_longitude_deg, mission.ground_altitude_amsl_m)
+    return World(local, mission.ground_altitude_amsl_m, mission.ground_sigma_m, config.camera)
+
+
+def _stop_on_signals(stack: ExitStack) -> threading.Event:
+    """An event that SIGINT and SIGTERM set while `stack` is open."""
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        before = signal.signal(number, lambda *_: stop.set())
+        stack.callback(signal.signal, number, before)
+    return stop
+
+
+def _untimed(_name: str) -> AbstractContextManager[None]:
+    """The loop's own stages are short; the workers time theirs."""
+    return nullcontext()
+
+
+def _logger() -> Any:
+    """One line an event on stderr: warnings and worse, and the status line."""
+    import structlog
+
+    return structlog.wrap_logger(
+        structlog.PrintLogger(sys.stderr),
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"]),
+        ],
+    )
+
+
+@dataclass(slots=True)
+class _Counts:
+    """Since the last status line; times are the longest."""
+
+    frames: int = 0
+    fixes: int = 0
+    anchored: int = 0
+    sent: int = 0
+    gap_ms: float = 0.0
+    fix_age_ms: float = 0.0
+    stage_ms: dict[str, float] = field(default_factory=dict)
+
+
+class _Flight:
+    """The main loop. Owns the pipeline's state and the link; nothing here waits longer than POLL_S."""
+
+    def __init__(
+        self,
+        config: Config,
+        pipeline: Pipeline,
+        link: AutopilotLink,
+        reader: FrameReader,
+        mover: Worker[MoveJob, OdometryStep],
+        locator: Worker[LocateJob, PoseFix],
+    ) -> None:
+        assert config.camera is not None
+        self._config = config
+        self._pipeline = pipeline
+        self._link = link
+        self._reader = reader
+        self._mover = mover
+        self._locator = locator
+        self._log = _logger()
+        self._gate = AlertGate()
+        self._counts = _Counts()
+        self._offset_ns = round(config.camera.time_offset_s * 1e9)
+        self._period_ns = round(1e9 / config.pipeline.output_rate_hz)
+        self._next_tick_ns = time.monotonic_ns()
+        self._last_tick_ns = 0
+        self._next_status_ns = self._next_tick_ns + STATUS_NS
+        self._next_label_ns = 0
+        self._started = False
+        self._state: NavState | None = None
+
+    def run(self, stop: threading.Event, seconds: float) -> None:
+        """Loop until `stop` or the end of `seconds`."""
+        end_ns = time.monotonic_ns() + round(seconds * 1e9) if seconds > 0.0 else None
+        while not stop.wait(POLL_S):
+            now_ns = time.monotonic_ns()
+            if end_ns is not None and now_ns >= end_ns:
+                break
+            self._hear(now_ns)
+            self._moved(now_ns)
+            self._located(now_ns)
+            self._tick(time.monotonic_ns())
+            self._look()
+            self._hand_over(now_ns)
+            if now_ns >= self._next_status_ns:
+                self._next_status_ns = now_ns + STATUS_NS
+                self._status()
+
+    def _hear(self, now_ns: int) -> None:
+        """What the autopilot and the ground station said; what the frame reader has to tell."""
+        for received in self._link.poll(now_ns):
+            if isinstance(received, Alert):
+                self._emit([received])
+                continue
+            if not self._started:
+                self._started = True
+                self._emit(self._origin(received.t_ns))
+            self._emit(self._pipeline.on_telemetry(received))
+        self._emit(Alert(now_ns, 4, note) for note in self._reader.notes())
+
+    def _origin(self, t_ns: int) -> list[Output]:
+        """The take-off origin, where the operator has given one; without it the map tells where we are."""
+        mission = self._config.mission
+        if not mission.takeoff_known:
+            return []
+        origin = TakeoffOrigin(
+            t_ns,
+            mission.origin_latitude_deg,
+            mission.origin_longitude_deg,
+            mission.ground_altitude_amsl_m,
+            mission.takeoff_sigma_horizontal_m,
+            mission.takeoff_sigma_vertical_m,
+        )
+        return self._pipeline.on_telemetry(origin)
+
+    def _look(self) -> None:
+        """Give the odometry the next picture, if one waits."""
+        frame = self._reader.take() if self._mover.idle else None
+        if frame is None:
+            return
+        self._counts.frames += 1
+        job = self._pipeline.begin(replace(frame, t_ns=frame.t_ns + self._offset_ns))
+        if job is not None:
+            self._mover.give(job)
+
+    def _moved(self, now_ns: int) -> None:
+        done = self._mover.result()
+        if done is None:
+            return
+        self._note_times(done.stage_ms)
+        if done.error:
+            self._failed(now_ns, "odometry failed on a picture", done.error)
+        self._emit(self._pipeline.on_moved(done.job, done.value))
+
+    def _hand_over(self, now_ns: int) -> None:
+        """Give the map search the oldest picture whose fix can still be fused."""
+        while self._locator.idle and (job := self._pipeline.take_job()) is not None:
+            if now_ns - job.frame.t_ns < self._config.fusion.history_s * 0.8e9:
+                self._locator.give(job)
+
+    def _located(self, now_ns: int) -> None:
+        done = self._locator.result()
+        if done is None:
+            return
+        self._note_times(done.stage_ms)
+        if done.value is None:
+            self._failed(now_ns, "map search failed on a picture", done.error)
+            return
+        outputs = self._pipeline.on_fix(done.value)
+        self._counts.fixes += 1
+        self._counts.anchored += any(isinstance(o, AidRecord) and o.accepted for o in outputs)
+        self._counts.fix_age_ms = max(self._counts.fix_age_ms, (now_ns - done.value.t_ns) / 1e6)
+        self._emit(outputs)
+
+    def _failed(self, now_ns: int, what: str, error: str) -> None:
+        self._log.error(what, error=error)
+        self._emit([Alert(now_ns, 3, f"{what}; see the log")])
+
+    def _note_times(self, stage_ms: dict[str, float]) -> None:
+        longest = self._counts.stage_ms
+        for name, ms in stage_ms.items():
+            longest[name] = max(longest.get(name, 0.0), ms)
+
+    def _tick(self, now_ns: int) -> None:
+        """Send the position if it is time for it."""
+        if now_ns < self._next_tick_ns:
+            return
+        if self._last_tick_ns:
+            self._counts.gap_ms = max(self._counts.gap_ms, (now_ns - self._last_tick_ns) / 1e6)
+        self._last_tick_ns = now_ns
+        self._next_tick_ns = max(self._next_tick_ns + self._period_ns, now_ns + self._period_ns // 2)
+        self._emit(self._pipeline.on_tick(now_ns))
+
+    def _emit(self, outputs: Iterable[Output]) -> None:
+        for output in outputs:
+            if isinstance(output, NavState):
+                self._send(output)
+            elif isinstance(output, Alert) and self._gate.lets_out(output):
+                self._link.send_alert(output.t_ns, output)
+                if output.severity <= 4:
+                    self._log.warning(output.text)
+
+    def _send(self, state: NavState) -> None:
+        self._state = state
+        withheld = self._link.send_position(state.t_ns, state)
+        if withheld is not None:
+            self._emit([withheld])
+            return
+        self._counts.sent += 1
+        if state.t_ns >= self._next_label_ns:
+            self._next_label_ns = state.t_ns + LABEL_NS
+            self._link.send_label(state.t_ns, state)
+
+    def _status(self) -> None:
+        counts, self._counts = self._counts, _Counts()
+        state, link = self._state, self._link
+        self._log.info(
+            "status",
+            label=state.source_label.value if state is not None else "no position yet",
+            ellipse_m=round(state.ellipse_semi_major_m, 1) if state is not None else None,
+            positions=counts.sent,
+            frames=counts.frames,
+            frames_dropped=self._reader.dropped,
+            fixes=counts.fixes,
+            anchored=counts.anchored,
+            gap_ms=round(counts.gap_ms),
+            fix_age_ms=round(counts.fix_age_ms),
+            **{f"{name}_ms": round(ms) for name, ms in counts.stage_ms.items()},
+            link="up" if link.transport.alive else "down",
+            heard=link.messages,
+            bad_bytes=link.bad_bytes,
+            alerts_held_back=self._gate.held_back,
+        )

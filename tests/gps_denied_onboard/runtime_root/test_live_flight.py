@@ -1,0 +1,86 @@
+"""The navigation service flies a recording in real time, with a pymavlink peer as the autopilot."""
+
+from __future__ import annotations
+
+import bisect
+import itertools
+import math
+import signal
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gps_denied_onboard.geo import LocalFrame
+from gps_denied_onboard.recorder.mcap_io import RecordingReader
+from gps_denied_onboard.recorder.meta import read_meta
+
+from .flying import start, write_config, write_video
+from .peer import Autopilot, free_port
+
+SLOW_SEARCH = "[place]\nyaw_step_deg = 0.1\nheight_step = 0.01\n"
+
+
+def fly(
+    recording: Path, folder: Path, *options: str, mission: str = "", more: str = "", stop_after_s: float = 0.0
+) -> tuple[Autopilot, str]:
+    """Fly the recording's pictures; returns the autopilot with all that it heard, and the program's stderr."""
+    begin_ns = write_video(recording, folder / "frames.avi")
+    port = free_port()
+    config = write_config(recording, folder / "frames.avi", port, folder / "flight.toml", mission, more)
+    autopilot = Autopilot(port, recording, begin_ns)
+    process = start(config, *options)
+    if stop_after_s:
+        threading.Timer(stop_after_s, process.send_signal, [signal.SIGTERM]).start()
+    _, errors = process.communicate(timeout=60)
+    autopilot.close()
+    assert process.returncode == 0, errors
+    return autopilot, errors
+
+
+def heard(autopilot: Autopilot, kind: str) -> list[tuple[int, Any]]:
+    return [(t_ns, message) for t_ns, message in autopilot.heard if message.get_type() == kind]
+
+
+def gaps_ms(positions: list[tuple[int, Any]]) -> list[float]:
+    """Time between positions by the program's own clock."""
+    return [(b.time_usec - a.time_usec) / 1e3 for (_, a), (_, b) in itertools.pairwise(positions)]
+
+
+def test_positions_keep_coming_while_the_map_search_stalls(short_recording: Path, tmp_path: Path) -> None:
+    """While a picture is still searched for on the map, positions arrive at 5 Hz or more, never 220 ms apart."""
+    autopilot, errors = fly(short_recording, tmp_path, "--seconds", "4", more=SLOW_SEARCH)
+    positions = heard(autopilot, "GPS_INPUT")
+    assert len(positions) >= 5 * 3
+    assert max(gaps_ms(positions)) <= 220.0
+    assert [message.fix_type for _, message in positions[:5]] == [1] * 5  # honest: nobody knows where we are
+    assert all(math.isfinite(m.horiz_accuracy) and m.satellites_visible >= 6 for _, m in positions)
+    assert "Traceback" not in errors
+    texts = [message.text for _, message in heard(autopilot, "STATUSTEXT")]
+    assert "position is dead_reckoned" in texts
+
+
+@pytest.mark.slow
+def test_positions_follow_the_truth_until_it_is_told_to_stop(short_recording: Path, tmp_path: Path) -> None:
+    """From a known take-off place the positions are anchored and near the truth; SIGTERM ends it cleanly."""
+    truth = list(RecordingReader(short_recording).truth())
+    meta = read_meta(short_recording)
+    mission = (
+        f"[mission]\norigin_latitude_deg = {truth[0].latitude_deg}\norigin_longitude_deg = {truth[0].longitude_deg}\n"
+        f"ground_altitude_amsl_m = {meta.origin_altitude_m}\nground_sigma_m = {meta.ground_sigma_m}\n"
+        "takeoff_known = true\ntakeoff_sigma_vertical_m = 1000.0\n"
+    )
+    autopilot, errors = fly(short_recording, tmp_path, mission=mission, stop_after_s=9.0)
+    positions = heard(autopilot, "GPS_INPUT")
+    assert max(gaps_ms(positions)) <= 220.0
+    times = [sample.t_ns for sample in truth]
+    for arrival_ns, message in positions[20:60]:
+        sample = truth[min(bisect.bisect(times, autopilot.recording_ns(arrival_ns)), len(truth) - 1)]
+        here = LocalFrame(sample.latitude_deg, sample.longitude_deg, sample.altitude_amsl_m)
+        off = here.enu_from_geodetic(message.lat / 1e7, message.lon / 1e7, message.alt)
+        assert math.hypot(off[0], off[1]) < 30.0
+    texts = [message.text for _, message in heard(autopilot, "STATUSTEXT")]
+    assert "position is satellite_anchored" in texts
+    assert any(m.name == "nav_source" and m.value == 2.0 for _, m in heard(autopilot, "NAMED_VALUE_FLOAT"))
+    assert "event=status" not in errors

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from gps_denied_onboard.tiles.mosaic import MapMosaic
 
 PICTURE_MARGIN_M = 350.0
+BLINDING = ("camera_dark", "camera_cloud")
 
 _progress: Any = None
 """The queue to the parent process, set once in each worker process."""
@@ -40,13 +41,15 @@ class FlightTask:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FlightOutcome:
-    """What a worker hands back. `failure` is a user's error in a sentence; then nothing else is filled."""
+    """What a worker hands back. `failure` is a user's error in a sentence; then nothing else is filled.
+    `seeing` is False where the flight's schedule blinds the camera."""
 
     key: FlightKey
     rows: Sequence[FrameResult] = ()
     origin: tuple[float, float, float] | None = None
     background: MapPicture | None = None
     note: str = ""
+    seeing: bool = True
     rss_peak_mb: float = 0.0
     failure: str = ""
 
@@ -147,7 +150,8 @@ def _illustrated(
     schedule = "; ".join(_event(event) for event in meta.schedule)
     notes = [f"Schedule: {schedule}."] if schedule else []
     notes += [f"{problem.rstrip('.')}." for problem in problems]
-    return FlightOutcome(task.key, rows, origin, picture, " ".join(notes), peak_mb)
+    seeing = not any(event.get("kind") in BLINDING for event in meta.schedule)
+    return FlightOutcome(task.key, rows, origin, picture, " ".join(notes), seeing, peak_mb)
 
 
 def _mosaic(folder: Path, meta: RecordingMeta) -> MapMosaic | None:

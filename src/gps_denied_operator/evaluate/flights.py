@@ -168,4 +168,5 @@ def _report(request: FlightsRequest, outcomes: Sequence[FlightOutcome], facts: R
         figures=figures([outcome.rows for outcome in outcomes], facts),
         flights=parts,
         facts=[("command", command), ("took", f"{facts.wall_s:.0f} s")],
+        seeing=all(outcome.seeing for outcome in outcomes),
     )

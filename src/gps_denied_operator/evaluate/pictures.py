@@ -27,6 +27,7 @@ JPEG_QUALITY = 72
 NO_MAP_GREY = 228
 NED_TO_ENU = np.array([[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, -1.0]])
 GRID = 25
+SHAPE = 1.6
 
 
 def jpeg(image: ImageArray, quality: int = JPEG_QUALITY) -> bytes:
@@ -80,6 +81,8 @@ def _box(mosaic: MapMosaic, places_deg: FloatArray, margin_m: float) -> tuple[in
     pixel = mercator_px_from_geodetic(places_deg[:, 0], places_deg[:, 1], mosaic.zoom)
     margin = margin_m / mercator_resolution_m(float(np.median(places_deg[:, 0])), mosaic.zoom)
     low, high = pixel.min(axis=0) - margin, pixel.max(axis=0) + margin
+    wanted = np.maximum(high - low, (high - low)[::-1] * (SHAPE, 1.0 / SHAPE))  # the page's map is wider than high
+    low, high = (low + high - wanted) / 2.0, (low + high + wanted) / 2.0
     return max(x0, int(low[0])), max(y0, int(low[1])), min(x1, int(high[0])), min(y1, int(high[1]))
 
 

@@ -24,10 +24,10 @@ def print_table(report: Report, page: Path) -> None:
     for heading in ("measured", "must", "aim"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("")
-    for row in criteria(report.figures):
+    for row in criteria(report.figures, report.seeing):
         status = Text(row.status, style=STYLE.get(row.level, "dim"))
         table.add_row(row.name, Text(row.value, style="bold"), row.must, row.aim, status)
     console.print(table)
-    level, sentence = verdict(report.figures)
+    level, sentence = verdict(report.figures, report.seeing)
     console.print(Text(report.verdict or sentence, style=STYLE.get(level, "")))
     console.print(Text(f"report: {page}"))

@@ -17,7 +17,7 @@ SCRIPTS = ("base.js", "charts.js", "map.js", "page.js")
 
 def render(report: Report) -> str:
     """The page. Names of files and flights may hold anything: text is escaped, data cannot end its script element."""
-    level, sentence = verdict(report.figures)
+    level, sentence = verdict(report.figures, report.seeing)
     facts = [*report.facts, ("commit", str(report.figures["commit"])), ("cores", str(report.figures["cores"]))]
     return string.Template(_part("page.html")).substitute(
         title=html.escape(report.title),

@@ -36,10 +36,12 @@ class FlightPart:
 @dataclass(frozen=True, slots=True, eq=False)
 class Report:
     """A whole report. `figures` is of all flights together; `facts` are (name, value) pairs for the head of the page;
-    `verdict` replaces the sentence that the figures would give."""
+    `verdict` replaces the sentence that the figures would give. `seeing` is False where the camera was blinded on
+    purpose in any flight."""
 
     title: str
     figures: Mapping[str, Any]
     flights: Sequence[FlightPart]
     facts: Sequence[tuple[str, str]] = ()
     verdict: str = ""
+    seeing: bool = True

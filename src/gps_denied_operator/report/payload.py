@@ -30,7 +30,7 @@ def payload(report: Report) -> dict[str, Any]:
         "cards": cards(report.figures),
         "criteria": [
             {"name": c.name, "value": c.value, "must": c.must, "aim": c.aim, "level": c.level, "status": c.status}
-            for c in criteria(report.figures)
+            for c in criteria(report.figures, report.seeing)
         ],
         "cdf": _quantiles([error for part in report.flights for error in _scored(part.rows)]),
         "flights": [

@@ -30,8 +30,12 @@ class Criterion:
         return met.get(self.level, "no data" if self.must else "")
 
 
-def criteria(figures: Mapping[str, Any]) -> list[Criterion]:
-    """The figures that the acceptance criteria limit, and the ones that explain them."""
+def criteria(figures: Mapping[str, Any], seeing: bool = True) -> list[Criterion]:
+    """The figures that the acceptance criteria limit, and the ones that explain them.
+
+    `seeing` False: the camera was blinded on purpose, so that registration, which is limited on normal segments only,
+    is shown but not judged.
+    """
     within, error, odometry = figures["within_m"], figures["error_m"], figures["odometry"]
     latency, anchored = figures["latency_ms"], figures["anchored_error_m"]
     coverage, scored = figures["coverage_95"], figures["scored"]
@@ -48,7 +52,7 @@ def criteria(figures: Mapping[str, Any]) -> list[Criterion]:
         ),
         Criterion("error inside 95 % ellipse", _percent(coverage), "≥ 95 %", "", _coverage_level(coverage)),
         Criterion("NEES, mean", _number(figures["nees_mean"], 2), "", "2 if honest"),
-        _share("odometry: pairs registered", odometry["registered"], 0.95, 0.995),
+        _share("odometry: pairs registered", odometry["registered"], *((0.95, 0.995) if seeing else (None, None))),
         Criterion(
             "odometry: drift of distance", _number(odometry["drift_percent"], 2, " %"), "", "< 1 %",
             NONE if odometry["drift_percent"] is None else GOOD if odometry["drift_percent"] < 1.0 else WARN,
@@ -58,7 +62,7 @@ def criteria(figures: Mapping[str, Any]) -> list[Criterion]:
     ]  # fmt: skip
 
 
-def verdict(figures: Mapping[str, Any]) -> tuple[str, str]:
+def verdict(figures: Mapping[str, Any], seeing: bool = True) -> tuple[str, str]:
     """Level and sentence for the head of the report."""
     scored, within, false = figures["scored"], figures["within_m"], figures["false_anchors"]
     if figures["anchored"] == 0:
@@ -70,7 +74,7 @@ def verdict(figures: Mapping[str, Any]) -> tuple[str, str]:
     if false:
         frames = "one frame is" if false == 1 else f"{false} frames are"
         return BAD, f"Not safe: {frames} labelled satellite-anchored but more than 50 m off; {reach}."
-    broken = [row.name for row in criteria(figures) if row.level == BAD]
+    broken = [row.name for row in criteria(figures, seeing) if row.level == BAD]
     if broken:
         return WARN, f"No false anchor, but not every figure is met ({', '.join(broken)}): {reach}."
     return GOOD, f"Every must is met: {reach}, no false anchor."
@@ -102,7 +106,7 @@ def _card(name: str, value: str, level: str, note: str) -> dict[str, str]:
 
 def _share(name: str, value: float | None, must: float | None, aim: float | None) -> Criterion:
     level = NONE
-    if value is not None:
+    if value is not None and (must, aim) != (None, None):
         level = BAD if must is not None and value < must else WARN if aim is not None and value < aim else GOOD
     return Criterion(name, _percent(value), _at_least(must), _at_least(aim), level)
 

@@ -133,12 +133,13 @@ class Localiser:
             "refined": float(refined is not None),
         }
         tracking = self._tracking(prior)
-        unique = (
+        alone = (
             numbers["rival"] <= gates.global_support_ratio_max
             and ratio >= gates.global_inlier_ratio_min
             and numbers["second_ratio"] >= gates.global_second_ratio_min
             and inliers >= gates.global_inliers_min
         )
+        unique = alone and ratio >= gates.unique_inlier_ratio_min
         numbers["unique"] = float(unique)
         resolution = matches.map_resolution_m
         checks = (
@@ -151,7 +152,7 @@ class Localiser:
             (solution.rms_m <= gates.reprojection_m_max * max(resolution, 0.5), "reprojection"),
             (numbers["tilt_rad"] <= gates.tilt_max_rad, "tilt"),
             (_height_plausible(solution, prior, self._terrain, gates.prior_sigmas_max), "height"),
-            (tracking or unique, "ambiguous"),
+            (tracking or alone, "ambiguous"),
             (not tracking or numbers["rival"] <= 0.9, "rival"),
         )
         reason = next((why for passed, why in checks if not passed), "")

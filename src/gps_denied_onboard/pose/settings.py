@@ -33,8 +33,10 @@ class GateConfig:
     second_ratio_min: float = 0.13
     score_min: float = 0.30
     global_inliers_min: int = 18
-    global_inlier_ratio_min: float = 0.35
-    global_second_ratio_min: float = 0.25
+    global_inlier_ratio_min: float = 0.20
+    global_second_ratio_min: float = 0.22
+    unique_inlier_ratio_min: float = 0.35
+    """From here a place stands on its own; below, other fixes have to agree with it (fusion/consistency.py)."""
     global_support_ratio_max: float = 0.6
     spread_min: float = 0.11
     reprojection_m_max: float = 2.0

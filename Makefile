@@ -31,8 +31,8 @@ lint: setup ## ruff and mypy --strict
 	$(BIN)/ruff check src tests migrations .ci
 	$(BIN)/mypy
 
-bench: setup ## measure the figures of _docs/benchmarks.md into build/bench (hours)
-	@.ci/bench
+bench: setup ## measure the figures of _docs/benchmarks.md again; SETS="video" for some (an hour)
+	$(BIN)/python .ci/bench $(SETS)
 
 pins: setup ## make requirements/*.txt again from requirements/*.in (needs a package index)
 	cd requirements && for name in onboard operator sim dev; do CUSTOM_COMPILE_COMMAND="make pins" \

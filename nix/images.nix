@@ -44,10 +44,11 @@ in {
     check = ./contents.sh;
     forbidden = ../images/companion/forbidden.txt;
   } ''
-    if sh "$check" "$tree" "$forbidden"; then
+    if sh "$check" "$tree" "$forbidden" > refused; then
       echo "the operator's files passed the companion's list"
       exit 1
     fi
+    tail -n 1 refused
     echo refused > "$out"
   '';
 }

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import re
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import typer
 
 ROOT = Path(__file__).resolve().parents[1]
+SCRIPTS: dict[str, str] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["scripts"]
 PACKAGES = ("gps_denied_onboard", "gps_denied_operator", "gps_denied_sim")
 TOP_LEVEL = {
     ".ci", ".gitignore", "LICENSE", "Makefile", "README.md", "_docs", "cpp", "flake.lock", "flake.nix", "images",
@@ -248,8 +251,7 @@ def named_by(module: str, file: Path, known: dict[str, Path]) -> set[str]:
 def test_no_module_is_dead() -> None:
     """Every module can be reached from a command's entry point through imports or registry names."""
     known = module_names()
-    scripts: dict[str, str] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
-    waiting = {target.split(":")[0] for target in scripts.values()}
+    waiting = {target.split(":")[0] for target in SCRIPTS.values()}
     assert waiting <= known.keys()
     migrations = [named_by("migrations", file, known) for file in python_files("migrations")]
     waiting.update(*migrations)
@@ -265,3 +267,33 @@ def test_no_module_is_dead() -> None:
 def test_packages_are_typed(package: str) -> None:
     """Each package tells type checkers that it carries types."""
     assert (ROOT / "src" / package / "py.typed").is_file()
+
+
+def commands(prefix: str, app: typer.Typer) -> Iterator[str]:
+    """Yield each command of a Typer application as a user types it."""
+    for command in app.registered_commands:
+        name = command.name or (command.callback.__name__.replace("_", "-") if command.callback else "")
+        yield f"{prefix} {name}"
+    for group in app.registered_groups:
+        assert group.typer_instance is not None
+        yield from commands(f"{prefix} {group.name}", group.typer_instance)
+
+
+@pytest.mark.parametrize(
+    ("program", "module"),
+    [(name, target.split(":")[0]) for name, target in SCRIPTS.items()],
+)
+def test_every_command_is_in_the_operating_page(program: str, module: str) -> None:
+    """Each command of each program is shown in _docs/operating.md."""
+    page = (ROOT / "_docs" / "operating.md").read_text(encoding="utf-8")
+    names = list(commands(program, importlib.import_module(module).app))
+    assert names
+    assert [name for name in names if name not in page] == []
+
+
+def test_every_make_target_has_a_line_of_help() -> None:
+    """Each phony target of the Makefile says what it does."""
+    text = (ROOT / "Makefile").read_text(encoding="utf-8")
+    phony = re.search(r"^\.PHONY: (.*)$", text, re.MULTILINE)
+    assert phony is not None
+    assert set(phony.group(1).split()) == set(re.findall(r"^([a-z-]+):.*## \w", text, re.MULTILINE))

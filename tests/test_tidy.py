@@ -296,4 +296,4 @@ def test_every_make_target_has_a_line_of_help() -> None:
     text = (ROOT / "Makefile").read_text(encoding="utf-8")
     phony = re.search(r"^\.PHONY: (.*)$", text, re.MULTILINE)
     assert phony is not None
-    assert set(phony.group(1).split()) == set(re.findall(r"^([a-z-]+):.*## \w", text, re.MULTILINE))
+    assert set(phony.group(1).split()) == set(re.findall(r"^([a-z-]+):.*## \S", text, re.MULTILINE))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gps_denied_onboard.errors import UserError
+from gps_denied_operator.evaluate.processes import Tell
 from gps_denied_operator.evaluate.recordings import FlightKey
 from gps_denied_operator.evaluate.rows import FrameResult
 from gps_denied_operator.report.model import MapPicture
@@ -22,9 +22,6 @@ if TYPE_CHECKING:
 
 PICTURE_MARGIN_M = 350.0
 BLINDING = ("camera_dark", "camera_cloud")
-
-_progress: Any = None
-"""The queue to the parent process, set once in each worker process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +38,7 @@ class FlightTask:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FlightOutcome:
-    """What a worker hands back. `failure` is a user's error in a sentence; then nothing else is filled.
-    `seeing` is False where the flight's schedule blinds the camera."""
+    """What a worker hands back. `seeing` is False where the flight's schedule blinds the camera."""
 
     key: FlightKey
     rows: Sequence[FrameResult] = ()
@@ -51,30 +47,17 @@ class FlightOutcome:
     note: str = ""
     seeing: bool = True
     rss_peak_mb: float = 0.0
-    failure: str = ""
 
 
-def start(progress: Any) -> None:
-    """Begin a worker process: one thread for all numerics, progress to the parent's queue."""
-    global _progress
-    _progress = progress
-    import cv2
-
-    cv2.setNumThreads(1)
-
-
-def simulate(task: FlightTask) -> FlightOutcome:
+def simulate(task: FlightTask, tell: Tell) -> None:
     """Make the flight's recording."""
     from gps_denied_operator.evaluate import recordings
 
-    try:
-        recordings.simulate(task.folder, task.key, lambda stage, done, total: _tell(task.key, stage, done, total))
-    except UserError as error:
-        return FlightOutcome(task.key, failure=str(error))
-    return FlightOutcome(task.key)
+    _one_thread()
+    recordings.simulate(task.folder, task.key, lambda stage, done, total: tell(task.key.seed, stage, done, total))
 
 
-def replay(task: FlightTask) -> FlightOutcome:
+def replay(task: FlightTask, tell: Tell) -> FlightOutcome:
     """Replay the recording through the onboard pipeline and collect its rows."""
     from gps_denied_onboard.config import load_config
     from gps_denied_onboard.recorder.mcap_io import RecordingReader
@@ -83,21 +66,21 @@ def replay(task: FlightTask) -> FlightOutcome:
     from gps_denied_operator.evaluate.machine import own_rss_peak_mb
     from gps_denied_operator.evaluate.truth import truth_of_samples
 
-    try:
-        meta = read_meta(task.folder)
-        reader = RecordingReader(task.folder)
-        taken = list(reader.frames())
-        collector = Collector(truth_of_samples(reader.truth()), lambda n: _tell(task.key, "replay", n, len(taken)))
-        summary = replay_recording(task.folder, load_config(task.config_path), task.replay_folder, collector)
-        peak_mb = own_rss_peak_mb()
-        collector.add_missed(taken)
-        return _illustrated(task, meta, collector.rows, summary.problems, peak_mb)
-    except UserError as error:
-        return FlightOutcome(task.key, failure=str(error))
+    _one_thread()
+    meta = read_meta(task.folder)
+    reader = RecordingReader(task.folder)
+    taken = list(reader.frames())
+    collector = Collector(truth_of_samples(reader.truth()), lambda n: tell(task.key.seed, "replay", n, len(taken)))
+    summary = replay_recording(task.folder, load_config(task.config_path), task.replay_folder, collector)
+    peak_mb = own_rss_peak_mb()
+    collector.add_missed(taken)
+    return _illustrated(task, meta, collector.rows, summary.problems, peak_mb)
 
 
-def _tell(key: FlightKey, stage: str, done: int, total: int) -> None:
-    _progress.put((key.seed, stage, done, total))
+def _one_thread() -> None:
+    import cv2
+
+    cv2.setNumThreads(1)
 
 
 class Collector:

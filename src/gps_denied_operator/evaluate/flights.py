@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 import re
-import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
-from queue import Empty
-from typing import Any
 
 from gps_denied_onboard.errors import UserError
 from gps_denied_operator.evaluate import flight_worker, machine, recordings
 from gps_denied_operator.evaluate.flight_worker import FlightOutcome, FlightTask
 from gps_denied_operator.evaluate.metrics import figures
+from gps_denied_operator.evaluate.processes import Processes, Step
 from gps_denied_operator.evaluate.recordings import FlightKey
 from gps_denied_operator.evaluate.results_folder import RECORDINGS, REPLAYS
 from gps_denied_operator.evaluate.rows import RunFacts
@@ -26,7 +21,6 @@ from gps_denied_operator.report.model import FlightPart, Report
 SEEDS_MAX = 10_000
 PAIRS_SHOWN = 60
 MAP_PIXELS = 3_000_000
-ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
 Progress = Callable[[int, str, int, int], None]
 """Called with seed, stage ("frames", "tiles", "telemetry", "replay"), how much is done, and how much there is."""
@@ -98,53 +92,19 @@ def _tasks(request: FlightsRequest, folder: Path) -> list[FlightTask]:
 
 
 def _run(tasks: Sequence[FlightTask], workers: int, progress: Progress) -> list[FlightOutcome]:
-    """All flights' outcomes in the order of the tasks. Each step runs in a fresh process, so that memory is its own."""
-    for name in ONE_THREAD:
-        os.environ[name] = "1"  # inherited by the workers, before they load any library
-    context = multiprocessing.get_context("spawn")
-    queue = context.Queue()
-    done = threading.Event()
-    listener = threading.Thread(target=_listen, args=(queue, done, progress), daemon=True)
-    listener.start()
-    pool = ProcessPoolExecutor(
-        min(workers, len(tasks)), context, flight_worker.start, (queue,), max_tasks_per_child=1
-    )
-    try:
-        return _collect(pool, tasks)
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-        done.set()
-        listener.join()
-
-
-def _collect(pool: ProcessPoolExecutor, tasks: Sequence[FlightTask]) -> list[FlightOutcome]:
-    """Simulate each flight, then replay it; a replay goes before the next simulation so that results come early."""
-    waiting: dict[Future[FlightOutcome], tuple[int, str]] = {}
-    for number, task in enumerate(tasks):
-        step = flight_worker.replay if task.folder.is_dir() else flight_worker.simulate
-        waiting[pool.submit(step, task)] = (number, step.__name__)
+    """All flights' outcomes in the order of the tasks; a flight is replayed before the next one is simulated."""
     outcomes: dict[int, FlightOutcome] = {}
-    while waiting:
-        finished, _ = wait(waiting, return_when=FIRST_COMPLETED)
-        for future in finished:
-            number, step_name = waiting.pop(future)
-            outcome = future.result()
-            if outcome.failure:
-                raise UserError(f"flight with seed {outcome.key.seed}: {outcome.failure}")
-            if step_name == "simulate":
-                waiting[pool.submit(flight_worker.replay, tasks[number])] = (number, "replay")
+    with Processes[FlightOutcome | None](workers, progress) as processes:
+        for task in tasks:
+            step = flight_worker.replay if task.folder.is_dir() else flight_worker.simulate
+            processes.add(Step(f"flight with seed {task.key.seed}", step, task))
+        for step_done, outcome in processes.results():
+            if outcome is None:
+                again = Step(step_done.name, flight_worker.replay, step_done.argument)
+                processes.add(again, first=True)
             else:
-                outcomes[number] = outcome
-    return [outcomes[number] for number in range(len(tasks))]
-
-
-def _listen(queue: Any, done: threading.Event, progress: Progress) -> None:
-    while True:
-        try:
-            progress(*queue.get(timeout=0.2))
-        except Empty:
-            if done.is_set():
-                return
+                outcomes[outcome.key.seed] = outcome
+    return [outcomes[task.key.seed] for task in tasks]
 
 
 def _report(request: FlightsRequest, outcomes: Sequence[FlightOutcome], facts: RunFacts, command: str) -> Report:

@@ -135,7 +135,11 @@ def _percent(share: float | None) -> str:
 
 
 def _number(value: float | None, digits: int, unit: str = "") -> str:
-    return "–" if value is None else f"{value:.{digits}f}{unit}"
+    if value is None:
+        return "–"
+    if unit == " ms" and value >= 9950.0:
+        return f"{value / 1000.0:.0f} s"
+    return f"{value:.{digits}f}{unit}"
 
 
 def _three(spread: Mapping[str, float | None]) -> str:

@@ -26,6 +26,7 @@ function el(tag, attributes, ...children) {
 const known = (v) => v !== null && v !== undefined;
 function metres(v) { return !known(v) ? "–" : v < 9.95 ? v.toFixed(2) : v < 99.5 ? v.toFixed(1) : Math.round(v).toLocaleString("en"); }
 function fixed(v, digits) { return known(v) ? v.toFixed(digits) : "–"; }
+function milliseconds(v) { return v >= 9950 ? (v / 1000).toFixed(0) + " s" : v.toFixed(v < 9.95 ? 1 : 0) + " ms"; }
 function percent(v) {
   if (!known(v)) return "–";
   const p = 100 * v;

@@ -204,7 +204,7 @@ function latencyChart(timeline, canvas) {
     }
     if (known(p95)) {
       line(c, PAD.left, chart.y(p95), chart.board.width, chart.y(p95), "#005fb8", 1.5, [6, 4]);
-      text(c, "p95 " + Math.round(p95) + " ms", chart.board.width - PAD.right - 6, chart.y(p95) - 9, "right", "#005fb8", true);
+      text(c, "p95 " + milliseconds(p95), chart.board.width - PAD.right - 6, chart.y(p95) - 9, "right", "#005fb8", true);
     }
   });
 }
@@ -213,9 +213,9 @@ function latencyChart(timeline, canvas) {
 function stageChart(canvas, stages) {
   const rows = Object.entries(stages).filter(([, q]) => q), most = Math.max(1, ...rows.map(([, q]) => q[4]));
   const board = new Board(canvas, (c, w, h) => {
-    const left = 76, right = w - 50, x = (v) => left + Math.min(v / most, 1.04) * (right - left), step = (h - 26) / Math.max(rows.length, 1);
-    for (const v of niceTicks(0, most, 4)) { line(c, x(v), 2, x(v), h - 24, "#e3e8ed"); text(c, String(v), x(v), h - 11, "center"); }
-    text(c, "ms", right + 12, h - 11);
+    const left = 76, right = w - 62, unit = most > 9950 ? 1000 : 1, x = (v) => left + Math.min(v / most, 1.04) * (right - left), step = (h - 26) / Math.max(rows.length, 1);
+    for (const v of niceTicks(0, most / unit, 4)) { line(c, x(v * unit), 2, x(v * unit), h - 24, "#e3e8ed"); text(c, String(v), x(v * unit), h - 11, "center"); }
+    text(c, unit > 1 ? "s" : "ms", w - 4, h - 11, "right");
     rows.forEach(([name, q], n) => {
       const y = (n + 0.5) * step + 2;
       text(c, name, left - 9, y, "right", INK);
@@ -224,7 +224,7 @@ function stageChart(canvas, stages) {
       c.fillStyle = "#a9cdf2"; c.strokeStyle = "#005fb8"; c.lineWidth = 1.2;
       c.fillRect(x(q[1]), y - 8, x(q[3]) - x(q[1]), 16); c.strokeRect(x(q[1]), y - 8, x(q[3]) - x(q[1]), 16);
       line(c, x(q[2]), y - 9, x(q[2]), y + 9, INK, 2.4);
-      text(c, fixed(q[4], q[4] < 10 ? 1 : 0), x(q[4]) + 7, y, "left", INK, true);
+      text(c, milliseconds(q[4]), x(q[4]) + 7, y, "left", INK, true);
     });
     if (!rows.length) text(c, "no stage was timed", w / 2, h / 2, "center");
   });

@@ -98,11 +98,11 @@ class MapView {
     const f = this.flight;
     for (const [colour, width] of thin ? [[INK, thin]] : [["rgba(255,255,255,.95)", 5], [INK, below ? 2.4 : 2]]) {
       c.beginPath();
-      let started = false;
+      let last = null;
       for (let i = 0; i < f.t.length; i++) {
         if (!known(f.tx[i])) continue;
-        if (started) c.lineTo(this.px(f.tx[i]), this.py(f.ty[i])); else c.moveTo(this.px(f.tx[i]), this.py(f.ty[i]));
-        started = true;
+        if (last !== null && f.t[i] - last <= f.gap) c.lineTo(this.px(f.tx[i]), this.py(f.ty[i])); else c.moveTo(this.px(f.tx[i]), this.py(f.ty[i]));
+        last = f.t[i];
       }
       c.strokeStyle = colour; c.lineWidth = width; c.stroke();
     }

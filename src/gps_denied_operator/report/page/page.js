@@ -67,7 +67,7 @@ function inspector(flight) {
     box.replaceChildren(el("div", { class: "name" }, f.name[i] || "frame"), el("table", {},
       row("time", clock(f.t[i])),
       row("label", known(f.label[i]) ? el("span", {}, swatch(f.label[i], LABEL_COLOURS[f.label[i]]), " ", LABEL_NAMES[f.label[i]]) : "no estimate"),
-      row("error", known(f.err[i]) ? el("b", {}, metres(f.err[i]) + " m") : "not scored"),
+      row("error", known(f.err[i]) ? el("b", {}, metres(f.err[i]) + " m") : known(f.tx[i]) ? "missed: no estimate" : "no truth"),
       row("95 % ellipse", known(f.major[i]) ? metres(f.major[i]) + " × " + metres(f.minor[i]) + " m" + (f.inside[i] === 0 ? ", error outside" : "") : null),
       row("NEES", known(f.nees[i]) ? fixed(f.nees[i], 1) : null),
       row("anchor age", known(f.age[i]) ? (f.age[i] < 0 ? "never anchored" : (f.age[i] / 1000).toFixed(1) + " s") : null),
@@ -75,7 +75,7 @@ function inspector(flight) {
       row("map fix", fix ? (fix[1] ? "accepted" : "rejected: " + fix[4]) : "none"),
       fix ? row("inliers", fix[5] + " of " + fix[6] + (known(fix[7]) ? ", " + fixed(fix[7], 2) + " px" : "")) : null,
       row("odometry", ["", "registered", "lost" + (f.lost[i] ? ": " + f.lost[i] : "")][f.odometry[i]]),
-      row("latency", known(f.latency[i]) ? Math.round(f.latency[i]) + " ms" : null)),
+      row("latency", known(f.latency[i]) ? milliseconds(f.latency[i]) : null)),
       picture && picture.frame ? el("div", { class: "pic" }, el("img", { src: picture.frame, alt: "frame" }), picture.map ? el("img", { src: picture.map, alt: "map place" }) : null) : "",
       el("p", { class: "note", style: "margin-top:9px" }, "Point to read another frame, click to keep it. Drag or turn the wheel on the map to move; drag on a chart to zoom, double click to go back."));
   };
@@ -145,9 +145,9 @@ function worstStrip(flight) {
   const picture = (source, caption, missing, over) => el("figure", {}, source ? el("img", { src: source, alt: caption }) : el("div", { class: "nopic" }, missing),
     source && over ? el("img", { class: "over", src: over, alt: "" }) : null, el("figcaption", {}, caption));
   const pairs = flight.worst.map((w) => {
-    const i = w.i, value = known(flight.err[i]) ? metres(flight.err[i]) + " m off" : known(flight.label[i]) ? "not scored" : "no estimate";
+    const i = w.i, value = known(flight.err[i]) ? metres(flight.err[i]) + " m off" : known(flight.label[i]) ? "no truth" : "no estimate";
     return el("div", { class: "pair", tabindex: 0, onclick: () => { timeline.pin(i); document.getElementById("map").scrollIntoView({ block: "nearest" }); }, onkeydown: (e) => { if (e.key === "Enter") timeline.pin(i); } },
-      el("div", { class: "imgs" }, picture(w.frame, "frame", "picture not kept"), picture(w.map, w.place, "no place to show", w.frame)),
+      el("div", { class: "imgs" }, picture(w.frame, "frame", "picture not kept"), picture(w.map, w.map ? w.place : "map", "no place to show", w.frame)),
       el("div", { class: "cap" }, el("b", {}, value), " · " + (known(flight.label[i]) ? LABEL_NAMES[flight.label[i]] : "no label") + " · " + clock(flight.t[i]), el("div", { class: "why" }, flight.name[i] + (w.why ? ": " + w.why : ""))));
   });
   timeline.listeners.push((frame) => pairs.forEach((pair, k) => pair.classList.toggle("on", flight.worst[k].i === frame)));

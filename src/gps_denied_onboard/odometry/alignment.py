@@ -16,7 +16,7 @@ from scipy import fft
 from gps_denied_onboard.camera import CameraModel
 from gps_denied_onboard.matching.orientation import FieldArray, MaskArray, orientation_field
 from gps_denied_onboard.messages import FloatArray, ImageArray
-from gps_denied_onboard.odometry.picture import Picture
+from gps_denied_onboard.odometry.picture import Picture, picture_noise
 from gps_denied_onboard.odometry.plane_motion import PlaneMotion, apply_homography
 from gps_denied_onboard.odometry.tracking import draw_as_first
 from gps_denied_onboard.rotations import rotation_z
@@ -49,6 +49,16 @@ class Agreement:
     rival: float
     rival_shift: tuple[float, float]
     overlap: float
+
+
+@dataclass(frozen=True, slots=True)
+class FineAgreement:
+    """`value` -1..1 is the mean local correlation where there is structure; `share` 0..1 of the structured ground
+    agrees, `structured` 0..1 of the common ground has structure above the noise."""
+
+    value: float
+    share: float
+    structured: float
 
 
 def correlate(
@@ -99,10 +109,11 @@ def check_motion(previous: Picture, current: Picture, homography: FloatArray) ->
     return Agreement(value, max(float(far[rival]), 0.0) / max(here, 1e-6), (shift[1], shift[0]), overlap)
 
 
-def fine_agreement(previous: Picture, current: Picture, homography: FloatArray) -> float:
-    """Mean local correlation, -1..1, of the reduced pictures under a motion; places with structure count more.
+def fine_agreement(previous: Picture, current: Picture, homography: FloatArray) -> FineAgreement:
+    """Local correlation of the reduced pictures under a motion.
 
-    Rows of a crop look alike when drawn small; at full detail the clods and gaps in them differ.
+    Rows of a crop look alike when drawn small; at full detail the clods and gaps in them differ. Where an overlay
+    stands still, only it agrees with no motion, the ground between its letters does not.
     """
     first = previous.grey.astype(np.float32)
     second = draw_as_first(current.grey, current.camera, homography).astype(np.float32)
@@ -113,9 +124,16 @@ def fine_agreement(previous: Picture, current: Picture, homography: FloatArray) 
     spread1 = np.maximum(cv2.blur(second * second, window) - mean1 * mean1, 0.0)
     shared = cv2.blur(first * second, window) - mean0 * mean1
     inner = cv2.erode(seen.astype(np.uint8), np.ones(window, np.uint8)).astype(np.float32)
-    weight = inner * np.minimum(np.sqrt(spread0), 20.0)
+    noise = max(picture_noise(previous.grey), picture_noise(current.grey)) ** 2
     local = shared / np.sqrt(spread0 * spread1 + 4.0)
-    return float((weight * local).sum() / max(float(weight.sum()), 1e-6))
+    weight = inner * np.minimum(np.sqrt(spread0), 20.0)
+    structured = inner * (spread0 > 3.0 * noise)
+    agreeing = float((structured * (local > 0.5)).sum())
+    return FineAgreement(
+        float((weight * local).sum() / max(float(weight.sum()), 1e-6)),
+        agreeing / max(float(structured.sum()), 1.0),
+        float(structured.sum()) / max(float(inner.sum()), 1.0),
+    )
 
 
 def shifted_homography(previous: Picture, homography: FloatArray, shift_px: tuple[float, float]) -> FloatArray:

@@ -136,12 +136,18 @@ def find_corners(grey: ImageArray, limit: int) -> PointArray:
 
 
 def corner_noise(grey: ImageArray) -> float:
-    """Corner strength that the picture's own noise makes; from the median of the second difference along rows.
+    """Corner strength that the picture's own noise makes.
 
-    A difference a - 2b + c of noise s has sigma sqrt(6) s. OpenCV's Sobel is normalised by 1 / (4 * 5 * 255); its
-    gradient of noise s has variance 12 s^2.
+    OpenCV's Sobel is normalised by 1 / (4 * 5 * 255); its gradient of noise s has variance 12 s^2.
+    """
+    return 12.0 * picture_noise(grey) ** 2 * 25 / (4.0 * 5.0 * 255.0) ** 2
+
+
+def picture_noise(grey: ImageArray) -> float:
+    """Standard deviation of the noise in grey levels, from the median second difference along rows.
+
+    A difference a - 2b + c of noise s has sigma sqrt(6) s; fine texture counts as noise too.
     """
     part = grey[::4].astype(np.int16)
     second = np.abs(part[:, :-2] - 2 * part[:, 1:-1] + part[:, 2:])
-    noise = max(float(np.median(second)) / 0.6745 / math.sqrt(6.0), 0.5)
-    return 12.0 * noise**2 * 25 / (4.0 * 5.0 * 255.0) ** 2
+    return max(float(np.median(second)) / 0.6745 / math.sqrt(6.0), 0.5)

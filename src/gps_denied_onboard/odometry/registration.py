@@ -32,8 +32,11 @@ from gps_denied_onboard.odometry.wide_baseline import match_features, robust_hom
 
 YAW_KNOWN_RAD = 0.5
 YAW_BIN_RAD = math.radians(6.0)
-STILL_PX = 0.4
+STILL_PX = 1.0
 """Flow of reduced pixels under which a track stands still."""
+STANDING_SHARE_MIN = 0.6
+STRUCTURED_MIN = 0.5
+"""A picture stands still when so much of it has structure, and so much of that has not moved."""
 MERGED_SHARE = 0.35
 """A rival that ends within this share of its first distance has become the same motion."""
 TILT_LIMIT_RAD = math.radians(30.0)
@@ -72,10 +75,11 @@ class Registration:
         self._prior = prior
         self._yaw_sigma_rad = yaw_sigma_rad
         self._config = config
+        self._overlay = False
 
     def by_tracks(self, guess: FloatArray, method: str = "tracks", rival: bool = False) -> Candidate | None:
         """Corners followed along a guessed homography; None when too few are found again."""
-        p0, p1 = track(self.first, self.second, guess, self._config)
+        p0, p1 = self._moving(*track(self.first, self.second, guess, self._config))
         candidate = self._solve(p0, p1, method, rival)
         if candidate is None or candidate.fault or rival:
             return candidate
@@ -88,7 +92,7 @@ class Registration:
 
     def by_features(self) -> Candidate | None:
         """SIFT features, then corners along the motion that they show; the features alone where that is less."""
-        p0, p1 = match_features(self.first, self.second)
+        p0, p1 = self._moving(*match_features(self.first, self.second))
         coarse = self._solve(p0, p1, "features")
         if coarse is None:
             return None
@@ -127,6 +131,8 @@ class Registration:
         solution = solve_motion(start, self._prior, x0, x1, focal, selected, floor, independent)
         agreement = check_motion(self.first, self.second, solution.motion.homography)
         candidate = Candidate(solution, p0, p1, agreement, method, self._judge(solution, p0, agreement))
+        if not candidate.fault and np.median(np.hypot(*(p1 - p0)[candidate.inlier].T)) < STILL_PX:
+            return self._standing(candidate)
         if not candidate.fault and agreement.rival > config.ambiguity_ratio_max and not rival:
             return self._against_rival(candidate)
         return candidate
@@ -146,6 +152,21 @@ class Registration:
         enough = max(config.inliers_min, 0.3 * np.count_nonzero(selected))
         return second if np.count_nonzero(second & ~still) >= enough else selected
 
+    def _moving(self, p0: FloatArray, p1: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """The tracks (N, 2), (N, 2) without those of an overlay, once there is known to be one."""
+        if not self._overlay:
+            return p0, p1
+        moving = np.hypot(*(p1 - p0).T) > STILL_PX
+        return p0[moving], p1[moving]
+
+    def _standing(self, candidate: Candidate) -> Candidate:
+        """A picture that does not move: true only where the ground between the letters of an overlay stands too."""
+        fine = fine_agreement(self.first, self.second, candidate.solution.motion.homography)
+        if fine.structured > STRUCTURED_MIN and fine.share > STANDING_SHARE_MIN:
+            return candidate
+        self._overlay = True
+        return replace(candidate, fault="only what is burnt into the picture agrees, the ground does not")
+
     def _against_rival(self, candidate: Candidate) -> Candidate:
         """The better of a motion and its rival in a repeated pattern, by the pictures' detail; else a fault."""
         here, shift = candidate.solution.motion.homography, candidate.agreement.rival_shift
@@ -153,8 +174,8 @@ class Registration:
         if other is None or other.fault:
             return candidate
         there = other.solution.motion.homography
-        value = fine_agreement(self.first, self.second, here)
-        rival = fine_agreement(self.first, self.second, there)
+        value = fine_agreement(self.first, self.second, here).value
+        rival = fine_agreement(self.first, self.second, there).value
         small = self.first.small[1].width_px / self.first.camera.width_px
         if self._distance_px(here, there) * small < MERGED_SHARE * math.hypot(*shift):
             return candidate if value >= rival or candidate.inliers > other.inliers else other

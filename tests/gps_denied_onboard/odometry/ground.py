@@ -45,7 +45,11 @@ class Ground:
         return np.asarray(cloud / cloud.std(), np.float32)
 
     def image(
-        self, position_enu_m: FloatArray, rotation_camera_to_enu: FloatArray, camera: CameraModel = CAMERA, noise: float = 1.5
+        self,
+        position_enu_m: FloatArray,
+        rotation_camera_to_enu: FloatArray,
+        camera: CameraModel = CAMERA,
+        noise: float = 1.5,
     ) -> ImageArray:
         """(H, W) picture from a pose; ground heights by fixed-point iteration along each ray."""
         step = 4

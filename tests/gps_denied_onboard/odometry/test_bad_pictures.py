@@ -108,7 +108,9 @@ def logo(image: ImageArray, rng: np.random.Generator) -> ImageArray:
     """The picture with a ground station's text all round, the same in every frame."""
     out = image.copy()
     for row in (24, 60, 96, 400, 436, 470):
-        cv2.putText(out, "".join(chr(c) for c in rng.integers(48, 90, 30)), (8, row), cv2.FONT_HERSHEY_SIMPLEX, 1, 255, 2)
+        cv2.putText(
+            out, "".join(chr(c) for c in rng.integers(48, 90, 30)), (8, row), cv2.FONT_HERSHEY_SIMPLEX, 1, 255, 2
+        )
     return out
 
 

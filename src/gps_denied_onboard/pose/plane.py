@@ -114,7 +114,8 @@ def _covariance(
     information: FloatArray, noise_ratio: float, height: float, r: FloatArray, config: PoseConfig
 ) -> FloatArray:
     """Inverse information, inflated by the residuals and by errors that patches share: overlap, relief, slope, map."""
-    inflation = max(noise_ratio, 0.4) ** 2 * config.correlation_length
+    # The residual has two components, the noise that `information` was made with is of one.
+    inflation = max(0.5 * noise_ratio**2, 0.08) * config.correlation_length
     covariance = np.linalg.inv(information + 1e-9 * np.eye(6)) * inflation
     # A slope of the ground looks like a tilt: it turns the camera about the ground point under the frame's centre.
     ray = r[:, 2] / max(-float(r[2, 2]), 0.2) * height

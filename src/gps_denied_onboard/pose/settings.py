@@ -16,7 +16,7 @@ class PoseConfig:
     slope_sigma_rad: float = 0.03
     """Larger than real slopes: successive frames see the same ground, and their common error must not average away."""
     tilt_prior_sigma_rad: float = 0.10
-    correlation_length: float = 3.0
+    correlation_length: float = 6.0
     """How many overlapping patches share one error: the information is divided by this."""
 
 

@@ -23,19 +23,19 @@ COLLARS = (0.0, -9999.0, -32767.0, -32768.0)
 
 
 def eight_bit_vrt(path: Path, dataset: Any) -> str:
-    """Return the XML of a VRT with the bands grey and alpha, or red, green, blue and alpha."""
+    """Return the XML of a VRT with a grey band or red, green and blue, and alpha unless all of the raster is data."""
     if dataset.colorinterp[0] == ColorInterp.palette:
         bands = _palette_bands(path, dataset)
     else:
         colours = _colour_bands(dataset)
         stretch = None if dataset.dtypes[colours[0] - 1] == "uint8" else _stretch(path, dataset, colours)
         bands = [_source(path, band, stretch) for band in colours]
-        bands.append(_alpha(path, dataset, colours))
-    names = ("Gray", "Alpha") if len(bands) == 2 else ("Red", "Green", "Blue", "Alpha")
+        bands += _alpha(path, dataset, colours)
+    names = ("Gray", "Alpha") if len(bands) <= 2 else ("Red", "Green", "Blue", "Alpha")
     transform = ", ".join(repr(float(value)) for value in dataset.transform.to_gdal())
     body = "".join(
         f'<VRTRasterBand dataType="Byte" band="{number}"><ColorInterp>{name}</ColorInterp>{band}</VRTRasterBand>'
-        for number, (name, band) in enumerate(zip(names, bands, strict=True), 1)
+        for number, (name, band) in enumerate(zip(names, bands, strict=False), 1)
     )
     return (
         f'<VRTDataset rasterXSize="{dataset.width}" rasterYSize="{dataset.height}">'
@@ -45,9 +45,10 @@ def eight_bit_vrt(path: Path, dataset: Any) -> str:
 
 def _source(path: Path, band: int | str, inner: str | None = None) -> str:
     name = escape(str(path.resolve()))
+    kind = "ComplexSource" if inner else "SimpleSource"
     return (
-        f'<ComplexSource><SourceFilename relativeToVRT="0">{name}</SourceFilename><SourceBand>{band}</SourceBand>'
-        f"{inner or ''}</ComplexSource>"
+        f'<{kind}><SourceFilename relativeToVRT="0">{name}</SourceFilename><SourceBand>{band}</SourceBand>'
+        f"{inner or ''}</{kind}>"
     )
 
 
@@ -81,26 +82,26 @@ def _looked_up(indices: npt.NDArray[Any], table: dict[int, tuple[int, int, int, 
     )
 
 
-def _alpha(path: Path, dataset: Any, colours: list[int]) -> str:
-    """Return the sources of the alpha band: the file's own alpha or mask, nodata, or an undeclared collar."""
+def _alpha(path: Path, dataset: Any, colours: list[int]) -> list[str]:
+    """Return the alpha band if there is one: the file's own alpha or mask, nodata, or an undeclared collar."""
     own = [number for number, kind in enumerate(dataset.colorinterp, 1) if kind == ColorInterp.alpha]
     opaque = "<ScaleOffset>255</ScaleOffset><ScaleRatio>0</ScaleRatio>"
     if own:
         # Alpha of another depth than 8 bit: any value above 0 is taken as data.
         eight_bit = dataset.dtypes[own[0] - 1] == "uint8"
-        return _source(path, own[0], None if eight_bit else f"<NODATA>0</NODATA>{opaque}")
+        return [_source(path, own[0], None if eight_bit else f"<NODATA>0</NODATA>{opaque}")]
     flags = dataset.mask_flag_enums[colours[0] - 1]
     if MaskFlags.per_dataset in flags:
-        return _source(path, "mask,1")
+        return [_source(path, "mask,1")]
     if MaskFlags.nodata in flags:
         # A pixel is empty where all of its bands are: a later source writes over an earlier one except with its NODATA.
-        return "".join(_source(path, f"mask,{band}", "<NODATA>0</NODATA>") for band in colours)
+        return ["".join(_source(path, f"mask,{band}", "<NODATA>0</NODATA>") for band in colours)]
     if np.issubdtype(np.dtype(dataset.dtypes[colours[0] - 1]), np.floating):
-        return "".join(_source(path, band, f"<NODATA>nan</NODATA>{opaque}") for band in colours)
+        return ["".join(_source(path, band, f"<NODATA>nan</NODATA>{opaque}") for band in colours)]
     collar = _collar(_corners(path, dataset, colours))
     if collar is None:
-        return _source(path, colours[0], opaque)
-    return "".join(_source(path, band, f"<NODATA>{collar:.17g}</NODATA>{opaque}") for band in colours)
+        return []
+    return ["".join(_source(path, band, f"<NODATA>{collar:.17g}</NODATA>{opaque}") for band in colours)]
 
 
 def _corners(path: Path, dataset: Any, bands: list[int]) -> list[npt.NDArray[Any]]:

@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 import pyproj
@@ -34,7 +35,7 @@ from gps_denied_operator.tiles import expand
 ZOOM_DEFAULT_MAX = 20
 UPSAMPLING_MAX = 2.0
 AVERAGE_FROM = 1.5  # source pixels a tile pixel; from here on the mean of them, below it cubic interpolation
-GDAL_CACHE_MB = 64
+GDAL_CACHE_MB = 256  # a row of squares of a raster in strips, 40,000 px wide, is decoded once
 WARP_MEMORY_MB = 64
 WORKERS_MAX = 4
 ALIGN_TILES = 8  # a side of the squares in which rasters are best read
@@ -118,6 +119,7 @@ class RasterReader:
                     height=(y1 - self._y0) * TILE_PX,
                     resampling=method,
                     tolerance=0.001,
+                    add_alpha=eight_bit.count in {1, 3},
                     warp_mem_limit=WARP_MEMORY_MB,
                     NUM_THREADS=str(min(WORKERS_MAX, len(os.sched_getaffinity(0)))),
                 )
@@ -139,8 +141,9 @@ class RasterReader:
         except (RasterioError, RuntimeError) as error:
             raise damaged(self._path, error) from error
         valid = bands[-1] >= 128
-        picture = np.where(valid, bands[:-1], 0)
-        return (picture[0] if len(picture) == 1 else np.ascontiguousarray(np.moveaxis(picture, 0, -1))), valid
+        colours = bands[:-1] if valid.all() else np.where(valid, bands[:-1], 0)
+        picture: npt.NDArray[np.uint8] = colours[0] if len(colours) == 1 else cv2.merge(list(colours))
+        return picture, valid
 
     def close(self) -> None:
         self._open.close()

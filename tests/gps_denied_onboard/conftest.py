@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,7 +13,8 @@ import pytest
 
 from gps_denied_onboard.camera import CameraModel, ground_points
 from gps_denied_onboard.geo import LocalFrame, mercator_px_from_geodetic
-from gps_denied_onboard.messages import CameraPrior, FloatArray, Frame, ImageArray
+from gps_denied_onboard.messages import CameraPrior, FloatArray, Frame, ImageArray, Telemetry
+from gps_denied_onboard.pipeline import Pipeline
 from gps_denied_onboard.rotations import exp_rotation, nadir_camera_to_enu
 from gps_denied_onboard.terrain import FlatTerrain
 from gps_denied_onboard.tiles.mosaic import MapMosaic
@@ -128,3 +130,37 @@ class PaintedGround:
 def painted_ground() -> PaintedGround:
     """Return the ground of seed 5."""
     return PaintedGround(5)
+
+
+@pytest.fixture(scope="session")
+def new_pipeline(short_recording: Path) -> Callable[[], Pipeline]:
+    """Return what makes a fresh pipeline for the short flight, as a replay does."""
+    from gps_denied_onboard.config import Config
+    from gps_denied_onboard.recorder.meta import read_meta
+    from gps_denied_onboard.runtime_root.build import World, build_pipeline
+    from gps_denied_onboard.runtime_root.stopwatch import Stopwatch
+    from gps_denied_onboard.runtime_root.strategies import load_composition
+    from gps_denied_onboard.tiles.sources import DirectoryTileSource
+
+    meta = read_meta(short_recording)
+    mosaic = MapMosaic(DirectoryTileSource(short_recording / "tiles" / meta.tiles_source))
+    local = LocalFrame(meta.origin_latitude_deg, meta.origin_longitude_deg, meta.origin_altitude_m)
+    world = World(local, meta.origin_altitude_m, meta.ground_sigma_m, meta.camera)
+    watch = Stopwatch(lambda: 0)
+    return lambda: build_pipeline(Config(), world, mosaic, load_composition(), watch.stage)
+
+
+@pytest.fixture(scope="session")
+def short_flight(short_recording: Path) -> list[Frame | Telemetry]:
+    """Return the short flight's messages in the order of time, pictures loaded."""
+    from gps_denied_onboard.frames.recording import RecordingFrames
+    from gps_denied_onboard.recorder.kinds import FrameRecord
+    from gps_denied_onboard.recorder.mcap_io import RecordingReader
+
+    frames = RecordingFrames(short_recording, grey=True)
+    out: list[Frame | Telemetry] = []
+    for event in RecordingReader(short_recording).events():
+        message = frames.load(event) if isinstance(event, FrameRecord) else event
+        assert message is not None
+        out.append(message)
+    return out

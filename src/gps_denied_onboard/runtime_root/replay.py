@@ -16,6 +16,7 @@ from pathlib import Path
 from gps_denied_onboard.autopilot.mavlink import MavlinkEncoder
 from gps_denied_onboard.autopilot.tlog import TlogWriter
 from gps_denied_onboard.config import Config
+from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.frames.recording import RecordingFrames
 from gps_denied_onboard.geo import LocalFrame
 from gps_denied_onboard.messages import AidRecord, Alert, Frame, NavState, OdometryStep, Output, PoseFix
@@ -68,6 +69,7 @@ class _Counts:
     frames: int = 0
     fixes: int = 0
     anchored: int = 0
+    outside_map: int = 0
     states: int = 0
     gps_input: int = 0
 
@@ -105,6 +107,16 @@ def replay_recording(
 
 def _ignore(_trace: FrameTrace) -> None:
     return None
+
+
+def _outside_map(counts: _Counts) -> tuple[str, ...]:
+    """A sentence when a tenth of the pictures or more had no map under them."""
+    if counts.outside_map == 0 or counts.outside_map < counts.fixes / 10.0:
+        return ()
+    return (
+        f"{counts.outside_map} of {counts.fixes} pictures lay outside the map and could not be anchored; "
+        "give a map that covers the whole flight.",
+    )
 
 
 class _Replay:
@@ -148,7 +160,7 @@ class _Replay:
         self._next_beat_ns = 0
 
     def run(self) -> ReplaySummary:
-        last_ns = 0
+        last_ns = -1
         for event in self._reader.events():
             last_ns = event.t_ns
             self._advance(event.t_ns)
@@ -156,11 +168,14 @@ class _Replay:
                 self._on_frame(event)
             else:
                 self._emit(self._pipeline.on_telemetry(event))
+        if last_ns < 0:
+            why = " ".join(self._reader.problems) or "it is empty."
+            raise UserError(f"{self._reader.path} holds no message that can be used: {why}")
         self._advance(last_ns + round((self._config.pipeline.worker_delay_s + 0.01) * 1e9))
         for _, _, waiting in sorted(self._pending, key=lambda p: p[:2]):
             self._deliver(waiting)
         c = self._counts
-        problems = (*self._reader.problems, *self._frames.problems)
+        problems = (*self._reader.problems, *self._frames.problems, *_outside_map(c))
         return ReplaySummary(c.frames, c.fixes, c.anchored, c.states, c.gps_input, problems)
 
     def _advance(self, t_ns: int) -> None:
@@ -205,6 +220,7 @@ class _Replay:
         outputs = self._pipeline.on_fix(pending.fix)
         self._emit(outputs)
         self._counts.fixes += 1
+        self._counts.outside_map += pending.fix.reason == "outside_map"
         self._counts.anchored += any(isinstance(o, AidRecord) and o.accepted for o in outputs)
         spent = pending.stage_ms
         for name, ms in self._watch.take().items():

@@ -64,7 +64,7 @@ def test_the_covariance_is_honest(painted_ground: Any) -> None:
 
 
 def test_four_in_ten_wrong(painted_ground: Any) -> None:
-    """With 40 % of the matches displaced at random the position is right to 3 m and 4 sigma, and they are told apart."""
+    """With 40 % of the matches displaced the position is right to 3 m and 4 sigma, and they are told apart."""
     pose = painted_ground.pose()
     rng = np.random.default_rng(11)
     matches = matches_at(painted_ground, pose, rng, 150)

@@ -1,0 +1,133 @@
+"""What the ground station hears: changes of the label, what became of a hint, frames that cannot be used."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import pytest
+
+from gps_denied_onboard.messages import (
+    Alert,
+    Frame,
+    GpsSample,
+    NavState,
+    RelocHint,
+    SourceLabel,
+    TakeoffOrigin,
+    Telemetry,
+)
+from gps_denied_onboard.pipeline import HINT_AGE_S, Pipeline
+
+Messages = list[Frame | Telemetry]
+SECOND = 1_000_000_000
+
+
+def feed(pipeline: Pipeline, messages: Messages) -> None:
+    for message in messages:
+        if isinstance(message, Frame):
+            pipeline.on_frame(message)
+        else:
+            pipeline.on_telemetry(message)
+
+
+def test_every_change_of_the_label_is_told_once(new_pipeline: Callable[[], Pipeline], short_flight: Messages) -> None:
+    """Dead reckoned, anchored by a fix, dead reckoned again without pictures: one alert for each change."""
+    pipeline = new_pipeline()
+    start_ns = short_flight[0].t_ns
+    alerts: list[Alert] = []
+    labels: list[SourceLabel] = []
+    next_ns = start_ns + SECOND // 10
+    for message in short_flight:
+        while message.t_ns >= next_ns:
+            for output in pipeline.on_tick(next_ns):
+                if isinstance(output, Alert):
+                    alerts.append(output)
+                else:
+                    assert isinstance(output, NavState)
+                    labels.append(output.source_label)
+            next_ns += SECOND // 10
+        if not isinstance(message, Frame):
+            pipeline.on_telemetry(message)
+        elif message.t_ns < start_ns + SECOND:
+            pipeline.on_frame(message)
+            job = pipeline.take_job()
+            assert job is not None
+            pipeline.on_fix(pipeline.locate(job))
+    assert [(a.text, a.severity) for a in alerts] == [
+        ("position is dead_reckoned", 4),
+        ("position is satellite_anchored", 6),
+        ("position is dead_reckoned", 4),
+    ]
+    assert 25 <= labels.count(SourceLabel.SATELLITE_ANCHORED) <= 40  # three seconds and a bit, at 10 Hz
+    assert len(labels) >= 78
+
+
+def test_nothing_leaves_before_anything_is_known(new_pipeline: Callable[[], Pipeline], short_flight: Messages) -> None:
+    """Without attitude a tick gives nothing, and a frame is not used and says so."""
+    pipeline = new_pipeline()
+    frame = next(m for m in short_flight if isinstance(m, Frame))
+    assert pipeline.on_tick(frame.t_ns) == []
+    (alert,) = pipeline.on_frame(frame)
+    assert isinstance(alert, Alert)
+    assert alert.text == "frame not used: no attitude yet"
+    assert pipeline.take_job() is None
+
+
+def test_the_autopilots_gps_moves_nothing(new_pipeline: Callable[[], Pipeline], short_flight: Messages) -> None:
+    """A GPS that claims to be 5 km away leaves the state bit for bit as it was."""
+    start_ns = short_flight[0].t_ns
+    pipeline = new_pipeline()
+    feed(pipeline, [m for m in short_flight if m.t_ns <= start_ns + SECOND])
+    before = pipeline.state_at(start_ns + SECOND)
+    assert before is not None
+    far = GpsSample(
+        start_ns + SECOND, before.latitude_deg + 0.05, before.longitude_deg, 500.0, (0.0, 0.0, 0.0), 3, 12, 0.5
+    )
+    assert pipeline.on_telemetry(far) == []
+    assert pipeline.state_at(start_ns + SECOND) == before
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_a_hint_leads_the_search(new_pipeline: Callable[[], Pipeline], short_flight: Messages, known: bool) -> None:
+    """The next frames are searched around the operator's place, unless the state is surer than the operator."""
+    start_ns = short_flight[0].t_ns
+    pipeline = new_pipeline()
+    feed(
+        pipeline,
+        [m for m in short_flight if m.t_ns <= start_ns + SECOND // 5 and (known or not isinstance(m, TakeoffOrigin))],
+    )
+    (alert,) = pipeline.on_telemetry(RelocHint(start_ns + SECOND // 5, 48.19, 37.34, 300.0))
+    assert isinstance(alert, Alert)
+    assert alert.text == "RELOC taken: 48.19000,37.34000,300"
+    frame = next(m for m in short_flight if isinstance(m, Frame))
+    pipeline.on_frame(frame)
+    job = pipeline.take_job()
+    assert job is not None
+    assert job.prior.position_known
+    assert job.prior.horizontal_sigma_m == pytest.approx(150.0) if not known else job.prior.horizontal_sigma_m < 10.0
+
+
+def test_an_old_hint_is_forgotten(new_pipeline: Callable[[], Pipeline], short_flight: Messages) -> None:
+    """After two minutes a hint counts no more."""
+    start_ns = short_flight[0].t_ns
+    pipeline = new_pipeline()
+    feed(pipeline, [m for m in short_flight if m.t_ns <= start_ns + SECOND // 5 and not isinstance(m, TakeoffOrigin)])
+    pipeline.on_hint(RelocHint(start_ns - round(HINT_AGE_S * SECOND), 48.19, 37.34, 300.0))
+    pipeline.on_frame(next(m for m in short_flight if isinstance(m, Frame)))
+    job = pipeline.take_job()
+    assert job is not None
+    assert not job.prior.position_known
+
+
+@pytest.mark.parametrize(
+    ("latitude", "longitude", "radius"),
+    [(91.0, 0.0, 100.0), (0.0, 181.0, 100.0), (48.0, 37.0, 0.0), (48.0, 37.0, 2e5), (math.nan, 37.0, 100.0)],
+)
+def test_impossible_hints_are_refused(
+    new_pipeline: Callable[[], Pipeline], latitude: float, longitude: float, radius: float
+) -> None:
+    """A hint that is nowhere on earth, or of no size, is refused and said to be."""
+    (alert,) = new_pipeline().on_hint(RelocHint(5, latitude, longitude, radius))
+    assert isinstance(alert, Alert)
+    assert alert.text == "RELOC refused: latitude, longitude or radius is out of range"

@@ -95,8 +95,6 @@ def photos(
         _finish(folder, report, json, {"photos": str(photos), "maps": [str(path) for path in map_], "prior": prior})
     for problem in prepared.frames.problems:
         typer.echo(f"note: {problem}", err=True)
-    if report.figures["anchored"] == 0:
-        typer.echo(f"operator-tool: {report.verdict}", err=True)
 
 
 def _check_config(path: Path | None) -> None:
@@ -120,7 +118,11 @@ def _finish(folder: ResultsFolder, report: Report, json: bool, more: dict[str, A
     folder.publish(result_files(report, more))
     if json:
         typer.echo(orjson.dumps(report.figures, option=orjson.OPT_INDENT_2).decode())
-        return
-    from gps_denied_operator.evaluate.table import print_table
+    else:
+        from gps_denied_operator.evaluate.table import print_table
 
-    print_table(report, folder.path / "report.html")
+        print_table(report, folder.path / "report.html")
+    if not report.figures["anchored"]:
+        from gps_denied_operator.report.verdict import NOTHING_ANCHORED
+
+        typer.echo(f"operator-tool: {report.verdict or NOTHING_ANCHORED}", err=True)

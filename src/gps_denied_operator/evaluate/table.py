@@ -29,5 +29,6 @@ def print_table(report: Report, page: Path) -> None:
         table.add_row(row.name, Text(row.value, style="bold"), row.must, row.aim, status)
     console.print(table)
     level, sentence = verdict(report.figures, report.seeing)
-    console.print(Text(report.verdict or sentence, style=STYLE.get(level, "")))
+    if report.figures["anchored"]:  # else the sentence goes to stderr
+        console.print(Text(report.verdict or sentence, style=STYLE.get(level, "")))
     console.print(Text(f"report: {page}"))

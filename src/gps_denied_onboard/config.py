@@ -28,7 +28,7 @@ class StrategyNames:
     place: str = "grid"
     matching: str = "classic"
     pose: str = "plane"
-    fusion: str = "eskf"
+    fusion: str = "isam2"
 
 
 @dataclass(frozen=True, slots=True)

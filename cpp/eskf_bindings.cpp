@@ -49,6 +49,7 @@ py::object describe(const std::optional<State>& found) {
   const Mat3 cross = block(kAttitude, kMount) * r.transpose();
   out["camera_covariance"] =
       Mat3(block(kAttitude, kAttitude) + r * block(kMount, kMount) * r.transpose() + cross + cross.transpose());
+  out["travelled"] = s.travelled;
   out["wind"] = s.wind;
   out["position_known"] = s.position_known;
   out["healthy"] = healthy(s);

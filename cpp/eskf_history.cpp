@@ -292,13 +292,14 @@ std::optional<State> History::at(std::int64_t t_ns) const {
 
 bool History::seed(const State& given) {
   const std::optional<State> own = at(given.t_ns);
-  if (!own || given.t_ns > state_.t_ns) return false;
+  if (!own || given.t_ns > newest_ns_ + nanoseconds(config_.clock_jump_s)) return false;
   State s = given;
   s.imu_t_ns = own->imu_t_ns;
   s.accel = own->accel;
   s.gyro = own->gyro;
   s.rejected_since_ns = own->rejected_since_ns;
   s.position_known = true;
+  s.travelled = own->travelled;
   forget_clones(s);
   if (!healthy(s)) return false;
   while (!events_.empty() && events_.front().t_ns <= s.t_ns) events_.pop_front();

@@ -70,7 +70,9 @@ void step(const Config& c, State& s, const Vec3& force, const Vec3& rate, double
   const Mat3 rotation = middle.toRotationMatrix();
   const Vec3 force_enu = rotation * force;
   const Vec3 acceleration = force_enu - Vec3(0.0, 0.0, c.gravity_mps2);
-  s.position += s.velocity * dt + acceleration * (0.5 * dt * dt);
+  const Vec3 moved = s.velocity * dt + acceleration * (0.5 * dt * dt);
+  s.position += moved;
+  s.travelled += moved;
   s.velocity += acceleration * dt;
   s.attitude = (s.attitude * exp_quaternion(rate * dt)).normalized();
   const double tilt_decay = std::exp(-dt / c.autopilot_tilt_time_s);

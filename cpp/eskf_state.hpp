@@ -68,6 +68,7 @@ struct State {
   Vec3 map_offset = Vec3::Zero();
   double odometry_scale = 0.0;
   Vec2 gust = Vec2::Zero();
+  Vec3 travelled = Vec3::Zero();  // integral of the velocity; no correction of the position ever moves it
   bool position_known = false;
   int clones = 0;
   std::array<Clone, kCloneCount> clone;

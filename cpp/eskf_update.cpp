@@ -266,7 +266,8 @@ void take_odometry(const Config& c, State& s, const Odometry& step, bool decide,
   m.jacobian.block<1, 3>(3, kMount) = gradient1.transpose() * s.attitude.toRotationMatrix() -
                                       gradient0.transpose() * first.attitude.toRotationMatrix();
   m.noise = step.covariance * (c.odometry_sigma_scale * c.odometry_sigma_scale);
-  for (int i = 0; i < 3; ++i) m.noise(i, i) += c.odometry_floor_m * c.odometry_floor_m;
+  for (int i = 0; i < 2; ++i) m.noise(i, i) += c.odometry_floor_m * c.odometry_floor_m;
+  m.noise(2, 2) += c.odometry_up_floor_m * c.odometry_up_floor_m;
   m.noise(3, 3) += c.odometry_yaw_floor_rad * c.odometry_yaw_floor_rad;
   fuse(s, m, c.gate_odometry, decide, true, aid);
 }

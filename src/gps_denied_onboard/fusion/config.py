@@ -20,8 +20,8 @@ class FusionConfig:
     gravity_mps2: float = 9.80665
 
     # IMU. The densities cover vibration and scale errors, not the data sheet alone.
-    accel_noise_mps2_rthz: float = 0.012
-    gyro_noise_radps_rthz: float = 0.0004
+    accel_noise_mps2_rthz: float = 0.008
+    gyro_noise_radps_rthz: float = 0.00025
     accel_bias_sigma_mps2: float = 0.08
     gyro_bias_sigma_radps: float = 0.006
     accel_bias_walk_mps2_rts: float = 0.001
@@ -66,8 +66,9 @@ class FusionConfig:
     odometry_scale_sigma: float = 0.02
     odometry_scale_time_s: float = 120.0
     odometry_sigma_scale: float = 1.0
-    odometry_floor_m: float = 0.1
-    odometry_yaw_floor_rad: float = 0.001
+    odometry_floor_m: float = 0.2
+    odometry_up_floor_m: float = 0.5
+    odometry_yaw_floor_rad: float = 0.0015
     fix_sigma_scale: float = 1.0
     fix_floor_m: float = 0.3
     fix_floor_rad: float = 0.002

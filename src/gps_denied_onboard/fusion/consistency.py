@@ -1,7 +1,7 @@
 """Do several fixes that the state refuses agree with one another? Pure.
 
-Between two fixes the aircraft moved by what odometry and inertial sensors say, whatever its absolute position. Fixes
-on the right place agree under that motion; wrong ones lie all over the map.
+Between two fixes the aircraft moved by the integral of its velocity, whatever its absolute position. Fixes on the right
+place agree under that motion; wrong ones lie all over the map.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from gps_denied_onboard.messages import FloatArray
 
 @dataclass(frozen=True, slots=True, eq=False)
 class HeldFix:
-    """A fix that waits for others: its position with covariance, and where the state was at the same time.
+    """A fix that waits for others: its position with covariance, and how far the aircraft had travelled by then.
 
-    `state_position_enu_m` may be wrong by any constant: only differences between held fixes count.
-    `velocity_sigma_mps` is the state's velocity uncertainty at that time.
+    `travelled_enu_m` is the integral of the velocity from any moment that held fixes share; corrections of the position
+    are not in it. `velocity_sigma_mps` is the state's velocity uncertainty at the fix's time.
     """
 
     t_ns: int
     position_enu_m: FloatArray
     covariance_enu_m2: FloatArray
-    state_position_enu_m: FloatArray
+    travelled_enu_m: FloatArray
     velocity_sigma_mps: float
 
 
@@ -35,11 +35,11 @@ def agree(a: HeldFix, b: HeldFix, drift_fraction: float, gate: float) -> bool:
     Allowed are both covariances, `drift_fraction` of the distance flown, and the velocity's uncertainty over the time
     between (at most 20 s of it: beyond that the rule would allow anything). `gate` is chi-square, three degrees.
     """
-    moved = b.state_position_enu_m - a.state_position_enu_m
+    moved = b.travelled_enu_m - a.travelled_enu_m
     residual = (b.position_enu_m - a.position_enu_m) - moved
     dt_s = min(abs(b.t_ns - a.t_ns) * 1e-9, 20.0)
     drift_m2 = (drift_fraction * float(np.linalg.norm(moved))) ** 2
-    drift_m2 += (min(a.velocity_sigma_mps, b.velocity_sigma_mps) * dt_s) ** 2
+    drift_m2 += (max(a.velocity_sigma_mps, b.velocity_sigma_mps) * dt_s) ** 2
     covariance = a.covariance_enu_m2 + b.covariance_enu_m2 + np.eye(3) * (drift_m2 + 1.0)
     return float(residual @ np.linalg.solve(covariance, residual)) <= gate
 

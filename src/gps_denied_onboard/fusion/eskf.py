@@ -238,7 +238,7 @@ class Eskf:
             return FixMode.PLACE
         speed_sigma = math.sqrt(float(np.linalg.eigvalsh(state["covariance"][3:5, 3:5])[-1]))
         self._held.append(
-            HeldFix(fix.t_ns, fix.position_enu_m, fix.covariance[:3, :3], state["position"], speed_sigma)
+            HeldFix(fix.t_ns, fix.position_enu_m, fix.covariance[:3, :3], state["travelled"], speed_sigma)
         )
         count = len(agreeing(tuple(self._held), config.drift_fraction, config.agreement_gate))
         if not state["position_known"]:

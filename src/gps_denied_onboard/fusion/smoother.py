@@ -198,7 +198,7 @@ class Window:
         if first is None or second is None:
             return False
         c = self._config
-        floor = np.diag([c.odometry_floor_m**2] * 3 + [c.odometry_yaw_floor_rad**2])
+        floor = np.diag([c.odometry_floor_m**2] * 2 + [c.odometry_up_floor_m**2, c.odometry_yaw_floor_rad**2])
         model = self._robust(step.covariance * c.odometry_sigma_scale**2 + floor)
         keys = [_keys(first.number)[0], _keys(second.number)[0], _keys(second.number)[3]]
         self._add(

@@ -51,6 +51,7 @@ class Plan:
     no_fix_s: tuple[tuple[float, float], ...] = ()
     map_sigma_m: float = 1.0
     fix_delay_s: float = 0.3
+    odometry_delay_s: float = 0.05
     origin: bool = True
 
 
@@ -186,7 +187,8 @@ def _pictures(flight: Flight, rng: np.random.Generator) -> None:
             continue
         camera = flight.rotation[k] @ flight.mount
         if before is not None:
-            flight.messages.append((flight.t_ns[k] + SECOND_NS // 20, _odometry(flight, before, k, height_scale, rng)))
+            step = _odometry(flight, before, k, height_scale, rng)
+            flight.messages.append((flight.t_ns[k] + round(plan.odometry_delay_s * SECOND_NS), step))
         before = k
         if dark(t_s, plan.no_fix_s):
             continue

@@ -19,12 +19,12 @@ def fly(plan: Plan) -> Score:
 
 @pytest.fixture(scope="module")
 def blacked_out() -> list[Score]:
-    return [fly(Plan(seed=s, duration_s=90.0, blackouts_s=(BLACKOUT,))) for s in range(5)]
+    return [fly(Plan(seed=s, duration_s=90.0, imu_hz=50.0, blackouts_s=(BLACKOUT,))) for s in range(4)]
 
 
 def test_error_lies_inside_the_95_ellipse_and_the_ellipse_is_not_much_too_large() -> None:
     """Over seeds: coverage within bounds, normalised error near its expectation of three."""
-    scores = [fly(Plan(seed=s, duration_s=60.0, map_sigma_m=1.5)) for s in range(6)]
+    scores = [fly(Plan(seed=s, duration_s=60.0, imu_hz=50.0, map_sigma_m=1.5)) for s in range(6)]
     inside = np.concatenate([s.inside_95() for s in scores])
     nees = np.concatenate([s.nees() for s in scores])
     assert inside.mean() >= 0.93
@@ -58,7 +58,7 @@ def test_position_is_back_within_two_frames_after_the_dark(blacked_out: list[Sco
 def test_odometry_alone_drifts_by_a_few_per_cent() -> None:
     """A minute of odometry without any map fix stays within 3 % of the distance flown, and inside the covariance."""
     for seed in range(3):
-        s = fly(Plan(seed=seed, duration_s=90.0, no_fix_s=((30.0, 90.0),)))
+        s = fly(Plan(seed=seed, duration_s=90.0, imu_hz=50.0, no_fix_s=((30.0, 90.0),)))
         assert s.horizontal_m()[-1] < 0.03 * 60.0 * 17.0
         assert s.horizontal_m()[-1] < 3.5 * s.sigma_m()[-1]
 
@@ -76,7 +76,7 @@ def test_attitude_error_is_covered() -> None:
 def test_calibration_over_100_seeds() -> None:
     """100 flights with blackouts: coverage on the safe side and not absurdly so, never a sound fix refused for long."""
     scores = [
-        fly(Plan(seed=s, duration_s=180.0, map_sigma_m=1.5, blackouts_s=((60.0, 80.0),), no_fix_s=((110.0, 140.0),)))
+        fly(Plan(seed=s, duration_s=180.0, imu_hz=50.0, map_sigma_m=1.5, blackouts_s=((60.0, 80.0),), no_fix_s=((110.0, 140.0),)))
         for s in range(100)
     ]
     inside = np.concatenate([s.inside_95() for s in scores])

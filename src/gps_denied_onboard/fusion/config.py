@@ -81,11 +81,11 @@ class FusionConfig:
     gate_airspeed: float = 20.0  # 2
     gate_rangefinder: float = 16.0  # 1
     gate_odometry: float = 25.0  # 4
-    gate_fix: float = 30.0  # 6
+    gate_fix: float = 25.0  # 6
     gate_patience_s: float = 3.0
 
     # Re-localisation: see consistency.py.
-    wide_sigma_m: float = 30.0
+    wide_sigma_m: float = 10.0
     agreeing_fixes_wide: int = 2
     agreeing_fixes_against_state: int = 4
     fixes_looked_at: int = 6

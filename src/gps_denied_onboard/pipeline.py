@@ -46,6 +46,9 @@ LABEL_SEVERITY = {
     SourceLabel.DEAD_RECKONED: 4,
 }
 HINT_AGE_S = 120.0
+HINT_SPEED_MPS = 25.0
+"""How fast the aircraft may have left the place of a hint."""
+TOO_LATE = "older than the history"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -171,7 +174,15 @@ class Pipeline:
         if any(r.accepted for r in records):
             self._labels = self._labels.anchored(fix.t_ns)
             self._hint = None
+        elif fix.accepted and any(r.reason == TOO_LATE for r in records):
+            self._hint = self._hint_of(fix)
         return out
+
+    def _hint_of(self, fix: PoseFix) -> RelocHint:
+        """A fix that took longer than the fusion remembers, as over a whole map, tells the next ones where to look."""
+        latitude_deg, longitude_deg = (float(v) for v in self._local.geodetic_from_enu(fix.position_enu_m)[:2])
+        sigma_m = math.sqrt(float(np.linalg.eigvalsh(fix.covariance[:2, :2])[-1]))
+        return RelocHint(fix.t_ns, latitude_deg, longitude_deg, 2.0 * sigma_m)
 
     def on_tick(self, t_ns: int, frame_index: int = -1) -> list[Output]:
         """The position now, for the autopilot, and an alert when its label has changed."""
@@ -208,7 +219,8 @@ class Pipeline:
         hint = self._hint
         if hint is None or prior.t_ns - hint.t_ns > HINT_AGE_S * 1e9:
             return prior
-        sigma_m = hint.radius_m / 2.0
+        age_s = max(prior.t_ns - hint.t_ns, 0) / 1e9
+        sigma_m = math.hypot(hint.radius_m / 2.0, HINT_SPEED_MPS * age_s)
         if prior.position_known and prior.horizontal_sigma_m <= sigma_m:
             return prior
         east, north = self._local.enu_from_geodetic(hint.latitude_deg, hint.longitude_deg, 0.0)[:2]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from gps_denied_onboard.messages import AidRecord, Frame, NavState, PoseFix, Telemetry
+import numpy as np
+
+from gps_denied_onboard.messages import AidRecord, Frame, NavState, PoseFix, TakeoffOrigin, Telemetry
 from gps_denied_onboard.pipeline import LocateJob, Pipeline
 
 Messages = list[Frame | Telemetry]
@@ -90,3 +92,25 @@ def test_a_rejected_fix_changes_nothing(new_pipeline: Callable[[], Pipeline], sh
     assert pipeline.on_fix(fix) == [fix]
     assert fix.reason == "no_texture"
     assert pipeline.state_at(start_ns + SECOND) == before
+
+
+def test_a_fix_later_than_the_history_tells_where_to_look(
+    new_pipeline: Callable[[], Pipeline], short_flight: Messages
+) -> None:
+    """From an unknown place, a search that took six seconds cannot be fused, but the next frame is searched near it."""
+    start_ns = short_flight[0].t_ns
+    messages = [m for m in short_flight if not isinstance(m, TakeoffOrigin)]
+    pipeline = new_pipeline()
+    feed(pipeline, [m for m in messages if m.t_ns <= start_ns + SECOND // 2])
+    fix = pipeline.locate(jobs_of(pipeline)[-1])
+    assert fix.accepted, fix.reason
+    last = [m for m in messages if start_ns + SECOND // 2 < m.t_ns <= start_ns + 6 * SECOND]
+    feed(pipeline, [m for m in last if not isinstance(m, Frame)])
+    records = [o for o in pipeline.on_fix(fix) if isinstance(o, AidRecord)]
+    assert [(r.accepted, r.reason) for r in records] == [(False, "older than the history")]
+    feed(pipeline, [m for m in last if isinstance(m, Frame)][-1:])
+    (job,) = jobs_of(pipeline)
+    assert job.prior.position_known
+    assert job.prior.horizontal_sigma_m < 200.0
+    off = job.prior.position_enu_m[:2] - fix.position_enu_m[:2]
+    assert float(np.hypot(*off)) < 1.0

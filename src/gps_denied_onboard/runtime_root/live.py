@@ -186,7 +186,7 @@ class _Flight:
         self._last_tick_ns = 0
         self._next_status_ns = self._next_tick_ns + STATUS_NS
         self._next_label_ns = 0
-        self._started = False
+        self._started = self._link_missed = False
         self._state: NavState | None = None
 
     def run(self, stop: threading.Event, seconds: float) -> None:
@@ -216,6 +216,10 @@ class _Flight:
                 self._started = True
                 self._emit(self._origin(received.t_ns))
             self._emit(self._pipeline.on_telemetry(received))
+        transport = self._link.transport
+        if not transport.alive and not self._link_missed:
+            self._link_missed = True
+            self._log.warning("autopilot link is not open; it is tried again", why=transport.last_error)
         self._emit(Alert(now_ns, 4, note) for note in self._reader.notes())
 
     def _origin(self, t_ns: int) -> list[Output]:

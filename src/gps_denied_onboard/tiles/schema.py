@@ -14,6 +14,7 @@ import psycopg
 
 from gps_denied_onboard.errors import UserError
 
+CONNECT_TIMEOUT_S = 10
 MIGRATION_LOCK = 7_205_121_944  # any constant: two programs that open one database migrate it one after the other
 
 
@@ -51,7 +52,7 @@ def upgrade(url: str) -> None:
     Raises UserError where the database was written by a newer program.
     """
     newest = newest_revision()
-    with psycopg.connect(url, autocommit=True) as connection:
+    with psycopg.connect(url, autocommit=True, connect_timeout=CONNECT_TIMEOUT_S) as connection:
         if current_revision(connection) == newest:
             return
         connection.execute("SELECT pg_advisory_lock(%s)", (MIGRATION_LOCK,))

@@ -342,7 +342,14 @@ def default_data_folder(root: Path, user: ServerUser) -> Path:
     inside = root / DATA_FOLDER
     if inside.exists() or user.reaches(inside):
         return inside
-    return ROOT_STATE / f"store-{hashlib.sha256(os.fsencode(root.resolve())).hexdigest()[:16]}"
+    return _root_state() / f"store-{hashlib.sha256(os.fsencode(root.resolve())).hexdigest()[:16]}"
+
+
+def _root_state() -> Path:
+    """Return the folder of root's servers, made so that every account can enter it."""
+    ROOT_STATE.mkdir(parents=True, exist_ok=True)
+    ROOT_STATE.chmod(0o755)
+    return ROOT_STATE
 
 
 def reachable_copy(bin_folder: Path, user: ServerUser) -> Path:
@@ -356,9 +363,7 @@ def reachable_copy(bin_folder: Path, user: ServerUser) -> Path:
     digest = hashlib.sha256(f"{home}:{(bin_folder / 'postgres').stat().st_mtime_ns}".encode()).hexdigest()[:16]
     copy = ROOT_STATE / f"programs-{digest}"
     if not copy.exists():
-        ROOT_STATE.mkdir(parents=True, exist_ok=True)
-        ROOT_STATE.chmod(0o755)
-        with tempfile.TemporaryDirectory(dir=ROOT_STATE) as scratch:
+        with tempfile.TemporaryDirectory(dir=_root_state()) as scratch:
             tree = Path(scratch) / "tree"
             shutil.copytree(home, tree / home.parent.name / home.name, symlinks=True)
             if libraries.is_dir():

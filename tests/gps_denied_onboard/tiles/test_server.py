@@ -14,6 +14,7 @@ import pytest
 from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.tiles import server
 from gps_denied_onboard.tiles.server import LocalServer, ServerUser, database_url_from_environment
+from gps_denied_onboard.tiles.store import TileStore
 
 HOLD = """
 import sys
@@ -115,3 +116,10 @@ def test_another_databases_url_is_refused(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("DATABASE_URL", "mysql://u@h/d")
     with pytest.raises(UserError, match="not a PostgreSQL address"):
         database_url_from_environment()
+
+
+def test_database_that_does_not_answer_is_said(open_folder: Path) -> None:
+    """A DATABASE_URL that leads nowhere gives one sentence, and no private server is started in its place."""
+    with pytest.raises(UserError, match=r"does not answer .* unset it to use a private server"):
+        TileStore.open(open_folder / "store", f"postgresql://nobody@/tiles?host={open_folder}")
+    assert not (open_folder / "store" / server.DATA_FOLDER).exists()

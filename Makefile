@@ -21,11 +21,11 @@ test: setup ## what a change must pass: linters, types, C++ tests, the quick sui
 	@.ci/setup chromium
 	$(MAKE) --no-print-directory lint
 	@.ci/setup native-tests
-	$(BIN)/python -m pytest -m "not tier2 and not slow"
+	$(BIN)/python -m pytest -n auto --dist loadfile -m "not tier2 and not slow"
 
 test-all: setup ## the quick suite and the slow one
 	@.ci/setup chromium
-	$(BIN)/python -m pytest -m "not tier2"
+	$(BIN)/python -m pytest -n auto --dist loadfile -m "not tier2"
 
 lint: setup ## ruff and mypy --strict
 	$(BIN)/ruff check src tests migrations .ci

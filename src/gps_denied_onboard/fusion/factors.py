@@ -2,8 +2,8 @@
 
 Variables of keyframe k: pose X (body in ENU), velocity V (ENU), IMU bias B, and S (16,), the slow errors:
 wind (2), autopilot attitude error (3, ENU), baro bias, airspeed scale, map offset (3), odometry scale, mount (3: the
-camera's rotation to the body is exp(mount) times the nominal one), gust (2). gtsam perturbs a pose on the right: rotation first,
-then translation, both in body axes.
+camera's rotation to the body is exp(mount) times the nominal one), gust (2). gtsam perturbs a pose on the right:
+rotation first, then translation, both in body axes.
 """
 
 from __future__ import annotations

@@ -75,10 +75,8 @@ def test_attitude_error_is_covered() -> None:
 @pytest.mark.slow
 def test_calibration_over_100_seeds() -> None:
     """100 flights with blackouts: coverage on the safe side and not absurdly so, never a sound fix refused for long."""
-    scores = [
-        fly(Plan(seed=s, duration_s=180.0, imu_hz=50.0, map_sigma_m=1.5, blackouts_s=((60.0, 80.0),), no_fix_s=((110.0, 140.0),)))
-        for s in range(100)
-    ]
+    gaps = {"blackouts_s": ((60.0, 80.0),), "no_fix_s": ((110.0, 140.0),)}
+    scores = [fly(Plan(seed=s, duration_s=180.0, imu_hz=50.0, map_sigma_m=1.5, **gaps)) for s in range(100)]
     inside = np.concatenate([s.inside_95() for s in scores])
     nees = np.concatenate([s.nees() for s in scores])
     horizontal = np.concatenate([s.horizontal_m() for s in scores])

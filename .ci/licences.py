@@ -57,7 +57,8 @@ def page() -> str:
     rows = []
     for library, (version, uses) in sorted(pinned().items()):
         if metadata.version(library) != version:
-            sys.exit(f"licences: {library} {metadata.version(library)} is installed, {version} is pinned: run `make setup`")
+            found = metadata.version(library)
+            sys.exit(f"licences: {library} {found} is installed, {version} is pinned: run `make setup`")
         used = "flies" if "flies" in uses else ", ".join(uses)
         used = "flies, as headers in the native module" if library in COMPILED_IN else used
         rows.append(f"| {library} | {version} | {licence(library).replace('|', '/')} | {used} |\n")

@@ -8,7 +8,7 @@ moment of measurement.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import StrEnum
 from typing import TypeAlias
 
 import numpy as np
@@ -21,7 +21,7 @@ FloatArray: TypeAlias = npt.NDArray[np.float64]
 ImageArray: TypeAlias = npt.NDArray[np.uint8]
 
 
-class SourceLabel(str, Enum):
+class SourceLabel(StrEnum):
     """Where an estimate came from, best first."""
 
     SATELLITE_ANCHORED = "satellite_anchored"
@@ -278,7 +278,7 @@ class NavState:
     """The honest position at `t_ns`, as it leaves the system.
 
     `covariance_enu_m2` is the row-major (3, 3) position covariance. The 95 % ellipse is horizontal;
-    `ellipse_azimuth_deg` is its major axis from north, clockwise. `last_satellite_anchor_age_ms` is -1 before the first.
+    `ellipse_azimuth_deg` is its major axis from north, clockwise. `last_satellite_anchor_age_ms` is -1 before any.
     `fix_type` is what the autopilot is told (3: 3D, 2: 2D, 1: none).
     """
 

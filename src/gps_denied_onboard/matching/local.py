@@ -33,7 +33,7 @@ def match_patches(
     """Search each patch of `template` (C, h, w) within +-`reach_px` of its own place in `field`.
 
     `field` (C, h + 2 reach, w + 2 reach) is the map around the place where the template is believed to lie: template
-    cell (y, x) corresponds to field cell (y + reach, x + reach). Patches without structure in frame or map are left out.
+    cell (y, x) corresponds to field cell (y + reach, x + reach). Patches without structure are left out.
     """
     h, w = valid.shape
     covered = cv2.integral(valid.astype(np.uint8))

@@ -61,7 +61,7 @@ class MapGrid:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rectified:
-    """A frame on a grid: `image` and `valid` (H, W) start at cell (`x0`, `y0`); `cell_to_pixel` (3, 3) maps global cells
+    """A frame on a grid: `image`, `valid` (H, W) start at cell (`x0`, `y0`); `cell_to_pixel` (3, 3) maps global cells
     (continuous) to pixels of the ideal (undistorted) full-size frame."""
 
     image: ImageArray

@@ -88,7 +88,7 @@ class Localiser:
             result = self._matcher.match(rectifier, frame.t_ns, pose, place, level, second_pass=False)
             if result is None:
                 continue
-            solution = solve_pose(result.matches, self._camera, prior, *pose, self._metric(result))
+            solution = solve_pose(result.matches, self._camera, *pose, self._metric(result))
             if solution is None:
                 continue
             out.append(_Verified(place, result, solution))
@@ -104,8 +104,7 @@ class Localiser:
         result = self._matcher.match(rectifier, frame.t_ns, pose, best.place, level, second_pass=True)
         if result is None:
             return None
-        prior = _attitude_prior(best, frame.t_ns)
-        solution = solve_pose(result.matches, self._camera, prior, *pose, self._metric(result))
+        solution = solve_pose(result.matches, self._camera, *pose, self._metric(result))
         return None if solution is None else _Verified(best.place, result, solution)
 
     def _decide(
@@ -188,14 +187,6 @@ class Localiser:
     def _metric(self, result: PassResult) -> PoseConfig:
         """Pose settings with the inlier radius of this pass's cell size."""
         return replace(self._pose, inlier_m=self._pose.inlier_m * max(result.matches.map_resolution_m, 0.3))
-
-
-def _attitude_prior(best: _Verified, t_ns: int) -> CameraPrior:
-    """The first pass's own pose as a weak prior for the second."""
-    solution = best.solution
-    return CameraPrior(
-        t_ns, solution.position_enu_m, np.eye(3), solution.rotation_camera_to_enu, 0.1, 0.1, best.place.height_m, 1e3
-    )
 
 
 def _level_rotation(rotation_camera_to_enu: FloatArray) -> FloatArray:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gps_denied_onboard.camera import CameraModel
-from gps_denied_onboard.messages import CameraPrior, FloatArray, Matches
+from gps_denied_onboard.messages import FloatArray, Matches
 from gps_denied_onboard.pose.settings import PoseConfig
 from gps_denied_onboard.rotations import exp_rotation, log_rotation, skew
 
@@ -35,21 +35,19 @@ class PoseSolution:
 def solve_pose(
     matches: Matches,
     camera: CameraModel,
-    prior: CameraPrior,
     start_position_enu_m: FloatArray,
     start_rotation: FloatArray,
     config: PoseConfig,
 ) -> PoseSolution | None:
     """Pose from `matches`, starting near the truth; None where fewer than 4 correspondences agree.
 
-    The prior's tilt (its sigma, at least the configured one) is a weak measurement; its yaw and position are not used.
+    The start's tilt only steadies the steps (`tilt_prior_sigma_rad`): it is not in the covariance, and no prior is.
     """
     bearing = camera.undistort(matches.pixel_px)
     ground = matches.ground_enu_m
     p, r = start_position_enu_m.copy(), start_rotation.copy()
     height = max(float(p[2] - ground[:, 2].mean()), 1.0)
     noise = config.inlier_m / 2.5 / height
-    tilt_sigma = max(prior.tilt_sigma_rad, 1e-4) if prior.tilt_sigma_rad < 0.02 else config.tilt_prior_sigma_rad
     scale = 4.0
     information = np.eye(6)
     weight = np.ones(len(bearing))
@@ -63,10 +61,10 @@ def solve_pose(
         w = (weight / noise**2)[:, None, None]
         information = np.einsum("nki,nkj->ij", jacobian * w, jacobian)
         gradient = np.einsum("nki,nk->i", jacobian * w, residual)
-        tilt, tilt_jacobian = _tilt_prior(r, prior.rotation_camera_to_enu)
-        information += tilt_jacobian.T @ tilt_jacobian / tilt_sigma**2
-        gradient += tilt_jacobian.T @ tilt / tilt_sigma**2
-        step = np.linalg.solve(information + 1e-9 * np.eye(6), -gradient)
+        tilt, tilt_jacobian = _tilt_prior(r, start_rotation)
+        gradient += tilt_jacobian.T @ tilt / config.tilt_prior_sigma_rad**2
+        damped = information + tilt_jacobian.T @ tilt_jacobian / config.tilt_prior_sigma_rad**2
+        step = np.linalg.solve(damped + 1e-9 * np.eye(6), -gradient)
         p, r = p + step[:3], exp_rotation(step[3:]) @ r
         if p[2] - ground[:, 2].mean() < 1.0:
             return None

@@ -15,7 +15,7 @@ class PoseConfig:
     relief_sigma_m: float = 1.5
     slope_sigma_rad: float = 0.06
     """Larger than real slopes: successive frames see the same ground, and their common error must not average away."""
-    tilt_prior_sigma_rad: float = 0.10
+    tilt_prior_sigma_rad: float = 0.30
     correlation_length: float = 6.0
     """How many overlapping patches share one error: the information is divided by this."""
 

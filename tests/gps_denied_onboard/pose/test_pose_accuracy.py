@@ -33,7 +33,7 @@ def solve(
 ) -> PoseSolution | None:
     """Solve from a start that is 12 m and 3 degrees off."""
     start = pose[0] + [8.0, -9.0, 3.0], exp_rotation(np.array([0.02, -0.03, 0.04])) @ pose[1]
-    return solve_pose(matches, ground.camera, ground.prior(pose, tilt_sigma_rad=0.1), *start, config)
+    return solve_pose(matches, ground.camera, *start, config)
 
 
 def test_exact_without_noise(painted_ground: Any) -> None:

@@ -38,6 +38,8 @@ def open_folder() -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:
     """Return the address of a server that the whole run shares; its database has the newest schema and no rows."""
+    import psycopg
+
     from gps_denied_onboard.tiles import schema
     from gps_denied_onboard.tiles.server import LocalServer
 
@@ -45,6 +47,10 @@ def postgres_url() -> Iterator[str]:
     folder.chmod(0o755)
     server = LocalServer(folder)
     url = server.start()
+    with psycopg.connect(url, autocommit=True) as connection:  # nothing here has to outlive a power cut
+        for setting in ("fsync", "synchronous_commit", "full_page_writes"):
+            connection.execute(f"ALTER SYSTEM SET {setting} = off")
+        connection.execute("SELECT pg_reload_conf()")
     schema.upgrade(url)
     yield url
     server.stop()

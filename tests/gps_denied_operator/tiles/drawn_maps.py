@@ -14,9 +14,9 @@ import rasterio
 from rasterio.enums import ColorInterp
 
 LATITUDE_DEG, LONGITUDE_DEG = 48.42, 37.10
-WIDTH, HEIGHT = 620, 540
+WIDTH, HEIGHT = 460, 420
 SPOT_SIGMA_PX = 4.0
-SPOTS_PX = np.array([(60.0, 70.0), (540.0, 60.0), (300.0, 260.5), (90.3, 470.7), (560.0, 480.0)])  # column, row
+SPOTS_PX = np.array([(70.0, 60.0), (400.0, 60.0), (230.0, 210.5), (80.3, 350.7), (410.0, 370.0)])  # column, row
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ def spots() -> np.ndarray:
     """Return (HEIGHT, WIDTH) floats: textured ground of 0.2, a dark and a bright field, spots up to 0.95."""
     v, u = np.mgrid[:HEIGHT, :WIDTH] + 0.5
     picture = 0.2 + 0.02 * np.sin(u / 9.0) * np.sin(v / 7.0)
-    picture[150:210, 150:210], picture[150:210, 400:460] = 0.02, 0.95
+    picture[130:170, 100:150], picture[130:170, 300:350] = 0.02, 0.95
     for column, row in SPOTS_PX:
         picture += 0.73 * np.exp(-((u - column) ** 2 + (v - row) ** 2) / (2 * SPOT_SIGMA_PX**2))
     return np.clip(picture, 0.0, 1.0)
@@ -82,7 +82,7 @@ def hole() -> np.ndarray:
     """Return (HEIGHT, WIDTH) where the map has data: all but the western edge and a block, away from the spots."""
     seen = np.ones((HEIGHT, WIDTH), dtype=bool)
     seen[:, :30] = False
-    seen[330:400, 300:450] = False
+    seen[270:330, 200:330] = False
     return seen
 
 

@@ -104,8 +104,8 @@ def test_killed_import_goes_on(tmp_path: Path, database_url: str) -> None:
 def test_sheets_meet_without_a_seam(tmp_path: Path, store: TileStore, put: Import) -> None:
     """Two sheets that meet inside of tiles fill each other's tiles up: the map is whole across the seam."""
     put(draw(tmp_path / "whole.tif", eight_bit()[None]).path, source="whole")
-    west = put(sheet(tmp_path / "west.tif", slice(0, 300)))
-    east = put(sheet(tmp_path / "east.tif", slice(300, drawn_maps.WIDTH)))
+    west = put(sheet(tmp_path / "west.tif", slice(0, 230)))
+    east = put(sheet(tmp_path / "east.tif", slice(230, drawn_maps.WIDTH)))
     assert west.tiles_merged == 0
     assert east.tiles_merged > 0
     maps = []

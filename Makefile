@@ -18,13 +18,13 @@ demo: setup ## fly three simulated minutes without GPS, replay, score, report
 	$(BIN)/operator-tool evaluate flights --seeds 1-1 --minutes 3 --scenario blackout --out build/demo
 
 test: setup ## what a change must pass: linters, types, C++ tests, the quick suite
-	@.ci/setup chromium
+	@.ci/setup chromium || true
 	$(MAKE) --no-print-directory lint
 	@.ci/setup native-tests
 	$(BIN)/python -m pytest -n auto --dist loadfile -m "not tier2 and not slow"
 
 test-all: setup ## the quick suite and the slow one
-	@.ci/setup chromium
+	@.ci/setup chromium || true
 	$(BIN)/python -m pytest -n auto --dist loadfile -m "not tier2"
 
 lint: setup ## ruff and mypy --strict

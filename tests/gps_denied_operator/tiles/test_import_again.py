@@ -56,7 +56,10 @@ def sheet(path: Path, columns: slice) -> Path:
     with rasterio.open(drawn.path) as whole:
         width = columns.stop - columns.start
         window = rasterio.windows.Window(columns.start, 0, width, drawn_maps.HEIGHT)
-        profile = whole.profile | {"width": width, "transform": whole.window_transform(window)}
+        profile = whole.profile | {
+            "width": width,
+            "transform": whole.transform @ rasterio.Affine.translation(columns.start, 0),
+        }
         with rasterio.open(path, "w", **profile) as part:
             part.write(whole.read(window=window))
     return path

@@ -52,7 +52,6 @@ def no_crs(folder: Path) -> Path:
     return with_profile(folder / "map.tif", transform=drawn_maps.placed(32637, 0.5))
 
 
-@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 def no_place(folder: Path) -> Path:
     return with_profile(folder / "map.tif", crs="EPSG:32637")
 
@@ -125,6 +124,7 @@ BAD: list[tuple[Callable[[Path], Path], str]] = [
 ]
 
 
+@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 @pytest.mark.parametrize(("make", "message"), BAD)
 def test_bad_maps_are_said(
     tmp_path: Path, store: TileStore, put: Import, make: Callable[[Path], Path], message: str

@@ -93,7 +93,7 @@ class Localiser:
                 continue
             out.append(_Verified(place, result, solution))
             ratio = len(result.matches.quality) / max(result.matches.attempted, 1)
-            if self._tracking(prior) and ratio > 0.6 and place.margin > 1.1:
+            if self._tracking(prior) and ratio > 0.35 and place.margin > 1.1:
                 break
         return sorted(out, key=lambda v: -v.result.support)
 

@@ -17,7 +17,7 @@ class PlaceConfig:
     coarse_yaw_step_deg: float = 7.5
     coarse_height_step: float = 0.10
     sigmas: float = 3.0
-    candidates: int = 5
+    candidates: int = 3
     candidates_unknown: int = 14
     candidates_unscaled: int = 40
     fine_heights_max: int = 5

@@ -13,7 +13,7 @@ class PoseConfig:
     inlier_m: float = 2.5
     map_sigma_m: float = 0.6
     relief_sigma_m: float = 1.5
-    slope_sigma_rad: float = 0.06
+    slope_sigma_rad: float = 0.035
     """Larger than real slopes: successive frames see the same ground, and their common error must not average away."""
     tilt_prior_sigma_rad: float = 0.30
     correlation_length: float = 6.0

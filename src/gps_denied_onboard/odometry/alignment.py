@@ -6,6 +6,7 @@ number of cells that overlap there: the same noise for every shift.
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
 
@@ -148,6 +149,7 @@ def _field(grey: ImageArray, mask: MaskArray) -> FieldArray:
     return orientation_field(grey, mask)[:CHANNELS]
 
 
+@functools.lru_cache(maxsize=8)
 def _near_zero(shape: tuple[int, ...], radius: float) -> MaskArray:
     rows = np.minimum(np.arange(shape[0]), shape[0] - np.arange(shape[0]))
     columns = np.minimum(np.arange(shape[1]), shape[1] - np.arange(shape[1]))

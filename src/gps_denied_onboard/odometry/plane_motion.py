@@ -20,7 +20,7 @@ from gps_denied_onboard.rotations import exp_rotation, rotation_z
 
 SIZE = 10
 """Parameters: u (3), rotation of the second camera about ENU (3), tilt of both (2), slope of the ground (2)."""
-RELIEF_FREEDOM = 6.0
+RELIEF_FREEDOM = 3.0
 RELIEF_GRID = (4, 4)
 """Hills across and along the tracks, by which smooth relief is taken out."""
 
@@ -116,8 +116,9 @@ def linearise(
     turned = turn[:, :, :2]
     along = np.einsum("i,nij->nj", n, turned)
     d[:, :, 6:8] = -turned / na[:, None, None] + a[:, :, None] * along[:, None, :] / (na**2)[:, None, None]
-    d[:, :, 6:8] += d[:, :, 3:5]
     d[:, :, 8:10] = -a[:, :, None] * a[:, None, :2] / (na**2)[:, None, None]
+    d[:, :, 6:10] *= (1.0 - rise)[:, None, None]
+    d[:, :, 6:8] += d[:, :, 3:5]
     d[:, :, SIZE] = a / na[:, None]
     d = np.einsum("ji,njk->nik", motion.rotation1, d)
     z = p[:, 2]

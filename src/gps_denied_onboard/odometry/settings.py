@@ -28,10 +28,10 @@ class OdometryConfig:
     spread_min: float = 0.015
     relative_tilt_sigma_deg: float = 0.3
     slope_sigma_deg: float = 1.0
-    relief_fraction: float = 0.01
+    relief_fraction: float = 0.015
     focal_sigma_fraction: float = 0.002
-    pixel_sigma_floor_px: float = 0.15
-    independent_tracks: int = 24
+    pixel_sigma_floor_px: float = 0.12
+    independent_tracks: int = 40
     agreement_min: float = 0.12
     ambiguity_ratio_max: float = 0.85
     detail_lead_min: float = 0.05

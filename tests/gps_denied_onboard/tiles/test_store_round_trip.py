@@ -13,6 +13,7 @@ from uuid import UUID
 import numpy as np
 import pytest
 
+from gps_denied_onboard.geo import geodetic_from_mercator_px
 from gps_denied_onboard.tiles import codec, files
 from gps_denied_onboard.tiles.grid import TileKey, tile_range, tile_size_m
 from gps_denied_onboard.tiles.records import NewTile, TileDamagedError, TileExistsError
@@ -125,10 +126,9 @@ def test_changed_bytes_are_noticed_at_the_first_read(store: TileStore) -> None:
 def test_box_query_returns_what_the_box_touches(store: TileStore) -> None:
     """A box in degrees gives the tiles that it touches, from west to east and north to south, and no others."""
     store.insert([tile(153_000 + i, 90_000 + j) for i in range(6) for j in range(6)])
-    import mercantile
-
-    inner, outer = mercantile.bounds(153_001, 90_002, 18), mercantile.bounds(153_003, 90_001, 18)
-    mid = [(box.west + box.east) / 2 for box in (inner, outer)], [(box.south + box.north) / 2 for box in (inner, outer)]
+    # Middles of tiles (153001, 90002) and (153003, 90001), by pyproj.
+    middles = geodetic_from_mercator_px(np.array([[153_001.5, 90_002.5], [153_003.5, 90_001.5]]) * 256.0, 18)
+    mid = middles[:, 1].tolist(), middles[:, 0].tolist()
     found = store.query(mid[0][0], mid[1][0], mid[0][1], mid[1][1], 18, "provider")
     assert [(r.key.x, r.key.y) for r in found] == [(153_000 + i, 90_000 + j) for i in (1, 2, 3) for j in (1, 2)]
     assert store.bounds("provider", 18) == (153_000, 90_000, 153_006, 90_006)

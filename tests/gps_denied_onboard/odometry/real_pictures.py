@@ -17,24 +17,27 @@ from gps_denied_onboard.geo import LocalFrame
 from gps_denied_onboard.messages import CameraPrior, FloatArray, Frame, OdometryStep
 from gps_denied_onboard.odometry.planar import PlanarOdometry
 from gps_denied_onboard.odometry.settings import OdometryConfig
-from gps_denied_onboard.rotations import nadir_camera_to_enu
+from gps_denied_onboard.rotations import nadir_camera_to_enu, rotation_z
 
 
 @dataclass(frozen=True)
 class View:
-    """A frame and where it was really taken."""
+    """A frame and where it was really taken; height and direction of the image's top where the truth has them."""
 
     frame: Frame
     position_enu_m: FloatArray
+    height_m: float | None = None
+    yaw_rad: float | None = None
 
 
 @dataclass
 class Score:
-    """What chained steps amount to; errors are after one rotation and one scale for the whole flight."""
+    """What chained steps amount to. `yaw_offset_rad` (N,) is the true yaw less the chained one, where it is known."""
 
     steps: list[OdometryStep] = field(default_factory=list)
     truth: list[FloatArray] = field(default_factory=list)
     measured: list[FloatArray] = field(default_factory=list)
+    yaw_offset_rad: list[float] = field(default_factory=list)
 
     @property
     def registered(self) -> float:
@@ -45,21 +48,24 @@ class Score:
         """Mean reprojection error of the registered steps."""
         return float(np.mean([s.residual_px for s in self.steps if s.status == "ok"]))
 
-    def aligned(self, first: int | None = None) -> tuple[FloatArray, FloatArray]:
-        """True and measured displacements (N, 2) of the registered steps, the latter turned and scaled once.
-
-        The turn and scale are those of the first so many registered steps (all without a number).
-        """
+    def aligned(self) -> tuple[FloatArray, FloatArray]:
+        """True and measured displacements (N, 2) of the registered steps, the latter turned and scaled once."""
         ok = [i for i, s in enumerate(self.steps) if s.status == "ok"]
         t = np.array([complex(*self.truth[i][:2]) for i in ok])
         d = np.array([complex(*self.measured[i][:2]) for i in ok])
-        fit = np.vdot(d[:first], t[:first]) / np.vdot(d[:first], d[:first]).real
-        d = d * fit
+        d = d * np.vdot(d, t) / np.vdot(d, d).real
         return np.stack([t.real, t.imag], axis=1), np.stack([d.real, d.imag], axis=1)
 
-    def drift_percent(self, first: int | None = None) -> float:
-        """End error of the chain over the distance flown."""
-        t, d = self.aligned(first)
+    def drift_percent(self) -> float:
+        """End error of the chain over the distance flown, after one turn and scale that fit it best."""
+        t, d = self.aligned()
+        return float(100.0 * np.hypot(*(t - d).sum(axis=0)) / np.hypot(*t.T).sum())
+
+    def heading_drift_percent(self, first: int = 20) -> float:
+        """The same with the true scale, and only the mean heading error of the first frames taken out."""
+        offset = float(np.mean(np.unwrap(self.yaw_offset_rad[:first])))
+        t = np.array(self.truth)[:, :2]
+        d = (np.array(self.measured) @ rotation_z(offset).T)[:, :2]
         return float(100.0 * np.hypot(*(t - d).sum(axis=0)) / np.hypot(*t.T).sum())
 
     def wrong(self, share: float = 0.3) -> list[int]:
@@ -93,8 +99,8 @@ def read_stills(folder: Path) -> Iterator[View]:
         yield View(frame, local.enu_from_geodetic(lat, lon, altitude))
 
 
-def read_video(folder: Path, every: int) -> Iterator[View]:
-    """Every n-th frame of the video with the truth's position."""
+def read_video(folder: Path, every: int, focal_px: float) -> Iterator[View]:
+    """Every n-th frame of the video with the truth's position, heading and, from its ground resolution, height."""
     with (folder / "truth.csv").open() as stream:
         truth = {int(row["frame"]): row for row in csv.DictReader(stream)}
     video = cv2.VideoCapture(str(folder / "flight.mp4"))
@@ -106,7 +112,9 @@ def read_video(folder: Path, every: int) -> Iterator[View]:
         if index % every == 0 and index in truth:
             row = truth[index]
             position = np.array([float(row["easting_m"]), float(row["northing_m"]), 0.0])
-            yield View(Frame(int(index / 29.97 * 1e9), index, image), position)
+            height = float(row["ground_resolution_m_px"]) * focal_px
+            yaw = math.radians(90.0 - float(row["image_up_heading_deg"]))
+            yield View(Frame(int(index / 29.97 * 1e9), index, image), position, height, yaw)
         index += 1
 
 
@@ -115,6 +123,9 @@ def score(views: Iterator[View], camera: CameraModel, config: OdometryConfig, he
     odometry, result = PlanarOdometry(camera, config), Score()
     yaw, before = 0.0, next(views)
     for view in views:
+        height_m = height_m if before.height_m is None else before.height_m
+        if before.yaw_rad is not None:
+            result.yaw_offset_rad.append(before.yaw_rad - yaw)
         priors = [_prior(v, yaw, height_m) for v in (before, view)]
         step = odometry.step(before.frame, priors[0], view.frame, priors[1])
         result.steps.append(step)

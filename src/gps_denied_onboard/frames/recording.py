@@ -65,7 +65,7 @@ class RecordingFrames:
         size = (image.shape[1], image.shape[0])
         if self._size_px is not None and size != self._size_px:
             raise UserError(
-                f"{path} is {size[0]}x{size[1]}, the camera calibration in recording.json is for "
+                f"{path} is {size[0]}x{size[1]}, the camera calibration is for "
                 f"{self._size_px[0]}x{self._size_px[1]}. Give the calibration of this camera and mode."
             )
         self._size_px = size

@@ -14,6 +14,7 @@ from typing import Any
 from gps_denied_onboard.camera import CameraModel
 from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.fusion.config import FusionConfig
+from gps_denied_onboard.fusion.integrity_config import IntegrityConfig
 from gps_denied_onboard.matching.settings import MatchingConfig
 from gps_denied_onboard.odometry.settings import OdometryConfig
 from gps_denied_onboard.place.settings import PlaceConfig
@@ -114,6 +115,7 @@ class Config:
     pose: PoseConfig = field(default_factory=PoseConfig)
     gates: GateConfig = field(default_factory=GateConfig)
     fusion: FusionConfig = field(default_factory=FusionConfig)
+    integrity: IntegrityConfig = field(default_factory=IntegrityConfig)
 
 
 def load_config(path: Path | None) -> Config:

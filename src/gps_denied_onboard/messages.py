@@ -29,6 +29,22 @@ class SourceLabel(StrEnum):
     DEAD_RECKONED = "dead_reckoned"
 
 
+class GpsHealth(StrEnum):
+    """What the autopilot's own GPS is worth by our state: see fusion/gps_health.py."""
+
+    UNKNOWN = "UNKNOWN"
+    STABLE_NON_SPOOFED = "STABLE_NON_SPOOFED"
+    DEGRADED = "DEGRADED"
+    SPOOFED = "SPOOFED"
+
+
+class PositionSource(StrEnum):
+    """Whom the autopilot should follow: us, or its own GPS after the spoofing gate has let it through."""
+
+    COMPANION = "companion"
+    GPS = "gps"
+
+
 # --- inputs -----------------------------------------------------------------------------------------------------------
 
 
@@ -83,7 +99,11 @@ class RangefinderSample:
 
 @dataclass(frozen=True, slots=True)
 class GpsSample:
-    """What the autopilot's GPS claims; watched, never trusted."""
+    """What the autopilot's GPS claims; watched, never trusted.
+
+    `utc_ns` is the time since 1970 that the receiver claims for `t_ns`, 0 where it is not told. `interference` is the
+    receiver's own word: 0 nothing, 1 jamming, 2 spoofing, 3 both.
+    """
 
     t_ns: int
     latitude_deg: float
@@ -93,6 +113,8 @@ class GpsSample:
     fix_type: int
     satellites: int
     horizontal_accuracy_m: float
+    utc_ns: int = 0
+    interference: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,7 +301,8 @@ class NavState:
 
     `covariance_enu_m2` is the row-major (3, 3) position covariance. The 95 % ellipse is horizontal;
     `ellipse_azimuth_deg` is its major axis from north, clockwise. `last_satellite_anchor_age_ms` is -1 before any.
-    `fix_type` is what the autopilot is told (3: 3D, 2: 2D, 1: none).
+    `fix_type` is what the autopilot is told (3: 3D, 2: 2D, 1: none). `position_source` is whom the autopilot should
+    follow now; nothing of its GPS is ever in this position.
     """
 
     t_ns: int
@@ -299,15 +322,21 @@ class NavState:
     last_satellite_anchor_age_ms: int
     fix_type: int
     frame_index: int = -1
+    gps_health: GpsHealth = GpsHealth.UNKNOWN
+    position_source: PositionSource = PositionSource.COMPANION
 
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """A line for the ground station and the recorder; `severity` is MAVLink's (0 emergency .. 7 debug)."""
+    """A line for the ground station and the recorder; `severity` is MAVLink's (0 emergency .. 7 debug).
+
+    `always`: no rate limit may hold it back.
+    """
 
     t_ns: int
     severity: int
     text: str
+    always: bool = False
 
 
 Telemetry: TypeAlias = (

@@ -16,7 +16,8 @@ import numpy as np
 
 from gps_denied_onboard.config import PipelineConfig
 from gps_denied_onboard.fusion import Fusion
-from gps_denied_onboard.fusion.labels import LabelLimits, LabelState, horizontal_sigma_m, navstate_from_estimate
+from gps_denied_onboard.fusion.integrity import Integrity
+from gps_denied_onboard.fusion.labels import LabelLimits, horizontal_sigma_m, navstate_from_estimate
 from gps_denied_onboard.geo import LocalFrame
 from gps_denied_onboard.localiser import Localiser
 from gps_denied_onboard.messages import (
@@ -32,7 +33,6 @@ from gps_denied_onboard.messages import (
     Output,
     PoseFix,
     RelocHint,
-    SourceLabel,
     Telemetry,
 )
 from gps_denied_onboard.odometry.planar import PlanarOdometry
@@ -40,11 +40,6 @@ from gps_denied_onboard.terrain import FlatTerrain
 
 Stage = Callable[[str], AbstractContextManager[object]]
 
-LABEL_SEVERITY = {
-    SourceLabel.SATELLITE_ANCHORED: 6,
-    SourceLabel.VISUAL_PROPAGATED: 5,
-    SourceLabel.DEAD_RECKONED: 4,
-}
 HINT_AGE_S = 120.0
 HINT_SPEED_MPS = 25.0
 """How fast the aircraft may have left the place of a hint."""
@@ -80,6 +75,7 @@ class Pipeline:
         localiser: Localiser,
         fusion: Fusion,
         limits: LabelLimits,
+        integrity: Integrity,
         config: PipelineConfig,
         stage: Stage = lambda _name: nullcontext(),
     ) -> None:
@@ -91,19 +87,19 @@ class Pipeline:
         self._limits = limits
         self._config = config
         self._stage = stage
-        self._labels = LabelState()
-        self._label: SourceLabel | None = None
+        self._integrity = integrity
         self._previous: Frame | None = None
         self._hint: RelocHint | None = None
         self._jobs: deque[LocateJob] = deque()
 
     def on_telemetry(self, message: Telemetry) -> list[Output]:
-        """Anything that the autopilot or the operator says. The autopilot's GPS is watched elsewhere, never fused."""
+        """Anything that the autopilot or the operator says. The autopilot's GPS is watched, never fused."""
         if isinstance(message, GpsSample):
-            return []
+            known = self._integrity.knows(message.t_ns)
+            return list(self._integrity.on_gps(message, self._fusion.estimate(message.t_ns) if known else None))
         if isinstance(message, RelocHint):
             return self.on_hint(message)
-        self._labels = self._labels.started(message.t_ns)
+        self._integrity.on_sample(message.t_ns)
         return list(self._fusion.update(message))
 
     def on_hint(self, hint: RelocHint) -> list[Output]:
@@ -125,6 +121,7 @@ class Pipeline:
     def begin(self, frame: Frame) -> MoveJob | None:
         """A frame in its order; None (and nothing more to do) while there is no attitude."""
         previous, self._previous = self._previous, frame
+        self._integrity.on_frame(frame.t_ns)
         prior = self._prior(frame.t_ns)
         if prior is None:
             return None
@@ -147,8 +144,7 @@ class Pipeline:
             with self._stage("fusion"):
                 records = self._fusion.update(step)
             out.extend(records)
-            if any(r.accepted for r in records):
-                self._labels = self._labels.moved(frame.t_ns)
+            self._integrity.on_moved(frame.t_ns, any(r.accepted for r in records))
         if job.before is not None:
             prior = self._prior(frame.t_ns) or prior
         if len(self._jobs) >= self._config.queue_length:
@@ -172,8 +168,8 @@ class Pipeline:
             records = self._fusion.update(fix)
         out.extend(records)
         if any(r.accepted for r in records):
-            self._labels = self._labels.anchored(fix.t_ns)
             self._hint = None
+            out.extend(self._integrity.on_fix(fix, self._fusion.estimate(fix.t_ns)))
         elif fix.accepted and any(r.reason == TOO_LATE for r in records):
             self._hint = self._hint_of(fix)
         return out
@@ -185,29 +181,26 @@ class Pipeline:
         return RelocHint(fix.t_ns, latitude_deg, longitude_deg, 2.0 * sigma_m)
 
     def on_tick(self, t_ns: int, frame_index: int = -1) -> list[Output]:
-        """The position now, for the autopilot, and an alert when its label has changed."""
-        state = self.state_at(t_ns, frame_index)
-        if state is None:
-            return []
-        out: list[Output] = [state]
-        if state.source_label is not self._label:
-            self._label = state.source_label
-            out.append(Alert(t_ns, LABEL_SEVERITY[self._label], f"position is {self._label.value}"))
-        return out
+        """The position now, for the autopilot, with what there is to tell of it and of the autopilot's own GPS."""
+        estimate = self._fusion.estimate(t_ns)
+        by_itself = None if estimate is None else self._state_of(estimate, frame_index)
+        state, told = self._integrity.on_tick(t_ns, by_itself, estimate is not None and estimate.position_known)
+        return [*told] if state is None else [state, *told]
 
     def state_at(self, t_ns: int, frame_index: int = -1) -> NavState | None:
-        """The position at `t_ns` by all that has been fused so far."""
+        """The position at `t_ns` by all that has been fused so far, as that moment is seen by itself."""
         estimate = self._fusion.estimate(t_ns)
-        if estimate is None:
-            return None
-        label = self._labels.label(t_ns, horizontal_sigma_m(estimate), self._limits)
+        return None if estimate is None else self._state_of(estimate, frame_index)
+
+    def _state_of(self, estimate: Estimate, frame_index: int) -> NavState:
+        labels = self._integrity.labels
         return navstate_from_estimate(
             estimate,
-            label,
-            self._labels.anchor_age_ms(t_ns),
+            labels.label(estimate.t_ns, horizontal_sigma_m(estimate), self._limits),
+            labels.anchor_age_ms(estimate.t_ns),
             self._local,
             frame_index,
-            self._labels.blind_s(t_ns),
+            labels.blind_s(estimate.t_ns),
         )
 
     def _prior(self, t_ns: int) -> CameraPrior | None:

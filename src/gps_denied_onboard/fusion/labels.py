@@ -1,7 +1,8 @@
-"""Source label with anchor age, and the ladder of fix type and accuracy (AC-1.4, AC-N8). Pure.
+"""Source label with anchor age, and fix type and accuracy of a state by itself (AC-1.4, AC-3.5, AC-N8). Pure.
 
 `satellite_anchored`: a map fix was accepted within the age limit and the position is known well enough.
-`visual_propagated`: odometry was accepted within its age limit. `dead_reckoned`: neither.
+`visual_propagated`: odometry was accepted within its age limit. `dead_reckoned`: neither; or the newest picture gave
+nothing, or the next one did not come.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ NO_POSITION_ACCURACY_M = 999.0
 DEGRADED_95_M = 100.0
 FAILSAFE_95_M = 500.0
 FAILSAFE_BLACKOUT_S = 30.0
+FRAME_PERIOD_S_MAX = 2.0
+FRAMES_KEPT = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,15 +31,20 @@ class LabelLimits:
     anchor_age_s_max: float = 3.0
     anchor_sigma_m_max: float = 20.0
     odometry_age_s_max: float = 2.5
+    failed_s: float = 0.3
+    late_frame_s: float = 0.4
 
 
 @dataclass(frozen=True, slots=True)
 class LabelState:
-    """Times of the last accepted map fix, odometry step and of the first sample; None: never."""
+    """Times of the last accepted map fix and odometry step, of the first sample, and of the newest frame that odometry
+    could not use; None: never. `frames_ns` are the times of the last frames, at most FRAMES_KEPT, newest last."""
 
     anchor_ns: int | None = None
     odometry_ns: int | None = None
     start_ns: int | None = None
+    failed_ns: int | None = None
+    frames_ns: tuple[int, ...] = ()
 
     def anchored(self, t_ns: int) -> LabelState:
         """After a map fix that was accepted, stamped with its frame's time; a late one never turns time back."""
@@ -46,6 +54,14 @@ class LabelState:
         """After an odometry step that was accepted, stamped with its second frame's time."""
         return replace(self, odometry_ns=t_ns if self.odometry_ns is None else max(t_ns, self.odometry_ns))
 
+    def failed(self, t_ns: int) -> LabelState:
+        """After an odometry step that was lost or refused, stamped with its second frame's time."""
+        return replace(self, failed_ns=t_ns if self.failed_ns is None else max(t_ns, self.failed_ns))
+
+    def saw(self, t_ns: int) -> LabelState:
+        """After a frame came, whatever becomes of it."""
+        return replace(self, frames_ns=(*self.frames_ns, t_ns)[-FRAMES_KEPT:])
+
     def started(self, t_ns: int) -> LabelState:
         """After the first sample of the flight; later calls change nothing."""
         return self if self.start_ns is not None else replace(self, start_ns=t_ns)
@@ -54,15 +70,45 @@ class LabelState:
         """Age of the last accepted map fix; -1 before the first."""
         return -1 if self.anchor_ns is None else max(0, (t_ns - self.anchor_ns) // 1_000_000)
 
+    @property
+    def seen_ns(self) -> int | None:
+        """When anything visual was accepted last; None: never."""
+        times = [t for t in (self.anchor_ns, self.odometry_ns) if t is not None]
+        return max(times) if times else None
+
+    @property
+    def frame_period_s(self) -> float:
+        """Time between the last two frames, FRAME_PERIOD_S_MAX at most and where there were no two."""
+        if len(self.frames_ns) < 2:
+            return FRAME_PERIOD_S_MAX
+        return min(max((self.frames_ns[-1] - self.frames_ns[-2]) * 1e-9, 0.0), FRAME_PERIOD_S_MAX)
+
     def blind_s(self, t_ns: int) -> float:
         """Seconds since anything visual was accepted; since the start where nothing was."""
-        times = [t for t in (self.anchor_ns, self.odometry_ns) if t is not None]
-        if not times:
-            return 0.0 if self.start_ns is None else max(0, t_ns - self.start_ns) * 1e-9
-        return max(0, t_ns - max(times)) * 1e-9
+        since_ns = self.start_ns if self.seen_ns is None else self.seen_ns
+        return 0.0 if since_ns is None else max(0, t_ns - since_ns) * 1e-9
+
+    def blind_frames(self, t_ns: int) -> int:
+        """Frames since anything visual was accepted (at most FRAMES_KEPT), those counted in that should have come."""
+        if not self.frames_ns:
+            return math.floor(self.blind_s(t_ns) / FRAME_PERIOD_S_MAX)
+        came = sum(frame_ns > (self.seen_ns or 0) for frame_ns in self.frames_ns)
+        overdue_s = max(0, t_ns - self.frames_ns[-1]) * 1e-9
+        return came + math.floor(overdue_s / max(self.frame_period_s, 0.1))
+
+    def in_the_dark(self, t_ns: int, limits: LabelLimits) -> bool:
+        """Whether the newest picture gave nothing (and its fix has had time to come), or the next one did not come."""
+        seen_ns = self.seen_ns
+        if seen_ns is None:
+            return True
+        if self.failed_ns is not None and self.failed_ns > seen_ns and t_ns - self.failed_ns >= limits.failed_s * 1e9:
+            return True
+        return bool(self.frames_ns) and t_ns - seen_ns > (self.frame_period_s + limits.late_frame_s) * 1e9
 
     def label(self, t_ns: int, horizontal_sigma_m: float, limits: LabelLimits) -> SourceLabel:
         """The source label at `t_ns`."""
+        if self.in_the_dark(t_ns, limits):
+            return SourceLabel.DEAD_RECKONED
         if (
             self.anchor_ns is not None
             and t_ns - self.anchor_ns <= limits.anchor_age_s_max * 1e9

@@ -17,11 +17,11 @@ class AlertGate:
         self.held_back = 0
 
     def lets_out(self, alert: Alert) -> bool:
-        """Whether `alert` is to be sent now."""
+        """Whether `alert` is to be sent now; one that is marked `always` is."""
         severity = min(max(alert.severity, 0), 7)
         key = (severity, alert.text[:KEY_CHARACTERS])
         last_ns = self._sent_ns.get(key)
-        if last_ns is not None and 0 <= alert.t_ns - last_ns < INTERVAL_S[severity] * 1e9:
+        if not alert.always and last_ns is not None and 0 <= alert.t_ns - last_ns < INTERVAL_S[severity] * 1e9:
             self.held_back += 1
             return False
         self._sent_ns[key] = alert.t_ns

@@ -12,6 +12,7 @@ import numpy as np
 from gps_denied_onboard.camera import CameraModel
 from gps_denied_onboard.config import Config
 from gps_denied_onboard.errors import UserError
+from gps_denied_onboard.fusion.integrity import Integrity
 from gps_denied_onboard.fusion.labels import LabelLimits
 from gps_denied_onboard.geo import LocalFrame
 from gps_denied_onboard.pipeline import Pipeline, Stage
@@ -84,5 +85,6 @@ def build_pipeline(config: Config, world: World, mosaic: MapMosaic, composition:
     limits = LabelLimits(
         config.fusion.anchor_age_s_max, config.fusion.anchor_sigma_m_max, config.fusion.odometry_age_s_max
     )
+    integrity = Integrity(world.local, limits, config.integrity, config.fusion.map_sigma_m)
     odometry = odometry_class(world.camera, config.odometry)
-    return Pipeline(world.local, terrain, odometry, localiser, fusion, limits, config.pipeline, stage)
+    return Pipeline(world.local, terrain, odometry, localiser, fusion, limits, integrity, config.pipeline, stage)

@@ -272,7 +272,7 @@ class _Flight:
             return
         outputs = self._pipeline.on_fix(done.value)
         self._counts.fixes += 1
-        self._counts.anchored += any(isinstance(o, AidRecord) and o.accepted for o in outputs)
+        self._counts.anchored += any(isinstance(o, AidRecord) and o.source == "fix" and o.accepted for o in outputs)
         self._counts.fix_age_ms = max(self._counts.fix_age_ms, (now_ns - done.value.t_ns) / 1e6)
         self._emit(outputs)
 

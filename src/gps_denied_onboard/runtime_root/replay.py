@@ -221,7 +221,7 @@ class _Replay:
         self._emit(outputs)
         self._counts.fixes += 1
         self._counts.outside_map += pending.fix.reason == "outside_map"
-        self._counts.anchored += any(isinstance(o, AidRecord) and o.accepted for o in outputs)
+        self._counts.anchored += any(isinstance(o, AidRecord) and o.source == "fix" and o.accepted for o in outputs)
         spent = pending.stage_ms
         for name, ms in self._watch.take().items():
             spent[name] = spent.get(name, 0.0) + ms

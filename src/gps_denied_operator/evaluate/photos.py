@@ -12,6 +12,7 @@ import numpy as np
 from gps_denied_onboard.camera import CameraModel
 from gps_denied_onboard.config import Config
 from gps_denied_onboard.frames.photo_info import PhotoInfo
+from gps_denied_onboard.fusion.integrity import Integrity
 from gps_denied_onboard.fusion.labels import LabelLimits
 from gps_denied_onboard.fusion.vision import VisionConfig, VisionFusion
 from gps_denied_onboard.localiser import Localiser
@@ -72,13 +73,15 @@ class _Run:
             config.pose,
             config.gates,
         )
+        limits = LabelLimits()
         self._pipeline = Pipeline(
             local,
             terrain,
             PlanarOdometry(camera, odometry),
             localiser,
             self._fusion,
-            LabelLimits(),
+            limits,
+            Integrity(local, limits, config.integrity, config.fusion.map_sigma_m),
             dataclasses.replace(config.pipeline, queue_length=1),
             self._watch.stage,
         )

@@ -19,6 +19,7 @@ from gps_denied_onboard.matching.settings import MatchingConfig
 from gps_denied_onboard.odometry.settings import OdometryConfig
 from gps_denied_onboard.place.settings import PlaceConfig
 from gps_denied_onboard.pose.settings import GateConfig, PoseConfig
+from gps_denied_onboard.tiles.settings import TilesConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +116,7 @@ class Config:
     pose: PoseConfig = field(default_factory=PoseConfig)
     gates: GateConfig = field(default_factory=GateConfig)
     fusion: FusionConfig = field(default_factory=FusionConfig)
+    tiles: TilesConfig = field(default_factory=TilesConfig)
     integrity: IntegrityConfig = field(default_factory=IntegrityConfig)
 
 

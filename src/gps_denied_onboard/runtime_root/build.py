@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +42,7 @@ def open_map(config: Config, stack: ExitStack, directory: Path | None = None) ->
         raise UserError("no map: set map.directory in the configuration to the folder that holds the tiles.")
     zoom = config.map.zoom or None
     source: TileSource
+    downgraded = False
     if config.map.use_store:
         from gps_denied_onboard.tiles.store import TileStore
 
@@ -49,10 +50,11 @@ def open_map(config: Config, stack: ExitStack, directory: Path | None = None) ->
             raise UserError("map.use_store needs map.zoom: the zoom of the tiles to match against.")
         store = stack.enter_context(TileStore.open(chosen))
         source = StoreTileSource(store, config.map.source, zoom)
+        downgraded = store.holds_downgraded(config.map.source, zoom)
     else:
         folder = chosen / config.map.source if (chosen / config.map.source).is_dir() else chosen
         source = DirectoryTileSource(folder, zoom)
-    return MapMosaic(source, cache_bytes=config.map.cache_mb * 1024 * 1024)
+    return MapMosaic(source, cache_bytes=config.map.cache_mb * 1024 * 1024, downgraded=downgraded)
 
 
 def check_map_reaches(mosaic: MapMosaic, world: World) -> None:
@@ -80,7 +82,9 @@ def build_pipeline(config: Config, world: World, mosaic: MapMosaic, composition:
     terrain = FlatTerrain(world.local, world.ground_altitude_m, world.ground_sigma_m)
     place = place_class(mosaic, world.local, config.place)
     matcher = matcher_class(mosaic, world.local, terrain, world.camera, config.matching)
-    localiser = localiser_class(world.camera, place, matcher, terrain, config.pose, config.gates)
+    stale = config.tiles.downgraded_sigma_factor if mosaic.downgraded else 1.0
+    pose = replace(config.pose, map_sigma_m=config.pose.map_sigma_m * stale)
+    localiser = localiser_class(world.camera, place, matcher, terrain, pose, config.gates)
     fusion = fusion_class(world.local, world.camera, config.fusion)
     limits = LabelLimits(
         config.fusion.anchor_age_s_max, config.fusion.anchor_sigma_m_max, config.fusion.odometry_age_s_max

@@ -7,6 +7,7 @@ no data, and `....jpg.sha256` in the format of sha256sum, naming both.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
 import hashlib
 import mmap
@@ -20,6 +21,7 @@ from gps_denied_onboard.tiles.grid import TileKey
 
 SOURCE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
 TILE_FILE = re.compile(r"(?P<stem>\d+(?:-[0-9a-f-]{36})?)\.(?:jpg|mask\.png|jpg\.sha256)")
+FLUSH_TOGETHER = 8  # more files than these are quicker by one flush of the filesystem (3 ms each against 12 ms for all)
 UNFINISHED_FILE = re.compile(r"\..+\.unfinished|\d.*\.previous")
 
 
@@ -34,6 +36,11 @@ def mask_path(image: Path) -> Path:
 
 def sidecar_path(image: Path) -> Path:
     return image.with_name(f"{image.name}.sha256")
+
+
+def all_paths(image: Path) -> tuple[Path, Path, Path]:
+    """Return image, mask and sidecar of a tile, of which the mask may not exist."""
+    return image, mask_path(image), sidecar_path(image)
 
 
 def sidecar_text(image: Path, content_sha256: bytes, mask_sha256: bytes | None) -> bytes:
@@ -54,7 +61,8 @@ def tile_files(image: Path, jpeg: bytes, mask: bytes | None) -> list[tuple[Path,
 def write_files(files: Sequence[tuple[Path, bytes]]) -> None:
     """Write files so that each is there whole and durable, or not at all.
 
-    Temporary file, fsync, rename, fsync of the folder. On an error everything that this call wrote is removed again.
+    Temporary file, fsync, rename, fsync of the folder; many files share one flush of their filesystem.
+    On an error everything that this call wrote is removed again.
     Raises UserError where the disk is full.
     """
     unfinished: list[Path] = []
@@ -69,13 +77,11 @@ def write_files(files: Sequence[tuple[Path, bytes]]) -> None:
                 # Starts the writing without waiting for it, so that the waits below are short.
                 file.flush()
                 os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-        for path in unfinished:
-            _fsync(path)
+        _make_durable(unfinished)
         for path, _ in files:
             path.with_name(f".{path.name}.unfinished").rename(path)
             done.append(path)
-        for folder in sorted({path.parent for path, _ in files}):
-            _fsync(folder)
+        _make_durable(sorted({path.parent for path, _ in files}))
     except BaseException as error:
         remove_files([*unfinished, *done])
         if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
@@ -126,8 +132,7 @@ def remove_files(paths: Iterable[Path]) -> None:
         with contextlib.suppress(FileNotFoundError):
             path.unlink()
             folders.add(path.parent)
-    for folder in folders:
-        _fsync(folder)
+    _make_durable(sorted(folders))
 
 
 def map_file(path: Path) -> memoryview:
@@ -142,6 +147,21 @@ def _make_folder(folder: Path) -> None:
             _make_folder(folder.parent)
         folder.mkdir(exist_ok=True)
         _fsync(folder.parent)
+
+
+def _make_durable(paths: Sequence[Path]) -> None:
+    """Wait until files or folders of one filesystem are on the disk."""
+    if len(paths) <= FLUSH_TOGETHER:
+        for path in paths:
+            _fsync(path)
+        return
+    descriptor = os.open(paths[0], os.O_RDONLY)
+    try:
+        if ctypes.CDLL(None, use_errno=True).syncfs(descriptor) != 0:
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number), str(paths[0]))
+    finally:
+        os.close(descriptor)
 
 
 def _fsync(path: Path) -> None:

@@ -27,7 +27,9 @@ Picture = tuple[Grey, Mask | None] | None
 class MapMosaic:
     """Windows of a tile source. Threads may share it; memory is bounded by cache_bytes plus one block."""
 
-    def __init__(self, source: TileSource, cache_bytes: int = 256 * 1024 * 1024) -> None:
+    def __init__(self, source: TileSource, cache_bytes: int = 256 * 1024 * 1024, downgraded: bool = False) -> None:
+        """downgraded: the map holds tiles that are too old to be trusted fully."""
+        self.downgraded = downgraded
         self._source = source
         self._cache_bytes = cache_bytes
         self._held_bytes = 0

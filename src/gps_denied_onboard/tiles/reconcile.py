@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 SELECT_ROWS = (
     "SELECT source, zoom, x, y, flight_id, id, content_sha256, mask_sha256 FROM tiles ORDER BY source, zoom, x"
 )
+SELECT_FOLDER = SELECT_ROWS.replace("ORDER BY source, zoom, x", "WHERE source = %s AND zoom = %s AND x = %s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +34,17 @@ class _Row:
     mask_sha256: bytes | None
 
 
-def reconcile(root: Path, connection: psycopg.Connection[Any]) -> tuple[int, int]:
-    """Make rows and files agree; return (rows removed, files removed).
+def reconcile(
+    root: Path, connection: psycopg.Connection[Any], only: Sequence[Path] | None = None
+) -> tuple[int, int]:
+    """Make rows and files agree, in all folders or `only` in some; return (rows removed, files removed).
 
     The caller holds the right to write, so that nobody is between files and commit. Rows are streamed folder by
     folder in the index's order: memory stays flat. Files that the store did not make are left alone.
     """
-    folders = set(_tile_folders(root))
+    if only is not None:
+        return _reconcile_some(root, connection, only)
+    folders = set(tile_folders(root))
     rows_gone: list[int] = []
     files_gone: list[Path] = []
     with connection.transaction(), connection.cursor("reconcile") as cursor:
@@ -52,6 +57,23 @@ def reconcile(root: Path, connection: psycopg.Connection[Any]) -> tuple[int, int
             _reconcile_folder(root, folder, rows, rows_gone, files_gone)
     for folder in sorted(folders):
         _reconcile_folder(root, folder, [], rows_gone, files_gone)
+    return _remove(connection, rows_gone, files_gone)
+
+
+def _reconcile_some(root: Path, connection: psycopg.Connection[Any], only: Sequence[Path]) -> tuple[int, int]:
+    rows_gone: list[int] = []
+    files_gone: list[Path] = []
+    for folder in only:
+        source, zoom, x = folder.relative_to(root).parts
+        found = connection.execute(SELECT_FOLDER, (source, int(zoom), int(x))).fetchall()
+        rows = [_Row(TileKey(row[0], row[1], row[2], row[3], row[4]), row[5], row[6], row[7]) for row in found]
+        _reconcile_folder(root, folder, rows, rows_gone, files_gone)
+    return _remove(connection, rows_gone, files_gone)
+
+
+def _remove(
+    connection: psycopg.Connection[Any], rows_gone: Sequence[int], files_gone: Sequence[Path]
+) -> tuple[int, int]:
     files.remove_files(files_gone)
     for row_ids in (rows_gone[i : i + 1000] for i in range(0, len(rows_gone), 1000)):
         connection.execute("DELETE FROM tiles WHERE id = ANY(%s)", (row_ids,))
@@ -73,12 +95,13 @@ def reconcile_after_error(root: Path, pool: ConnectionPool[psycopg.Connection[An
                 files.remove_files([image, files.mask_path(image), files.sidecar_path(image)])
 
 
-def _tile_folders(root: Path) -> Iterator[Path]:
+def tile_folders(root: Path) -> Iterator[Path]:
+    """Yield the folders `<root>/<source>/<zoom>/<x>`."""
     for source in _folders(root):
         if files.SOURCE_NAME.fullmatch(source.name):
             for zoom in _folders(source):
                 if zoom.name.isdigit():
-                    yield from (x for x in _folders(zoom) if x.name.isdigit())
+                    yield from (x for x in _folders(zoom) if x.name.isdigit() and len(x.name) < 10)
 
 
 def _folders(parent: Path) -> Iterable[Path]:

@@ -18,6 +18,8 @@ class NewTile:
     jpeg: 256x256 JPEG. mask: 1-bit PNG, None where all pixels have data. valid_fraction: share of pixels that have.
     ground_resolution_m_px: what the picture resolves on the ground, which may be coarser than the grid's pixel.
     content_sha256: digest promised by who delivered the JPEG, if any; a tile that breaks the promise is refused.
+    sector_class, freshness: what the freshness gate said. parent_sigma_m: position sigma of the frame that a tile made
+    in flight comes from.
     """
 
     key: TileKey
@@ -29,6 +31,9 @@ class NewTile:
     voting_status: str = "pending"
     quality_metadata: Mapping[str, Any] = field(default_factory=dict)
     content_sha256: bytes | None = None
+    sector_class: str | None = None
+    freshness: str = "fresh"
+    parent_sigma_m: float | None = None
 
     def digests(self) -> tuple[bytes, bytes | None]:
         """Return SHA-256 of the image and of the mask; ValueError where the promised digest or the format is wrong."""
@@ -56,10 +61,19 @@ class TileRecord:
     captured_at: datetime | None
     voting_status: str
     quality_metadata: Mapping[str, Any]
+    sector_class: str | None
+    freshness: str
+    parent_sigma_m: float | None
+    upload_attempts: int
+    acknowledged: bool
 
 
 class TileExistsError(ValueError):
     """A tile of this identity is stored already; nothing was changed."""
+
+
+class VotingStatusError(ValueError):
+    """A voting status that is final was to be changed; nothing was changed."""
 
 
 class TileDamagedError(RuntimeError):

@@ -19,27 +19,31 @@ from typing import Any, Self
 import psycopg
 from filelock import FileLock, Timeout
 from psycopg.types.json import Jsonb
-from psycopg_pool import ConnectionPool
+from psycopg_pool import ConnectionPool, PoolTimeout
 
 from gps_denied_onboard.errors import UserError
-from gps_denied_onboard.tiles import files, identity, reconcile, schema
+from gps_denied_onboard.tiles import files, identity, reconcile, schema, settled
+from gps_denied_onboard.tiles.access import AccessLog
 from gps_denied_onboard.tiles.grid import TileKey, tile_range
-from gps_denied_onboard.tiles.records import NewTile, TileDamagedError, TileExistsError, TileRecord
+from gps_denied_onboard.tiles.records import NewTile, TileDamagedError, TileExistsError, TileRecord, VotingStatusError
 from gps_denied_onboard.tiles.server import LocalServer, database_url_from_environment
 
 log = logging.getLogger(__name__)
 
 RECORD_COLUMNS = (
     "id, source, zoom, x, y, flight_id, content_sha256, mask_sha256, valid_fraction, size_bytes, "
-    "ground_resolution_m_px, captured_at, voting_status, quality_metadata"
+    "ground_resolution_m_px, captured_at, voting_status, quality_metadata, sector_class, freshness, parent_sigma_m, "
+    "upload_attempts, acknowledged_at IS NOT NULL"
 )
 COPY_TILES = (
     "COPY tiles (source, zoom, x, y, flight_id, tile_size_m, content_sha256, mask_sha256, valid_fraction, size_bytes, "
-    "ground_resolution_m_px, captured_at, voting_status, quality_metadata) FROM STDIN"
+    "ground_resolution_m_px, captured_at, voting_status, quality_metadata, sector_class, freshness, parent_sigma_m) "
+    "FROM STDIN"
 )
 REPLACE_TILE = (
     "UPDATE tiles SET content_sha256 = %s, mask_sha256 = %s, valid_fraction = %s, size_bytes = %s, "
-    "ground_resolution_m_px = %s, captured_at = %s, voting_status = %s, quality_metadata = %s "
+    "ground_resolution_m_px = %s, captured_at = %s, voting_status = %s, quality_metadata = %s, "
+    "sector_class = %s, freshness = %s, parent_sigma_m = %s "
     "WHERE id = %s AND content_sha256 = %s"
 )
 NO_FLIGHT = "00000000-0000-0000-0000-000000000000"
@@ -54,6 +58,8 @@ class TileStore:
         self._pool = pool
         self._server = server
         self._verified: set[int] = set()
+        self._accesses = AccessLog(pool)
+        self._wrote = False
         self._write_lock = FileLock(root / ".write.lock")
 
     @classmethod
@@ -90,6 +96,11 @@ class TileStore:
 
     def close(self) -> None:
         """Let go of the database; the private server stops with its last user."""
+        with contextlib.suppress(psycopg.Error, PoolTimeout):
+            self._accesses.close()
+        if self._wrote:
+            with contextlib.suppress(StoreBusyError, OSError), self.writing("closing the store", timeout_s=0.0):
+                settled.remember(self._root)
         self._pool.close()
         if self._server is not None:
             self._server.stop()
@@ -109,7 +120,10 @@ class TileStore:
             identity.settle(self._root, connection, private=self._server is not None)
         try:
             with self.writing("putting right what a crash left", timeout_s=0.0), self._pool.connection() as connection:
-                reconcile.reconcile(self._root, connection)
+                changed = settled.changed_folders(self._root)
+                reconcile.reconcile(self._root, connection, changed)
+                if changed is None or changed:
+                    settled.remember(self._root)
         except StoreBusyError:
             log.info("tile store not reconciled, it is being written: root=%s", self._root)
 
@@ -125,6 +139,7 @@ class TileStore:
                 f"The tile store {self._root} is being written by {said}: wait until it ends."
             ) from None
         try:
+            self._wrote = True
             if self._write_lock.lock_counter == 1:
                 holder.write_text(f"process {os.getpid()} ({what})")
             yield
@@ -185,6 +200,20 @@ class TileStore:
                 if now is not None:
                     files.settle_previous(image, now[0], now[1])
 
+    def remove(self, records: Sequence[TileRecord]) -> None:
+        """Remove tiles, rows and files; a crash in between leaves rows without files, which the next start removes."""
+        gone = [path for record in records for path in files.all_paths(self.image_path(record.key))]
+        with self.writing("removing tiles"), self.connection() as connection, connection.transaction():
+            connection.execute("DELETE FROM tiles WHERE id = ANY(%s)", ([record.row_id for record in records],))
+            files.remove_files(gone)
+        self._verified.difference_update(record.row_id for record in records)
+
+    @contextlib.contextmanager
+    def connection(self) -> Iterator[psycopg.Connection[Any]]:
+        """A connection of the pool; what is done with it is committed at the end, or undone on an error."""
+        with self._pool.connection() as connection:
+            yield connection
+
     def image_path(self, key: TileKey) -> Path:
         return files.image_path(self._root, key)
 
@@ -209,6 +238,32 @@ class TileStore:
             "source = %s AND zoom = %s AND x >= %s AND x < %s AND y >= %s AND y < %s ORDER BY x, y, id",
             (source, zoom, x0, x1, y0, y1),
         )
+
+    def select(self, where: str, values: Sequence[object]) -> list[TileRecord]:
+        """Return the tiles of an SQL condition, which an index must serve; for this package's own modules."""
+        return self._records(where, values)
+
+    def totals(self) -> tuple[int, int]:
+        """Return how many tiles there are and their bytes, kept by the database: nothing is counted."""
+        with self._pool.connection() as connection:
+            row = connection.execute("SELECT tiles, bytes FROM store_totals").fetchone()
+        return (0, 0) if row is None else (int(row[0]), int(row[1]))
+
+    def set_voting_status(self, record: TileRecord, status: str) -> None:
+        """Set a pending tile's voting status; VotingStatusError where it is final already and another one."""
+        with self._pool.connection() as connection:
+            try:
+                connection.execute("UPDATE tiles SET voting_status = %s WHERE id = %s", (status, record.row_id))
+            except psycopg.errors.CheckViolation as error:
+                raise VotingStatusError(f"tile {record.key}: {error.diag.message_primary}") from None
+
+    def holds_downgraded(self, source: str, zoom: int) -> bool:
+        """Return whether any tile of a source at a zoom is stale and was kept with a downgraded label."""
+        with self._pool.connection() as connection:
+            return connection.execute(
+                "SELECT 1 FROM tiles WHERE freshness = 'downgraded' AND source = %s AND zoom = %s LIMIT 1",
+                (source, zoom),
+            ).fetchone() is not None  # fmt: skip
 
     def _records(self, where: str, values: Sequence[object]) -> list[TileRecord]:
         with self._pool.connection() as connection:
@@ -255,7 +310,12 @@ class TileStore:
             if mask is not None and hashlib.sha256(mask).digest() != record.mask_sha256:
                 raise TileDamagedError(f"mask file of {image} is not what was stored")
             self._verified.add(record.row_id)
+        self._accesses.note(record.row_id)
         return jpeg, mask
+
+    def flush_accesses(self) -> None:
+        """Write down now which tiles were read; a thread does it every few seconds."""
+        self._accesses.flush()
 
 
 class StoreBusyError(UserError):
@@ -281,7 +341,8 @@ def _row(tile: NewTile) -> tuple[object, ...]:
     return (
         key.source, key.zoom, key.x, key.y, key.flight_id, key.tile_size_m, content_sha256, mask_sha256,
         tile.valid_fraction, len(tile.jpeg) + len(tile.mask or b""), tile.ground_resolution_m_px, tile.captured_at,
-        tile.voting_status, Jsonb(dict(tile.quality_metadata), dumps=_compact_json),
+        tile.voting_status, Jsonb(dict(tile.quality_metadata), dumps=_compact_json), tile.sector_class, tile.freshness,
+        tile.parent_sigma_m,
     )  # fmt: skip
 
 

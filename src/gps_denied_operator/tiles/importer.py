@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,11 @@ import numpy as np
 from gps_denied_onboard import geo
 from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.tiles import codec, files
+from gps_denied_onboard.tiles.budget import protect_area, release_areas
 from gps_denied_onboard.tiles.grid import TILE_PX, TileKey
 from gps_denied_onboard.tiles.records import NewTile, TileDamagedError, TileRecord
 from gps_denied_onboard.tiles.store import TileStore
+from gps_denied_operator.tiles.admission import Admission
 from gps_denied_operator.tiles.makers import Places, TileMaker
 from gps_denied_operator.tiles.tilesets import PlacedTile
 
@@ -44,6 +46,8 @@ class ImportReport:
     tiles_already_stored: int = 0
     tiles_kept_from_other_maps: int = 0
     tiles_unreadable: int = 0
+    tiles_refused_stale: int = 0
+    tiles_downgraded: int = 0
     bytes_written: int = 0
 
     def as_dict(self) -> dict[str, Any]:
@@ -59,6 +63,7 @@ class _Import:
     report: ImportReport
     captured_at: datetime | None
     progress: Callable[[int, int], None] | None
+    admission: Admission
     done: int = field(default=0)
 
     def run(self) -> None:
@@ -102,11 +107,17 @@ class _Import:
                 continue
             record = existing.get((tile.x, tile.y))
             if record is None:
-                new.append(self._new_tile(tile, [self.maker.fingerprint]))
+                labelled = self.admission.labelled(self._new_tile(tile, [self.maker.fingerprint]))
+                if labelled is None:
+                    report.tiles_refused_stale += 1
+                else:
+                    new.append(labelled)
+                    report.tiles_downgraded += labelled.freshness == "downgraded"
             elif self._ours(record):
                 report.tiles_already_stored += 1
             elif record.valid_fraction == 1.0 or not self._merge(record, tile):
                 report.tiles_kept_from_other_maps += 1
+        self.admission.make_room(new)
         self.store.insert(new)
         report.tiles_written += len(new)
         report.bytes_written += sum(len(tile.jpeg) + len(tile.mask or b"") for tile in new)
@@ -120,7 +131,14 @@ class _Import:
         merged = np.where(old_valid[..., None], _colours(old_jpeg), _colours(tile.jpeg))
         maps = [*record.quality_metadata.get("maps", []), self.maker.fingerprint]
         placed = PlacedTile(tile.x, tile.y, codec.encode_jpeg(merged), old_valid | tile.valid)
-        self.store.replace(record, self._new_tile(placed, maps))
+        merged_tile = self.admission.labelled(self._new_tile(placed, maps))
+        if merged_tile is None:
+            self.report.tiles_refused_stale += 1
+            return False
+        if record.freshness == "downgraded":  # part of it still is as old as it was
+            merged_tile = replace(merged_tile, freshness=record.freshness)
+        self.admission.make_room([merged_tile])
+        self.store.replace(record, merged_tile)
         self.report.tiles_merged += 1
         return True
 
@@ -141,6 +159,7 @@ def import_map(
     store: TileStore,
     maker: TileMaker,
     path: Path,
+    admission: Admission,
     source: str = "provider",
     captured_at: datetime | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -163,7 +182,12 @@ def import_map(
     )  # fmt: skip
     with store.writing(f"import of {path}", timeout_s=0.0):
         _check_place(store, report, (x0, y0, x1, y1))
-        _Import(store, maker, report, captured_at, progress).run()
+        mission = f"import of {path.name}"
+        protect_area(store, mission, source, maker.zoom, (x0, y0, x1, y1))  # or its own first tiles would be evicted
+        try:
+            _Import(store, maker, report, captured_at, progress, admission).run()
+        finally:
+            release_areas(store, mission)
     return _judged(report)
 
 
@@ -172,6 +196,11 @@ def _judged(report: ImportReport) -> ImportReport:
         return report
     if report.tiles_already_stored:
         report.outcome, report.reason = "idempotent_no_op", "all tiles of this map are stored already"
+    elif report.tiles_refused_stale:
+        raise UserError(
+            f"All {report.tiles_refused_stale} tiles of {report.map} are too old for where they lie, or their age is "
+            "not known: give newer pictures, or their day with --captured; `operator-tool tiles explain` says why."
+        )
     elif report.tiles_kept_from_other_maps:
         raise UserError(
             f"Source '{report.source}' holds tiles of another map everywhere that {report.map} covers, and they were "

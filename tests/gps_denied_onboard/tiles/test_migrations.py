@@ -39,7 +39,11 @@ def shape(url: str) -> list[tuple[object, ...]]:
             UNION ALL SELECT tablename, indexname, indexdef, '' FROM pg_indexes
             WHERE schemaname = 'public' AND tablename <> 'alembic_version'
             UNION ALL SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid), '' FROM pg_constraint
-            WHERE connamespace = 'public'::regnamespace AND conrelid <> 'alembic_version'::regclass ORDER BY 1, 2, 3
+            WHERE connamespace = 'public'::regnamespace AND conrelid <> 'alembic_version'::regclass
+            UNION ALL SELECT tgrelid::regclass::text, tgname, pg_get_triggerdef(oid), '' FROM pg_trigger
+            WHERE NOT tgisinternal
+            UNION ALL SELECT '', proname, pg_get_functiondef(oid), '' FROM pg_proc
+            WHERE pronamespace = 'public'::regnamespace ORDER BY 1, 2, 3
         """).fetchall()
 
 
@@ -61,6 +65,9 @@ def test_every_step_goes_up_and_down(url: str) -> None:
     for revision in reversed(revisions[:-1]):
         schema.migrate(url, revision)
         assert shape(url) == shapes[revision]
+        schema.upgrade(url)
+        assert shape(url) == shapes[revisions[-1]]
+        schema.migrate(url, revision)
     schema.migrate(url, "base")
     assert shape(url) == []
     schema.upgrade(url)

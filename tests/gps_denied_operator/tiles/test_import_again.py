@@ -8,6 +8,7 @@ import subprocess
 import sys
 from contextlib import closing
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +17,10 @@ import rasterio
 
 from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.tiles.mosaic import MapMosaic
+from gps_denied_onboard.tiles.settings import TilesConfig
 from gps_denied_onboard.tiles.sources import StoreTileSource
 from gps_denied_onboard.tiles.store import TileStore
+from gps_denied_operator.tiles.admission import Admission
 from gps_denied_operator.tiles.importer import import_map
 from gps_denied_operator.tiles.makers import open_map
 
@@ -27,8 +30,11 @@ from .drawn_maps import draw, eight_bit
 
 KILLED_IMPORT = """
 import os, signal, sys
+from datetime import UTC, datetime
 from pathlib import Path
 from gps_denied_onboard.tiles.store import TileStore
+from gps_denied_onboard.tiles.settings import TilesConfig
+from gps_denied_operator.tiles.admission import Admission
 from gps_denied_operator.tiles.importer import import_map
 from gps_denied_operator.tiles.makers import open_map
 
@@ -38,7 +44,8 @@ def stop(done, total):
 
 path = Path(sys.argv[1])
 with TileStore.open(Path(sys.argv[2]), sys.argv[3]) as store:
-    import_map(store, open_map(path, None), path, progress=stop)
+    admission = Admission(store, TilesConfig(), lambda: datetime.now(UTC))
+    import_map(store, open_map(path, None), path, admission, progress=stop)
 """
 
 
@@ -92,13 +99,14 @@ def test_killed_import_goes_on(tmp_path: Path, database_url: str) -> None:
     )
     assert killed.returncode == -signal.SIGKILL
     with TileStore.open(root, database_url) as store, closing(open_map(path, None)) as maker:
-        report = import_map(store, maker, path)
+        admission = Admission(store, TilesConfig(), lambda: datetime(2026, 6, 1, tzinfo=UTC))
+        report = import_map(store, maker, path, admission)
         resumed = contents(store)
         assert report.outcome == "success"
         assert report.tiles_already_stored > 0
         assert report.tiles_written > 0
         with closing(open_map(path, None)) as other:
-            import_map(store, other, path, source="second")
+            import_map(store, other, path, admission, source="second")
         once = {name.replace("second/", "provider/"): (store.root / name).read_bytes() for name in map(
             str, (p.relative_to(root) for p in (root / "second").rglob("*") if p.is_file()))}  # fmt: skip
     assert resumed == once

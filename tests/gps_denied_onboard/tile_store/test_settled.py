@@ -1,0 +1,46 @@
+"""A start looks only where something changed, and misses nothing of what a crash leaves."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from gps_denied_onboard.tiles import settled
+from gps_denied_onboard.tiles.store import TileStore
+
+from .made_tiles import tile
+
+
+def aged(root: Path) -> None:
+    """Put all folders' times of change a while back, as they are when the next start comes later."""
+    for folder in root.rglob("*"):
+        if folder.is_dir():
+            os.utime(folder, (1_700_000_000, 1_700_000_000))
+
+
+def test_only_changed_folders_are_looked_at(tmp_path: Path, database_url: str) -> None:
+    """After a note, the folder with a file more, the one that went and the new one are those that changed."""
+    with TileStore.open(tmp_path, database_url) as store:
+        store.insert([tile(x, 1) for x in (1, 2, 3)])
+    aged(tmp_path)
+    settled.remember(tmp_path)
+    assert settled.changed_folders(tmp_path) == []
+    base = tmp_path / "provider" / "18"
+    (base / "2" / "9.jpg").write_bytes(b"left by a crash")
+    for file in (base / "3").iterdir():
+        file.unlink()
+    (base / "3").rmdir()
+    (base / "7").mkdir()
+    assert settled.changed_folders(tmp_path) == [base / "2", base / "3", base / "7"]
+    with TileStore.open(tmp_path, database_url) as store:
+        assert [r.key.x for r in store.query_tiles("provider", 18, 0, 0, 99, 99)] == [1, 2]
+        assert not (base / "2" / "9.jpg").exists()
+
+
+def test_a_change_within_the_clocks_step_is_looked_at_again(tmp_path: Path, database_url: str) -> None:
+    """Folders that changed just before the note are not trusted; without a note nothing is."""
+    assert settled.changed_folders(tmp_path) is None
+    with TileStore.open(tmp_path, database_url) as store:
+        store.insert([tile(1, 1)])
+        settled.remember(tmp_path)
+        assert settled.changed_folders(tmp_path) == [tmp_path / "provider" / "18" / "1"]

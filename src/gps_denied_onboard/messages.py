@@ -45,6 +45,14 @@ class PositionSource(StrEnum):
     GPS = "gps"
 
 
+class ThermalState(StrEnum):
+    """Whether the companion computer holds itself back for heat. UNKNOWN counts as not throttled."""
+
+    UNKNOWN = "UNKNOWN"
+    NORMAL = "NORMAL"
+    THROTTLED = "THROTTLED"
+
+
 # --- inputs -----------------------------------------------------------------------------------------------------------
 
 
@@ -138,6 +146,18 @@ class RelocHint:
     latitude_deg: float
     longitude_deg: float
     radius_m: float
+
+
+@dataclass(frozen=True, slots=True)
+class ThermalSample:
+    """The companion computer's thermal state from `t_ns` on. `hottest_c` is the hottest sensor, NaN where none is read;
+    `source` is who says so, `detail` what of it is hot or missing."""
+
+    t_ns: int
+    state: ThermalState
+    hottest_c: float
+    source: str
+    detail: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -339,7 +359,19 @@ class Alert:
     always: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class InferenceRecord:
+    """On what a model runs since `t_ns`. `fallback`: not on the first choice, and `reason` says why."""
+
+    t_ns: int
+    model: str
+    runtime: str
+    provider: str
+    fallback: bool
+    reason: str
+
+
 Telemetry: TypeAlias = (
     ImuSample | AttitudeSample | AirspeedSample | BaroSample | RangefinderSample | GpsSample | TakeoffOrigin | RelocHint
 )
-Output: TypeAlias = NavState | AidRecord | PoseFix | OdometryStep | Alert
+Output: TypeAlias = NavState | AidRecord | PoseFix | OdometryStep | Alert | ThermalSample | InferenceRecord

@@ -9,7 +9,16 @@ from typing import IO, Any
 
 import orjson
 
-from gps_denied_onboard.messages import AidRecord, Alert, NavState, OdometryStep, Output, PoseFix
+from gps_denied_onboard.messages import (
+    AidRecord,
+    Alert,
+    InferenceRecord,
+    NavState,
+    OdometryStep,
+    Output,
+    PoseFix,
+    ThermalSample,
+)
 
 NAVSTATE_FILE = "navstate.jsonl"
 DECISIONS_FILE = "decisions.jsonl"
@@ -20,6 +29,8 @@ DECISION_KINDS: dict[type[Output], str] = {
     PoseFix: "fix",
     OdometryStep: "odometry",
     Alert: "alert",
+    ThermalSample: "thermal",
+    InferenceRecord: "inference",
 }
 
 
@@ -28,7 +39,7 @@ def navstate_line(state: NavState) -> bytes:
     return orjson.dumps(state, option=_OPTIONS)
 
 
-def decision_line(record: AidRecord | PoseFix | OdometryStep | Alert) -> bytes:
+def decision_line(record: AidRecord | PoseFix | OdometryStep | Alert | ThermalSample | InferenceRecord) -> bytes:
     """One JSON object and a newline: `kind`, then the record's fields under their names; NaN becomes null."""
     body: dict[str, Any] = {"kind": DECISION_KINDS[type(record)]}
     for field in dataclasses.fields(record):

@@ -9,7 +9,18 @@ import numpy as np
 import orjson
 import pytest
 
-from gps_denied_onboard.messages import AidRecord, Alert, NavState, OdometryStep, Output, PoseFix, SourceLabel
+from gps_denied_onboard.messages import (
+    AidRecord,
+    Alert,
+    InferenceRecord,
+    NavState,
+    OdometryStep,
+    Output,
+    PoseFix,
+    SourceLabel,
+    ThermalSample,
+    ThermalState,
+)
 from gps_denied_onboard.recorder.navlog import DECISIONS_FILE, NAVSTATE_FILE, NavLog
 
 STATE = NavState(
@@ -37,6 +48,8 @@ OUTPUTS: list[Output] = [
     PoseFix(7, False, "few matches", np.zeros(3), np.eye(3), np.eye(6), 3, 9, 1.25, True, {"ratio": 1.1}, 4),
     OdometryStep(7, 8, "ok", "", np.ones(3), 0.1, 0.2, np.eye(4), 1.0, 50, 40, 0.4, 300.0, 5.0),
     Alert(9, 4, "camera is dark"),
+    ThermalSample(10, ThermalState.THROTTLED, 97.5, "sysfs", "cpu-thermal"),
+    InferenceRecord(11, "xfeat_dense", "onnxruntime", "CPUExecutionProvider", True, "no CUDA"),
 ]
 
 

@@ -15,7 +15,8 @@ from gps_denied_onboard.camera import CameraModel
 from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.fusion.config import FusionConfig
 from gps_denied_onboard.fusion.integrity_config import IntegrityConfig
-from gps_denied_onboard.matching.settings import MatchingConfig
+from gps_denied_onboard.inference.settings import InferenceConfig
+from gps_denied_onboard.matching.settings import LearnedConfig, MatchingConfig
 from gps_denied_onboard.odometry.settings import OdometryConfig
 from gps_denied_onboard.place.settings import PlaceConfig
 from gps_denied_onboard.pose.settings import GateConfig, PoseConfig
@@ -29,6 +30,7 @@ class StrategyNames:
     odometry: str = "planar"
     place: str = "grid"
     matching: str = "classic"
+    inference: str = "onnxruntime"
     pose: str = "plane"
     fusion: str = "isam2"
 
@@ -60,12 +62,15 @@ class MapConfig:
 
 @dataclass(frozen=True, slots=True)
 class PipelineConfig:
-    """`worker_delay_s` is what a replay gives the slow stages, in the recording's time; live it is what they take."""
+    """`worker_delay_s` is what a replay gives the slow stages, in the recording's time; live it is what they take.
+    While the computer is throttled for heat, a frame is searched for on the map every `throttled_matching_interval_s`
+    at most."""
 
     output_rate_hz: float = 10.0
     queue_length: int = 2
     worker_delay_s: float = 0.15
     attitude_timeout_s: float = 1.0
+    throttled_matching_interval_s: float = 2.0
 
     def __post_init__(self) -> None:
         if not 5.0 <= self.output_rate_hz <= 50.0:
@@ -76,6 +81,9 @@ class PipelineConfig:
             raise UserError(f"pipeline.queue_length must be 1 to 100, got {self.queue_length}.")
         if not 0.0 <= self.worker_delay_s <= 2.0:
             raise UserError(f"pipeline.worker_delay_s must be 0 to 2, got {self.worker_delay_s}.")
+        if not 0.0 <= self.throttled_matching_interval_s <= 60.0:
+            given = self.throttled_matching_interval_s
+            raise UserError(f"pipeline.throttled_matching_interval_s must be 0 to 60, got {given}.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +121,8 @@ class Config:
     odometry: OdometryConfig = field(default_factory=OdometryConfig)
     place: PlaceConfig = field(default_factory=PlaceConfig)
     matching: MatchingConfig = field(default_factory=MatchingConfig)
+    learned: LearnedConfig = field(default_factory=LearnedConfig)
+    inference: InferenceConfig = field(default_factory=InferenceConfig)
     pose: PoseConfig = field(default_factory=PoseConfig)
     gates: GateConfig = field(default_factory=GateConfig)
     fusion: FusionConfig = field(default_factory=FusionConfig)

@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from gps_denied_onboard.camera import CameraModel
-from gps_denied_onboard.matching.classic import ClassicMatcher, PassResult
+from gps_denied_onboard.matching import Matcher
+from gps_denied_onboard.matching.ground import PassResult
 from gps_denied_onboard.matching.rectify import FrameRectifier, Undistorter
 from gps_denied_onboard.messages import CameraPrior, FloatArray, Frame, PlaceCandidate, PoseFix
 from gps_denied_onboard.place.grid import GridPlace
@@ -35,7 +36,7 @@ class Localiser:
         self,
         camera: CameraModel,
         place: GridPlace,
-        matcher: ClassicMatcher,
+        matcher: Matcher,
         terrain: FlatTerrain,
         pose: PoseConfig,
         gates: GateConfig,
@@ -84,7 +85,7 @@ class Localiser:
         out: list[_Verified] = []
         for place in places:
             pose = self._pose_at(place, prior)
-            level = self._level(pose, place, self._matcher.config.first_footprint_cells)
+            level = self._level(pose, place, self._matcher.footprint_cells[0])
             result = self._matcher.match(rectifier, frame.t_ns, pose, place, level, second_pass=False)
             if result is None:
                 continue
@@ -100,7 +101,7 @@ class Localiser:
     def _refine(self, rectifier: FrameRectifier, frame: Frame, best: _Verified) -> _Verified | None:
         """Second pass under the first pass's pose, at finer cells."""
         pose = (best.solution.position_enu_m, best.solution.rotation_camera_to_enu)
-        level = self._level(pose, best.place, self._matcher.config.second_footprint_cells)
+        level = self._level(pose, best.place, self._matcher.footprint_cells[1])
         result = self._matcher.match(rectifier, frame.t_ns, pose, best.place, level, second_pass=True)
         if result is None:
             return None

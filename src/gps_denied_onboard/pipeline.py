@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -28,12 +28,15 @@ from gps_denied_onboard.messages import (
     FloatArray,
     Frame,
     GpsSample,
+    InferenceRecord,
     NavState,
     OdometryStep,
     Output,
     PoseFix,
     RelocHint,
     Telemetry,
+    ThermalSample,
+    ThermalState,
 )
 from gps_denied_onboard.odometry.planar import PlanarOdometry
 from gps_denied_onboard.terrain import FlatTerrain
@@ -78,6 +81,7 @@ class Pipeline:
         integrity: Integrity,
         config: PipelineConfig,
         stage: Stage = lambda _name: nullcontext(),
+        engines: tuple[InferenceRecord, ...] = (),
     ) -> None:
         self._local = local
         self._terrain = terrain
@@ -91,6 +95,9 @@ class Pipeline:
         self._previous: Frame | None = None
         self._hint: RelocHint | None = None
         self._jobs: deque[LocateJob] = deque()
+        self._engines = engines
+        self._throttled = False
+        self._last_job_ns: int | None = None
 
     def on_telemetry(self, message: Telemetry) -> list[Output]:
         """Anything that the autopilot or the operator says. The autopilot's GPS is watched, never fused."""
@@ -147,11 +154,29 @@ class Pipeline:
             self._integrity.on_moved(frame.t_ns, any(r.accepted for r in records))
         if job.before is not None:
             prior = self._prior(frame.t_ns) or prior
+        if self._too_soon(frame.t_ns):
+            return [*out, _passed_over(frame, "passed over: the computer is throttled for heat")]
         if len(self._jobs) >= self._config.queue_length:
             dropped = self._jobs.popleft()
-            out.append(_dropped(dropped.frame))
+            out.append(_passed_over(dropped.frame, "dropped: the queue was full"))
+        self._last_job_ns = frame.t_ns
         self._jobs.append(LocateJob(frame, self._hinted(prior)))
         return out
+
+    def on_thermal(self, sample: ThermalSample) -> list[Output]:
+        """A change of the computer's thermal state. Throttled: fewer frames are searched for, positions go on."""
+        was, self._throttled = self._throttled, sample.state is ThermalState.THROTTLED
+        told: list[Output] = [sample]
+        if self._throttled:
+            told.append(Alert(sample.t_ns, 4, f"throttled for heat: {sample.detail}"))
+        elif was:
+            told.append(Alert(sample.t_ns, 5, "no longer throttled for heat"))
+        return told
+
+    def _too_soon(self, t_ns: int) -> bool:
+        if not self._throttled or self._last_job_ns is None:
+            return False
+        return t_ns - self._last_job_ns < self._config.throttled_matching_interval_s * 1e9
 
     def take_job(self) -> LocateJob | None:
         """The oldest waiting job, for the worker to hand to `locate`."""
@@ -185,7 +210,8 @@ class Pipeline:
         estimate = self._fusion.estimate(t_ns)
         by_itself = None if estimate is None else self._state_of(estimate, frame_index)
         state, told = self._integrity.on_tick(t_ns, by_itself, estimate is not None and estimate.position_known)
-        return [*told] if state is None else [state, *told]
+        engines, self._engines = self._engines, ()
+        return [*_told(engines, t_ns), *([] if state is None else [state]), *told]
 
     def state_at(self, t_ns: int, frame_index: int = -1) -> NavState | None:
         """The position at `t_ns` by all that has been fused so far, as that moment is seen by itself."""
@@ -256,6 +282,15 @@ def _unused(frame: Frame) -> Alert:
     return Alert(frame.t_ns, 6, "frame not used: no attitude yet")
 
 
-def _dropped(frame: Frame) -> AidRecord:
-    """That a frame was not looked at on the map because newer ones came."""
-    return AidRecord(frame.t_ns, "frame", (float(frame.index),), (), (), (), 0.0, False, "dropped: the queue was full")
+def _passed_over(frame: Frame, why: str) -> AidRecord:
+    """That a frame was not looked at on the map."""
+    return AidRecord(frame.t_ns, "frame", (float(frame.index),), (), (), (), 0.0, False, why)
+
+
+def _told(engines: Sequence[InferenceRecord], t_ns: int) -> list[Output]:
+    """On what the models run, once; one alert for all that run on less than the first choice."""
+    out: list[Output] = [replace(engine, t_ns=t_ns) for engine in engines]
+    slower = sorted({engine.provider.removesuffix("ExecutionProvider") for engine in engines if engine.fallback})
+    if slower:
+        out.append(Alert(t_ns, 4, f"inference fell back to {', '.join(slower)}"))
+    return out

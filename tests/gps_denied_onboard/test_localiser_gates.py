@@ -9,6 +9,7 @@ import pytest
 
 from gps_denied_onboard.localiser import Localiser
 from gps_denied_onboard.matching.classic import ClassicMatcher
+from gps_denied_onboard.matching.ground import MapGround
 from gps_denied_onboard.matching.settings import MatchingConfig
 from gps_denied_onboard.messages import CameraPrior, Frame, PoseFix
 from gps_denied_onboard.place.grid import GridPlace
@@ -19,7 +20,7 @@ from gps_denied_onboard.rotations import log_rotation, rotation_z
 
 def locate(ground: Any, frame: Frame, prior: CameraPrior) -> PoseFix:
     mosaic = ground.mosaic()
-    matcher = ClassicMatcher(mosaic, ground.local, ground.terrain, ground.camera, MatchingConfig())
+    matcher = ClassicMatcher(MapGround(mosaic, ground.local, ground.terrain, ground.camera), MatchingConfig())
     place = GridPlace(mosaic, ground.local, PlaceConfig())
     localiser = Localiser(ground.camera, place, matcher, ground.terrain, PoseConfig(), GateConfig())
     return localiser.locate(frame, prior)

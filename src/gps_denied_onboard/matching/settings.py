@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from gps_denied_onboard.errors import UserError
+from gps_denied_onboard.pose.settings import GateConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,3 +21,35 @@ class MatchingConfig:
     inlier_cells: float = 2.5
     score_min: float = 0.2
     ratio_max: float = 0.97
+
+
+def _learned_gates() -> GateConfig:
+    return GateConfig()
+
+
+@dataclass(frozen=True, slots=True)
+class LearnedConfig:
+    """Settings of `learned`. Frame and map are drawn on squares of `canvas_px`, the models' fixed input size.
+
+    `turn_rad` turns the frame against the map: the extractor's keypoints lie on a grid of cells, and unturned grids
+    would lock to one another, which shows as a wrong position with a small residual.
+    """
+
+    extractor: str = "xfeat_dense"
+    matcher: str = "lighterglue_L3"
+    first_footprint_cells: float = 220.0
+    second_footprint_cells: float = 440.0
+    canvas_px: int = 512
+    keypoints: int = 512
+    first_reach_cells: int = 12
+    second_reach_cells: int = 8
+    turn_rad: float = 0.12
+    score_min: float = 0.1
+    inlier_canvas_px: float = 7.5
+    gates: GateConfig = field(default_factory=_learned_gates)
+
+    def __post_init__(self) -> None:
+        if self.canvas_px % 32 or not 128 <= self.canvas_px <= 2048:
+            raise UserError(f"learned.canvas_px must be a multiple of 32 from 128 to 2048, got {self.canvas_px}.")
+        if not 64 <= self.keypoints <= 4096:
+            raise UserError(f"learned.keypoints must be 64 to 4096, got {self.keypoints}.")

@@ -1,6 +1,6 @@
 """The manifest: which files belong on board, their sizes and SHA-256; pure, and closed to whatever it does not name.
 
-    {"schema_version": 1, "artefacts": [{"path": "models/xfeat.onnx", "size_bytes": 123, "sha256": "9f86d0..."}]}
+{"schema_version": 1, "artefacts": [{"path": "models/xfeat.onnx", "size_bytes": 123, "sha256": "9f86d0..."}]}
 """
 
 from __future__ import annotations

@@ -15,7 +15,9 @@ from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.fusion.integrity import Integrity
 from gps_denied_onboard.fusion.labels import LabelLimits
 from gps_denied_onboard.geo import LocalFrame
+from gps_denied_onboard.matching.ground import MapGround
 from gps_denied_onboard.pipeline import Pipeline, Stage
+from gps_denied_onboard.runtime_root.matchers import build_matcher
 from gps_denied_onboard.runtime_root.strategies import Composition, resolve
 from gps_denied_onboard.terrain import FlatTerrain
 from gps_denied_onboard.tiles.mosaic import MapMosaic
@@ -71,24 +73,43 @@ def check_map_reaches(mosaic: MapMosaic, world: World) -> None:
         )
 
 
-def build_pipeline(config: Config, world: World, mosaic: MapMosaic, composition: Composition, stage: Stage) -> Pipeline:
-    """The pipeline of a flight. StrategyNotLinkedError when the configuration names what this image does not hold."""
+def build_pipeline(
+    config: Config,
+    world: World,
+    mosaic: MapMosaic,
+    composition: Composition,
+    stage: Stage,
+    closing: ExitStack | None = None,
+) -> Pipeline:
+    """The pipeline of a flight; `closing` gives back what it holds. StrategyNotLinkedError when the configuration names
+    what this image does not hold."""
     names = config.strategies
     odometry_class = resolve("odometry", names.odometry, composition)
     place_class = resolve("place", names.place, composition)
-    matcher_class = resolve("matching", names.matching, composition)
     localiser_class = resolve("pose", names.pose, composition)
     fusion_class = resolve("fusion", names.fusion, composition)
     terrain = FlatTerrain(world.local, world.ground_altitude_m, world.ground_sigma_m)
     place = place_class(mosaic, world.local, config.place)
-    matcher = matcher_class(mosaic, world.local, terrain, world.camera, config.matching)
+    ground = MapGround(mosaic, world.local, terrain, world.camera)
+    built = build_matcher(config, ground, composition, closing or ExitStack())
     stale = config.tiles.downgraded_sigma_factor if mosaic.downgraded else 1.0
     pose = replace(config.pose, map_sigma_m=config.pose.map_sigma_m * stale)
-    localiser = localiser_class(world.camera, place, matcher, terrain, pose, config.gates)
+    localiser = localiser_class(world.camera, place, built.matcher, terrain, pose, built.gates)
     fusion = fusion_class(world.local, world.camera, config.fusion)
     limits = LabelLimits(
         config.fusion.anchor_age_s_max, config.fusion.anchor_sigma_m_max, config.fusion.odometry_age_s_max
     )
     integrity = Integrity(world.local, limits, config.integrity, config.fusion.map_sigma_m)
     odometry = odometry_class(world.camera, config.odometry)
-    return Pipeline(world.local, terrain, odometry, localiser, fusion, limits, integrity, config.pipeline, stage)
+    return Pipeline(
+        world.local,
+        terrain,
+        odometry,
+        localiser,
+        fusion,
+        limits,
+        integrity,
+        config.pipeline,
+        stage,
+        built.engines,
+    )

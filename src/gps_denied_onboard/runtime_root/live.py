@@ -54,7 +54,7 @@ def run_live(config: Config, seconds: float) -> None:
         sys.setswitchinterval(SWITCH_S)
         mosaic = open_map(config, stack)
         check_map_reaches(mosaic, world)
-        pipeline = build_pipeline(config, world, mosaic, load_composition(), _untimed)
+        pipeline = build_pipeline(config, world, mosaic, load_composition(), _untimed, stack)
         encoder = MavlinkEncoder(
             gps_id=ap.gps_id,
             system_id=ap.system_id,

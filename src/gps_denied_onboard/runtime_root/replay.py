@@ -138,7 +138,7 @@ class _Replay:
         mosaic = open_map(config, stack, tiles)
         world = World(local, meta.origin_altitude_m, meta.ground_sigma_m, camera)
         check_map_reaches(mosaic, world)
-        self._pipeline: Pipeline = build_pipeline(config, world, mosaic, load_composition(), self._watch.stage)
+        self._pipeline: Pipeline = build_pipeline(config, world, mosaic, load_composition(), self._watch.stage, stack)
         self._reader = RecordingReader(recording)
         self._frames = RecordingFrames(recording, expected_size_px=(camera.width_px, camera.height_px), grey=True)
         self._offset_ns = round(camera.time_offset_s * 1e9)

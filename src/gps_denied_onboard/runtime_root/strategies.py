@@ -14,7 +14,11 @@ from gps_denied_onboard.errors import StrategyNotLinkedError, UserError
 STRATEGIES: dict[str, dict[str, str]] = {
     "odometry": {"planar": "gps_denied_onboard.odometry.planar:PlanarOdometry"},
     "place": {"grid": "gps_denied_onboard.place.grid:GridPlace"},
-    "matching": {"classic": "gps_denied_onboard.matching.classic:ClassicMatcher"},
+    "matching": {
+        "classic": "gps_denied_onboard.matching.classic:ClassicMatcher",
+        "learned": "gps_denied_onboard.matching.learned:LearnedMatcher",
+    },
+    "inference": {"onnxruntime": "gps_denied_onboard.inference.onnxruntime:OnnxRuntime"},
     "pose": {"plane": "gps_denied_onboard.localiser:Localiser"},
     "fusion": {
         "isam2": "gps_denied_onboard.fusion.isam2:Isam2",

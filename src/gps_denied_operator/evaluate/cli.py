@@ -77,6 +77,7 @@ def photos(
     fov: Annotated[float | None, typer.Option(metavar="DEG", help="Horizontal field of view; else by EXIF.")] = None,
     height: Annotated[str, typer.Option(metavar="M|exif|none", help="Height above the ground, metres.")] = "none",
     seed: Annotated[int, typer.Option(min=0, help="Seed of the displacements of --prior.")] = 0,
+    config: ConfigOption = None,
     json: JsonOption = False,
 ) -> None:
     """Find photographs or a video's frames on a map, without a position, and score them where truth is known.
@@ -87,7 +88,7 @@ def photos(
     from gps_denied_operator.evaluate.progress import FrameBar
     from gps_denied_operator.evaluate.results_folder import ResultsFolder
 
-    request = photos_run.PhotosRequest(photos, tuple(map_), truth, prior, heading, fov, height, seed)
+    request = photos_run.PhotosRequest(photos, tuple(map_), truth, prior, heading, fov, height, seed, config)
     with ResultsFolder(out) as folder:
         prepared = photos_run.prepare(request)
         with FrameBar(photos_run.frame_count(prepared)) as bar:

@@ -6,6 +6,7 @@ import dataclasses
 import math
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
 
 import numpy as np
 
@@ -16,14 +17,16 @@ from gps_denied_onboard.fusion.integrity import Integrity
 from gps_denied_onboard.fusion.labels import LabelLimits
 from gps_denied_onboard.fusion.vision import VisionConfig, VisionFusion
 from gps_denied_onboard.localiser import Localiser
-from gps_denied_onboard.matching.classic import ClassicMatcher
+from gps_denied_onboard.matching.ground import MapGround
 from gps_denied_onboard.messages import AidRecord, Frame, OdometryStep, Output, PoseFix, RelocHint
 from gps_denied_onboard.odometry.planar import PlanarOdometry
 from gps_denied_onboard.pipeline import Pipeline
 from gps_denied_onboard.place.grid import GridPlace
 from gps_denied_onboard.rotations import image_up_yaw, nadir_camera_to_enu
+from gps_denied_onboard.runtime_root.matchers import build_matcher
 from gps_denied_onboard.runtime_root.replay import FrameTrace
 from gps_denied_onboard.runtime_root.stopwatch import Stopwatch
+from gps_denied_onboard.runtime_root.strategies import load_composition
 from gps_denied_onboard.terrain import FlatTerrain
 from gps_denied_onboard.tiles.mosaic import MapMosaic
 from gps_denied_operator.evaluate.photo_options import PhotoOptions
@@ -41,22 +44,31 @@ def run_photos(
     mosaic: MapMosaic,
     options: PhotoOptions,
     observer: Callable[[FrameTrace], None],
+    config: Config,
 ) -> None:
     """Navigate by `frames` in time order and hand a trace of each to `observer`.
 
     Only `options` and what is left in `infos` is known beforehand. Without a known field of view, tilt and height
     cannot be told from the picture: then the position is that of the ground under the frame's centre.
     """
-    run: _Run | None = None
-    for frame in frames:
-        if run is None:
-            run = _Run(frame, infos, mosaic, options)
-        observer(run.step(frame))
+    with ExitStack() as closing:
+        run: _Run | None = None
+        for frame in frames:
+            if run is None:
+                run = _Run(frame, infos, mosaic, options, config, closing)
+            observer(run.step(frame))
 
 
 class _Run:
-    def __init__(self, first: Frame, infos: Sequence[PhotoInfo], mosaic: MapMosaic, options: PhotoOptions) -> None:
-        config = Config()
+    def __init__(
+        self,
+        first: Frame,
+        infos: Sequence[PhotoInfo],
+        mosaic: MapMosaic,
+        options: PhotoOptions,
+        config: Config,
+        closing: ExitStack,
+    ) -> None:
         self._options = options
         self._infos = infos
         self._camera = options.camera
@@ -65,14 +77,9 @@ class _Run:
         self._watch = Stopwatch(time.perf_counter_ns)
         odometry = dataclasses.replace(config.odometry, relative_tilt_sigma_deg=ODOMETRY_TILT_SIGMA_DEG)
         self._fusion = VisionFusion(camera, self._start(first), first.t_ns)
-        localiser = Localiser(
-            camera,
-            GridPlace(mosaic, local, config.place),
-            ClassicMatcher(mosaic, local, terrain, camera, config.matching),
-            terrain,
-            config.pose,
-            config.gates,
-        )
+        built = build_matcher(config, MapGround(mosaic, local, terrain, camera), load_composition(), closing)
+        place = GridPlace(mosaic, local, config.place)
+        localiser = Localiser(camera, place, built.matcher, terrain, config.pose, built.gates)
         limits = LabelLimits()
         self._pipeline = Pipeline(
             local,

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from gps_denied_onboard.camera import CameraModel
+from gps_denied_onboard.config import Config, load_config
 from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.frames.folder import SUFFIXES, FolderSource, fov_of
 from gps_denied_onboard.frames.photo_info import PhotoInfo
@@ -56,6 +57,7 @@ class PhotosRequest:
     fov_deg: float | None = None
     height: str = "none"
     seed: int = 0
+    config_path: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,6 +71,7 @@ class PreparedPhotos:
     mosaic: MapMosaic
     options: PhotoOptions
     notes: tuple[str, ...]
+    config: Config
 
 
 def prepare(request: PhotosRequest) -> PreparedPhotos:
@@ -78,6 +81,7 @@ def prepare(request: PhotosRequest) -> PreparedPhotos:
     height = parse_choice("--height", request.height, 1.0, 20_000.0, ("exif", "none"))
     if request.fov_deg is not None and not 1.0 <= request.fov_deg <= 170.0:
         raise UserError(f"--fov must be the horizontal field of view, 1 to 170 degrees, got {request.fov_deg:g}.")
+    config = load_config(request.config_path)
     frames = open_frames(request.photos)
     photos = frames.photos if isinstance(frames, FolderSource) else ()
     _refuse_absent(request, photos)
@@ -101,7 +105,7 @@ def prepare(request: PhotosRequest) -> PreparedPhotos:
     )
     infos = without_position(photos, heading=heading == "exif", height=height == "exif")
     outside = _outside(list(places.values()), box)
-    return PreparedPhotos(frames, infos, lookup, numbers, mosaic, options, (*notes, *outside))
+    return PreparedPhotos(frames, infos, lookup, numbers, mosaic, options, (*notes, *outside), config)
 
 
 def open_frames(path: Path) -> FolderSource | VideoSource:
@@ -221,7 +225,7 @@ def evaluate_photos(
     began = time.monotonic()
     watched = _Watched(chosen_frames(prepared), prepared.lookup)
     collector = Collector(prepared.lookup, progress)
-    run_photos(watched, prepared.infos, prepared.mosaic, prepared.options, collector)
+    run_photos(watched, prepared.infos, prepared.mosaic, prepared.options, collector, prepared.config)
     collector.add_missed(watched.scored)
     rows = collector.rows
     if not rows:

@@ -72,7 +72,7 @@ def test_states_and_decisions_have_their_own_files(tmp_path: Path) -> None:
     assert state["source_label"] == "visual_propagated"
     assert state["covariance_enu_m2"] == list(STATE.covariance_enu_m2)
     decisions = lines(tmp_path, DECISIONS_FILE)
-    assert [decision["kind"] for decision in decisions] == ["aid", "fix", "odometry", "alert"]
+    assert [decision["kind"] for decision in decisions] == ["aid", "fix", "odometry", "alert", "thermal", "inference"]
     assert decisions[1]["rotation_camera_to_enu"] == [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
     assert decisions[1]["gates"] == {"ratio": 1.1}
 

@@ -1,0 +1,30 @@
+"""Configuration of the inference."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gps_denied_onboard.errors import UserError
+
+
+@dataclass(frozen=True, slots=True)
+class InferenceConfig:
+    """`models_directory` holds the models; `manifest` empty: its manifest.json. A quarter of `gpu_memory_mb` may be
+    TensorRT's workspace. `disallow_cpu_fallback`: refuse to start rather than compute on the CPU."""
+
+    models_directory: str = ""
+    manifest: str = ""
+    threads: int = 1
+    gpu_memory_mb: int = 4096
+    disallow_cpu_fallback: bool = False
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.threads <= 64:
+            raise UserError(f"inference.threads must be 1 to 64, got {self.threads}.")
+        if not 64 <= self.gpu_memory_mb <= 1_000_000:
+            raise UserError(f"inference.gpu_memory_mb must be 64 to 1000000, got {self.gpu_memory_mb}.")
+
+    @property
+    def workspace_bytes(self) -> int:
+        """TensorRT's share of the GPU budget."""
+        return self.gpu_memory_mb * 1024 * 1024 // 4

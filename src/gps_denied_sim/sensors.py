@@ -134,10 +134,13 @@ class GpsReceiver:
         self._flight, self._scenario, self._frame = flight, scenario, frame
         self._rng = stream(seed, "gps")
 
-    def samples(self, start_ns: int, hz: float) -> list[GpsSample]:
-        """All samples of the flight, each stamped with the time that it is valid for."""
+    def samples(
+        self, start_ns: int, hz: float, from_s: float = 0.0, until_s: float = math.inf
+    ) -> list[GpsSample]:
+        """All samples of the flight, or of a part of it, each stamped with the time that it is valid for."""
         flight, rng = self._flight, self._rng
         rows = _rows(flight, hz)
+        rows = rows[(rows * flight.dt_s >= from_s) & (rows * flight.dt_s < until_s)]
         error = wander(rng, len(rows), 1.0 / hz, 1.0, 40.0) * np.array([1.0, 1.0, 1.7])
         error += rng.standard_normal(error.shape) * 0.15
         speed_error = rng.normal(0.0, 0.12, error.shape)

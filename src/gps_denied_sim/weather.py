@@ -99,6 +99,13 @@ def look_through(
     return _noisy(image, sensor, rng, textures)
 
 
+def dark_picture(
+    size_px: tuple[int, int], sensor: Sensor, rng: np.random.Generator, textures: Textures
+) -> ImageArray:
+    """(H, W, 3) what the sensor records when no light reaches it: its noise. `size_px` is (H, W)."""
+    return _noisy(np.zeros((*size_px, 3), dtype=np.uint8), sensor, rng, textures)
+
+
 def _noisy(image: ImageArray, sensor: Sensor, rng: np.random.Generator, textures: Textures) -> ImageArray:
     """Sensor noise, fine and a little blotchy, the same in all colours."""
     import cv2

@@ -14,6 +14,7 @@ from gps_denied_onboard.fusion.integrity_config import IntegrityConfig
 from gps_denied_onboard.messages import GpsHealth
 
 JAMMING, SPOOFING = 1, 2
+NOWHERE = (0.0, 0.0)
 NO_REFERENCE = "no state to compare with"
 
 
@@ -61,12 +62,17 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class HealthState:
-    """What is remembered of a GPS. Counters are of consecutive samples; `good_since_ns` None: not good now."""
+    """What is remembered of a GPS.
+
+    `mean_en_m` is the slow mean of its distance from our state, `creep_en_mps` of how much faster its position moves
+    than its own velocity says. Counters are of consecutive samples; `good_since_ns` None: not good now.
+    """
 
     health: GpsHealth = GpsHealth.UNKNOWN
     reason: str = ""
     last: GpsClaim | None = None
     mean_en_m: tuple[float, float] | None = None
+    creep_en_mps: tuple[float, float] = NOWHERE
     poor: int = 0
     wrong: int = 0
     wrong_velocity: int = 0
@@ -94,13 +100,18 @@ def judge(
         wrong = state.wrong + 1 if _off(compared.position_en_m, compared.position_ratio, config) else 0
         turned = state.wrong_velocity + 1 if compared.velocity_ratio > 1.0 else 0
     deceit = deceit_faults(state.last, claim, config)
+    creep = creep_mps(state, claim, config)
+    if math.hypot(*creep) > config.creep_mps_max:
+        deceit = (*deceit, "creep")
     if wrong >= config.wrong_samples:
         deceit = (*deceit, "position")
     if turned >= config.wrong_velocity_samples:
         deceit = (*deceit, "velocity")
     if compared is not None and _off(mean, compared.drift_ratio, config):
         deceit = (*deceit, "drift")
-    state = replace(state, last=claim, mean_en_m=None if "jump" in deceit else mean, wrong=wrong, wrong_velocity=turned)
+    if "jump" in deceit:
+        mean, creep = None, NOWHERE
+    state = replace(state, last=claim, mean_en_m=mean, creep_en_mps=creep, wrong=wrong, wrong_velocity=turned)
     if deceit:
         return replace(state, health=GpsHealth.SPOOFED, reason=", ".join(deceit), poor=0, good_since_ns=None), compared
     if poor:
@@ -144,16 +155,35 @@ def deceit_faults(last: GpsClaim | None, claim: GpsClaim, config: IntegrityConfi
         jump_s = abs((claim.utc_ns - claim.t_ns) - (last.utc_ns - last.t_ns)) * 1e-9
         if jump_s > config.time_jump_s_max:
             faults.append("time jump")
-    if last.fix_type >= 3 and dt_s <= config.silence_s:
-        east, north = (
-            b - a - 0.5 * (u + v) * dt_s
-            for a, b, u, v in zip(
-                last.position_en_m, claim.position_en_m, last.velocity_en_mps, claim.velocity_en_mps, strict=True
-            )
-        )
-        if math.hypot(east, north) > config.jump_m_max:
-            faults.append("jump")
+    if _follows(last, claim, config) and math.hypot(*_unexplained_m(last, claim)) > config.jump_m_max:
+        faults.append("jump")
     return tuple(faults)
+
+
+def creep_mps(state: HealthState, claim: GpsClaim, config: IntegrityConfig) -> tuple[float, float]:
+    """Exponential mean of how much faster the claimed position moves than the claimed velocity says; none after a gap.
+
+    A forger who draws the position away and leaves the velocity true is seen by this, whatever we know ourselves.
+    """
+    last = state.last
+    if last is None or not _follows(last, claim, config) or NOWHERE in (last.velocity_en_mps, claim.velocity_en_mps):
+        return NOWHERE
+    dt_s = (claim.t_ns - last.t_ns) * 1e-9
+    weight = 1.0 - math.exp(-dt_s / config.drift_time_s)
+    (east, north), (east_m, north_m) = state.creep_en_mps, _unexplained_m(last, claim)
+    return (east + weight * (east_m / dt_s - east), north + weight * (north_m / dt_s - north))
+
+
+def _follows(last: GpsClaim, claim: GpsClaim, config: IntegrityConfig) -> bool:
+    """Whether a claim follows another one closely enough for its motion to be looked at."""
+    return last.fix_type >= 3 and 0 < claim.t_ns - last.t_ns <= config.silence_s * 1e9
+
+
+def _unexplained_m(last: GpsClaim, claim: GpsClaim) -> tuple[float, float]:
+    """Motion between two claims that the mean of their velocities does not explain."""
+    half_s = 0.5 * (claim.t_ns - last.t_ns) * 1e-9
+    (east, north), (u, v) = _minus(claim.position_en_m, last.position_en_m), last.velocity_en_mps
+    return (east - (u + claim.velocity_en_mps[0]) * half_s, north - (v + claim.velocity_en_mps[1]) * half_s)
 
 
 def compare(
@@ -161,13 +191,14 @@ def compare(
 ) -> Comparison:
     """Innovation of a claim against our state. A velocity of exactly zero means that the receiver told none.
 
-    The claimed accuracy counts between two bounds only: a forger may claim anything. The drift ratio does without it.
+    The claimed accuracy counts between two bounds only: a forger may claim anything. The drift ratio does without it;
+    it is of the slow mean or of the sample, whichever is less: our own state may just have been corrected.
     """
     apart = _minus(claim.position_en_m, reference.position_en_m)
     variance = min(max(claim.accuracy_m, config.gps_floor_m), config.gps_believed_m_max) ** 2
     spread = _plus(reference.position_covariance_m2, variance)
-    told = claim.velocity_en_mps != (0.0, 0.0)
-    faster = _minus(claim.velocity_en_mps, reference.velocity_en_mps) if told else (0.0, 0.0)
+    told = claim.velocity_en_mps != NOWHERE
+    faster = _minus(claim.velocity_en_mps, reference.velocity_en_mps) if told else NOWHERE
     speed_spread = _plus(reference.velocity_covariance_m2ps2, config.gps_speed_floor_mps**2)
     drift_spread = _plus(reference.position_covariance_m2, config.gps_floor_m**2)
     return Comparison(
@@ -177,7 +208,7 @@ def compare(
         velocity_variance_m2ps2=(speed_spread[0], speed_spread[2]),
         position_ratio=chi_square(apart, spread) / config.position_gate,
         velocity_ratio=chi_square(faster, speed_spread) / config.velocity_gate,
-        drift_ratio=0.0 if mean_en_m is None else chi_square(mean_en_m, drift_spread) / config.drift_gate,
+        drift_ratio=min(chi_square(v, drift_spread) for v in (mean_en_m or NOWHERE, apart)) / config.drift_gate,
     )
 
 

@@ -9,6 +9,8 @@ import math
 from collections import deque
 from dataclasses import replace
 
+import numpy as np
+
 from gps_denied_onboard.fusion import failsafe, gps_health, spoofing_gate
 from gps_denied_onboard.fusion.gps_health import Comparison, GpsClaim, HealthState, Reference
 from gps_denied_onboard.fusion.integrity_config import IntegrityConfig
@@ -18,6 +20,7 @@ from gps_denied_onboard.messages import (
     AidRecord,
     Alert,
     Estimate,
+    FloatArray,
     GpsHealth,
     GpsSample,
     NavState,
@@ -25,6 +28,7 @@ from gps_denied_onboard.messages import (
     PositionSource,
     SourceLabel,
 )
+from gps_denied_onboard.rotations import log_rotation
 
 Told = AidRecord | Alert
 
@@ -201,11 +205,11 @@ class Integrity:
         )
 
     def _check(self, claim: GpsClaim, fix: PoseFix, estimate: Estimate) -> spoofing_gate.FixCheck:
-        c = fix.covariance
+        position, c = level_fix(fix, estimate)
         variance = self._config.gps_floor_m**2 + self._map_variance_m2
         east, north = claim.position_en_m
         return spoofing_gate.FixCheck(
-            from_fix_en_m=(east - float(fix.position_enu_m[0]), north - float(fix.position_enu_m[1])),
+            from_fix_en_m=(east - float(position[0]), north - float(position[1])),
             covariance_m2=(float(c[0, 0]) + variance, float(c[0, 1]), float(c[1, 1]) + variance),
             from_estimate_m=math.hypot(
                 east - float(estimate.position_enu_m[0]), north - float(estimate.position_enu_m[1])
@@ -229,6 +233,19 @@ class Integrity:
             ellipse_semi_major_m=self._dark_major_m,
             ellipse_semi_minor_m=state.ellipse_semi_minor_m * k,
         )
+
+
+def level_fix(fix: PoseFix, estimate: Estimate) -> tuple[FloatArray, FloatArray]:
+    """Position (3,) and covariance (3, 3) of a satellite fix under the camera's attitude as the state has it.
+
+    A fix holds the picture's information alone, in which a tilt and a displacement look alike: the attitude is what
+    tells them apart. Conditional mean of a joint normal distribution; our position has no part in it.
+    """
+    camera = estimate.rotation_body_to_enu @ estimate.rotation_camera_to_body
+    turned = log_rotation(camera @ fix.rotation_camera_to_enu.T)
+    c = fix.covariance
+    gain = np.linalg.solve(c[3:, 3:] + estimate.camera_covariance_rad2, c[3:, :3]).T
+    return fix.position_enu_m + gain @ turned, c[:3, :3] - gain @ c[3:, :3]
 
 
 def claim_of(sample: GpsSample, local: LocalFrame) -> GpsClaim:

@@ -22,9 +22,9 @@ class IntegrityConfig:
     poor_samples: int = 2
 
     # A sample against our state: beyond this the GPS is SPOOFED.
-    position_gate: float = 25.0
-    velocity_gate: float = 25.0
-    drift_gate: float = 14.0
+    position_gate: float = 16.0
+    velocity_gate: float = 16.0
+    drift_gate: float = 16.0
     drift_time_s: float = 3.0
     wrong_m_min: float = 8.0
     wrong_samples: int = 2
@@ -33,6 +33,7 @@ class IntegrityConfig:
     gps_believed_m_max: float = 5.0
     gps_speed_floor_mps: float = 0.5
     jump_m_max: float = 20.0
+    creep_mps_max: float = 2.0
     time_jump_s_max: float = 1.0
 
     # What it takes to call the GPS good: our own state must be able to tell.

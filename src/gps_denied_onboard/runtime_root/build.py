@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from gps_denied_onboard.camera import CameraModel
 from gps_denied_onboard.config import Config
 from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.fusion.integrity import Integrity
+from gps_denied_onboard.fusion.integrity_config import IntegrityConfig
 from gps_denied_onboard.fusion.labels import LabelLimits
 from gps_denied_onboard.geo import LocalFrame
 from gps_denied_onboard.matching.ground import MapGround
@@ -22,6 +24,8 @@ from gps_denied_onboard.runtime_root.strategies import Composition, resolve
 from gps_denied_onboard.terrain import FlatTerrain
 from gps_denied_onboard.tiles.mosaic import MapMosaic
 from gps_denied_onboard.tiles.sources import DirectoryTileSource, StoreTileSource, TileSource
+
+IntegrityMaker = Callable[[LocalFrame, LabelLimits, IntegrityConfig, float], Integrity]
 
 MAP_OFF_M_MAX = 50_000.0
 """How far outside the map a flight's origin may lie."""
@@ -80,6 +84,7 @@ def build_pipeline(
     composition: Composition,
     stage: Stage,
     closing: ExitStack | None = None,
+    integrity: IntegrityMaker = Integrity,
 ) -> Pipeline:
     """The pipeline of a flight; `closing` gives back what it holds. StrategyNotLinkedError when the configuration names
     what this image does not hold."""
@@ -99,7 +104,7 @@ def build_pipeline(
     limits = LabelLimits(
         config.fusion.anchor_age_s_max, config.fusion.anchor_sigma_m_max, config.fusion.odometry_age_s_max
     )
-    integrity = Integrity(world.local, limits, config.integrity, config.fusion.map_sigma_m)
+    monitor = integrity(world.local, limits, config.integrity, config.fusion.map_sigma_m)
     odometry = odometry_class(world.camera, config.odometry)
     return Pipeline(
         world.local,
@@ -108,7 +113,7 @@ def build_pipeline(
         localiser,
         fusion,
         limits,
-        integrity,
+        monitor,
         config.pipeline,
         stage,
         built.engines,

@@ -18,6 +18,7 @@ from gps_denied_onboard.autopilot.tlog import TlogWriter
 from gps_denied_onboard.config import Config
 from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.frames.recording import RecordingFrames
+from gps_denied_onboard.fusion.integrity import Integrity
 from gps_denied_onboard.geo import LocalFrame
 from gps_denied_onboard.messages import AidRecord, Alert, Frame, NavState, OdometryStep, Output, PoseFix
 from gps_denied_onboard.pipeline import Pipeline
@@ -26,7 +27,7 @@ from gps_denied_onboard.recorder.mcap_io import RecordingReader
 from gps_denied_onboard.recorder.meta import RecordingMeta, read_meta
 from gps_denied_onboard.recorder.navlog import NavLog
 from gps_denied_onboard.recorder.output_folder import OutputFolder
-from gps_denied_onboard.runtime_root.build import World, build_pipeline, check_map_reaches, open_map
+from gps_denied_onboard.runtime_root.build import IntegrityMaker, World, build_pipeline, check_map_reaches, open_map
 from gps_denied_onboard.runtime_root.stopwatch import Stopwatch
 from gps_denied_onboard.runtime_root.strategies import load_composition
 
@@ -96,13 +97,20 @@ class _Sinks:
 
 
 def replay_recording(
-    recording: Path, config: Config, out: Path | None, observer: Observer | None = None
+    recording: Path,
+    config: Config,
+    out: Path | None,
+    observer: Observer | None = None,
+    integrity: IntegrityMaker = Integrity,
 ) -> ReplaySummary:
-    """Replay a recording folder into `out` (None: keep nothing). UserError when the recording cannot be used."""
+    """Replay a recording folder into `out` (None: keep nothing). UserError when the recording cannot be used.
+
+    `integrity` makes the integrity monitor: an evaluation gives one that listens to itself.
+    """
     with ExitStack() as stack:
         meta = read_meta(recording)
         folder = stack.enter_context(OutputFolder(out, "replay")) if out is not None else None
-        return _Replay(recording, meta, config, folder, observer or _ignore, stack).run()
+        return _Replay(recording, meta, config, folder, observer or _ignore, stack, integrity).run()
 
 
 def _ignore(_trace: FrameTrace) -> None:
@@ -128,6 +136,7 @@ class _Replay:
         folder: Path | None,
         observer: Observer,
         stack: ExitStack,
+        integrity: IntegrityMaker,
     ) -> None:
         self._config = config
         self._observer = observer
@@ -138,7 +147,9 @@ class _Replay:
         mosaic = open_map(config, stack, tiles)
         world = World(local, meta.origin_altitude_m, meta.ground_sigma_m, camera)
         check_map_reaches(mosaic, world)
-        self._pipeline: Pipeline = build_pipeline(config, world, mosaic, load_composition(), self._watch.stage, stack)
+        self._pipeline: Pipeline = build_pipeline(
+            config, world, mosaic, load_composition(), self._watch.stage, stack, integrity
+        )
         self._reader = RecordingReader(recording)
         self._frames = RecordingFrames(recording, expected_size_px=(camera.width_px, camera.height_px), grey=True)
         self._offset_ns = round(camera.time_offset_s * 1e9)

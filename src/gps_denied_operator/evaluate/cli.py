@@ -59,6 +59,50 @@ def flights(
 
 
 @app.command()
+def campaign(
+    seeds: Annotated[str, typer.Option(metavar="A-B", help="Seeds of the flights that the attacks share: 0-9.")],
+    minutes: Annotated[float, typer.Option(help="Length of each flight; 3 at least.")],
+    out: OutOption,
+    count: Annotated[int, typer.Option(min=1, help="Attacks of each kind, and blackouts of each length.")] = 100,
+    recordings: Annotated[
+        Path | None, typer.Option(help="Where the flights' recordings are kept; else DIR/recordings.")
+    ] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Flights at the same time; else one a core.")] = None,
+    config: ConfigOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Forge and jam the GPS of simulated flights, darken their cameras, and score what became of the position.
+
+    Pictures, map and the fused state of a flight are made once and shared by its attacks: no GPS claim can change them.
+    """
+    import orjson
+
+    from gps_denied_operator.evaluate import campaign as evaluation
+    from gps_denied_operator.evaluate import machine
+    from gps_denied_operator.evaluate.flights import parse_seeds
+    from gps_denied_operator.evaluate.progress import FlightBars
+    from gps_denied_operator.evaluate.results_folder import RECORDINGS, ResultsFolder
+
+    chosen = parse_seeds(seeds)
+    if not 3.0 <= minutes <= 600.0:
+        raise UserError(f"--minutes must be 3 to 600, got {minutes:g}: an attack needs room before and after it.")
+    _check_config(config)
+    with ResultsFolder(out) as folder:
+        kept = recordings or folder.path / RECORDINGS
+        request = evaluation.CampaignRequest(chosen, minutes, count, workers or machine.cores(), kept, config)
+        with FlightBars(len(chosen)) as bars:
+            figures = evaluation.run_campaign(request, bars.progress)
+        folder.publish({"results.json": orjson.dumps(figures, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)})
+    shown = evaluation.without_lists(figures)
+    if json:
+        typer.echo(orjson.dumps(shown, option=orjson.OPT_INDENT_2).decode())
+    else:
+        from gps_denied_operator.evaluate.table import print_campaign
+
+        print_campaign(shown, folder.path / "results.json")
+
+
+@app.command()
 def photos(
     photos: Annotated[Path, typer.Option(metavar="DIR|VIDEO", help="Photographs in a folder, or a video.")],
     map_: Annotated[

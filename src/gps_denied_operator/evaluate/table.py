@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -12,6 +14,20 @@ from gps_denied_operator.report.model import Report
 from gps_denied_operator.report.verdict import BAD, GOOD, WARN, criteria, verdict
 
 STYLE = {GOOD: "green", WARN: "yellow", BAD: "bold red"}
+
+
+def print_campaign(figures: Mapping[str, Any], results: Path) -> None:
+    """A block for each kind of attack or blackout, one line a figure."""
+    console = Console(highlight=False, soft_wrap=True)
+    for kind, values in figures.items():
+        if not isinstance(values, dict):
+            continue
+        table = Table(title=Text(kind), title_justify="left", box=None, show_header=False, padding=(0, 2, 0, 0))
+        for name, value in values.items():
+            shown = ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else f"{value}"
+            table.add_row(name, shown)
+        console.print(table)
+    console.print(Text(f"each attack and blackout: {results}"))
 
 
 def print_table(report: Report, page: Path) -> None:

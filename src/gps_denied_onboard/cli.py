@@ -66,7 +66,7 @@ def check_config(
     loaded = load_config(config)
     check_values(loaded)
     composition = load_composition()
-    for choice in ("odometry", "place", "matching", "inference", "pose", "fusion"):
+    for choice in ("odometry", "place", "matching", "inference", "pose", "fusion", "autopilot"):
         resolve(choice, getattr(loaded.strategies, choice), composition)
     print(f"{config}: good for image '{composition.image}'")
     for missing in missing_for_flight(loaded):

@@ -33,6 +33,7 @@ class StrategyNames:
     inference: str = "onnxruntime"
     pose: str = "plane"
     fusion: str = "isam2"
+    autopilot: str = "ardupilot"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +89,30 @@ class PipelineConfig:
 
 @dataclass(frozen=True, slots=True)
 class AutopilotConfig:
-    """`address`: udpout:HOST:PORT, udpin:HOST:PORT, tcp:HOST:PORT or serial:DEVICE:BAUD; empty: no link."""
+    """`address`: udpout:HOST:PORT, udpin:HOST:PORT, tcp:HOST:PORT or serial:DEVICE:BAUD; empty: no link.
+
+    `gps_id` is the GPS instance that we are, `real_gps_id` that of the real receiver (-1: none is wired).
+    `gps_delay_ms` is what the autopilot's GPS1_DELAY_MS is set to. `signing_key` is a file of 32 bytes, for MAVLink
+    only; `signing_state` a file beside it that keeps the timestamps.
+    """
 
     address: str = ""
     gps_id: int = 0
+    real_gps_id: int = 1
     system_id: int = 1
     component_id: int = 191
+    gps_delay_ms: int = 20
+    signing_key: str = ""
+    signing_state: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class GcsConfig:
+    """A ground station's own MAVLink address; empty: it hears us through the autopilot (ArduPilot only)."""
+
+    address: str = ""
+    signing_key: str = ""
+    signing_state: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +137,7 @@ class Config:
     frames: FramesConfig = field(default_factory=FramesConfig)
     pipeline: PipelineConfig = field(default_factory=PipelineConfig)
     autopilot: AutopilotConfig = field(default_factory=AutopilotConfig)
+    gcs: GcsConfig = field(default_factory=GcsConfig)
     odometry: OdometryConfig = field(default_factory=OdometryConfig)
     place: PlaceConfig = field(default_factory=PlaceConfig)
     matching: MatchingConfig = field(default_factory=MatchingConfig)

@@ -140,12 +140,14 @@ class TakeoffOrigin:
 
 @dataclass(frozen=True, slots=True)
 class RelocHint:
-    """The operator's word: the aircraft is about here."""
+    """The operator's word: the aircraft is about here. The ids are the sender's in MAVLink, 0 where there are none."""
 
     t_ns: int
     latitude_deg: float
     longitude_deg: float
     radius_m: float
+    system_id: int = 0
+    component_id: int = 0
 
 
 @dataclass(frozen=True, slots=True)

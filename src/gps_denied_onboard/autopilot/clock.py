@@ -35,6 +35,11 @@ class ClockAlignment:
         return min((least for _, least in self._arrivals), default=None)
 
     @property
+    def round_trip_ns(self) -> int | None:
+        """The shortest way there and back of the last exchanges; None before TIMESYNC has answered."""
+        return min(self._exchanges)[0] if self._exchanges else None
+
+    @property
     def synchronised(self) -> bool:
         """Whether TIMESYNC has answered."""
         return bool(self._exchanges)

@@ -1,22 +1,31 @@
-"""The link to a MAVLink autopilot while flying: polled by one loop, never blocking, opened again when it dies."""
+"""The link to an ArduPilot while flying: polled by one loop, never blocking, opened again when it dies."""
 
 from __future__ import annotations
 
-import struct
 from collections import Counter
 from typing import Any
 
 from gps_denied_onboard.autopilot.clock import ClockAlignment
+from gps_denied_onboard.autopilot.feed_watch import FeedWatch
+from gps_denied_onboard.autopilot.latency import LatencyMeter
 from gps_denied_onboard.autopilot.mavlink import MavlinkEncoder
-from gps_denied_onboard.autopilot.telemetry import Received, TelemetryDecoder
-from gps_denied_onboard.autopilot.transport import ReopeningLink
+from gps_denied_onboard.autopilot.port import MavlinkPort
+from gps_denied_onboard.autopilot.promotion import PARAMETER, Promotion
+from gps_denied_onboard.autopilot.telemetry import GPS_MESSAGES, Received, TelemetryDecoder
+from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.messages import Alert, NavState
 
 HEARTBEAT_NS = 1_000_000_000
 ASK_AGAIN_NS = 5_000_000_000
+TIMESYNC_NS = 1_000_000_000
+LATENCY_NS = 1_000_000_000
+SILENT_NS = 3_000_000_000
+"""An autopilot that is not heard for this long is told as silent."""
 ENOUGH = 0.7
 """A message that comes at less than this part of the wanted rate is asked for again."""
 _AUTOPILOT_COMPONENT = 1
+_NO_AUTOPILOT = 8
+LATENCY_NAME = "nav_dly_ms"
 
 RATES_HZ: dict[str, float] = {
     "HIGHRES_IMU": 100.0,
@@ -31,131 +40,157 @@ RATES_HZ: dict[str, float] = {
     "DISTANCE_SENSOR": 10.0,
     "EKF_STATUS_REPORT": 1.0,
 }
-TIMESYNC_NS = 1_000_000_000
 
 
-class AutopilotLink:
-    """Telemetry in, positions out, over one address (see transport.opener).
+class ArduPilotLink:
+    """Telemetry in, positions out, over one MAVLink address.
 
-    Call `poll` often (each few milliseconds): messages without a time of their own are stamped with it. `bad_bytes`
-    counts what was no MAVLink, `decoder.malformed` messages with impossible numbers. One writer: whoever polls.
+    Call `poll` often (each few milliseconds): messages without a time of their own are stamped with it. One writer:
+    whoever polls. The autopilot is the component 1 of our own system id; other systems are passed over. `gps_id` is
+    the receiver that we are, `real_gps_id` the one that is watched (-1: there is none), `gps_delay_ms` the delay that
+    the autopilot was told of us.
     """
 
-    def __init__(self, address: str, encoder: MavlinkEncoder, *, real_gps_instance: int = 0) -> None:
-        from pymavlink.dialects.v20 import ardupilotmega
-
-        self._dialect: Any = ardupilotmega
-        self._link = ReopeningLink(address)
+    def __init__(
+        self,
+        port: MavlinkPort,
+        encoder: MavlinkEncoder,
+        *,
+        gps_id: int = 0,
+        real_gps_id: int = 1,
+        gps_delay_ms: int = 20,
+    ) -> None:
+        if gps_id not in (0, 1) or real_gps_id not in (-1, 0, 1) or gps_id == real_gps_id:
+            raise UserError(
+                f"autopilot.gps_id {gps_id} and autopilot.real_gps_id {real_gps_id} cannot be: one of them is 0, the "
+                "other 1; real_gps_id is -1 where no other GPS is wired."
+            )
+        self.port = port
         self._encoder = encoder
-        self._parser = self._new_parser()
+        self._our_gps = GPS_MESSAGES[gps_id]
         self.clock = ClockAlignment()
-        self.decoder = TelemetryDecoder(self.clock, real_gps_instance)
-        self.bad_bytes = 0
+        self.decoder = TelemetryDecoder(self.clock, real_gps_id)
+        self.latency = LatencyMeter(gps_delay_ms)
+        self.feed = FeedWatch(gps_id)
+        self.promotion = Promotion(gps_id, real_gps_id)
         self.messages = 0
+        self.positions = 0
         self._autopilot: tuple[int, int] | None = None
         self._heard: Counter[str] = Counter()  # since the rates were last asked for
-        self._next_heartbeat_ns = self._next_timesync_ns = self._next_request_ns = 0
+        self._next_heartbeat_ns = self._next_timesync_ns = self._next_request_ns = self._next_latency_ns = 0
         self._opened = self._reboots = 0
-        self._was_alive: bool | None = None
-
-    @property
-    def transport(self) -> ReopeningLink:
-        """The link below, for its counters."""
-        return self._link
+        self._heard_ns: int | None = None
+        self._silent = False
+        self._strangers: set[int] = set()
 
     def poll(self, now_ns: int) -> list[Received]:
         """Everything that has arrived, oldest first, and alerts about the link; sends what is due."""
-        out: list[Received] = []
-        data = self._link.receive(now_ns)
-        if self._link.opened != self._opened:
-            self._opened = self._link.opened
-            self._parser = self._new_parser()
+        messages = self.port.receive(now_ns)
+        if self.port.link.opened != self._opened:
+            self._opened = self.port.link.opened
             self._ask_for_all(now_ns)
-        out += self._changes(now_ns)
-        for message in self._parsed(data):
+        out: list[Received] = [*self.port.alerts(now_ns, "autopilot link"), *self._changes(now_ns)]
+        for message in messages:
             out += self._on_message(message, now_ns)
         self._send_due(now_ns)
         return out
 
-    def send_position(self, now_ns: int, state: NavState) -> Alert | None:
-        """Send GPS_INPUT of a state; an Alert when it was withheld."""
+    def send_position(self, now_ns: int, state: NavState) -> list[Alert]:
+        """Send GPS_INPUT of a state, and see to it that the autopilot follows whom the state says.
+
+        Alerts tell that it was withheld, is late, or is not followed.
+        """
         packet = self._encoder.gps_input(state)
         if isinstance(packet, Alert):
-            return packet
-        self._link.send(now_ns, packet)
-        return None
+            return [packet]
+        if not self.port.send(now_ns, packet):
+            return []
+        self.positions += 1
+        self.feed.on_sent(state)
+        late = self.latency.on_sent(state.t_ns, now_ns, self.clock.round_trip_ns)
+        primary = self.promotion.on_state(now_ns, state)
+        if primary is not None and self._autopilot is not None:
+            self.port.send(now_ns, self._encoder.set_parameter(*self._autopilot, PARAMETER, primary))
+        return [*([late] if late is not None else []), *self.promotion.on_time(now_ns)]
 
-    def send_label(self, now_ns: int, state: NavState) -> None:
-        """Send the source label of a state."""
-        self._link.send(now_ns, self._encoder.source_label(state))
-
-    def send_alert(self, now_ns: int, alert: Alert) -> None:
-        """Send an alert as STATUSTEXT."""
-        for packet in self._encoder.statustext(alert):
-            self._link.send(now_ns, packet)
+    def counts(self) -> dict[str, int]:
+        """Counters for the log."""
+        delay_ms = self.latency.median_ms
+        return {
+            "positions": self.positions,
+            "heard": self.messages,
+            "malformed": self.decoder.malformed,
+            "reboots": self.clock.reboots,
+            "delay_ms": -1 if delay_ms is None else round(delay_ms),
+            **self.port.counts(),
+        }
 
     def close(self) -> None:
-        self._link.close()
-
-    def _new_parser(self) -> Any:
-        parser = self._dialect.MAVLink(None)
-        parser.robust_parsing = True
-        return parser
-
-    def _parsed(self, data: bytes) -> list[Any]:
-        if not data:
-            return []
-        try:
-            found = self._parser.parse_buffer(data) or []
-        except (self._dialect.MAVError, struct.error, ValueError, IndexError, UnicodeDecodeError):
-            self.bad_bytes += len(data)
-            self._parser = self._new_parser()
-            return []
-        good = []
-        for message in found:
-            if message.get_type() == "BAD_DATA":
-                self.bad_bytes += len(message.data)
-            else:
-                good.append(message)
-        return good
+        """Close the port."""
+        self.port.close()
 
     def _on_message(self, message: Any, now_ns: int) -> list[Received]:
         self.messages += 1
         kind = message.get_type()
         source = (message.get_srcSystem(), message.get_srcComponent())
-        if kind == "STATUSTEXT":  # from the ground, through the autopilot
-            return self.decoder.decode(message, now_ns)
-        if kind == "HEARTBEAT" and source[1] == _AUTOPILOT_COMPONENT and message.autopilot != 8:
-            if self._autopilot != source:
-                self._autopilot = source
-                self._ask_for_all(now_ns)
+        if source == (self._encoder.system_id, self._encoder.component_id):
+            return []  # our own words, come back over a router
+        if kind == "STATUSTEXT":  # from the ground, through the autopilot; the autopilot itself has no hints to give
+            return [] if source == self._autopilot else self.decoder.decode(message, now_ns)
+        if kind == "HEARTBEAT":
+            return self._on_heartbeat(message, source, now_ns)
+        if source != (self._autopilot or (self._encoder.system_id, _AUTOPILOT_COMPONENT)):
             return []
-        if self._autopilot is not None and source != self._autopilot:
-            return []
+        self._heard_ns = now_ns
         if kind == "TIMESYNC":
             self._on_timesync(message, now_ns)
             return []
-        self._heard[kind] += 1
-        if kind == "SYSTEM_TIME":
-            self.clock.time_ns(message.time_boot_ms * 1_000_000, now_ns)
+        if kind in RATES_HZ:
+            self._heard[kind] += 1
+        if kind == "EKF_STATUS_REPORT":
+            return [*self.feed.on_filter(now_ns, message.flags)]
+        if kind == "PARAM_VALUE":
+            return [*self.promotion.on_parameter(now_ns, message.param_id, message.param_value)]
+        told = self._echo(message, now_ns) if kind == self._our_gps else []
+        return [*told, *self.decoder.decode(message, now_ns)]
+
+    def _echo(self, message: Any, now_ns: int) -> list[Alert]:
+        return self.feed.on_receiver(now_ns, message.fix_type, message.lat / 1e7, message.lon / 1e7)
+
+    def _on_heartbeat(self, message: Any, source: tuple[int, int], now_ns: int) -> list[Received]:
+        if source[1] != _AUTOPILOT_COMPONENT or message.autopilot == _NO_AUTOPILOT:
             return []
-        return self.decoder.decode(message, now_ns)
+        if source[0] != self._encoder.system_id:
+            if source[0] in self._strangers or self._autopilot is not None:
+                return []
+            self._strangers.add(source[0])
+            text = f"an autopilot with system id {source[0]} is heard, not {self._encoder.system_id}: see system_id"
+            return [Alert(now_ns, 4, text)]
+        self._heard_ns = now_ns
+        if self._autopilot != source:
+            self._autopilot = source
+            self._ask_for_all(now_ns)
+        return []
 
     def _on_timesync(self, message: Any, now_ns: int) -> None:
         if message.tc1 == 0:
-            self._link.send(now_ns, self._encoder.timesync(message.ts1, now_ns))
+            self.port.send(now_ns, self._encoder.timesync(message.ts1, now_ns))
         elif 0 < message.ts1 <= now_ns:
             self.clock.on_answer(message.ts1, message.tc1, now_ns)
 
-    def _changes(self, now_ns: int) -> list[Received]:
-        """Alerts when the link or the autopilot's clock changed."""
-        out: list[Received] = []
-        if self._was_alive is not None and self._was_alive != self._link.alive:
-            text = "autopilot link is back" if self._link.alive else f"autopilot link is dead: {self._link.last_error}"
-            out.append(Alert(now_ns, 5 if self._link.alive else 3, text))
-        self._was_alive = self._link.alive
+    def _changes(self, now_ns: int) -> list[Alert]:
+        """Alerts when the autopilot fell silent, spoke again, or its clock began anew."""
+        out: list[Alert] = []
+        silent = self._heard_ns is not None and now_ns - self._heard_ns > SILENT_NS
+        if silent is not self._silent:
+            self._silent = silent
+            text = "the autopilot is silent" if silent else "the autopilot is heard again"
+            out.append(Alert(now_ns, 3 if silent else 5, text))
+            if not silent:
+                self._ask_for_all(now_ns)
         if self.clock.reboots != self._reboots:
             self._reboots = self.clock.reboots
+            self.promotion.forget()
             self._ask_for_all(now_ns)
             out.append(Alert(now_ns, 4, "the autopilot has restarted: clock aligned anew"))
         return out
@@ -165,18 +200,25 @@ class AutopilotLink:
         self._next_request_ns = now_ns
 
     def _send_due(self, now_ns: int) -> None:
-        if not self._link.alive:
+        if not self.port.link.alive:
             return
         if now_ns >= self._next_heartbeat_ns:
             self._next_heartbeat_ns = now_ns + HEARTBEAT_NS
-            self._link.send(now_ns, self._encoder.heartbeat())
+            self.port.send(now_ns, self._encoder.heartbeat())
         if now_ns >= self._next_timesync_ns:
             self._next_timesync_ns = now_ns + TIMESYNC_NS
-            self._link.send(now_ns, self._encoder.timesync(0, now_ns))
+            self.port.send(now_ns, self._encoder.timesync(0, now_ns))
+        delay_ms = self.latency.median_ms
+        if delay_ms is not None and now_ns >= self._next_latency_ns:
+            self._next_latency_ns = now_ns + LATENCY_NS
+            self.port.send(now_ns, self._encoder.named_value(now_ns, LATENCY_NAME, delay_ms))
         if self._autopilot is not None and now_ns >= self._next_request_ns:
             self._next_request_ns = now_ns + ASK_AGAIN_NS
-            for name, rate_hz in RATES_HZ.items():
-                if self._heard[name] < rate_hz * ENOUGH * ASK_AGAIN_NS / 1e9:
-                    number = getattr(self._dialect, f"MAVLINK_MSG_ID_{name}")
-                    self._link.send(now_ns, self._encoder.set_message_interval(*self._autopilot, number, rate_hz))
-            self._heard.clear()
+            self._ask_for_rates(self._autopilot, now_ns)
+
+    def _ask_for_rates(self, autopilot: tuple[int, int], now_ns: int) -> None:
+        for name, rate_hz in RATES_HZ.items():
+            if self._heard[name] < rate_hz * ENOUGH * ASK_AGAIN_NS / 1e9:
+                number = getattr(self.port.dialect, f"MAVLINK_MSG_ID_{name}")
+                self.port.send(now_ns, self._encoder.set_message_interval(*autopilot, number, rate_hz))
+        self._heard.clear()

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from gps_denied_onboard.autopilot.gps_time import week_and_ms
+from gps_denied_onboard.autopilot.signing import Signing
 from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.messages import Alert, NavState, Quaternion, SourceLabel
 
@@ -16,7 +17,7 @@ LABEL_VALUES = {
     SourceLabel.VISUAL_PROPAGATED: 1.0,
     SourceLabel.DEAD_RECKONED: 0.0,
 }
-LABEL_NAME = b"nav_source"
+LABEL_NAME = "nav_source"
 TEXT_BYTES = 50
 MAX_TEXT_BYTES = 4 * TEXT_BYTES
 SET_MESSAGE_INTERVAL = 511
@@ -28,6 +29,7 @@ class MavlinkEncoder:
 
     `gps_id` is the autopilot's GPS instance that listens to us (it ignores any other silently). `unix_ns_at_zero` is
     the UTC time at t_ns = 0 from a trusted clock; None sends GPS week 0, for the week steers the autopilot's clock.
+    With `signing` every packet is signed.
     """
 
     def __init__(
@@ -37,13 +39,17 @@ class MavlinkEncoder:
         system_id: int = 1,
         component_id: int = COMPONENT_ONBOARD_COMPUTER,
         unix_ns_at_zero: int | None = None,
+        signing: Signing | None = None,
     ) -> None:
         from pymavlink.dialects.v20 import ardupilotmega
 
         for name, value, low in (("gps_id", gps_id, 0), ("system_id", system_id, 1), ("component_id", component_id, 1)):
             if not low <= value <= 255:
                 raise UserError(f"MAVLink {name} must be {low} to 255, got {value}; correct it in the configuration.")
+        self.system_id = system_id
+        self.component_id = component_id
         self._gps_id = gps_id
+        self._signing = signing
         self._unix_ns_at_zero = unix_ns_at_zero
         self._dialect: Any = ardupilotmega
         self._mav: Any = ardupilotmega.MAVLink(None, srcSystem=system_id, srcComponent=component_id)
@@ -91,9 +97,7 @@ class MavlinkEncoder:
 
     def source_label(self, state: NavState) -> bytes:
         """NAMED_VALUE_FLOAT "nav_source": 2 satellite_anchored, 1 visual_propagated, 0 dead_reckoned."""
-        boot_ms = state.t_ns // 1_000_000 & _BOOT_MS_MASK
-        value = LABEL_VALUES[state.source_label]
-        return self._packed(self._dialect.MAVLink_named_value_float_message(boot_ms, LABEL_NAME, value))
+        return self.named_value(state.t_ns, LABEL_NAME, LABEL_VALUES[state.source_label])
 
     def statustext(self, alert: Alert) -> tuple[bytes, ...]:
         """STATUSTEXT packets of an alert: one, or chunks of 50 bytes where it is longer (MAVLink 2), at most four."""
@@ -123,7 +127,52 @@ class MavlinkEncoder:
             )
         )
 
+    def ground_position(self, state: NavState) -> bytes:
+        """GLOBAL_POSITION_INT_COV: where we say that we are, for the ground, never taken for the autopilot's own word.
+
+        Covariance (6, 6) row-major of (latitude, longitude, altitude, their speeds) in m and m/s, in the axes north,
+        east, up; what is not known of it is 0. ValueError for a state that `why_not_sent` speaks against.
+        """
+        cov = state.covariance_enu_m2
+        covariance = [0.0] * 36
+        covariance[0], covariance[1], covariance[2] = cov[4], cov[1], cov[5]
+        covariance[6], covariance[7], covariance[8] = cov[1], cov[0], cov[2]
+        covariance[12], covariance[13], covariance[14] = cov[5], cov[2], cov[8]
+        for k in (21, 28, 35):
+            covariance[k] = state.speed_accuracy_mps**2
+        unix_ns = 0 if self._unix_ns_at_zero is None else self._unix_ns_at_zero + state.t_ns
+        return self._packed(
+            self._dialect.MAVLink_global_position_int_cov_message(
+                (unix_ns or state.t_ns) // 1000,
+                self._dialect.MAV_ESTIMATOR_TYPE_VISION,
+                round(state.latitude_deg * 1e7),
+                round(state.longitude_deg * 1e7),
+                round(state.altitude_amsl_m * 1e3),
+                0,
+                *state.velocity_ned_mps,
+                covariance,
+            )
+        )
+
+    def named_value(self, t_ns: int, name: str, value: float) -> bytes:
+        """NAMED_VALUE_FLOAT; `name` of ten letters at most."""
+        boot_ms = t_ns // 1_000_000 & _BOOT_MS_MASK
+        return self._packed(self._dialect.MAVLink_named_value_float_message(boot_ms, name.encode("ascii"), value))
+
+    def set_parameter(self, system_id: int, component_id: int, name: str, value: int) -> bytes:
+        """PARAM_SET of a small whole number."""
+        d = self._dialect
+        return self._packed(
+            d.MAVLink_param_set_message(system_id, component_id, name.encode("ascii"), value, d.MAV_PARAM_TYPE_INT8)
+        )
+
+    def setup_signing(self, system_id: int, component_id: int, key: bytearray, timestamp: int) -> bytes:
+        """SETUP_SIGNING: gives the autopilot the key; only for a cable."""
+        return self._packed(self._dialect.MAVLink_setup_signing_message(system_id, component_id, list(key), timestamp))
+
     def _packed(self, message: Any) -> bytes:
+        if self._signing is not None:
+            self._signing.arm(self._mav)
         packet: bytes = message.pack(self._mav)
         self._mav.seq = (self._mav.seq + 1) % 256
         return packet

@@ -27,6 +27,10 @@ SILENT_NS = 1_000_000_000
 MAX_RELOC_RADIUS_M = 50_000.0
 UNIX_US = 10**15
 """Microseconds above this count from 1970, not from the autopilot's start."""
+GPS_MESSAGES = ("GPS_RAW_INT", "GPS2_RAW")
+UTC_KNOWN_NS = 1_500_000_000_000_000_000
+"""A clock of the autopilot that shows less has not been set."""
+UTC_AGE_NS = 3_000_000_000
 _FACING_DOWN = 25  # MAV_SENSOR_ROTATION_PITCH_270
 
 Received: TypeAlias = Telemetry | Alert
@@ -35,18 +39,19 @@ Received: TypeAlias = Telemetry | Alert
 class TelemetryDecoder:
     """Turns parsed pymavlink messages into ours, at most one for each; None for those that say nothing to us.
 
-    `real_gps_instance` is the receiver whose claims are watched (0: GPS_RAW_INT, 1: GPS2_RAW), never the one that we
-    feed. Where several messages carry the same sensor the best that is alive counts. `malformed` counts messages whose
-    numbers cannot be. `last_position` is the autopilot's own estimate, for the start.
+    `real_gps_instance` is the receiver whose claims are watched (0: GPS_RAW_INT, 1: GPS2_RAW, -1: none), never the one
+    that we feed. Where several messages carry the same sensor the best that is alive counts. `malformed` counts
+    messages whose numbers cannot be. `last_position` is the autopilot's own estimate, for the start.
     """
 
     def __init__(self, clock: ClockAlignment, real_gps_instance: int = 0) -> None:
         self._clock = clock
-        self._gps_type = ("GPS_RAW_INT", "GPS2_RAW")[real_gps_instance]
+        self._gps_type = GPS_MESSAGES[real_gps_instance] if real_gps_instance >= 0 else ""
         self._imu = _Preference("HIGHRES_IMU", "RAW_IMU", "SCALED_IMU2")
         self._attitude = _Preference("ATTITUDE_QUATERNION", "ATTITUDE")
         self._height = _Preference("SCALED_PRESSURE", "VFR_HUD")
         self._barometer = Barometer()
+        self._utc: tuple[int, int] | None = None  # (t_ns, UTC ns since 1970) of the newest SYSTEM_TIME
         self.malformed = 0
         self.last_position: TakeoffOrigin | None = None
         self._handlers: dict[str, Callable[[Any, int], Received | None]] = {
@@ -61,6 +66,7 @@ class TelemetryDecoder:
             "GLOBAL_POSITION_INT": self._on_position,
             "DISTANCE_SENSOR": self._on_distance,
             "STATUSTEXT": self._on_text,
+            "SYSTEM_TIME": self._on_system_time,
         }
 
     def decode(self, message: Any, now_ns: int) -> list[Received]:
@@ -166,7 +172,20 @@ class TelemetryDecoder:
             m.fix_type,
             0 if m.satellites_visible == 255 else m.satellites_visible,
             accuracy,
+            self._utc_ns(t_ns),
         )
+
+    def _utc_ns(self, t_ns: int) -> int:
+        """The UTC that the autopilot, whose clock its GPS sets, claims for `t_ns`; 0 where it told none lately."""
+        if self._utc is None or not 0 <= t_ns - self._utc[0] <= UTC_AGE_NS:
+            return 0
+        return self._utc[1] + t_ns - self._utc[0]
+
+    def _on_system_time(self, m: Any, now_ns: int) -> Received | None:
+        t_ns = self._boot_time(m.time_boot_ms * 1_000_000, now_ns)
+        utc_ns = m.time_unix_usec * 1000
+        self._utc = (t_ns, utc_ns) if UTC_KNOWN_NS <= utc_ns < 2**63 else None
+        return None
 
     def _on_position(self, m: Any, now_ns: int) -> Received | None:
         t_ns = self._boot_time(m.time_boot_ms * 1_000_000, now_ns)
@@ -183,23 +202,25 @@ class TelemetryDecoder:
         return RangefinderSample(t_ns, m.current_distance / 100.0)
 
     def _on_text(self, m: Any, now_ns: int) -> Received | None:
-        return parse_reloc(str(m.text), now_ns)
+        return parse_reloc(str(m.text), now_ns, (m.get_srcSystem(), m.get_srcComponent()))
 
 
-def parse_reloc(text: str, now_ns: int) -> RelocHint | Alert | None:
-    """The operator's `RELOC:<lat>,<lon>,<radius_m>`; an Alert that says what is wrong with it; None for other texts."""
+def parse_reloc(text: str, now_ns: int, sender: tuple[int, int] = (0, 0)) -> RelocHint | Alert | None:
+    """The operator's `RELOC:<lat>,<lon>,<radius_m>` with the sender's MAVLink ids (system, component); an Alert that
+    says what is wrong with it; None for other texts."""
     word, colon, rest = text.strip("\0 ").partition(":")
     if word != "RELOC" or not colon:
         return None
+    who = f", from {sender[0]}/{sender[1]}" if any(sender) else ""
     try:
         latitude, longitude, radius_m = (float(part) for part in rest.split(","))
     except ValueError:
-        return Alert(now_ns, 4, "RELOC refused: want RELOC:<lat>,<lon>,<radius_m>")
+        return Alert(now_ns, 4, f"RELOC refused: want RELOC:<lat>,<lon>,<radius_m>{who}")
     if not (abs(latitude) <= 85.0 and abs(longitude) <= 180.0):
-        return Alert(now_ns, 4, "RELOC refused: no such latitude and longitude")
+        return Alert(now_ns, 4, f"RELOC refused: no such latitude and longitude{who}")
     if not 1.0 <= radius_m <= MAX_RELOC_RADIUS_M:
-        return Alert(now_ns, 4, f"RELOC refused: radius must be 1 to {MAX_RELOC_RADIUS_M:.0f} m")
-    return RelocHint(now_ns, latitude, longitude, radius_m)
+        return Alert(now_ns, 4, f"RELOC refused: radius must be 1 to {MAX_RELOC_RADIUS_M:.0f} m{who}")
+    return RelocHint(now_ns, latitude, longitude, radius_m, *sender)
 
 
 class Barometer:

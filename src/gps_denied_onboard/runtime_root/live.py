@@ -18,8 +18,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from gps_denied_onboard.autopilot.link import AutopilotLink
-from gps_denied_onboard.autopilot.mavlink import MavlinkEncoder
 from gps_denied_onboard.autopilot.transport import opener
 from gps_denied_onboard.config import Config
 from gps_denied_onboard.errors import UserError
@@ -30,13 +28,13 @@ from gps_denied_onboard.recorder.meta import unix_ns_from_iso
 from gps_denied_onboard.runtime_root.alert_gate import AlertGate
 from gps_denied_onboard.runtime_root.build import World, build_pipeline, check_map_reaches, open_map
 from gps_denied_onboard.runtime_root.frame_reader import FrameReader
+from gps_denied_onboard.runtime_root.links import Links, build_links
 from gps_denied_onboard.runtime_root.strategies import load_composition
 from gps_denied_onboard.runtime_root.worker import Worker
 
 POLL_S = 0.004
 SWITCH_S = 0.0005
 """How long the worker may hold the interpreter while the loop waits for it; Python's own 5 ms add up in odometry."""
-LABEL_NS = 500_000_000
 STATUS_NS = 10_000_000_000
 
 
@@ -47,26 +45,20 @@ def run_live(config: Config, seconds: float) -> None:
     for missing in missing_for_flight(config):
         raise UserError(missing)
     world = _world(config)
-    mission, ap = config.mission, config.autopilot
     with ExitStack() as stack:
         stop = _stop_on_signals(stack)
         stack.callback(sys.setswitchinterval, sys.getswitchinterval())
         sys.setswitchinterval(SWITCH_S)
         mosaic = open_map(config, stack)
         check_map_reaches(mosaic, world)
-        pipeline = build_pipeline(config, world, mosaic, load_composition(), _untimed, stack)
-        encoder = MavlinkEncoder(
-            gps_id=ap.gps_id,
-            system_id=ap.system_id,
-            component_id=ap.component_id,
-            unix_ns_at_zero=unix_ns_from_iso(mission.utc_at_zero) if mission.utc_at_zero else None,
-        )
+        composition = load_composition()
+        pipeline = build_pipeline(config, world, mosaic, composition, _untimed, stack)
+        links = build_links(config, composition)
+        stack.callback(links.close)
         reader = FrameReader(config.frames, (world.camera.width_px, world.camera.height_px), time.monotonic_ns)
-        link = AutopilotLink(ap.address, encoder)
-        stack.callback(link.close)
         mover = stack.enter_context(Worker("odometry", pipeline.move))
         locator = stack.enter_context(Worker("locate", pipeline.locate))
-        flight = _Flight(config, pipeline, link, reader, mover, locator)
+        flight = _Flight(config, pipeline, links, reader, mover, locator)
         stack.enter_context(reader)
         flight.run(stop, seconds)
 
@@ -94,8 +86,8 @@ def missing_for_flight(config: Config) -> tuple[str, ...]:
 
 def check_values(config: Config) -> None:
     """UserError for values that are wrong by themselves: address, time, origin, a map folder that is not there."""
-    if config.autopilot.address:
-        opener(config.autopilot.address)
+    for address in filter(None, (config.autopilot.address, config.gcs.address)):
+        opener(address)
     if config.mission.utc_at_zero:
         try:
             unix_ns_from_iso(config.mission.utc_at_zero)
@@ -152,7 +144,6 @@ class _Counts:
     frames: int = 0
     fixes: int = 0
     anchored: int = 0
-    sent: int = 0
     gap_ms: float = 0.0
     fix_age_ms: float = 0.0
     stage_ms: dict[str, float] = field(default_factory=dict)
@@ -165,7 +156,7 @@ class _Flight:
         self,
         config: Config,
         pipeline: Pipeline,
-        link: AutopilotLink,
+        links: Links,
         reader: FrameReader,
         mover: Worker[MoveJob, OdometryStep],
         locator: Worker[LocateJob, PoseFix],
@@ -173,7 +164,7 @@ class _Flight:
         assert config.camera is not None
         self._config = config
         self._pipeline = pipeline
-        self._link = link
+        self._links = links
         self._reader = reader
         self._mover = mover
         self._locator = locator
@@ -185,7 +176,6 @@ class _Flight:
         self._next_tick_ns = time.monotonic_ns()
         self._last_tick_ns = 0
         self._next_status_ns = self._next_tick_ns + STATUS_NS
-        self._next_label_ns = 0
         self._started = self._link_missed = False
         self._state: NavState | None = None
 
@@ -208,7 +198,7 @@ class _Flight:
 
     def _hear(self, now_ns: int) -> None:
         """What the autopilot and the ground station said; what the frame reader has to tell."""
-        for received in self._link.poll(now_ns):
+        for received in self._links.poll(now_ns):
             if isinstance(received, Alert):
                 self._emit([received])
                 continue
@@ -216,7 +206,7 @@ class _Flight:
                 self._started = True
                 self._emit(self._origin(received.t_ns))
             self._emit(self._pipeline.on_telemetry(received))
-        transport = self._link.transport
+        transport = self._links.transport
         if not transport.alive and not self._link_missed:
             self._link_missed = True
             self._log.warning("autopilot link is not open; it is tried again", why=transport.last_error)
@@ -300,29 +290,21 @@ class _Flight:
             if isinstance(output, NavState):
                 self._send(output)
             elif isinstance(output, Alert) and self._gate.lets_out(output):
-                self._link.send_alert(output.t_ns, output)
+                self._links.send_alert(output.t_ns, output)
                 if output.severity <= 4:
                     self._log.warning(output.text)
 
     def _send(self, state: NavState) -> None:
         self._state = state
-        withheld = self._link.send_position(state.t_ns, state)
-        if withheld is not None:
-            self._emit([withheld])
-            return
-        self._counts.sent += 1
-        if state.t_ns >= self._next_label_ns:
-            self._next_label_ns = state.t_ns + LABEL_NS
-            self._link.send_label(state.t_ns, state)
+        self._emit(self._links.send_state(time.monotonic_ns(), state))
 
     def _status(self) -> None:
         counts, self._counts = self._counts, _Counts()
-        state, link = self._state, self._link
+        state, links = self._state, self._links
         self._log.info(
             "status",
             label=state.source_label.value if state is not None else "no position yet",
             ellipse_m=round(state.ellipse_semi_major_m, 1) if state is not None else None,
-            positions=counts.sent,
             frames=counts.frames,
             frames_dropped=self._reader.dropped,
             fixes=counts.fixes,
@@ -330,8 +312,7 @@ class _Flight:
             gap_ms=round(counts.gap_ms),
             fix_age_ms=round(counts.fix_age_ms),
             **{f"{name}_ms": round(ms) for name, ms in counts.stage_ms.items()},
-            link="up" if link.transport.alive else "down",
-            heard=link.messages,
-            bad_bytes=link.bad_bytes,
+            link="up" if links.transport.alive else "down",
+            **links.counts(),
             alerts_held_back=self._gate.held_back,
         )

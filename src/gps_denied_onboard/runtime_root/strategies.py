@@ -24,6 +24,10 @@ STRATEGIES: dict[str, dict[str, str]] = {
         "isam2": "gps_denied_onboard.fusion.isam2:Isam2",
         "eskf": "gps_denied_onboard.fusion.eskf:Eskf",
     },
+    "autopilot": {
+        "ardupilot": "gps_denied_onboard.autopilot.link:ArduPilotLink",
+        "inav": "gps_denied_onboard.autopilot.inav_link:InavLink",
+    },
 }
 
 COMPOSITION_ENV = "GPS_DENIED_COMPOSITION"

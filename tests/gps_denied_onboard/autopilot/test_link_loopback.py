@@ -16,8 +16,10 @@ import pytest
 from pymavlink import mavutil
 from pymavlink.dialects.v20 import ardupilotmega
 
-from gps_denied_onboard.autopilot.link import AutopilotLink
+from gps_denied_onboard.autopilot.ground import GroundStation
+from gps_denied_onboard.autopilot.link import ArduPilotLink
 from gps_denied_onboard.autopilot.mavlink import MavlinkEncoder
+from gps_denied_onboard.autopilot.port import MavlinkPort
 from gps_denied_onboard.autopilot.telemetry import Received
 from gps_denied_onboard.autopilot.transport import MAX_PENDING_BYTES, RETRY_NS, ReopeningLink, opener
 from gps_denied_onboard.errors import UserError
@@ -41,7 +43,9 @@ class Flight:
     """A link, its clock in steps of 5 ms, and the peer's messages so far."""
 
     def __init__(self, address: str, hear: Callable[[], Any], **options: Any) -> None:
-        self.link = AutopilotLink(address, MavlinkEncoder(), **options)
+        encoder = MavlinkEncoder()
+        self.link = ArduPilotLink(MavlinkPort(address), encoder, **options)
+        self.ground = GroundStation(self.link.port, encoder, own=False)
         self.now_ns = 60_000_000_000
         self.received: list[Received] = []
         self.heard: list[Any] = []
@@ -90,18 +94,20 @@ def test_udp_telemetry_in_and_positions_out(udp: tuple[Flight, Any]) -> None:
     greet(peer)
     peer.mav.highres_imu_send(30_000_000, 0.5, 0.25, -9.75, 0.125, 0, 0, 0, 0, 0, 0, 0, 0, 0, 63)
     peer.mav.attitude_send(30_000, 0.0, 0.0, 0.0, 0, 0, 0)
-    peer.mav.statustext_send(6, b"RELOC:48.5,37.25,800")
+    ground = ardupilotmega.MAVLink(None, srcSystem=255, srcComponent=190)
+    hint_packet = ground.statustext_encode(6, b"RELOC:48.5,37.25,800").pack(ground)
+    peer.port.sendto(hint_packet, peer.destination_addr)
     flight.until(lambda: len(flight.received) == 3)
     imu, attitude, hint = flight.received
     assert isinstance(imu, ImuSample)
     assert imu.accel_body_mps2 == (0.5, 0.25, -9.75)
     assert isinstance(attitude, AttitudeSample)
     assert attitude.quaternion_body_to_ned == (1.0, 0.0, 0.0, 0.0)
-    assert isinstance(hint, RelocHint)
-    assert flight.link.send_position(flight.now_ns, STATE) is None
-    flight.link.send_label(flight.now_ns, STATE)
-    flight.link.send_alert(flight.now_ns, Alert(1, 4, "camera is dark"))
-    wanted = {"GPS_INPUT", "NAMED_VALUE_FLOAT", "STATUSTEXT", "HEARTBEAT", "COMMAND_LONG"}
+    assert hint == RelocHint(hint.t_ns, 48.5, 37.25, 800.0, 255, 190)
+    assert flight.link.send_position(flight.now_ns, STATE) == []
+    flight.ground.send_state(flight.now_ns, STATE)
+    flight.ground.send_alert(flight.now_ns, Alert(1, 4, "camera is dark"))
+    wanted = {"GPS_INPUT", "GLOBAL_POSITION_INT_COV", "NAMED_VALUE_FLOAT", "STATUSTEXT", "HEARTBEAT", "COMMAND_LONG"}
     flight.until(lambda: flight.kinds() >= wanted)
     fix = next(message for message in flight.heard if message.get_type() == "GPS_INPUT")
     assert (fix.lat, fix.lon, fix.horiz_accuracy) == (485_000_000, 372_500_000, 2.0)
@@ -140,7 +146,7 @@ def test_noise_between_messages_is_counted_and_skipped(udp: tuple[Flight, Any]) 
         peer.port.sendto(stream[at : at + 700], peer.destination_addr)
     flight.until(lambda: sum(isinstance(item, AttitudeSample) for item in flight.received) >= good * 0.8)
     flight.step()
-    assert flight.link.bad_bytes > 1000
+    assert flight.link.port.bad_bytes > 1000
     assert all(
         item.quaternion_body_to_ned == (1.0, 0.0, 0.0, 0.0)
         for item in flight.received
@@ -199,7 +205,8 @@ def test_a_withheld_position_is_not_sent(udp: tuple[Flight, Any]) -> None:
     """A state that may not be sent comes back as an alert."""
     flight, _ = udp
     wrong = NavState(*(getattr(STATE, name) if name != "latitude_deg" else 91.0 for name in NavState.__slots__))
-    assert isinstance(flight.link.send_position(flight.now_ns, wrong), Alert)
+    (alert,) = flight.link.send_position(flight.now_ns, wrong)
+    assert alert.text == "position withheld from autopilot: latitude 91.0"
 
 
 def test_tcp_is_opened_again_when_the_peer_goes() -> None:
@@ -223,7 +230,7 @@ def test_tcp_is_opened_again_when_the_peer_goes() -> None:
             peer = peers.pop()
             peer.sendall(packer.attitude_encode(30_000, 0, 0, 0, 0, 0, 0).pack(packer))
             flight.until(lambda n=attitudes: sum(isinstance(i, AttitudeSample) for i in flight.received) == n)
-            assert flight.link.send_position(flight.now_ns, STATE) is None
+            assert flight.link.send_position(flight.now_ns, STATE) == []
             peer.settimeout(PATIENCE_S)
             parsed = ardupilotmega.MAVLink(None)
             kinds: set[str] = set()

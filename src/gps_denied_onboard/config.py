@@ -16,6 +16,7 @@ from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.fusion.config import FusionConfig
 from gps_denied_onboard.fusion.integrity_config import IntegrityConfig
 from gps_denied_onboard.inference.settings import InferenceConfig
+from gps_denied_onboard.inference.thermal import ThermalConfig
 from gps_denied_onboard.matching.settings import LearnedConfig, MatchingConfig
 from gps_denied_onboard.odometry.settings import OdometryConfig
 from gps_denied_onboard.place.settings import PlaceConfig
@@ -143,6 +144,7 @@ class Config:
     matching: MatchingConfig = field(default_factory=MatchingConfig)
     learned: LearnedConfig = field(default_factory=LearnedConfig)
     inference: InferenceConfig = field(default_factory=InferenceConfig)
+    thermal: ThermalConfig = field(default_factory=ThermalConfig)
     pose: PoseConfig = field(default_factory=PoseConfig)
     gates: GateConfig = field(default_factory=GateConfig)
     fusion: FusionConfig = field(default_factory=FusionConfig)

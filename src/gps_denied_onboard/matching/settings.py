@@ -24,7 +24,18 @@ class MatchingConfig:
 
 
 def _learned_gates() -> GateConfig:
-    return GateConfig()
+    """Ratios are agreeing pairs over likely ones. At wrong places of a real map at most 15 pairs agreed, under 0.28 of
+    the likely ones; at the right places 69 and more did, about half and more."""
+    return GateConfig(
+        inliers_min=24,
+        inlier_ratio_min=0.30,
+        second_ratio_min=0.30,
+        score_min=0.30,
+        global_inliers_min=30,
+        global_inlier_ratio_min=0.40,
+        global_second_ratio_min=0.40,
+        unique_inlier_ratio_min=0.50,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,7 @@ from gps_denied_onboard.runtime_root.build import World, build_pipeline, check_m
 from gps_denied_onboard.runtime_root.frame_reader import FrameReader
 from gps_denied_onboard.runtime_root.links import Links, build_links
 from gps_denied_onboard.runtime_root.strategies import load_composition
+from gps_denied_onboard.runtime_root.thermal_publisher import ThermalPublisher
 from gps_denied_onboard.runtime_root.worker import Worker
 
 POLL_S = 0.004
@@ -58,7 +59,8 @@ def run_live(config: Config, seconds: float) -> None:
         reader = FrameReader(config.frames, (world.camera.width_px, world.camera.height_px), time.monotonic_ns)
         mover = stack.enter_context(Worker("odometry", pipeline.move))
         locator = stack.enter_context(Worker("locate", pipeline.locate))
-        flight = _Flight(config, pipeline, links, reader, mover, locator)
+        thermal = stack.enter_context(ThermalPublisher(config.thermal, time.monotonic_ns))
+        flight = _Flight(config, pipeline, links, reader, mover, locator, thermal)
         stack.enter_context(reader)
         flight.run(stop, seconds)
 
@@ -160,6 +162,7 @@ class _Flight:
         reader: FrameReader,
         mover: Worker[MoveJob, OdometryStep],
         locator: Worker[LocateJob, PoseFix],
+        thermal: ThermalPublisher,
     ) -> None:
         assert config.camera is not None
         self._config = config
@@ -168,6 +171,7 @@ class _Flight:
         self._reader = reader
         self._mover = mover
         self._locator = locator
+        self._thermal = thermal
         self._log = _logger()
         self._gate = AlertGate()
         self._counts = _Counts()
@@ -211,6 +215,8 @@ class _Flight:
             self._link_missed = True
             self._log.warning("autopilot link is not open; it is tried again", why=transport.last_error)
         self._emit(Alert(now_ns, 4, note) for note in self._reader.notes())
+        for event in self._thermal.take():
+            self._emit([event] if isinstance(event, Alert) else self._pipeline.on_thermal(event))
 
     def _origin(self, t_ns: int) -> list[Output]:
         """The take-off origin, where the operator has given one; without it the map tells where we are."""

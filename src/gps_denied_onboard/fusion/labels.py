@@ -86,7 +86,7 @@ class LabelState:
     def blind_s(self, t_ns: int) -> float:
         """Seconds since anything visual was accepted; since the start where nothing was."""
         since_ns = self.start_ns if self.seen_ns is None else self.seen_ns
-        return 0.0 if since_ns is None else max(0, t_ns - since_ns) * 1e-9
+        return 0.0 if since_ns is None else max(0, t_ns - since_ns) / 1e9
 
     def blind_frames(self, t_ns: int) -> int:
         """Frames since anything visual was accepted (at most FRAMES_KEPT), those counted in that should have come."""

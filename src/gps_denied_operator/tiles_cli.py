@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,33 +10,21 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gps_denied_onboard.errors import UserError
+from gps_denied_operator.tiles import exchange_cli
+from gps_denied_operator.tiles.options import ConfigOption, JsonOption, RootOption, default_root, print_json
 
 if TYPE_CHECKING:
     from gps_denied_operator.tiles.importer import ImportReport
 
-RootOption = Annotated[
-    Path | None, typer.Option(help="The store's folder; else GPS_DENIED_TILES, else among the user's data.")
-]
-ConfigOption = Annotated[
-    Path | None, typer.Option(help="Configuration whose [tiles] table holds budget and age limits; else the defaults.")
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
-
 app = typer.Typer(no_args_is_help=True, help="Put maps into the tile store that the aircraft flies with.")
+
+
+app.command("download")(exchange_cli.download)
 
 
 @app.callback()
 def tiles() -> None:
     """Put maps into the tile store that the aircraft flies with."""
-
-
-def default_root() -> Path:
-    """Return GPS_DENIED_TILES, else a folder among the user's data (XDG_DATA_HOME)."""
-    named = os.environ.get("GPS_DENIED_TILES")
-    if named:
-        return Path(named)
-    data = os.environ.get("XDG_DATA_HOME")
-    return (Path(data) if data else Path.home() / ".local" / "share") / "gps-denied-onboard" / "tiles"
 
 
 @app.command("import")
@@ -68,10 +54,10 @@ def import_(
     except UserError as error:
         if not json:
             raise
-        _print_json({"map": str(source_map), "source": source, "outcome": "failure", "reason": str(error)})
+        print_json({"map": str(source_map), "source": source, "outcome": "failure", "reason": str(error)})
         raise typer.Exit(2) from error
     if json:
-        _print_json(report.as_dict())
+        print_json(report.as_dict())
     else:
         typer.echo(_sentence(report))
 
@@ -113,7 +99,7 @@ def explain(
         gate = FreshnessGate(load_sectors(store), settings)
     decision = gate.decide(latitude, longitude, date.replace(tzinfo=UTC), datetime.now(UTC))
     if json:
-        _print_json(asdict(decision) | {"refused": decision.refused})
+        print_json(asdict(decision) | {"refused": decision.refused})
         return
     where = f"sector '{decision.sector}'" if decision.sector else "outside of all sectors"
     age = "age not known" if decision.age_days is None else f"{decision.age_days:.0f} days old"
@@ -129,7 +115,7 @@ def stats(root: RootOption = None, json: JsonOption = False) -> None:
     with TileStore.open(root or default_root()) as store:
         found = overview(store)
     if json:
-        _print_json(found)
+        print_json(found)
         return
     typer.echo(f"{found['tiles']} tiles, {found['bytes'] / 1e6:.1f} MB in {found['root']}")
     for part in found["sources"]:
@@ -201,9 +187,3 @@ def _sentence(report: ImportReport) -> str:
         f"{report.outcome}: {', '.join(parts)}; zoom {report.zoom}, {report.ground_resolution_m_px:.2f} m a pixel, "
         f"source '{report.source}' in {report.store}"
     )
-
-
-def _print_json(report: Mapping[str, object]) -> None:
-    import orjson
-
-    typer.echo(orjson.dumps(report, option=orjson.OPT_INDENT_2).decode())

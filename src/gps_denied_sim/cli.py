@@ -52,6 +52,41 @@ def fly(
         )
 
 
+@app.command()
+def provider(
+    tiles: Annotated[Path, typer.Option(help="Folder of <z>/<x>/<y>.jpg to offer, as a recording's tiles/provider.")],
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port on 127.0.0.1; 0 takes a free one.")] = 8484,
+    api_key: Annotated[str, typer.Option(envvar="GPS_DENIED_PROVIDER_KEY", help="What clients must send.")] = "",
+    tls: Annotated[Path | None, typer.Option(help="Folder for a test CA and certificates; serves HTTPS.")] = None,
+    tls_fault: Annotated[str, typer.Option(help="expired, wrong-host or unknown-ca.")] = "",
+    fault: Annotated[list[str] | None, typer.Option(help="NAME=NUMBER, repeatable: latency_s, too_many, ...")] = None,
+    seed: Annotated[int, typer.Option(help="Of the faults.")] = 0,
+    keep: Annotated[Path | None, typer.Option(help="Folder for ledger.jsonl, all verdicts on uploads.")] = None,
+) -> None:
+    """Be a tile provider on loopback, with the faults that one asks for, until interrupted."""
+    from datetime import UTC, datetime
+
+    from gps_denied_sim.provider.faults import Faults
+    from gps_denied_sim.provider.serve import provider_app, server
+    from gps_denied_sim.provider.tls import TLS_FAULTS, make_certificates
+
+    if tls_fault not in TLS_FAULTS or (tls_fault and tls is None):
+        raise UserError("--tls-fault needs --tls and one of expired, wrong-host, unknown-ca.")
+    if keep is not None and not keep.is_dir():
+        raise UserError(f"--keep {keep} is not a folder; make it first.")
+    served = provider_app(tiles, api_key, Faults.parse(fault or []), seed, keep)
+    certificate = key = None
+    if tls is not None:
+        authority, certificate, key = make_certificates(tls, datetime.now(UTC), tls_fault)
+        typer.echo(f"clients trust {authority}")
+    made = server(served, port, certificate, key)
+    made.config.load()
+    listener = made.config.bind_socket()
+    scheme = "https" if tls else "http"
+    typer.echo(f"provider of {tiles} on {scheme}://127.0.0.1:{listener.getsockname()[1]}", nl=True)
+    made.run(sockets=[listener])
+
+
 class _Bars:
     """One progress bar a stage, on stderr; nothing where `quiet`."""
 

@@ -36,6 +36,30 @@ def decode_mask(data: bytes | memoryview | None) -> Mask:
     return np.asarray(mask > 127)
 
 
+def picture_size(data: bytes) -> tuple[int, int]:
+    """Return width and height as an image's header tells them, nothing decoded; ValueError where it is no image."""
+    import io
+
+    from PIL import Image
+
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            return image.size
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise ValueError("not an image") from error
+
+
+def check_jpeg_tile(data: bytes) -> None:
+    """Raise ValueError unless bytes are a whole 256x256 JPEG; a picture that claims to be huge is never decoded."""
+    if not data.startswith(b"\xff\xd8\xff") or b"\xff\xd9" not in data[-64:]:
+        raise ValueError("not a whole JPEG")
+    if picture_size(data) != (TILE_PX, TILE_PX):
+        raise ValueError("not 256x256 pixels")
+    small = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_REDUCED_GRAYSCALE_8)
+    if small is None or small.shape != (TILE_PX // 8, TILE_PX // 8):
+        raise ValueError("a JPEG that cannot be decoded")
+
+
 def decode_tile(image: bytes | memoryview, mask: bytes | memoryview | None) -> tuple[Grey, Mask]:
     """Return a tile's (256, 256) grey values, 0 where there is no data, and its mask; ValueError if unreadable."""
     grey = cv2.imdecode(np.frombuffer(image, dtype=np.uint8), cv2.IMREAD_GRAYSCALE)

@@ -9,7 +9,8 @@ from dataclasses import replace
 from datetime import datetime
 
 from gps_denied_onboard.tiles.budget import CacheBudget, EvictionRecord
-from gps_denied_onboard.tiles.freshness import FreshnessGate
+from gps_denied_onboard.tiles.freshness import FreshnessDecision, FreshnessGate
+from gps_denied_onboard.tiles.grid import TileKey
 from gps_denied_onboard.tiles.records import NewTile
 from gps_denied_onboard.tiles.sectors import load_sectors
 from gps_denied_onboard.tiles.settings import TilesConfig
@@ -31,16 +32,24 @@ class Admission:
     def labelled(self, tile: NewTile) -> NewTile | None:
         """Return the tile with its class and label; None where it is refused, which is logged."""
         decision = self._gate.decide_tile(tile.key, tile.captured_at, self._clock())
+        if self._counted_refusal(tile.key, decision):
+            return None
+        self.labels[f"{decision.sector_class} {decision.label}"] += 1
+        return replace(tile, sector_class=decision.sector_class, freshness=decision.label)
+
+    def refuses(self, key: TileKey, captured_at: datetime | None) -> bool:
+        """Return whether a tile would be refused, which then is logged and counted; before it is fetched."""
+        return self._counted_refusal(key, self._gate.decide_tile(key, captured_at, self._clock()))
+
+    def _counted_refusal(self, key: TileKey, decision: FreshnessDecision) -> bool:
         if decision.refused:
             age = "unknown" if decision.age_days is None else f"{decision.age_days:.1f}"
             log.warning(
                 "stale tile refused: tile=%s age_days=%s class=%s rule=%s",
-                tile.key, age, decision.sector_class, decision.rule,
+                key, age, decision.sector_class, decision.rule,
             )  # fmt: skip
             self.labels[f"{decision.sector_class} refused"] += 1
-            return None
-        self.labels[f"{decision.sector_class} {decision.label}"] += 1
-        return replace(tile, sector_class=decision.sector_class, freshness=decision.label)
+        return decision.refused
 
     def make_room(self, tiles: Sequence[NewTile]) -> None:
         """Reserve what these tiles take; CacheBudgetExhaustedError where that is impossible."""

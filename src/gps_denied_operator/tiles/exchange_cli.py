@@ -1,0 +1,121 @@
+"""`operator-tool tiles download`."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gps_denied_onboard.errors import UserError
+from gps_denied_operator.tiles.options import ConfigOption, JsonOption, RootOption, default_root, print_json
+
+if TYPE_CHECKING:
+    from gps_denied_operator.tiles.feeds import TileFeed
+
+KeyOption = Annotated[
+    Path | None, typer.Option("--key-file", help="File with the API key; else GPS_DENIED_PROVIDER_KEY.")
+]
+CaOption = Annotated[Path | None, typer.Option("--ca", help="CA certificates (PEM) to trust instead of the system's.")]
+UrlOption = Annotated[str, typer.Option("--provider", help="Address of the provider, https://HOST[:PORT].")]
+
+
+def download(
+    bbox: Annotated[str, typer.Option(help="west,south,east,north in degrees.")],
+    zoom: Annotated[int, typer.Option(min=0, max=22, help="Zoom of the tiles; 0.5 m a pixel or finer is taken.")],
+    provider: UrlOption = "",
+    template: Annotated[
+        str, typer.Option(help="Instead: address with {z}, {x}, {y} (XYZ), {-y} (TMS) or WMTS' {TileMatrix} ...")
+    ] = "",
+    captured: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Day of a template's pictures.")
+    ] = None,
+    source: Annotated[str, typer.Option(help="Name under which the store keeps these tiles.")] = "provider",
+    mission: Annotated[str, typer.Option(help="Mission of these tiles: not evicted until released.")] = "current",
+    connections: Annotated[int, typer.Option(min=1, max=64, help="Requests at a time.")] = 8,
+    key_file: KeyOption = None,
+    ca: CaOption = None,
+    root: RootOption = None,
+    config: ConfigOption = None,
+    json: JsonOption = False,
+) -> None:  # fmt: skip
+    """Fetch an area's tiles into the store. Interrupted, the same command goes on; done, it is a no-op."""
+    from gps_denied_onboard.config import load_config
+    from gps_denied_onboard.tiles.store import TileStore
+    from gps_denied_operator.tiles.admission import Admission
+    from gps_denied_operator.tiles.download import Area, TileDownloader
+    from gps_denied_operator.tiles.runs import provider_key, traced_run, write_report
+
+    if bool(provider) == bool(template):
+        raise UserError("Give --provider or --template, one of the two.")
+    area = Area(*_box(bbox), zoom, source, mission)
+    settings = load_config(config).tiles
+    key = provider_key(key_file) if provider else ""
+    day = captured.replace(tzinfo=UTC) if captured else None
+    feed = _feed(provider, template, zoom, day, key, ca, connections)
+    try:
+        with TileStore.open(root or default_root()) as store, traced_run(store.root, "download", [key]) as path:
+            admission = Admission(store, settings, lambda: datetime.now(UTC))
+            downloader = TileDownloader(store, feed, admission, connections)
+            with progress_bar(f"{feed.name} zoom {zoom}", quiet=json) as progress:
+                report = downloader.download_tiles_for_area(area, progress)
+            write_report(path, report.as_dict())
+    finally:
+        feed.close()
+    if json:
+        print_json(report.as_dict())
+    else:
+        typer.echo(_sentence(report.as_dict()))
+    if report.outcome == "failure":
+        raise typer.Exit(2)
+
+
+def _feed(
+    provider: str, template: str, zoom: int, captured: datetime | None, key: str, ca: Path | None, connections: int
+) -> TileFeed:
+    from gps_denied_operator.tiles.feeds import ProviderFeed, TemplateFeed
+    from gps_denied_operator.tiles.http import RetrySchedule
+
+    if provider:
+        return ProviderFeed(provider, zoom, key, ca, RetrySchedule(), connections)
+    return TemplateFeed(template, zoom, captured, ca, RetrySchedule(), connections)
+
+
+def _box(text: str) -> tuple[float, float, float, float]:
+    try:
+        west, south, east, north = (float(part) for part in text.split(","))
+    except ValueError:
+        raise UserError(f"--bbox is '{text}': give west,south,east,north in degrees.") from None
+    if not (-180.0 <= west < east <= 180.0 and -85.0 <= south < north <= 85.0):
+        raise UserError(f"--bbox {text} is not a box on the map: give west,south,east,north in degrees, in this order.")
+    return west, south, east, north
+
+
+def progress_bar(what: str, *, quiet: bool) -> Any:
+    """Return a context manager that gives a function of (done, total)."""
+    from contextlib import contextmanager
+
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    @contextmanager
+    def shown() -> Any:
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with Progress(*columns, console=Console(stderr=True), disable=quiet) as bar:
+            task = bar.add_task(what, total=None)
+            yield lambda done, total: bar.update(task, completed=done, total=total)
+
+    return shown()
+
+
+COUNTS = (
+    "downloaded", "replaced", "already_stored", "kept_newer", "rejected_freshness", "rejected_resolution",
+    "rejected_damaged", "missing", "downgraded",
+)  # fmt: skip
+
+
+def _sentence(report: dict[str, Any]) -> str:
+    counts = ", ".join(f"{report[name]} {name.replace('_', ' ')}" for name in COUNTS if report[name]) or "nothing"
+    why = f" ({report['reason']})" if report["reason"] else ""
+    return f"{report['outcome']}{why}: {counts}; {report['bytes_downloaded'] / 1e6:.1f} MB in {report['seconds']:.0f} s"

@@ -1,0 +1,205 @@
+"""HTTP as the tile manager speaks it: TLS, timeouts everywhere, bounded answers, one retry schedule.
+
+429 obeys Retry-After (seconds and HTTP-date); 5xx, timeouts and broken answers back off with jitter, capped; TLS
+errors, 401, 403 and other 4xx fail at once.
+"""
+
+from __future__ import annotations
+
+import logging
+import ssl
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import httpx
+import stamina
+
+from gps_denied_onboard.errors import UserError
+
+BODY_BYTES_MAX = 64 * 1024 * 1024
+LOOPBACK = {"127.0.0.1", "localhost", "::1"}
+T = TypeVar("T")
+
+
+class ProviderRefusedError(UserError):
+    """The provider, or the way to it, says no; trying again does not help."""
+
+
+class ProviderUnavailableError(UserError):
+    """All tries failed. `next_retry_at_s`: Unix time before which another run is pointless."""
+
+    def __init__(self, message: str, next_retry_at_s: float) -> None:
+        super().__init__(message)
+        self.next_retry_at_s = next_retry_at_s
+
+
+class _TryAgainError(Exception):
+    """One try failed; `wait_s` is what the server asked for, None where it said nothing."""
+
+    def __init__(self, why: str, wait_s: float | None = None) -> None:
+        super().__init__(why)
+        self.wait_s = wait_s
+
+
+@dataclass(frozen=True, slots=True)
+class RetrySchedule:
+    """The in-call budget: `attempts` tries, waits of min(base**n, cap) and jitter; a too long Retry-After ends it."""
+
+    attempts: int = 6
+    wait_first_s: float = 0.2
+    wait_base: float = 2.0
+    wait_cap_s: float = 20.0
+    retry_after_cap_s: float = 60.0
+    timeout_s: float = 20.0
+    body_timeout_s: float = 60.0
+
+
+class HttpClient:
+    """One server. Threads may share it. Use as a context manager, or close it."""
+
+    def __init__(
+        self, base_url: str, headers: Mapping[str, str], ca_file: Path | None, schedule: RetrySchedule, connections: int
+    ) -> None:
+        """Check the address and the CA file; UserError where they cannot be used."""
+        parts = urlsplit(base_url)
+        local = parts.hostname in LOOPBACK
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise UserError(f"'{shown(base_url)}' is not an address; give https://HOST or https://HOST:PORT.")
+        if parts.scheme == "http" and not local and headers:
+            raise UserError(f"{shown(base_url)} is not encrypted and would carry your key; give an https address.")
+        try:
+            verify: ssl.SSLContext | bool = ssl.create_default_context(cafile=str(ca_file)) if ca_file else True
+        except (OSError, ssl.SSLError) as error:
+            raise UserError(f"{ca_file} is not a file of CA certificates ({error}); give one in PEM.") from error
+        logging.getLogger("httpx").setLevel(logging.WARNING)  # it logs addresses, which may hold a token
+        self.shown = shown(base_url)
+        self._schedule = schedule
+        self._client = httpx.Client(
+            base_url=base_url, headers={"accept-encoding": "identity", **headers}, verify=verify, trust_env=not local,
+            timeout=httpx.Timeout(schedule.timeout_s), follow_redirects=False,
+            limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
+        )  # fmt: skip
+
+    def close(self) -> None:
+        self._client.close()
+
+    def get(self, path: str, bytes_max: int = BODY_BYTES_MAX) -> bytes | None:
+        """Return a body, None for 404."""
+        return self._tried(lambda: self._once("GET", path, bytes_max, (200,), None), f"GET {self.shown}")
+
+    def post(self, path: str, expect: int, read: Callable[[bytes], T], **content: Any) -> T:
+        """Post and return what `read` makes of the body; a ValueError of `read` counts as a broken answer."""
+
+        def once() -> T:
+            body = self._once("POST", path, BODY_BYTES_MAX, (expect, 200), content)
+            if body is None:
+                raise ProviderRefusedError(f"{self.shown}{path} does not exist there; check the address.")
+            try:
+                return read(body)
+            except (ValueError, TypeError, KeyError, RecursionError) as error:
+                raise _TryAgainError(f"an answer that cannot be read ({type(error).__name__})") from error
+
+        return self._tried(once, f"POST {self.shown}{path}")
+
+    def _tried(self, once: Callable[[], T], what: str) -> T:
+        schedule = self._schedule
+        try:
+            for attempt in stamina.retry_context(
+                on=self._again, attempts=schedule.attempts, timeout=None, wait_initial=schedule.wait_first_s,
+                wait_max=schedule.wait_cap_s, wait_jitter=schedule.wait_first_s, wait_exp_base=schedule.wait_base,
+            ):  # fmt: skip
+                with attempt:
+                    return once()
+        except _TryAgainError as error:
+            wait_s = error.wait_s if error.wait_s is not None else schedule.wait_cap_s
+            raise ProviderUnavailableError(
+                f"{what} failed: {error}. Run the same command again later; it goes on where it stopped.",
+                time.time() + wait_s,
+            ) from error
+        raise AssertionError("the schedule ended without an answer")
+
+    def _again(self, error: Exception) -> bool | float:
+        if not isinstance(error, _TryAgainError):
+            return False
+        if error.wait_s is None:
+            return True
+        return error.wait_s if error.wait_s <= self._schedule.retry_after_cap_s else False
+
+    def _once(
+        self, method: str, path: str, bytes_max: int, good: tuple[int, ...], content: Mapping[str, Any] | None
+    ) -> bytes | None:
+        end_s = time.monotonic() + self._schedule.body_timeout_s
+        try:
+            with self._client.stream(method, path, **(content or {})) as response:
+                if response.status_code == 404:
+                    return None
+                if response.status_code not in good:
+                    raise self._judged(response)
+                if response.headers.get("content-encoding", "identity") != "identity":
+                    raise _TryAgainError("an answer in an encoding that was not asked for")
+                parts, size = [], 0
+                for part in response.iter_raw():
+                    parts.append(part)
+                    size += len(part)
+                    if size > bytes_max:
+                        raise ProviderRefusedError(f"{self.shown} sends more than {bytes_max} bytes for one answer.")
+                    if time.monotonic() > end_s:
+                        raise _TryAgainError(f"a body that took longer than {self._schedule.body_timeout_s:g} s")
+                return b"".join(parts)
+        except httpx.TransportError as error:
+            if _is_tls(error):
+                raise ProviderRefusedError(
+                    f"The TLS certificate of {self.shown} is not accepted ({error}): check the address and --ca."
+                ) from error
+            raise _TryAgainError(f"{type(error).__name__}: {error}") from error
+        except httpx.InvalidURL as error:
+            raise UserError(f"{self.shown}: not an address that can be asked ({error}); correct it.") from error
+
+    def _judged(self, response: httpx.Response) -> Exception:
+        status = response.status_code
+        if status == 429:
+            return _TryAgainError("too many requests (429)", retry_after_s(response.headers.get("retry-after"), _now()))
+        if status >= 500 or status == 408:
+            return _TryAgainError(f"the server's error {status}")
+        advice = {401: "set GPS_DENIED_PROVIDER_KEY or give --key-file", 403: "the key is refused: ask for another one"}
+        return ProviderRefusedError(f"{self.shown} answers {status}: {advice.get(status, 'check the address')}.")
+
+
+def retry_after_s(text: str | None, now: datetime) -> float | None:
+    """Return the seconds of a Retry-After header in either form; None where it is absent or unreadable."""
+    if text is None:
+        return None
+    try:
+        seconds = float(text)
+    except ValueError:
+        try:
+            moment = parsedate_to_datetime(text)
+        except (ValueError, TypeError, IndexError):
+            return None
+        seconds = ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - now).total_seconds()
+    return max(seconds, 0.0) if seconds < 1e9 else None
+
+
+def shown(url: str) -> str:
+    """Return an address without user, password and query, for messages and reports."""
+    parts = urlsplit(url)
+    host = f"{parts.hostname}:{parts.port}" if parts.port else str(parts.hostname)
+    return f"{parts.scheme}://{host}"
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _is_tls(error: BaseException | None) -> bool:
+    while error is not None:
+        if isinstance(error, ssl.SSLError):
+            return True
+        error = error.__cause__ or error.__context__
+    return False

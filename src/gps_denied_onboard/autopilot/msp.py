@@ -87,7 +87,7 @@ class MspParser:
             direction, _, function, size = struct.unpack_from("<BBHH", self._buffer, at + 2)
             end = at + _HEAD_BYTES + size + 1
             if direction not in (ANSWER, REFUSAL) or size > MAX_PAYLOAD:
-                self.bad_frames += size > MAX_PAYLOAD
+                self.bad_frames += direction in (ANSWER, REFUSAL)
                 at = self._skip(at)
                 continue
             if end > len(self._buffer):

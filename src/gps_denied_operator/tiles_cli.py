@@ -20,6 +20,7 @@ app = typer.Typer(no_args_is_help=True, help="Put maps into the tile store that 
 
 
 app.command("download")(exchange_cli.download)
+app.command("upload")(exchange_cli.upload)
 
 
 @app.callback()

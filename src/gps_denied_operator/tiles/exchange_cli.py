@@ -1,4 +1,4 @@
-"""`operator-tool tiles download`."""
+"""`operator-tool tiles download|upload`."""
 
 from __future__ import annotations
 
@@ -69,6 +69,51 @@ def download(
         typer.echo(_sentence(report.as_dict()))
     if report.outcome == "failure":
         raise typer.Exit(2)
+
+
+def upload(
+    provider: UrlOption,
+    flight: Annotated[str, typer.Option(help="Only this flight's tiles (UUID).")] = "",
+    key_file: KeyOption = None,
+    ca: CaOption = None,
+    root: RootOption = None,
+    config: ConfigOption = None,
+    json: JsonOption = False,
+) -> None:
+    """After landing: send the tiles that the aircraft made, signed per flight. Done, it is a no-op."""
+    from uuid import UUID
+
+    from gps_denied_onboard.config import load_config
+    from gps_denied_onboard.tiles.store import TileStore
+    from gps_denied_operator.tiles.runs import provider_key, traced_run, write_report
+    from gps_denied_operator.tiles.upload import TileUploader
+
+    try:
+        flight_id = UUID(flight) if flight else None
+    except ValueError:
+        raise UserError(f"--flight '{flight}' is not a flight's UUID; leave it out for all flights.") from None
+    companion_id = load_config(config).tiles.companion_id
+    key = provider_key(key_file)
+    with TileStore.open(root or default_root()) as store, traced_run(store.root, "upload", [key]) as path:
+        uploader = TileUploader(store, provider, key, companion_id, ca)
+        try:
+            with progress_bar("upload", quiet=json) as progress:
+                report = uploader.upload_pending_tiles(flight_id, progress)
+        finally:
+            uploader.close()
+        write_report(path, report.as_dict())
+    if json:
+        print_json(report.as_dict())
+    else:
+        said = report.as_dict()
+        counts = [f"{said[name]} {name.replace('_', ' ')}" for name in UPLOAD_COUNTS if said[name]]
+        why = f" ({report.reason})" if report.reason else ""
+        typer.echo(f"{report.outcome}{why}: {', '.join(counts) or 'nothing'} of {report.tiles}")
+    if report.outcome == "failure":
+        raise typer.Exit(2)
+
+
+UPLOAD_COUNTS = ("queued", "duplicate", "superseded", "rejected", "given_up", "still_pending", "security_events")
 
 
 def _feed(

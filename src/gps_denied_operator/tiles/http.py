@@ -22,6 +22,8 @@ import stamina
 
 from gps_denied_onboard.errors import UserError
 
+log = logging.getLogger(__name__)
+
 BODY_BYTES_MAX = 64 * 1024 * 1024
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 T = TypeVar("T")
@@ -77,6 +79,7 @@ class HttpClient:
             verify: ssl.SSLContext | bool = ssl.create_default_context(cafile=str(ca_file)) if ca_file else True
         except (OSError, ssl.SSLError) as error:
             raise UserError(f"{ca_file} is not a file of CA certificates ({error}); give one in PEM.") from error
+        stamina.instrumentation.set_on_retry_hooks([_log_retry])  # its own hook writes to stdout
         logging.getLogger("httpx").setLevel(logging.WARNING)  # it logs addresses, which may hold a token
         self.shown = shown(base_url)
         self._schedule = schedule
@@ -191,6 +194,10 @@ def shown(url: str) -> str:
     parts = urlsplit(url)
     host = f"{parts.hostname}:{parts.port}" if parts.port else str(parts.hostname)
     return f"{parts.scheme}://{host}"
+
+
+def _log_retry(details: stamina.instrumentation.RetryDetails) -> None:
+    log.info("tried again: try=%d wait_s=%.2f why=%s", details.retry_num, details.wait_for, details.caused_by)
 
 
 def _now() -> datetime:

@@ -31,7 +31,7 @@ class Provider:
     """All routes over one catalogue and one ingest. `api_key` empty: nobody is asked for one."""
 
     def __init__(self, catalogue: Catalogue, ingest: Ingest, api_key: str) -> None:
-        self._catalogue, self._ingest, self._api_key = catalogue, ingest, api_key
+        self._catalogue, self.ingest, self._api_key = catalogue, ingest, api_key
         self._app = Starlette(
             routes=[
                 Route("/openapi.json", self._openapi),
@@ -114,7 +114,7 @@ class Provider:
     async def _key(self, request: Request) -> Response:
         try:
             flight_id = str(uuid.UUID(request.path_params["flight_id"]))
-            fingerprint = self._ingest.register(flight_id, key_bytes(await _json_body(request)))
+            fingerprint = self.ingest.register(flight_id, key_bytes(await _json_body(request)))
         except ValueError as error:
             raise HTTPException(422, str(error)) from error
         return JSONResponse({"fingerprint": fingerprint}, 201)
@@ -135,7 +135,7 @@ class Provider:
         for number, blob in enumerate(blobs):
             content = await blob.read() if isinstance(blob, UploadFile) else blob.encode()
             fields = {name: str(columns[name][number]) for name in FIELDS}
-            verdict = self._ingest.judge(fields, content, str(columns["signature"][number]))
+            verdict = self.ingest.judge(fields, content, str(columns["signature"][number]))
             answers.append({"index": number, "status": verdict.status, "reason": verdict.reason})
         return JSONResponse({"batch_id": str(uuid.uuid4()), "tiles": answers}, 202)
 

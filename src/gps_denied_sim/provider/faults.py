@@ -60,21 +60,22 @@ class Faults:
 
 
 class FaultyApp:
-    """An ASGI application in front of another one."""
+    """An ASGI application in front of another one. `spare`: end of a path that no fault may meet, empty for none."""
 
     def __init__(self, app: App, faults: Faults, seed: int, now: Callable[[], datetime]) -> None:
-        self._app, self._faults, self._now = app, faults, now
+        self.inner, self._faults, self._now = app, faults, now
+        self.spare = ""
         self._random = random.Random(seed)
         self._burst = 0
         self.requests = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
-            await self._app(scope, receive, send)
+            await self.inner(scope, receive, send)
             return
         self.requests += 1
-        if self.requests > self._faults.off_at:
-            await self._app(scope, receive, send)
+        if self.requests > self._faults.off_at or (self.spare and scope["path"].endswith(self.spare)):
+            await self.inner(scope, receive, send)
             return
         if self._faults.latency_s:
             await asyncio.sleep(self._faults.latency_s)
@@ -89,10 +90,10 @@ class FaultyApp:
         elif fault == "garbage":
             await _answer(send, 200, [(b"content-type", b"application/json")], b"\x00<html>{not an answer")
         elif fault == "lost_answer":
-            await self._app(scope, receive, _swallow)
+            await self.inner(scope, receive, _swallow)
             await _answer(send, 503, [])
         else:
-            await self._app(scope, receive, _Cut(send, fault, self._faults.slow_s))
+            await self.inner(scope, receive, _Cut(send, fault, self._faults.slow_s))
 
     def _drawn(self) -> str:
         if self._burst > 0:

@@ -27,7 +27,7 @@ def provider_app(
 def server(app: App, port: int, certificate: Path | None = None, key: Path | None = None) -> uvicorn.Server:
     """Return a server on loopback; port 0 takes a free one."""
     config = uvicorn.Config(
-        app, host="127.0.0.1", port=port, log_level="error", access_log=False, lifespan="off",
+        app, host="127.0.0.1", port=port, log_level="critical", access_log=False, lifespan="off",
         ssl_certfile=certificate, ssl_keyfile=key, timeout_graceful_shutdown=1,
     )  # fmt: skip
     return uvicorn.Server(config)

@@ -15,6 +15,10 @@ USER_ERROR_CODE = 2
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Position without satellite navigation.")
 
 
+models_app = typer.Typer(no_args_is_help=True, help="Models for inference: what may be loaded, and engines of them.")
+app.add_typer(models_app, name="models")
+
+
 @app.command()
 def replay(
     recording: Annotated[Path, typer.Argument(help="Folder of a recording (from gps-denied-sim fly or a flight).")],
@@ -71,6 +75,35 @@ def check_config(
     print(f"{config}: good for image '{composition.image}'")
     for missing in missing_for_flight(loaded):
         print(f"for `run`, though: {missing}")
+
+
+@models_app.command("manifest")
+def models_manifest(
+    directory: Annotated[Path, typer.Argument(help="Folder that holds the models (*.onnx, *.engine).")],
+    out: Annotated[Path | None, typer.Option(help="Where to write it; else manifest.json in the folder.")] = None,
+) -> None:
+    """List the models of a folder with sizes and SHA-256: nothing else will be loaded from there."""
+    from gps_denied_onboard.provisioning.model_folder import write_manifest
+
+    written, names = write_manifest(directory, out)
+    print(f"{written}: {', '.join(names)}")
+
+
+@models_app.command("compile")
+def models_compile(
+    config: Annotated[Path, typer.Option(help="Configuration (TOML) with the models and their strategy.")],
+    out: Annotated[Path, typer.Option(help="Folder for the engines and their manifest.")],
+) -> None:
+    """Build this host's TensorRT engines of the learned matcher's models, and their manifest."""
+    from gps_denied_onboard.config import load_config
+    from gps_denied_onboard.provisioning.model_folder import write_manifest
+    from gps_denied_onboard.runtime_root.matchers import compile_engines
+    from gps_denied_onboard.runtime_root.strategies import load_composition
+
+    for engine in compile_engines(load_config(config), load_composition(), out):
+        print(f"built {engine}")
+    written, names = write_manifest(out, None)
+    print(f"{written}: {', '.join(names)}")
 
 
 def main() -> None:

@@ -65,8 +65,8 @@ class MapConfig:
 @dataclass(frozen=True, slots=True)
 class PipelineConfig:
     """`worker_delay_s` is what a replay gives the slow stages, in the recording's time; live it is what they take.
-    While the computer is throttled for heat, a frame is searched for on the map every `throttled_matching_interval_s`
-    at most."""
+    While the computer is throttled for heat, a frame is searched for on the map only about every
+    `throttled_matching_interval_s`."""
 
     output_rate_hz: float = 10.0
     queue_length: int = 2

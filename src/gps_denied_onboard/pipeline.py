@@ -176,7 +176,8 @@ class Pipeline:
     def _too_soon(self, t_ns: int) -> bool:
         if not self._throttled or self._last_job_ns is None:
             return False
-        return t_ns - self._last_job_ns < self._config.throttled_matching_interval_s * 1e9
+        early = 0.9  # frames do not come on the dot
+        return t_ns - self._last_job_ns < early * self._config.throttled_matching_interval_s * 1e9
 
     def take_job(self) -> LocateJob | None:
         """The oldest waiting job, for the worker to hand to `locate`."""

@@ -126,6 +126,7 @@ class JetsonSource:
         self._stale_s = max(STALE_INTERVALS * interval_s, 5.0)
         self._clock = clock
         self._process: subprocess.Popen[bytes] | None = None
+        self._listener: threading.Thread | None = None
         self._next_start_s = -math.inf
         self._newest: tuple[float, ThermalReading] | None = None
 
@@ -144,6 +145,8 @@ class JetsonSource:
         if process is not None:
             process.kill()
             process.wait()
+        if self._listener is not None:
+            self._listener.join()
 
     def _start(self) -> None:
         try:
@@ -153,7 +156,8 @@ class JetsonSource:
         except OSError:
             return
         self._process = process
-        threading.Thread(target=self._listen, args=(process,), name="jetson-stats", daemon=True).start()
+        self._listener = threading.Thread(target=self._listen, args=(process,), name="jetson-stats", daemon=True)
+        self._listener.start()
 
     def _listen(self, process: subprocess.Popen[bytes]) -> None:
         assert process.stdout is not None

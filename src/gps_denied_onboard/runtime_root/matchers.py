@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,20 +35,14 @@ def build_matcher(config: Config, ground: MapGround, composition: Composition, c
     matcher_class = resolve("matching", name, composition)
     if name == CLASSIC:
         return BuiltMatcher(matcher_class(ground, config.matching), config.gates)
-    from gps_denied_onboard.matching.learned import extractor_shapes, matcher_shapes
-
-    learned = config.learned
     runtime: Runtime = resolve("inference", config.strategies.inference, composition)(config.inference)
     models = open_models(config)
     engines: list[Engine] = []
-    for model, shapes in (
-        (learned.extractor, extractor_shapes(learned)),
-        (learned.matcher, matcher_shapes(learned)),
-    ):
+    for model, shapes in model_shapes(config).items():
         engines.append(runtime.load(models, model, shapes))
         closing.callback(engines[-1].release)
     return BuiltMatcher(
-        matcher_class(ground, learned, *engines), learned.gates, tuple(engine.label for engine in engines)
+        matcher_class(ground, config.learned, *engines), config.learned.gates, tuple(engine.label for engine in engines)
     )
 
 
@@ -60,3 +55,20 @@ def open_models(config: Config) -> ModelFolder:
             f"'{CLASSIC}', which needs none."
         )
     return ModelFolder(Path(chosen.models_directory), Path(chosen.manifest) if chosen.manifest else None)
+
+
+def model_shapes(config: Config) -> dict[str, Mapping[str, tuple[int, ...]]]:
+    """The learned matcher's models, extractor first, and the shapes of their inputs."""
+    from gps_denied_onboard.matching.learned import extractor_shapes, matcher_shapes
+
+    learned = config.learned
+    return {learned.extractor: extractor_shapes(learned), learned.matcher: matcher_shapes(learned)}
+
+
+def compile_engines(config: Config, composition: Composition, directory: Path) -> Iterator[Path]:
+    """Build TensorRT engines of the learned matcher's models into `directory`, one after the other."""
+    runtime = resolve("inference", "tensorrt", composition)(config.inference)
+    models = open_models(config)
+    directory.mkdir(parents=True, exist_ok=True)
+    for model, shapes in model_shapes(config).items():
+        yield runtime.compile(models, model, shapes, directory)

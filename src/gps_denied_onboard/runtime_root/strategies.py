@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import os
 import tomllib
 from dataclasses import dataclass
@@ -18,7 +19,10 @@ STRATEGIES: dict[str, dict[str, str]] = {
         "classic": "gps_denied_onboard.matching.classic:ClassicMatcher",
         "learned": "gps_denied_onboard.matching.learned:LearnedMatcher",
     },
-    "inference": {"onnxruntime": "gps_denied_onboard.inference.onnxruntime:OnnxRuntime"},
+    "inference": {
+        "onnxruntime": "gps_denied_onboard.inference.onnxruntime:OnnxRuntime",
+        "tensorrt": "gps_denied_onboard.inference.tensorrt:TensorRtRuntime",
+    },
     "pose": {"plane": "gps_denied_onboard.localiser:Localiser"},
     "fusion": {
         "isam2": "gps_denied_onboard.fusion.isam2:Isam2",
@@ -29,6 +33,9 @@ STRATEGIES: dict[str, dict[str, str]] = {
         "inav": "gps_denied_onboard.autopilot.inav_link:InavLink",
     },
 }
+
+NEEDS: dict[tuple[str, str], str] = {("inference", "tensorrt"): "tensorrt"}
+"""Libraries that the board brings, not the image: without them a strategy is not linked, whatever the image names."""
 
 COMPOSITION_ENV = "GPS_DENIED_COMPOSITION"
 
@@ -57,8 +64,13 @@ def load_composition(path: Path | None = None) -> Composition:
 
 def resolve(choice: str, name: str, composition: Composition) -> Any:
     """The class of a strategy. StrategyNotLinkedError when this image does not link it."""
-    linked = tuple(n for n in composition.linked.get(choice, ()) if n in STRATEGIES[choice])
+    linked = tuple(n for n in composition.linked.get(choice, ()) if n in STRATEGIES[choice] and _can_load(choice, n))
     if name not in linked:
         raise StrategyNotLinkedError(choice, name, composition.image, linked)
     module, _, attribute = STRATEGIES[choice][name].partition(":")
     return getattr(importlib.import_module(module), attribute)
+
+
+def _can_load(choice: str, name: str) -> bool:
+    library = NEEDS.get((choice, name))
+    return library is None or importlib.util.find_spec(library) is not None

@@ -1,0 +1,1 @@
+"""Tests of the inference; a package because they share small models."""

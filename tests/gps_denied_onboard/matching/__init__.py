@@ -1,0 +1,1 @@
+"""Tests of the matching; a package because they share the matchers."""

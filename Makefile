@@ -3,7 +3,7 @@ BIN := .venv/bin
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup native demo test test-all lint bench pins licences clean
+.PHONY: help setup native demo test test-all lint bench mutate pins licences clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ lint: setup ## ruff and mypy --strict
 
 bench: setup ## measure the figures of _docs/benchmarks.md again; SETS="video" for some (an hour)
 	$(BIN)/python .ci/bench $(SETS)
+
+mutate: setup ## break the integrity monitor in many small ways and count what its tests notice (half an hour)
+	@.ci/mutate $(PART)
 
 pins: setup ## make requirements/*.txt again from requirements/*.in (needs a package index)
 	cd requirements && for name in onboard operator sim dev; do CUSTOM_COMPILE_COMMAND="make pins" \

@@ -120,7 +120,7 @@ def score_blackout(
     dead = [s for s in states if s.source_label is SourceLabel.DEAD_RECKONED and s.t_ns >= dark_ns]
     poor_ns = _first(s.t_ns for s in states if s.ellipse_semi_major_m > limits[0])
     lost_ns = _first(
-        s.t_ns for s in states if s.ellipse_semi_major_m > limits[1] or (s.t_ns - last_ns) * 1e-9 > limits[2]
+        s.t_ns for s in states if s.ellipse_semi_major_m > limits[1] or (s.t_ns - last_ns) / 1e9 > limits[2]
     )
     steps = [s.fix_type for s in states]
     asked_ns = _first(a.t_ns for a in inside if _tells(a, RELOC_REQUEST))

@@ -3,7 +3,7 @@ BIN := .venv/bin
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup native demo test test-all lint bench mutate pins licences clean
+.PHONY: help setup native demo test test-all fuzz lint bench mutate pins licences clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +26,12 @@ test: setup ## what a change must pass: linters, types, C++ tests, the quick sui
 test-all: setup ## the quick suite and the slow one
 	@.ci/setup chromium || true
 	$(BIN)/python -m pytest -n auto --dist loadfile -m "not tier2"
+
+fuzz: setup ## feed the autopilot's parsers with hostile bytes, ten minutes each; FUZZ_S=60 for less
+	mkdir -p build/fuzz
+	cd build/fuzz && for target in mavlink signed msp; do PYTHONPATH=../../src ../../$(BIN)/python \
+		../../tests/gps_denied_onboard/autopilot/fuzz_parsers.py $$target -max_total_time=$(or $(FUZZ_S),600) \
+		-max_len=2000 -len_control=0 || exit 1; done
 
 lint: setup ## ruff and mypy --strict
 	$(BIN)/ruff check src tests migrations .ci

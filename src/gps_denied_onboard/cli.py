@@ -58,6 +58,18 @@ def run(
     run_live(load_config(config), seconds)
 
 
+@app.command("setup-signing")
+def setup_signing(
+    config: Annotated[Path, typer.Option(help="Configuration (TOML) with autopilot.signing_key and a serial address.")],
+) -> None:
+    """Give the ArduPilot the flight's signing key: on the ground, disarmed, over USB or serial."""
+    from gps_denied_onboard.config import load_config
+    from gps_denied_onboard.runtime_root.signing_setup import set_up_signing
+
+    set_up_signing(load_config(config))
+    print("the autopilot signs with the flight's key; positions of `run` will be signed")
+
+
 @app.command("check-config")
 def check_config(
     config: Annotated[Path, typer.Argument(help="Configuration (TOML).")],

@@ -107,9 +107,13 @@ class Signing:
             return
 
     def close(self) -> None:
-        """Save, and overwrite the key."""
+        """Save, and forget the key."""
         if self.heard:
             self.save()
+        self.forget()
+
+    def forget(self) -> None:
+        """Overwrite the key."""
         for k in range(len(self._key)):
             self._key[k] = 0
 

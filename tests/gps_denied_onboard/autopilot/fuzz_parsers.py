@@ -1,0 +1,110 @@
+"""Hostile bytes for the autopilot's parsers: `fuzz_parsers.py mavlink|signed|msp [libFuzzer options]` (atheris).
+
+Half of the inputs are raw bytes, half are frames with a good checksum and random content, so that decoders are reached.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+import sys
+from pathlib import Path
+from typing import Any
+
+import atheris
+
+with atheris.instrument_imports(include=["gps_denied_onboard.autopilot"]):
+    from gps_denied_onboard.autopilot.inav_link import RATES_HZ as MSP_QUESTIONS
+    from gps_denied_onboard.autopilot.inav_telemetry import InavDecoder
+    from gps_denied_onboard.autopilot.link import RATES_HZ, ArduPilotLink
+    from gps_denied_onboard.autopilot.mavlink import MavlinkEncoder
+    from gps_denied_onboard.autopilot.msp import MspParser, packed
+    from gps_denied_onboard.autopilot.port import MavlinkPort
+    from gps_denied_onboard.autopilot.signing import Signing
+    from gps_denied_onboard.messages import Alert
+
+from pymavlink.dialects.v20 import ardupilotmega
+
+KINDS = [*RATES_HZ, "ATTITUDE", "SCALED_IMU2", "STATUSTEXT", "HEARTBEAT", "TIMESYNC", "PARAM_VALUE"]
+KEY = bytes(range(1, 33))
+
+
+def mavlink_frames(fuzzed: Any) -> bytes:
+    """Raw bytes, or frames of known kinds with random payloads and good checksums."""
+    if fuzzed.ConsumeBool():
+        return bytes(fuzzed.ConsumeBytes(fuzzed.remaining_bytes()))
+    out = b""
+    while fuzzed.remaining_bytes() and len(out) < 4000:
+        kind = KINDS[fuzzed.ConsumeIntInRange(0, len(KINDS) - 1)]
+        number = getattr(ardupilotmega, f"MAVLINK_MSG_ID_{kind}")
+        payload = fuzzed.ConsumeBytes(fuzzed.ConsumeIntInRange(1, 60))
+        system, component = fuzzed.PickValueInList([1, 1, 1, 255, 9]), fuzzed.PickValueInList([1, 1, 190, 191])
+        head = struct.pack("<BBBBBBHB", len(payload), 0, 0, 0, system, component, number & 0xFFFF, number >> 16)
+        extra = bytes([ardupilotmega.mavlink_map[number].crc_extra])
+        out += b"\xfd" + head + payload + struct.pack("<H", ardupilotmega.x25crc(head + payload + extra).crc)
+    return out
+
+
+def check(items: list[Any], now_ns: int) -> None:
+    """Every number that goes on is finite, and no time lies ahead or long past."""
+    for item in items:
+        if isinstance(item, Alert):
+            continue
+        assert now_ns - 3_000_000_000 <= item.t_ns <= now_ns + 1, item
+        for name in item.__slots__:
+            value = getattr(item, name)
+            for number in value if isinstance(value, tuple) else (value,):
+                assert math.isfinite(number), item
+
+
+def fuzz_mavlink(data: bytes) -> None:
+    """Through the port's parser and everything behind it; nothing is opened or sent."""
+    fuzzed = atheris.FuzzedDataProvider(data)
+    port = MavlinkPort("udpout:127.0.0.1:9")
+    link = ArduPilotLink(port, MavlinkEncoder())
+    port.link.close()
+    port.send = lambda _now_ns, _packet: False  # type: ignore[method-assign]
+    now_ns = 60_000_000_000
+    for message in port._parsed(mavlink_frames(fuzzed)):
+        now_ns += 5_000_000
+        check(link._on_message(message, now_ns), now_ns)
+
+
+def fuzz_signed(data: bytes) -> None:
+    """Nothing without a signature comes through a port that wants one."""
+    signing = Signing(bytearray(KEY), Path("absent.state"))
+    port = MavlinkPort("udpout:127.0.0.1:9", signing)
+    assert port._parsed(mavlink_frames(atheris.FuzzedDataProvider(data))) == []
+    assert not signing.heard
+    port.alerts(1, "link")
+
+
+def fuzz_msp(data: bytes) -> None:
+    """The same frames however the bytes are cut; every decoded number can be."""
+    fuzzed = atheris.FuzzedDataProvider(data)
+    piece = fuzzed.ConsumeIntInRange(1, 64)
+    stream = b""
+    if fuzzed.ConsumeBool():
+        stream = fuzzed.ConsumeBytes(fuzzed.remaining_bytes())
+    questions = list(MSP_QUESTIONS)
+    while fuzzed.remaining_bytes() and len(stream) < 4000:
+        payload = fuzzed.ConsumeBytes(fuzzed.ConsumeIntInRange(0, 40))
+        stream += packed(questions[fuzzed.ConsumeIntInRange(0, len(questions) - 1)], payload, ">")
+        stream += fuzzed.ConsumeBytes(fuzzed.ConsumeIntInRange(0, 3))
+    whole, cut = MspParser(), MspParser()
+    frames = whole.feed(stream)
+    assert frames == [f for at in range(0, len(stream), piece) for f in cut.feed(stream[at : at + piece])]
+    assert (whole.bad_bytes, whole.bad_frames) == (cut.bad_bytes, cut.bad_frames)
+    decoder = InavDecoder(100.0)
+    for frame in frames:
+        item = decoder.decode(frame.function, frame.payload, 60_000_000_000)
+        if item is not None:
+            check([item], 60_000_000_000)
+
+
+TARGETS = {"mavlink": fuzz_mavlink, "signed": fuzz_signed, "msp": fuzz_msp}
+
+if __name__ == "__main__":
+    name = sys.argv.pop(1)
+    atheris.Setup(sys.argv, TARGETS[name])
+    atheris.Fuzz()

@@ -64,10 +64,13 @@ def test_make_targets_exist() -> None:
 
 
 def test_the_documented_configuration_is_read(tmp_path: Path) -> None:
-    """The configuration in operating.md has no unknown key and no wrong type."""
+    """The configurations in operating.md have no unknown key and no wrong type."""
     blocks = re.findall(r"^```toml\n(.*?)^```", (ROOT / "_docs/operating.md").read_text(), re.MULTILINE | re.DOTALL)
     assert blocks
+    loaded = []
     for number, block in enumerate(blocks):
         path = tmp_path / f"{number}.toml"
         path.write_text(block)
-        assert load_config(path).mission.origin_latitude_deg == pytest.approx(33.6437)
+        loaded.append(load_config(path))
+    assert loaded[0].mission.origin_latitude_deg == pytest.approx(33.6437)
+    assert [config.strategies.matching for config in loaded].count("learned") == 1

@@ -34,12 +34,14 @@ from gps_denied_onboard.messages import (
     Output,
     PoseFix,
     RelocHint,
+    SourceLabel,
     Telemetry,
     ThermalSample,
     ThermalState,
 )
 from gps_denied_onboard.odometry.planar import PlanarOdometry
 from gps_denied_onboard.terrain import FlatTerrain
+from gps_denied_onboard.tiles.candidates import CandidateJob, ground_sigma_m
 
 Stage = Callable[[str], AbstractContextManager[object]]
 
@@ -199,6 +201,19 @@ class Pipeline:
         elif fix.accepted and any(r.reason == TOO_LATE for r in records):
             self._hint = self._hint_of(fix)
         return out
+
+    def candidate_of(self, frame: Frame, fix: PoseFix) -> CandidateJob | None:
+        """What tiles may be made of after `on_fix`; None unless the frame is satellite anchored by that fix."""
+        estimate = self._fusion.estimate(fix.t_ns)
+        if estimate is None or not fix.accepted or fix.global_search or fix.t_ns != frame.t_ns:
+            return None
+        if self._state_of(estimate, fix.frame_index).source_label is not SourceLabel.SATELLITE_ANCHORED:
+            return None
+        ground_up_m = self._terrain.up_m(fix.position_enu_m[:2])
+        sigma_m = max(horizontal_sigma_m(estimate), ground_sigma_m(fix, ground_up_m))
+        return CandidateJob(
+            frame, fix.position_enu_m, fix.rotation_camera_to_enu, fix.covariance, sigma_m, ground_up_m
+        )
 
     def _hint_of(self, fix: PoseFix) -> RelocHint:
         """A fix that took longer than the fusion remembers, as over a whole map, tells the next ones where to look."""

@@ -12,6 +12,7 @@ import signal
 import sys
 import threading
 import time
+import uuid
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, field, replace
@@ -27,6 +28,7 @@ from gps_denied_onboard.pipeline import LocateJob, MoveJob, Pipeline
 from gps_denied_onboard.recorder.meta import unix_ns_from_iso
 from gps_denied_onboard.runtime_root.alert_gate import AlertGate
 from gps_denied_onboard.runtime_root.build import World, build_pipeline, check_map_reaches, open_map
+from gps_denied_onboard.runtime_root.candidate_writer import CandidateDesk, build_candidate_writer
 from gps_denied_onboard.runtime_root.frame_reader import FrameReader
 from gps_denied_onboard.runtime_root.links import Links, build_links
 from gps_denied_onboard.runtime_root.strategies import load_composition
@@ -59,8 +61,11 @@ def run_live(config: Config, seconds: float) -> None:
         reader = FrameReader(config.frames, (world.camera.width_px, world.camera.height_px), time.monotonic_ns)
         mover = stack.enter_context(Worker("odometry", pipeline.move))
         locator = stack.enter_context(Worker("locate", pipeline.locate))
+        zero = unix_ns_from_iso(config.mission.utc_at_zero) if config.mission.utc_at_zero else None
+        writer = build_candidate_writer(config, world, uuid.uuid4(), zero, stack)
+        desk = None if writer is None else CandidateDesk(writer, stack)
         thermal = stack.enter_context(ThermalPublisher(config.thermal, time.monotonic_ns))
-        flight = _Flight(config, pipeline, links, reader, mover, locator, thermal)
+        flight = _Flight(config, pipeline, links, reader, mover, locator, thermal, desk)
         stack.enter_context(reader)
         flight.run(stop, seconds)
 
@@ -163,6 +168,7 @@ class _Flight:
         mover: Worker[MoveJob, OdometryStep],
         locator: Worker[LocateJob, PoseFix],
         thermal: ThermalPublisher,
+        candidates: CandidateDesk | None = None,
     ) -> None:
         assert config.camera is not None
         self._config = config
@@ -172,6 +178,7 @@ class _Flight:
         self._mover = mover
         self._locator = locator
         self._thermal = thermal
+        self._candidates = candidates
         self._log = _logger()
         self._gate = AlertGate()
         self._counts = _Counts()
@@ -215,6 +222,7 @@ class _Flight:
             self._link_missed = True
             self._log.warning("autopilot link is not open; it is tried again", why=transport.last_error)
         self._emit(Alert(now_ns, 4, note) for note in self._reader.notes())
+        self._emit(self._candidates.told(now_ns) if self._candidates is not None else [])
         for event in self._thermal.take():
             self._emit([event] if isinstance(event, Alert) else self._pipeline.on_thermal(event))
 
@@ -268,7 +276,10 @@ class _Flight:
             return
         outputs = self._pipeline.on_fix(done.value)
         self._counts.fixes += 1
-        self._counts.anchored += any(isinstance(o, AidRecord) and o.source == "fix" and o.accepted for o in outputs)
+        anchored = any(isinstance(o, AidRecord) and o.source == "fix" and o.accepted for o in outputs)
+        self._counts.anchored += anchored
+        if anchored and self._candidates is not None and self._candidates.free(done.value.t_ns):
+            self._candidates.take(self._pipeline.candidate_of(done.job.frame, done.value))
         self._counts.fix_age_ms = max(self._counts.fix_age_ms, (now_ns - done.value.t_ns) / 1e6)
         self._emit(outputs)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import heapq
 import time
+import uuid
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -28,6 +29,7 @@ from gps_denied_onboard.recorder.meta import RecordingMeta, read_meta
 from gps_denied_onboard.recorder.navlog import NavLog
 from gps_denied_onboard.recorder.output_folder import OutputFolder
 from gps_denied_onboard.runtime_root.build import IntegrityMaker, World, build_pipeline, check_map_reaches, open_map
+from gps_denied_onboard.runtime_root.candidate_writer import build_candidate_writer
 from gps_denied_onboard.runtime_root.stopwatch import Stopwatch
 from gps_denied_onboard.runtime_root.strategies import load_composition
 
@@ -160,6 +162,8 @@ class _Replay:
             component_id=ap.component_id,
             unix_ns_at_zero=meta.unix_ns_at_zero,
         )
+        flight_id = uuid.uuid5(uuid.NAMESPACE_URL, recording.resolve().name)  # the same for each replay of a recording
+        self._candidates = build_candidate_writer(config, world, flight_id, meta.unix_ns_at_zero, stack)
         self._sinks = _Sinks()
         if folder is not None:
             self._sinks.log = stack.enter_context(NavLog(folder))
@@ -232,7 +236,11 @@ class _Replay:
         self._emit(outputs)
         self._counts.fixes += 1
         self._counts.outside_map += pending.fix.reason == "outside_map"
-        self._counts.anchored += any(isinstance(o, AidRecord) and o.source == "fix" and o.accepted for o in outputs)
+        anchored = any(isinstance(o, AidRecord) and o.source == "fix" and o.accepted for o in outputs)
+        self._counts.anchored += anchored
+        if anchored and self._candidates is not None and self._candidates.due(pending.fix.t_ns):
+            candidate = self._pipeline.candidate_of(pending.frame, pending.fix)
+            self._emit([*self._candidates.write(candidate, self._watch.stage)] if candidate else [])
         spent = pending.stage_ms
         for name, ms in self._watch.take().items():
             spent[name] = spent.get(name, 0.0) + ms

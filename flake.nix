@@ -9,15 +9,11 @@
       system = "x86_64-linux";
       kit = import ./nix/kit.nix { inherit system; };
       images = import ./nix/images.nix { inherit kit; };
+      checks = import ./nix/checks.nix { inherit kit images; };
     in {
-      packages.${system} = {
-        companion-files = images.companion;
-        operator-files = images.operator;
-      };
-      checks.${system} = {
-        companion-contents = images.companionContents;
-        operator-contents = images.operatorContents;
-        contents-check-bites = images.contentsCheckBites;
-      };
+      packages.${system} = images.packages // { inherit (checks) prefetch-list; };
+      checks.${system} = checks.all;
+      apps.${system} = images.apps;
+      devShells.${system}.default = import ./nix/shell.nix { inherit kit images; };
     };
 }

@@ -1,54 +1,129 @@
-# Which files of this repository each image holds. An image's derivation names only its own packages, so that a file
-# of another package cannot get in.
+# What is sealed: packages by explicit file sets, so that a file of another package cannot get in.
 { kit }:
 let
-  files = image: packages: kit.run "${image}-files" {
-    composition = ../images + "/${image}/composition.toml";
-    migrations = ../migrations;
-    names = map (package: package.name) packages;
-    sources = map (package: package.source) packages;
-  } ''
-    mkdir -p "$out/src" "$out/etc/gps-denied"
+  inherit (kit) run pinned python environment;
+  source = name: builtins.path { inherit name; path = ../src + "/${name}"; filter = path: _: builtins.match ".*(/__pycache__|\\.so|\\.pyc)" path == null; };
+  composition = image: ../images + "/${image}/composition.toml";
+
+  develop = environment "develop" "develop";
+  zig = run "zig" { wheel = pinned "wheels" "zig"; } ''
+    mkdir "$out"
+    unzip -q $wheel -d wheel
+    mv wheel/ziglang "$out/zig"
+  '';
+
+  # The native module for a processor, by the one compiler for all.
+  native = processor: debArchitecture: run "native-${processor}" {
+    inherit develop zig processor;
+    programs = [ develop ];
+    cpp = builtins.path { name = "cpp"; path = ../cpp; };
+    headers = kit.unpackDebs "python-headers-${debArchitecture}" "headers-${debArchitecture}";
+  } (builtins.readFile ./native.sh);
+  nativeHost = native "x86_64" "amd64";
+  nativeCompanion = native "aarch64" "arm64";
+
+  # site-packages of an image: its own packages, migrations and composition. `libraries` adds the wheels of a set.
+  own = image: names: nativeModule: ''
+    mkdir -p "$site"
     set -- $sources
-    for name in $names; do
-      cp -r "$1" "$out/src/$name"
-      shift
+    for name in ${toString names}; do cp -r "$1" "$site/$name"; chmod -R u+w "$site/$name"; shift; done
+    cp ${nativeModule}/_native.* "$site/gps_denied_onboard/"
+    cp -r "$migrations" "$site/gps_denied_onboard/migrations"
+    cp "$composition" "$site/gps_denied_onboard/composition.toml"
+    sha256sum < "$composition" | cut -d' ' -f1 > "$site/gps_denied_onboard/composition.sha256"
+  '';
+  ownFiles = image: names: {
+    sources = map source names;
+    composition = composition image;
+    migrations = builtins.path { name = "migrations"; path = ../migrations; };
+  };
+
+  # For the aircraft's root file system: usr/lib/gps-denied/site-packages and the command, nothing executed but Python.
+  companionPython = run "companion-python" (ownFiles "companion" [ "gps_denied_onboard" ] // {
+    inherit python;
+    wheels = pinned "wheels" "companion";
+    install = ./install_wheels.py;
+    prune = ../images/companion/prune.txt;
+  }) ''
+    site=$out/usr/lib/gps-denied/site-packages
+    export PYTHONDONTWRITEBYTECODE=1
+    "$python/bin/python3" "$install" "$site" --prune "$prune" $wheels
+    ${own "companion" [ "gps_denied_onboard" ] nativeCompanion}
+    "$python/bin/python3" -m compileall -fqq -j 2 --invalidation-mode unchecked-hash -s "$out" "$site" || true
+    mkdir -p "$out/usr/bin"
+    {
+      echo '#!/usr/bin/python3.11 -sP'
+      echo 'import sys'
+      echo 'sys.path.insert(0, "/usr/lib/gps-denied/site-packages")'
+      echo 'from gps_denied_onboard.cli import main'
+      echo 'main()'
+    } > "$out/usr/bin/gps-denied-onboard"
+    chmod 555 "$out/usr/bin/gps-denied-onboard"
+  '';
+
+  # The same files over the same libraries for the build host: every module of the companion is imported there.
+  companionHost = run "companion-host" (ownFiles "companion" [ "gps_denied_onboard" ]) ''
+    site=$out
+    ${own "companion" [ "gps_denied_onboard" ] nativeHost}
+  '';
+  companionHostLibraries = environment "companion-host-libraries" "companion-host";
+
+  postgresql = kit.debTree "postgresql" "postgresql" ''
+    rm -rf "$out/usr/lib/postgresql/15/lib/bitcode" "$out"/usr/lib/postgresql/15/lib/llvmjit* "$out/usr/share/doc" \
+      "$out/usr/share/zoneinfo" "$out/etc" "$out/var" "$out/usr/lib/x86_64-linux-gnu/gconv"
+    "$out/usr/lib/postgresql/15/bin/postgres" --version
+  '';
+
+  operatorLibraries = environment "operator-libraries" "operator";
+  operatorPackages = [ "gps_denied_onboard" "gps_denied_operator" "gps_denied_sim" ];
+  operatorRootfs = run "operator-rootfs" (ownFiles "operator" operatorPackages // {
+    inherit python postgresql operatorLibraries;
+  }) ''
+    site=$out/lib/site-packages
+    ${own "operator" operatorPackages nativeHost}
+    PYTHONDONTWRITEBYTECODE=1 "$python/bin/python3" -m compileall -fqq --invalidation-mode unchecked-hash -s "$out" "$site"
+    mkdir -p "$out/bin"
+    ln -s "$operatorLibraries/bin/python3" "$out/bin/python3"
+    for command in operator-tool:gps_denied_operator gps-denied-onboard:gps_denied_onboard gps-denied-sim:gps_denied_sim; do
+      {
+        echo "#!$operatorLibraries/bin/python3 -sP"
+        echo 'import os, sys'
+        echo "sys.path.insert(0, '$site')"
+        echo "os.environ['PATH'] = '$postgresql/usr/lib/postgresql/15/bin:$out/bin:' + os.environ.get('PATH', '/bin')"
+        echo "os.environ['PYTHONPATH'] = '$site'"
+        echo "from ''${command#*:}.cli import main"
+        echo 'sys.exit(main())'
+      } > "$out/bin/''${command%:*}"
+      chmod 555 "$out/bin/''${command%:*}"
     done
-    cp -r "$migrations" "$out/migrations"
-    cp "$composition" "$out/etc/gps-denied/composition.toml"
-    (cd "$out/etc/gps-denied" && sha256sum composition.toml > composition.toml.sha256)
   '';
-  source = name: path: { inherit name; source = builtins.path { inherit name path; }; };
-  onboard = source "gps_denied_onboard" ../src/gps_denied_onboard;
-  operatorPackage = source "gps_denied_operator" ../src/gps_denied_operator;
 
-  companion = files "companion" [ onboard ];
-  operator = files "operator" [ onboard operatorPackage ];
-
-  contents = image: tree: kit.run "${image}-contents" {
-    inherit tree;
-    check = ./contents.sh;
-    forbidden = ../images + "/${image}/forbidden.txt";
+  operatorImage = run "operator-image" {
+    inherit python;
+    exportReferencesGraph = [ "closure" operatorRootfs "seed-closure" kit.seed ];
+    rootfs = operatorRootfs;
+    write = ../images/operator/oci.py;
   } ''
-    sh "$check" "$tree" "$forbidden"
-    echo "$tree" > "$out"
+    "$python/bin/python3" "$write" "$out" --closure closure --closure seed-closure --rootfs "$rootfs" --shell "$seed/bin/busybox"
   '';
+
+  app = program: { type = "app"; inherit program; };
 in {
-  inherit companion operator;
-  companionContents = contents "companion" companion;
-  operatorContents = contents "operator" operator;
-
-  # The operator's files, judged by the companion's list, must be refused: a check that refuses nothing proves nothing.
-  contentsCheckBites = kit.run "contents-check-bites" {
-    tree = operator;
-    check = ./contents.sh;
-    forbidden = ../images/companion/forbidden.txt;
-  } ''
-    if sh "$check" "$tree" "$forbidden" > refused; then
-      echo "the operator's files passed the companion's list"
-      exit 1
-    fi
-    tail -n 1 refused
-    echo refused > "$out"
-  '';
+  inherit develop zig nativeHost nativeCompanion companionPython companionHost companionHostLibraries postgresql
+    operatorLibraries operatorRootfs operatorImage source;
+  packages = {
+    companion-python = companionPython;
+    operator-rootfs = operatorRootfs;
+    operator-image = operatorImage;
+  };
+  apps = {
+    operator-tool = app "${operatorRootfs}/bin/operator-tool";
+    demo = app "${run "demo" { inherit operatorRootfs; } ''
+      {
+        echo "#!$seed/bin/busybox sh"
+        echo "exec $operatorRootfs/bin/operator-tool evaluate flights --seeds 1-1 --minutes 3 --scenario blackout --out build/demo \"\$@\""
+      } > "$out"
+      chmod 555 "$out"
+    ''}";
+  };
 }

@@ -85,6 +85,8 @@ def check_config(
     for choice in ("odometry", "place", "matching", "inference", "pose", "fusion", "autopilot"):
         resolve(choice, getattr(loaded.strategies, choice), composition)
     print(f"{config}: good for image '{composition.image}'")
+    if composition.sha256:
+        print(f"composition SHA-256 {composition.sha256}")
     for missing in missing_for_flight(loaded):
         print(f"for `run`, though: {missing}")
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import os
-import tomllib
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gps_denied_onboard.errors import StrategyNotLinkedError, UserError
+from gps_denied_onboard.errors import StrategyNotLinkedError
+from gps_denied_onboard.runtime_root.composition import Composition as Composition
+from gps_denied_onboard.runtime_root.composition import read_composition
 
 STRATEGIES: dict[str, dict[str, str]] = {
     "odometry": {"planar": "gps_denied_onboard.odometry.planar:PlanarOdometry"},
@@ -37,29 +36,11 @@ STRATEGIES: dict[str, dict[str, str]] = {
 NEEDS: dict[tuple[str, str], str] = {("inference", "tensorrt"): "tensorrt"}
 """Libraries that the board brings, not the image: without them a strategy is not linked, whatever the image names."""
 
-COMPOSITION_ENV = "GPS_DENIED_COMPOSITION"
-
-
-@dataclass(frozen=True, slots=True)
-class Composition:
-    """What an image links: `linked[choice]` are names. A source tree links all that it holds."""
-
-    image: str
-    linked: dict[str, tuple[str, ...]]
-
 
 def load_composition(path: Path | None = None) -> Composition:
-    """The composition of `path`, else of the file that GPS_DENIED_COMPOSITION names, else of the source tree."""
-    named = path or (Path(os.environ[COMPOSITION_ENV]) if os.environ.get(COMPOSITION_ENV) else None)
-    if named is None:
-        return Composition("source tree", {choice: tuple(names) for choice, names in STRATEGIES.items()})
-    try:
-        tree = tomllib.loads(named.read_text(encoding="utf-8"))
-        image, strategies = tree["image"], tree["strategies"]
-        linked = {choice: tuple(strategies.get(choice, ())) for choice in STRATEGIES}
-    except (OSError, tomllib.TOMLDecodeError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"composition file {named} cannot be used: {error}. Restore it from the image.") from error
-    return Composition(str(image), linked)
+    """The composition that counts (see `read_composition`); a source tree links all that it holds."""
+    linked_all = Composition("source tree", {choice: tuple(names) for choice, names in STRATEGIES.items()})
+    return read_composition(tuple(STRATEGIES), path) or linked_all
 
 
 def resolve(choice: str, name: str, composition: Composition) -> Any:

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from gps_denied_onboard.errors import StrategyNotLinkedError, UserError
+from gps_denied_onboard.runtime_root.composition import COMPOSITION_ENV
 from gps_denied_onboard.runtime_root.strategies import (
-    COMPOSITION_ENV,
     NEEDS,
     STRATEGIES,
     Composition,

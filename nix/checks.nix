@@ -1,0 +1,1 @@
+{ kit, images }: { prefetch-list = builtins.toFile "prefetch-list" ""; all = { }; }

@@ -1,0 +1,1 @@
+{ kit, images }: images.develop

@@ -206,6 +206,7 @@ class _Flight:
             if now_ns >= self._next_status_ns:
                 self._next_status_ns = now_ns + STATUS_NS
                 self._status()
+        self._emit([Alert(time.monotonic_ns(), 4, "navigation has ended", always=True)])
 
     def _hear(self, now_ns: int) -> None:
         """What the autopilot and the ground station said; what the frame reader has to tell."""

@@ -49,6 +49,8 @@ class Inav:
             data = self._peer.recv(65536)
         except BlockingIOError:
             return
+        except ConnectionResetError:
+            data = b""
         if not data:
             self.hang_up()
             return

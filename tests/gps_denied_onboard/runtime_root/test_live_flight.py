@@ -73,6 +73,7 @@ def test_positions_follow_the_truth_until_it_is_told_to_stop(short_recording: Pa
         "takeoff_known = true\ntakeoff_sigma_vertical_m = 1000.0\n"
     )
     autopilot, errors = fly(short_recording, tmp_path, mission=mission, stop_after_s=9.0)
+    assert heard(autopilot, "STATUSTEXT")[-1][1].text == "navigation has ended"
     positions = heard(autopilot, "GPS_INPUT")
     assert max(gaps_ms(positions)) <= 220.0
     times = [sample.t_ns for sample in truth]

@@ -1,1 +1,112 @@
-{ kit, images }: { prefetch-list = builtins.toFile "prefetch-list" ""; all = { }; }
+# What `nix flake check` builds. Each is a derivation that fails, so each can also be built alone.
+{ kit, images }:
+let
+  inherit (kit) run;
+  tree = builtins.path {
+    name = "tree";
+    path = ../.;
+    filter = path: _: !(builtins.elem (baseNameOf path) [ ".git" ".venv" "build" "result" "__pycache__" ".mypy_cache" ".ruff_cache" ]);
+  };
+  python = "${images.develop}/bin/python3";
+
+  # The repository with the native module, writable, and PostgreSQL on PATH.
+  inTree = name: script: run name {
+    inherit tree;
+    inherit (images) develop nativeHost;
+    programs = [ "${images.postgresql}/usr/lib/postgresql/15" images.develop kit.python ];
+  } ''
+    cp -r "$tree" tree
+    chmod -R u+w tree
+    cd tree
+    cp "$nativeHost"/_native.* src/gps_denied_onboard/
+    export PYTHONPATH=$PWD/src PYTHONDONTWRITEBYTECODE=1 OMP_NUM_THREADS=1
+    ${script}
+    echo passed > "$out"
+  '';
+
+  contents = image: names: run "${image}-contents" {
+    sources = map images.source names;
+    inherit names;
+    check = ./contents.sh;
+    forbidden = ../images + "/${image}/forbidden.txt";
+  } ''
+    mkdir own
+    set -- $sources
+    for name in $names; do cp -r "$1" "own/$name"; shift; done
+    sh "$check" own "$forbidden"
+    echo passed > "$out"
+  '';
+
+  sbom = image: sets: run "sbom-${image}.json" {
+    inherit (images) operatorLibraries;
+    pins = ./pins;
+    files = builtins.concatMap (set: kit.pinned set.kind set.name) sets;
+    script = ./sbom.py;
+  } ''
+    "$operatorLibraries/bin/python3" "$script" make --image "${image}" --pins "$pins" --out "$out" $files
+  '';
+  sets = kind: map (name: { inherit kind name; });
+  companionSets = sets "debs" [ "companion" ] ++ sets "wheels" [ "companion" ];
+  operatorSets = sets "debs" [ "seed" "python" "postgresql" ] ++ sets "wheels" [ "operator" ];
+  sbomAgainstPins = image: imageSets: bom: run "sbom-${image}-against-pins" { inherit bom; inherit (images) operatorLibraries; pins = ./pins; script = ./sbom.py; } ''
+    "$operatorLibraries/bin/python3" "$script" check --pins "$pins" "$bom" \
+      ${toString (map (set: "${set.kind}:${set.name}") imageSets)}
+    echo passed > "$out"
+  '';
+in rec {
+  sbom-companion = sbom "companion" companionSets;
+  sbom-operator = sbom "operator" operatorSets;
+  prefetch-list = derivation {
+    name = "prefetch-list";
+    inherit (kit) system;
+    builder = "${kit.seed}/bin/busybox";
+    args = [ "sh" "-c" "printf %s \"$text\" > $out; exit 0" ];
+    text = builtins.concatStringsSep "" (map (kind: builtins.concatStringsSep "" (map
+      (name: "${kit.pins.${kind}.files.${name}.sha256}  ${name}\n")
+      (builtins.attrNames kit.pins.${kind}.files))) [ "debs" "wheels" ]);
+  };
+
+  all = {
+    tests = inTree "tests" ''
+      python3 -m pytest -q -p no:cacheprovider -n 2 --dist loadfile -m "not tier2 and not slow"
+    '';
+    style = inTree "style" ''
+      ruff check --no-cache src tests migrations .ci nix images
+      python3 -m mypy --cache-dir=/dev/null
+    '';
+    import-boundary = inTree "import-boundary" ''
+      python3 -m pytest -q -p no:cacheprovider tests/test_import_boundary.py
+    '';
+    companion-contents = contents "companion" [ "gps_denied_onboard" ];
+    operator-contents = contents "operator" [ "gps_denied_onboard" "gps_denied_operator" ];
+
+    # Every file of the root tree against the list of paths; every module of the image imported, with its own libraries.
+    companion-modules = run "companion-modules" {
+      inherit (images) companionRootfs companionPython companionHost companionHostLibraries;
+      script = ./sealed_modules.py;
+      forbidden = ../images/companion/forbidden.txt;
+    } ''
+      export PYTHONDONTWRITEBYTECODE=1
+      "$companionHostLibraries/bin/python3" -sP "$script" --forbidden "$forbidden" --listing "$companionRootfs/files.txt" \
+        --site "$companionPython/site-packages" --import-from "$companionHost"
+      echo passed > "$out"
+    '';
+
+    # The operator's files, judged by the companion's list, must be refused: a check that refuses nothing proves nothing.
+    contents-check-bites = run "contents-check-bites" {
+      operator = images.source "gps_denied_operator";
+      check = ./contents.sh;
+      forbidden = ../images/companion/forbidden.txt;
+    } ''
+      mkdir own
+      cp -r "$operator" own/gps_denied_operator
+      if sh "$check" own "$forbidden" > refused; then
+        echo "the operator's files passed the companion's list"
+        exit 1
+      fi
+      echo refused > "$out"
+    '';
+    sbom-companion = sbomAgainstPins "companion" companionSets sbom-companion;
+    sbom-operator = sbomAgainstPins "operator" operatorSets sbom-operator;
+  };
+}

@@ -5,7 +5,7 @@ let
   source = name: builtins.path { inherit name; path = ../src + "/${name}"; filter = path: _: builtins.match ".*(/__pycache__|\\.so|\\.pyc)" path == null; };
   composition = image: ../images + "/${image}/composition.toml";
 
-  develop = environment "develop" "develop";
+  develop = environment "develop" "develop" { };
   zig = run "zig" { wheel = pinned "wheels" "zig"; } ''
     mkdir "$out"
     unzip -q $wheel -d wheel
@@ -21,6 +21,17 @@ let
   } (builtins.readFile ./native.sh);
   nativeHost = native "x86_64" "amd64";
   nativeCompanion = native "aarch64" "arm64";
+
+  # A compiler for the shell, by the names that build tools look for.
+  zigCompiler = run "zig-compiler" { inherit zig; } ''
+    mkdir -p "$out/bin"
+    for name in cc c++; do
+      printf '#!%s sh\nexec "%s/zig/zig" %s -target x86_64-linux-gnu.2.36 "$@"\n' "$seed/bin/busybox" "$zig" "$name" > "$out/bin/$name"
+      chmod 555 "$out/bin/$name"
+    done
+  '';
+
+  prune = ../images/companion/prune.txt;
 
   # site-packages of an image: its own packages, migrations and composition. `libraries` adds the wheels of a set.
   own = image: names: nativeModule: ''
@@ -38,35 +49,45 @@ let
     migrations = builtins.path { name = "migrations"; path = ../migrations; };
   };
 
-  # For the aircraft's root file system: usr/lib/gps-denied/site-packages and the command, nothing executed but Python.
+  # What the aircraft's root file system takes as usr/lib/gps-denied: unpacked only, compiled there.
   companionPython = run "companion-python" (ownFiles "companion" [ "gps_denied_onboard" ] // {
     inherit python;
     wheels = pinned "wheels" "companion";
     install = ./install_wheels.py;
-    prune = ../images/companion/prune.txt;
+    inherit prune;
   }) ''
-    site=$out/usr/lib/gps-denied/site-packages
-    export PYTHONDONTWRITEBYTECODE=1
+    site=$out/site-packages
     "$python/bin/python3" "$install" "$site" --prune "$prune" $wheels
     ${own "companion" [ "gps_denied_onboard" ] nativeCompanion}
-    "$python/bin/python3" -m compileall -fqq -j 2 --invalidation-mode unchecked-hash -s "$out" "$site" || true
-    mkdir -p "$out/usr/bin"
-    {
-      echo '#!/usr/bin/python3.11 -sP'
-      echo 'import sys'
-      echo 'sys.path.insert(0, "/usr/lib/gps-denied/site-packages")'
-      echo 'from gps_denied_onboard.cli import main'
-      echo 'main()'
-    } > "$out/usr/bin/gps-denied-onboard"
-    chmod 555 "$out/usr/bin/gps-denied-onboard"
   '';
+
+  # Userland, kernel, boot chain and disk: images/companion's scripts with the pinned tools.
+  tools = kit.debTree "tools" "tools" "";
+  seal = name: script: env: run name ({
+    inherit python;
+    programs = [ tools ];
+    scripts = ../images/companion;
+    board = ../images/boards/qemu-virt;
+    PYTHONDONTWRITEBYTECODE = "1";
+  } // env) script;
+  companionRootfs = seal "companion-rootfs" ''
+    "$python/bin/python3" "$scripts/rootfs.py" --debs "$debs" --python "$tree" --composition "$composition" \
+      --board "$board" --version 0.1.0 --out "$out"
+  '' {
+    debs = kit.folder "companion-debs" "debs" "companion";
+    tree = companionPython;
+    composition = composition "companion";
+  };
+  companionImage = seal "companion-image" ''
+    "$python/bin/python3" "$scripts/image.py" --rootfs "$rootfs" --board "$board" --out "$out"
+  '' { rootfs = companionRootfs; };
 
   # The same files over the same libraries for the build host: every module of the companion is imported there.
   companionHost = run "companion-host" (ownFiles "companion" [ "gps_denied_onboard" ]) ''
     site=$out
     ${own "companion" [ "gps_denied_onboard" ] nativeHost}
   '';
-  companionHostLibraries = environment "companion-host-libraries" "companion-host";
+  companionHostLibraries = environment "companion-host-libraries" "companion-host" { inherit prune; };
 
   postgresql = kit.debTree "postgresql" "postgresql" ''
     rm -rf "$out/usr/lib/postgresql/15/lib/bitcode" "$out"/usr/lib/postgresql/15/lib/llvmjit* "$out/usr/share/doc" \
@@ -74,7 +95,7 @@ let
     "$out/usr/lib/postgresql/15/bin/postgres" --version
   '';
 
-  operatorLibraries = environment "operator-libraries" "operator";
+  operatorLibraries = environment "operator-libraries" "operator" { };
   operatorPackages = [ "gps_denied_onboard" "gps_denied_operator" "gps_denied_sim" ];
   operatorRootfs = run "operator-rootfs" (ownFiles "operator" operatorPackages // {
     inherit python postgresql operatorLibraries;
@@ -109,10 +130,12 @@ let
 
   app = program: { type = "app"; inherit program; };
 in {
-  inherit develop zig nativeHost nativeCompanion companionPython companionHost companionHostLibraries postgresql
+  inherit develop zigCompiler nativeHost nativeCompanion companionPython companionRootfs companionImage companionHost companionHostLibraries postgresql
     operatorLibraries operatorRootfs operatorImage source;
   packages = {
     companion-python = companionPython;
+    companion-rootfs = companionRootfs;
+    companion-image = companionImage;
     operator-rootfs = operatorRootfs;
     operator-image = operatorImage;
   };

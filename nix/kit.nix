@@ -50,9 +50,9 @@ let
 
   python = debTree "python" "python" (builtins.readFile ./python.sh);
 
-  # A virtual environment in the store: the wheels of a set, compiled, with their commands.
-  environment = name: set: run name {
-    inherit python patchelf;
+  # A virtual environment in the store: the wheels of a set, less what the file `prune` lists, compiled, with commands.
+  environment = name: set: { prune ? "" }: run name {
+    inherit python prune;
     wheels = pinned "wheels" set;
     install = ./install_wheels.py;
     programs = [ patchelf ];
@@ -62,10 +62,17 @@ let
     for name in python python3.11; do ln -s python3 "$out/bin/$name"; done
     printf 'home = %s/bin\ninclude-system-site-packages = false\nversion = 3.11.2\n' "$python" > "$out/pyvenv.cfg"
     export PYTHONDONTWRITEBYTECODE=1
-    "$out/bin/python3" "$install" "$out/lib/python3.11/site-packages" --commands "$out" $wheels
-    find "$out" -type f -perm -100 | while read -r file; do use_own_loader "$file" "$python"; done
+    "$out/bin/python3" "$install" "$out/lib/python3.11/site-packages" --commands "$out" ''${prune:+--prune "$prune"} $wheels
+    find "$out" -type f -perm -100 ! -name "*.so*" ! -name "*.py" | while read -r file; do use_own_loader "$file" "$python"; done
     "$python/bin/python3.11" -m compileall -fqq -j 2 --invalidation-mode unchecked-hash -s "$out" "$out/lib" || true
   '';
+  # The files of a set in one folder, under their own names.
+  folder = name: kind: set: run name { files = pinned kind set; names = pins.${kind}.sets.${set}; } ''
+    mkdir "$out"
+    set -- $names
+    for file in $files; do ln -s "$file" "$out/$1"; shift; done
+  '';
 in {
+  inherit folder;
   inherit system pins pinned seed run patchelf unpackDebs debTree python environment;
 }

@@ -11,7 +11,7 @@
       images = import ./nix/images.nix { inherit kit; };
       checks = import ./nix/checks.nix { inherit kit images; };
     in {
-      packages.${system} = images.packages // { inherit (checks) prefetch-list; };
+      packages.${system} = images.packages // { inherit (checks) sbom-companion sbom-operator prefetch-list; };
       checks.${system} = checks.all;
       apps.${system} = images.apps;
       devShells.${system}.default = import ./nix/shell.nix { inherit kit images; };

@@ -71,7 +71,7 @@ in rec {
       python3 -m pytest -q -p no:cacheprovider -n 2 --dist loadfile -m "not tier2 and not slow"
     '';
     style = inTree "style" ''
-      ruff check --no-cache src tests migrations .ci nix images
+      ruff check --no-cache src tests migrations .ci nix images/operator
       python3 -m mypy --cache-dir=/dev/null
     '';
     import-boundary = inTree "import-boundary" ''

@@ -16,12 +16,12 @@ import re
 import tarfile
 import uuid
 import zipfile
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from email import message_from_string
 from pathlib import Path
 from typing import Any
 
-EPOCH = datetime.fromtimestamp(1_700_000_000, timezone.utc)
+EPOCH = datetime.fromtimestamp(1_700_000_000, UTC)
 NAMESPACE = uuid.UUID("6e617600-0000-4000-8000-000000000000")
 LICENCE_LINE = re.compile(r"^License:[ \t]*(\S.*)$", re.MULTILINE)
 COMMON_LICENCE = re.compile(r"/usr/share/common-licenses/([A-Za-z0-9.+-]*[A-Za-z0-9])")

@@ -15,12 +15,12 @@ import json
 import tarfile
 from pathlib import Path
 
-PASSWD = """root:x:0:0:root:/root:/bin/sh
+PASSWD = """root:x:0:0:root:/:/bin/sh
 postgres:x:100:100:postgres:/var/lib/postgresql:/bin/sh
 nobody:x:65534:65534:nobody:/:/bin/false
 """
 GROUP = "root:x:0:\npostgres:x:100:\nnogroup:x:65534:\n"
-FOLDERS = {"bin": 0o755, "etc": 0o755, "root": 0o700, "tmp": 0o1777, "var": 0o755, "var/lib": 0o755, "work": 0o1777}
+FOLDERS = {"bin": 0o755, "etc": 0o755, "tmp": 0o1777, "var": 0o755, "var/lib": 0o755, "srv": 0o1777}
 TYPE = "application/vnd.oci.image"
 
 
@@ -100,7 +100,7 @@ def write_image(out: Path, layer: Path) -> None:
     """The layout: blobs by their digest, an index that names the manifest."""
     with layer.open("rb") as stream:
         layer_digest = "sha256:" + hashlib.file_digest(stream, "sha256").hexdigest()
-    settings = {"Entrypoint": ["/bin/operator-tool"], "Env": ["PATH=/bin"], "WorkingDir": "/work"}
+    settings = {"Entrypoint": ["/bin/operator-tool"], "Env": ["PATH=/bin"], "WorkingDir": "/srv"}
     config = pretty(
         {
             "architecture": "amd64", "os": "linux", "created": "2023-11-14T22:13:20Z", "config": settings,

@@ -92,7 +92,8 @@ def make_esp(esp: Path, loader: Path, kernel: Path, version: str, scratch: Path)
 def make_disk(disk: Path, esp: Path, root: Path) -> None:
     """A GPT with fixed identifiers around the boot partition and two slots. SystemExit when the root is too large."""
     if root.stat().st_size > SLOT_MIB * MIB:
-        raise SystemExit(f"the root is {root.stat().st_size / MIB:.0f} MiB, a slot holds {SLOT_MIB}: leave something out")
+        size = root.stat().st_size / MIB
+        raise SystemExit(f"the root is {size:.0f} MiB, a slot holds {SLOT_MIB}: leave something out")
     starts, at = [], FIRST_MIB
     lines = ["label: gpt", f"label-id: {GUID}0", "first-lba: 2048"]
     for number, (name, kind, size) in enumerate(PARTITIONS, 1):
@@ -101,7 +102,8 @@ def make_disk(disk: Path, esp: Path, root: Path) -> None:
         at += size
     with disk.open("wb") as stream:
         stream.truncate((at + TAIL_MIB) * MIB)
-    subprocess.run(["sfdisk", "-q", "--no-reread", "--no-tell-kernel", disk], input="\n".join(lines), text=True, check=True)
+    quiet = ["sfdisk", "-q", "--no-reread", "--no-tell-kernel", disk]
+    subprocess.run(quiet, input="\n".join(lines), text=True, check=True)
     with disk.open("r+b") as stream:
         for start, source in zip(starts, (esp, root, root), strict=True):
             _write_sparse(stream.fileno(), start * MIB, source)

@@ -9,7 +9,8 @@ from debs import package_name, unpack
 from kernel import KernelTree
 
 HERE = Path(__file__).resolve().parent
-FROM_DEBS = ("busybox-static", "dmsetup", "libdevmapper1.02.1", "libudev1", "libselinux1", "libpcre2-8-0", "libc6", "libcap2")
+FROM_DEBS = ("busybox-static", "dmsetup", "libdevmapper1.02.1", "libudev1", "libselinux1", "libpcre2-8-0", "libc6",
+             "libcap2")  # fmt: skip
 LIBRARIES = ("libdevmapper.so.1.02.1", "libudev.so.1", "libselinux.so.1", "libm.so.6", "libc.so.6", "libpcre2-8.so.0",
              "libcap.so.2")  # fmt: skip
 MULTIARCH = "usr/lib/aarch64-linux-gnu"
@@ -33,7 +34,7 @@ def build_initrd(debs: list[Path], kernel: KernelTree, modules: tuple[str, ...],
     files["lib/modules/order"] = (0o100644, "".join(f"{Path(path).name}\n" for path in order).encode())
     folders = {"bin", "lib", "lib/aarch64-linux-gnu", "lib/modules", "proc", "sys", "dev", "run", "sysroot"}
     archive = scratch / "initrd.cpio"
-    archive.write_bytes(cpio({**files, **{name: (0o040755, b"") for name in folders}}))
+    archive.write_bytes(cpio({**files, **dict.fromkeys(folders, (0o040755, b""))}))
     subprocess.run(["zstd", "-q", "-19", "-T1", "-f", archive, "-o", out], check=True)
 
 

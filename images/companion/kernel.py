@@ -10,7 +10,7 @@ INDEX_FILES = ("modules.order", "modules.builtin", "modules.builtin.modinfo")
 
 
 class KernelTree:
-    """An unpacked linux-image package at `tree` (usr/lib/modules/RELEASE, boot/vmlinuz-RELEASE); depmod must be on PATH."""
+    """An unpacked linux-image package: usr/lib/modules/RELEASE and boot/vmlinuz-RELEASE. depmod must be on PATH."""
 
     def __init__(self, tree: Path) -> None:
         releases = sorted(entry.name for entry in (tree / "usr/lib/modules").iterdir())

@@ -1,8 +1,9 @@
 """The read-only root of the companion: userland packages, our Python tree, configuration; squashfs under dm-verity.
 
-    rootfs.py --debs DEBS --python TREE --composition FILE --board FOLDER --version V --out OUT
+    rootfs.py --debs DEBS --python TREE --board FOLDER --version V --out OUT
 
-DEBS is a folder of arm64 packages, TREE holds `site-packages` (with gps_denied_onboard and its migrations). OUT gets
+DEBS is a folder of arm64 packages, TREE is laid over them: the command,
+and our Python packages with the composition that they are sealed with. OUT gets
 `root.img` (squashfs, verity superblock, hash tree), `root.json` (hash, salt, blocks, superblock's hash),
 `vmlinuz`, `initrd.zst`, `efi/` (boot loader and stub) and `files.txt` (every path with its size).
 Same input, same bytes. On PATH: mksquashfs, veritysetup, depmod, zstd.
@@ -29,7 +30,6 @@ from kernel import KernelTree
 HERE = Path(__file__).resolve().parent
 EPOCH_S = 1_700_000_000
 BLOCK_BYTES = 4096
-PYTHON_HOME = "usr/lib/gps-denied"
 UNITS = "etc/systemd/system"
 LINKS = {
     "etc/localtime": "/usr/share/zoneinfo/Etc/UTC",
@@ -45,7 +45,7 @@ MODES = "/etc/shadow m 600 0 0\n/tmp m 1777 0 0\n"
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    for name in ("debs", "python", "composition", "board", "out"):
+    for name in ("debs", "python", "board", "out"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     parser.add_argument("--version", required=True)
     args = parser.parse_args()
@@ -56,7 +56,7 @@ def main() -> None:
         scratch = Path(folder)
         kernel = unpack_kernel(debs, board, scratch)
         root = scratch / "root"
-        make_root(root, debs, board, kernel, args.python, args.composition, args.version)
+        make_root(root, debs, board, kernel, args.python, args.version)
         seal(root, args.version, args.out, scratch)
         build_initrd(debs, kernel, board.initrd_modules, scratch, args.out / "initrd.zst")
         shutil.copyfile(kernel.image, args.out / "vmlinuz")
@@ -75,9 +75,7 @@ def unpack_kernel(debs: list[Path], board: Board, scratch: Path) -> KernelTree:
     raise SystemExit(f"board '{board.name}' needs a package '{board.kernel}*', and none is pinned for it")
 
 
-def make_root(
-    root: Path, debs: list[Path], board: Board, kernel: KernelTree, python: Path, composition: Path, version: str
-) -> None:
+def make_root(root: Path, debs: list[Path], board: Board, kernel: KernelTree, python: Path, version: str) -> None:
     """The root tree: packages, then our files over them, then what binds them together."""
     left_out = set(words(HERE / "left-out.txt"))
     userland = [deb for deb in debs if package_name(deb) not in left_out and not _is_kernel(deb)]
@@ -85,12 +83,8 @@ def make_root(
     for name in FOLDERS:
         (root / name).mkdir(exist_ok=True)
     kernel.install(board.modules, root)
-    _copy(python, root / PYTHON_HOME)
-    for overlay in filter(None, (HERE / "overlay", board.overlay)):
+    for overlay in filter(None, (python, HERE / "overlay", board.overlay)):
         _copy(overlay, root)
-    _copy_file(composition, root / "etc/gps-denied/composition.toml")
-    digest = hashlib.sha256(composition.read_bytes()).hexdigest()
-    (root / "etc/gps-denied/composition.toml.sha256").write_text(f"{digest}  composition.toml\n")
     (root / "etc/os-release").unlink(missing_ok=True)
     (root / "etc/os-release").write_text(os_release(board, version))
     for path, target in LINKS.items():
@@ -120,7 +114,7 @@ def os_release(board: Board, version: str) -> str:
 def compile_python(root: Path) -> None:
     """Byte-compile what is not yet: a read-only root cannot do it later. Hash-based, so that times do not matter."""
     unchecked = py_compile.PycInvalidationMode.UNCHECKED_HASH
-    for name in ("usr/lib/python3.11", f"{PYTHON_HOME}/site-packages"):
+    for name in ("usr/lib/python3.11", "usr/lib/gps-denied/site-packages"):
         if not compileall.compile_dir(
             root / name, stripdir=str(root), quiet=2, invalidation_mode=unchecked, force=True, workers=2
         ):

@@ -120,6 +120,18 @@ def models_compile(
     print(f"{written}: {', '.join(names)}")
 
 
+@app.command("send-log")
+def send_log(
+    log: Annotated[Path, typer.Argument(help="A gps_input.tlog, for example a replay's.")],
+    address: Annotated[str, typer.Argument(help="Where to: DEVICE,BAUD, udpout:HOST:PORT or tcp:HOST:PORT.")],
+    speed: Annotated[float, typer.Option(help="Times the log's own pace.")] = 1.0,
+) -> None:
+    """On the bench: send a log's packets to a flight controller or a listener, at the pace of the log."""
+    from gps_denied_onboard.autopilot.tlog import send_tlog
+
+    print(f"{send_tlog(log, address, speed)} packets sent to {address}")
+
+
 def main() -> None:
     """Entry point: user errors become one sentence and exit code 2."""
     try:

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import math
 import struct
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import IO
+
+from gps_denied_onboard.autopilot.transport import Transport, opener
+from gps_denied_onboard.errors import UserError
+
+_V2_MAGIC, _V2_OVERHEAD, _SIGNED, _SIGNATURE = 0xFD, 12, 0x01, 13
+_SEND_POLL_S = 0.001
+_SEND_TIMEOUT_S = 10.0
 
 
 class TlogWriter:
@@ -35,3 +45,55 @@ class TlogWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+
+def read_tlog(path: Path) -> Iterator[tuple[int, bytes]]:
+    """Yield (time in us, packet) of a log of MAVLink 2 packets; UserError where it is none or ends inside a packet."""
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"log {path} cannot be read: {error.strerror}; give a gps_input.tlog of a replay.") from error
+    at = 0
+    while at < len(raw):
+        header = raw[at : at + 11]
+        if len(header) < 11 or header[8] != _V2_MAGIC:
+            raise UserError(f"log {path} holds no MAVLink 2 packet at byte {at}; give a gps_input.tlog of a replay.")
+        size = _V2_OVERHEAD + header[9] + (_SIGNATURE if header[10] & _SIGNED else 0)
+        packet = raw[at + 8 : at + 8 + size]
+        if len(packet) < size:
+            raise UserError(f"log {path} ends inside a packet; give one that was closed.")
+        yield struct.unpack(">Q", header[:8])[0], packet
+        at += 8 + size
+
+
+def send_tlog(path: Path, address: str, speed: float) -> int:
+    """Send a log's packets to a link at `speed` times their own pace; returns how many. UserError for a wrong value."""
+    if not (math.isfinite(speed) and speed > 0.0):
+        raise UserError(f"--speed must be more than 0, got {speed}.")
+    packets = list(read_tlog(path))
+    try:
+        transport = opener(address)()
+    except OSError as error:
+        raise UserError(f"link '{address}' cannot be opened: {error}; check the device or address.") from error
+    try:
+        begin_s = time.monotonic()
+        for time_us, packet in packets:
+            wait_s = begin_s + (time_us - packets[0][0]) * 1e-6 / speed - time.monotonic()
+            if wait_s > 0.0:
+                time.sleep(wait_s)
+            _send_whole(transport, packet, address)
+    except OSError as error:
+        raise UserError(f"link '{address}' died: {error}; check the cable or the peer.") from error
+    finally:
+        transport.close()
+    return len(packets)
+
+
+def _send_whole(transport: Transport, packet: bytes, address: str) -> None:
+    give_up_s = time.monotonic() + _SEND_TIMEOUT_S
+    while packet:
+        packet = packet[transport.send(packet) :]
+        if packet and time.monotonic() > give_up_s:
+            raise UserError(f"link '{address}' takes nothing for {_SEND_TIMEOUT_S:.0f} s; check the cable or the peer.")
+        if packet:
+            time.sleep(_SEND_POLL_S)

@@ -31,6 +31,7 @@ from gps_denied_onboard.runtime_root.build import World, build_pipeline, check_m
 from gps_denied_onboard.runtime_root.candidate_writer import CandidateDesk, build_candidate_writer
 from gps_denied_onboard.runtime_root.frame_reader import FrameReader
 from gps_denied_onboard.runtime_root.links import Links, build_links
+from gps_denied_onboard.runtime_root.service_manager import ServiceManager
 from gps_denied_onboard.runtime_root.strategies import load_composition
 from gps_denied_onboard.runtime_root.thermal_publisher import ThermalPublisher
 from gps_denied_onboard.runtime_root.worker import Worker
@@ -67,7 +68,10 @@ def run_live(config: Config, seconds: float) -> None:
         thermal = stack.enter_context(ThermalPublisher(config.thermal, time.monotonic_ns))
         flight = _Flight(config, pipeline, links, reader, mover, locator, thermal, desk)
         stack.enter_context(reader)
-        flight.run(stop, seconds)
+        manager = ServiceManager()
+        manager.ready()
+        stack.callback(manager.stopping)
+        flight.run(stop, seconds, manager)
 
 
 def missing_for_flight(config: Config) -> tuple[str, ...]:
@@ -190,11 +194,12 @@ class _Flight:
         self._started = self._link_missed = False
         self._state: NavState | None = None
 
-    def run(self, stop: threading.Event, seconds: float) -> None:
-        """Loop until `stop` or the end of `seconds`."""
+    def run(self, stop: threading.Event, seconds: float, manager: ServiceManager) -> None:
+        """Loop until `stop` or the end of `seconds`; each round tells `manager` that we live."""
         end_ns = time.monotonic_ns() + round(seconds * 1e9) if seconds > 0.0 else None
         while not stop.wait(POLL_S):
             now_ns = time.monotonic_ns()
+            manager.alive(now_ns)
             if end_ns is not None and now_ns >= end_ns:
                 break
             self._hear(now_ns)

@@ -19,6 +19,9 @@ from gps_denied_onboard.pose.settings import GateConfig, PoseConfig
 from gps_denied_onboard.rotations import image_up_yaw, log_rotation, rotation_z
 from gps_denied_onboard.terrain import FlatTerrain
 
+SAME_PLACE = 0.12
+"""Solutions that lie closer than this part of the frame's ground length are one place."""
+
 Stage = Callable[[str], AbstractContextManager[object]]
 
 
@@ -58,9 +61,10 @@ class Localiser:
         ground_up = self._terrain.up_m(prior.position_enu_m[:2] if prior.position_known else np.zeros(2))
         footprint_m = prior.height_m * max(self._camera.width_px, self._camera.height_px) / self._camera.fx_px
         fix = _rejected(frame, prior, "outside_map", {})
-        for cells in self._place.rungs(prior):
+        likely: PoseFix | None = None
+        for rung in self._place.rungs(prior):
             with stage("place"):
-                places = self._place.search(rectifier, prior, footprint_m, ground_up, cells)
+                places = self._place.search(rectifier, prior, footprint_m, ground_up, rung)
             if not places:
                 continue
             with stage("match"):
@@ -69,14 +73,17 @@ class Localiser:
                 fix = _rejected(frame, prior, "no_consistent_match", {"place_score": places[0].score})
                 continue
             best = verified[0]
-            rival = max((v.result.support for v in verified[1:]), default=0.0)
+            rival = max((v.result.support for v in verified[1:] if self._elsewhere(v, best)), default=0.0)
             with stage("match"):
                 refined = self._refine(rectifier, frame, best)
             with stage("pose"):
                 fix = self._decide(frame, prior, best, refined, rival)
-            if fix.accepted:
+            if fix.accepted and (likely is None or fix.inliers > likely.inliers):
+                likely = fix
+            # A find at a height of nearly the right scale is believed alone, or when the next heights show no better.
+            if fix.accepted and (fix.gates["unique"] or prior.height_sigma_m < prior.height_m):
                 break
-        return fix
+        return likely or fix
 
     def _verify(
         self, rectifier: FrameRectifier, frame: Frame, prior: CameraPrior, places: list[PlaceCandidate]
@@ -97,6 +104,13 @@ class Localiser:
             if self._tracking(prior) and ratio > 0.35 and place.margin > 1.1:
                 break
         return sorted(out, key=lambda v: -v.result.support)
+
+    def _elsewhere(self, one: _Verified, other: _Verified) -> bool:
+        """Whether two hypotheses ended at different places, and not at the same one from different starts."""
+        a, b = one.solution.position_enu_m, other.solution.position_enu_m
+        height_m = b[2] - self._terrain.up_m(b[:2])
+        footprint_m = height_m * max(self._camera.width_px, self._camera.height_px) / self._camera.fx_px
+        return bool(np.hypot(*(a - b)[:2]) > SAME_PLACE * footprint_m)
 
     def _refine(self, rectifier: FrameRectifier, frame: Frame, best: _Verified) -> _Verified | None:
         """Second pass under the first pass's pose, at finer cells."""

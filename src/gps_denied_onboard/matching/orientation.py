@@ -62,7 +62,8 @@ def field_shape(height: int, width: int) -> tuple[int, int]:
 
 def correlate_spectrum(template: FieldArray, spectrum: npt.NDArray[np.complex64], shape: tuple[int, int]) -> FieldArray:
     """Circular correlation, of size `shape`, with a field whose `rfft2` is given: for many templates on one map."""
-    t = scipy.fft.rfft2(template, s=shape)
+    # Row by row first: most of the rows that rfft2 would transform are padding.
+    t = scipy.fft.fft(scipy.fft.rfft(template, n=shape[1], axis=2), n=shape[0], axis=1, overwrite_x=True)
     np.conjugate(t, out=t)
     t *= spectrum
     return np.asarray(scipy.fft.irfft2(t.sum(axis=0), s=shape), dtype=np.float32)

@@ -49,6 +49,15 @@ class _Found:
     template: _Template
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Rung:
+    """One search of a frame: its longer side becomes `cells` map cells under each of the heights."""
+
+    cells: float
+    heights_m: FloatArray
+    candidates: int
+
+
 class GridPlace:
     """Finds where on the map a frame could lie. Holds the map and the local frame, no state of the flight."""
 
@@ -58,44 +67,54 @@ class GridPlace:
         self._config = config
         self._spectra: tuple[tuple[object, ...], list[npt.NDArray[np.complex64]]] | None = None
 
+    def rungs(self, prior: CameraPrior) -> tuple[Rung, ...]:
+        """Searches to try one after the other until a place is accepted.
+
+        An unknown height is searched an octave at a time from the highest down: the larger the footprint, the fewer map
+        cells, so that what takes long is only tried when the rest has failed.
+        """
+        cfg = self._config
+        fine = self._heights(prior, coarse=False)
+        if prior.position_known:
+            return (Rung(cfg.footprint_cells, fine, cfg.candidates),)
+        heights = self._heights(prior, coarse=True)
+        if len(fine) <= cfg.fine_heights_max:
+            coarse = Rung(cfg.coarse_footprint_cells, heights, cfg.candidates_unknown)
+            return (coarse, Rung(cfg.footprint_cells, fine, cfg.candidates_unknown))
+        octave = np.floor(np.log2(heights.max() / heights) + 1e-9).astype(int)
+        return tuple(
+            Rung(cfg.coarse_footprint_cells, heights[octave == k], cfg.candidates_unscaled)
+            for k in range(int(octave.max()) + 1)
+        )
+
     def search(
-        self, frame: FrameRectifier, prior: CameraPrior, footprint_m: float, ground_up_m: float, cells: float
+        self, frame: FrameRectifier, prior: CameraPrior, footprint_m: float, ground_up_m: float, rung: Rung
     ) -> list[PlaceCandidate]:
-        """Best places, best first. `footprint_m` is the ground length of the frame's longer side at the prior's height,
-        `cells` how many map cells it is to become. Coarse searches take larger steps and the second harmonic alone.
+        """Best places, best first. `footprint_m` is the ground length of the frame's longer side at the prior's height.
+        Coarse searches take larger steps and the second harmonic alone. An octave of heights for which the map has more
+        than `unscaled_cells_max` cells is left out: see PlaceConfig.
 
         `score` is the correlation over the template's norm, in units of the map field's RMS: comparable between
         hypotheses. `margin` is the best score over that of the best place elsewhere (1 for every other candidate).
         """
-        coarse = cells <= self._config.coarse_footprint_cells
+        coarse = rung.cells <= self._config.coarse_footprint_cells
         by_level: dict[int, list[float]] = {}
-        for height_m in self._heights(prior, coarse):
-            level = self.level_for(footprint_m * height_m / prior.height_m / cells)
+        for height_m in rung.heights_m:
+            level = self.level_for(footprint_m * height_m / prior.height_m / rung.cells)
             by_level.setdefault(level, []).append(float(height_m))
         found: list[_Found] = []
         for level, heights_m in by_level.items():
             window = self._window_px(prior, footprint_m, level, ground_up_m)
-            if window[2] - window[0] < 16 or window[3] - window[1] < 16:
+            width, height = window[2] - window[0], window[3] - window[1]
+            if width < 16 or height < 16:
+                continue
+            if prior.height_sigma_m >= prior.height_m and width * height > self._config.unscaled_cells_max:
                 continue
             centre = self._centre_enu(*window, level, ground_up_m)
             grid = MapGrid.at(self._local, self._mosaic.zoom, level, centre, ground_up_m)
             for group in self._template_groups(frame, prior, grid, heights_m, coarse):
                 found.extend(self._correlate(group, level, window, grid))
-        return self._candidates(found, footprint_m, self._count(prior))
-
-    def rungs(self, prior: CameraPrior) -> tuple[float, ...]:
-        """Footprint sizes in cells to search with, one after the other until a place is accepted."""
-        if prior.position_known:
-            return (self._config.footprint_cells,)
-        if len(self._heights(prior, coarse=False)) > self._config.fine_heights_max:
-            return (self._config.coarse_footprint_cells,)
-        return (self._config.coarse_footprint_cells, self._config.footprint_cells)
-
-    def _count(self, prior: CameraPrior) -> int:
-        if prior.position_known:
-            return self._config.candidates
-        unscaled = len(self._heights(prior, coarse=False)) > self._config.fine_heights_max
-        return self._config.candidates_unscaled if unscaled else self._config.candidates_unknown
+        return self._candidates(found, footprint_m / prior.height_m, rung.candidates)
 
     def level_for(self, resolution_m: float) -> int:
         """Map level whose cells are closest to `resolution_m`, at least that of the tiles."""
@@ -153,9 +172,10 @@ class GridPlace:
     def _heights(self, prior: CameraPrior, coarse: bool) -> FloatArray:
         step = math.log1p(self._config.coarse_height_step if coarse else self._config.height_step)
         if prior.height_sigma_m >= prior.height_m:
-            reach = math.log(self._config.unknown_height_ratio)
-        else:
-            reach = self._config.sigmas * prior.height_sigma_m / prior.height_m
+            lowest, highest = math.log(self._config.unknown_height_under), math.log(self._config.unknown_height_over)
+            steps = np.arange(math.floor(lowest / step), math.ceil(highest / step) + 1)
+            return np.asarray(prior.height_m * np.exp(steps * step), dtype=np.float64)
+        reach = self._config.sigmas * prior.height_sigma_m / prior.height_m
         count = math.ceil(max(reach - step / 2.0, 0.0) / step)
         return np.asarray(prior.height_m * np.exp(np.arange(-count, count + 1) * step), dtype=np.float64)
 
@@ -184,10 +204,10 @@ class GridPlace:
                     found.append(_Found(score, grid.enu_from_cell(cell), template))
         return found
 
-    def _candidates(self, found: list[_Found], footprint_m: float, count: int) -> list[PlaceCandidate]:
+    def _candidates(self, found: list[_Found], footprint_over_height: float, count: int) -> list[PlaceCandidate]:
         chosen: list[_Found] = []
         for one in sorted(found, key=lambda f: -f.score):
-            apart = 0.12 * footprint_m
+            apart = 0.12 * footprint_over_height * one.template.height_m
             if all(np.hypot(*(one.position_en_m - other.position_en_m)) > apart for other in chosen):
                 chosen.append(one)
             if len(chosen) == count:

@@ -157,7 +157,7 @@ class _Tries:
         if self._frame < self._next:
             return False
         self._next = self._frame + self._gap
-        self._gap = min(self._gap + 1, 8)
+        self._gap += 1
         return True
 
 

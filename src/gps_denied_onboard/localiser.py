@@ -62,6 +62,7 @@ class Localiser:
         footprint_m = prior.height_m * max(self._camera.width_px, self._camera.height_px) / self._camera.fx_px
         fix = _rejected(frame, prior, "outside_map", {})
         likely: PoseFix | None = None
+        scaled = prior.height_sigma_m < prior.height_m
         for rung in self._place.rungs(prior):
             with stage("place"):
                 places = self._place.search(rectifier, prior, footprint_m, ground_up, rung)
@@ -78,10 +79,11 @@ class Localiser:
                 refined = self._refine(rectifier, frame, best)
             with stage("pose"):
                 fix = self._decide(frame, prior, best, refined, rival)
+            # With an unknown height the scale may lie between two searches: the next one shows which fits better.
+            last = likely is not None or (fix.accepted and (fix.gates["unique"] or scaled))
             if fix.accepted and (likely is None or fix.inliers > likely.inliers):
                 likely = fix
-            # A find at a height of nearly the right scale is believed alone, or when the next heights show no better.
-            if fix.accepted and (fix.gates["unique"] or prior.height_sigma_m < prior.height_m):
+            if last:
                 break
         return likely or fix
 

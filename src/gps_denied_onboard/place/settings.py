@@ -22,8 +22,8 @@ class PlaceConfig:
     candidates_unscaled: int = 40
     fine_heights_max: int = 5
     """With more height hypotheses than this the finer search of the whole map is left out: it would take minutes."""
-    unscaled_cells_max: int = 12_000_000
-    """With an unknown height, heights for which the whole map has more cells than this are left out: hours."""
+    unscaled_cells_max: int = 4_000_000
+    """With an unknown height, heights for which the whole map has more cells than this are left out."""
     block_cells: int = 1024
     unknown_height_under: float = 0.2
     unknown_height_over: float = 8.0

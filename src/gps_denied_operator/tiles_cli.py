@@ -128,6 +128,31 @@ def stats(root: RootOption = None, json: JsonOption = False) -> None:
 
 
 @app.command()
+def serve(
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port on 127.0.0.1; 0 takes a free one.")] = 8485,
+    root: RootOption = None,
+) -> None:
+    """Show the store in a browser, and as XYZ tiles for QGroundControl, until interrupted."""
+    import uvicorn
+
+    from gps_denied_onboard.tiles.store import TileStore
+    from gps_denied_operator.tiles.preview import Preview
+
+    with TileStore.open(root or default_root()) as store:
+        made = uvicorn.Server(
+            uvicorn.Config(Preview(store).app, host="127.0.0.1", port=port, log_level="error", lifespan="off")
+        )
+        try:
+            made.config.load()
+            listener = made.config.bind_socket()
+        except SystemExit:
+            raise UserError(f"Port {port} on 127.0.0.1 is taken: give another one with --port.") from None
+        address = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        typer.echo(f"{store.root} on {address}; XYZ: {address}/tiles/SOURCE/{{z}}/{{x}}/{{y}}.jpg")
+        made.run(sockets=[listener])
+
+
+@app.command()
 def gc(
     budget_gb: Annotated[float | None, typer.Option(help="Shrink to this; else the configuration's budget.")] = None,
     release: Annotated[str | None, typer.Option(help="First let go of this mission's tiles.")] = None,

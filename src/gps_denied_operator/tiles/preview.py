@@ -1,0 +1,82 @@
+"""`tiles serve`: the store in a browser, and as XYZ tiles for a ground station's map. Loopback only, reading only."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.routing import Route
+
+from gps_denied_onboard.tiles.records import TileDamagedError, TileRecord
+from gps_denied_onboard.tiles.store import TileStore
+from gps_denied_operator.tiles.overview import overview
+from gps_denied_operator.tiles.preview_page import PAGE
+
+TILES_MAX = 20_000
+HEADERS = {
+    "content-security-policy": "default-src 'self'; style-src 'unsafe-inline'; script-src 'unsafe-inline'",
+    "x-content-type-options": "nosniff",
+    "cache-control": "no-store",
+}
+
+
+class Preview:
+    """The application over one store."""
+
+    def __init__(self, store: TileStore) -> None:
+        self._store = store
+        # Another site's page must not read the map through a name of its own that leads here.
+        hosts = Middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost"])
+        self.app = Starlette(
+            routes=[
+                Route("/", self._page),
+                Route("/api/overview", self._overview),
+                Route("/api/tiles", self._tiles),
+                Route("/tiles/{source}/{zoom:int}/{x:int}/{y:int}.jpg", self._tile),
+            ],
+            middleware=[hosts],
+        )
+
+    async def _page(self, _request: Request) -> Response:
+        return HTMLResponse(PAGE, headers=HEADERS)
+
+    async def _overview(self, _request: Request) -> Response:
+        return JSONResponse(await run_in_threadpool(overview, self._store), headers=HEADERS)
+
+    async def _tiles(self, request: Request) -> Response:
+        query = request.query_params
+        try:
+            zoom, *box = (int(query[name]) for name in ("zoom", "x0", "y0", "x1", "y1"))
+            source = query["source"]
+        except (KeyError, ValueError):
+            return JSONResponse({"error": "give source, zoom, x0, y0, x1, y1"}, 422)
+        if not all(-(1 << 30) < value < 1 << 30 for value in box) or not 0 <= zoom <= 24:
+            return JSONResponse({"error": "no such box"}, 422)
+        found = await run_in_threadpool(self._store.query_tiles, source, zoom, box[0], box[1], box[2], box[3])
+        tiles = [[record.key.x, record.key.y, record.freshness] for record in found[:TILES_MAX]]
+        return JSONResponse({"tiles": tiles}, headers=HEADERS)
+
+    async def _tile(self, request: Request) -> Response:
+        place = request.path_params
+        data = await run_in_threadpool(self._picture, place["source"], place["zoom"], place["x"], place["y"])
+        if data is None:
+            return JSONResponse({"error": "no such tile"}, 404)
+        return Response(data, media_type="image/jpeg", headers=HEADERS)
+
+    def _picture(self, source: str, zoom: int, x: int, y: int) -> bytes | None:
+        if not (0 <= zoom <= 24 and max(x, y) < 1 << zoom):
+            return None
+        found = self._store.query_tiles(source, zoom, x, y, x + 1, y + 1)
+        try:
+            return bytes(self._store.read(min(found, key=_flight))[0]) if found else None
+        except TileDamagedError:
+            return None
+
+
+def _flight(record: TileRecord) -> UUID:
+    return record.key.flight_id or UUID(int=0)

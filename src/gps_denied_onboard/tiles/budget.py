@@ -15,7 +15,7 @@ from gps_denied_onboard.tiles.uploads import WAITING
 
 log = logging.getLogger(__name__)
 
-BATCH_TILES = 500
+BATCH_TILES = 2000  # each batch waits for the disk twice, however many tiles it has
 EVICTABLE = (
     f"NOT ({WAITING}) AND NOT EXISTS (SELECT 1 FROM mission_areas AS area WHERE area.source = tiles.source "
     "AND area.zoom = tiles.zoom AND tiles.x >= area.x0 AND tiles.x < area.x1 AND tiles.y >= area.y0 "

@@ -52,8 +52,9 @@ function draw() {
         if (pictures.size > 3000) pictures.delete(pictures.keys().next().value);
       }
       if (picture.complete && picture.naturalWidth) pen.drawImage(picture, left, top, side, side);
+      pen.lineWidth = 3;
       pen.strokeStyle = COLOURS[label];
-      pen.strokeRect(left + 0.5, top + 0.5, side - 1, side - 1);
+      pen.strokeRect(left + 2, top + 2, side - 4, side - 4);
     } else {
       pen.fillStyle = COLOURS[label];
       pen.fillRect(left, top, Math.max(side - 0.5, 1), Math.max(side - 0.5, 1));

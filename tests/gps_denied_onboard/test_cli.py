@@ -44,6 +44,7 @@ def test_check_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: p
     [
         ("[pipelin]\n", "did you mean 'pipeline'?"),
         ('[strategies]\nfusion = "best"\n', "fusion strategy 'best' is not linked"),
+        ('[strategies]\nmatching = "learned"\n', "no models: set inference.models_directory"),
         ('[autopilot]\naddress = "nonsense"\n', "link 'nonsense' is not known"),
         ('[map]\ndirectory = "/no/such/folder"\n', "is not a folder"),
         ("[mission]\nground_sigma_m = -1.0\n", "mission.ground_sigma_m must be positive"),

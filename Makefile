@@ -1,9 +1,9 @@
 # Everything that README.md names. `make help` lists it.
-BIN := .venv/bin
+BIN ?= .venv/bin
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup native demo test test-all fuzz lint bench mutate pins licences clean
+.PHONY: help setup native demo test test-all fuzz lint bench mutate pins images licences clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,8 +48,16 @@ pins: setup ## make requirements/*.txt again from requirements/*.in (needs a pac
 		../$(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url \
 		--no-emit-find-links --no-emit-trusted-host --no-emit-options --output-file $$name.txt $$name.in || exit 1; done
 
-licences: setup ## write _docs/licences.md from what is installed
-	$(BIN)/python .ci/licences.py
+images: ## both sealed images by Nix, from the pins: build/companion-image, build/operator-image
+	@command -v nix >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get -qq install -y --no-install-recommends nix-bin; } || true
+	@nix/setup && nix/prefetch
+	@mkdir -p build
+	nix build --out-link build/companion-image .#companion-image
+	nix build --out-link build/operator-image .#operator-image
+
+licences: setup ## write _docs/licences.md from what is installed and, with Nix, from the images' SBOMs
+	$(BIN)/python .ci/licences.py $$(command -v nix >/dev/null && nix build --json --no-link .#sbom-companion .#sbom-operator | \
+		$(BIN)/python -c 'import json, sys; print(*(build["outputs"]["out"] for build in json.load(sys.stdin)))')
 
 clean: ## remove what was built; .venv stays
 	rm -rf build .pytest_cache .mypy_cache .ruff_cache

@@ -1,10 +1,14 @@
-"""Write _docs/licences.md: every pinned library, its version, its licence and where it is used.
+"""Write _docs/licences.md: every pinned library and every Debian package of the images, version, licence, use.
 
-The licence is what the installed library's own metadata says; `--check` compares instead of writing.
+    licences.py [--check] [SBOM...]
+
+A library's licence is what its own metadata says. Debian packages come from the images' SBOMs (`nix build
+.#sbom-companion .#sbom-operator`); without SBOMs that table stays as it is. `--check` compares instead of writing.
 """
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from importlib import metadata
@@ -22,7 +26,9 @@ COMPILED_IN = {"cmeel-eigen", "pybind11"}  # headers that end in the native modu
 HEAD = """# Licences
 
 The project is Apache-2.0 (LICENSE). This table is made by `make licences` from the pinned libraries' own metadata.
-Weak copyleft (LGPL, MPL) is used as an unmodified library that anyone can replace; nothing under GPL or AGPL is used.
+Weak copyleft (LGPL, MPL) is used as an unmodified library that anyone can replace. No library under GPL or AGPL is
+loaded by our programs; MAVProxy (GPL), a peer in tests, is in no image. Debian's packages in the images (last table)
+hold separate programs under their own licences, the GPL among them: the kernel, systemd, the shell.
 
 | library | version | licence | used |
 |---|---|---|---|
@@ -53,7 +59,35 @@ def licence(library: str) -> str:
     return ", ".join(names) or (text[0] if text else "") or "not stated"
 
 
-def page() -> str:
+PACKAGES = "\n## Debian packages in the images\n"
+PACKAGES_HEAD = """
+As their copyright files name them; the images' SBOMs hold the hashes.
+
+| package | version | licences | image |
+|---|---|---|---|
+"""
+
+
+def packages(sboms: list[Path]) -> str:
+    """The table of Debian packages; without SBOMs the one that the page has."""
+    if not sboms:
+        return PACKAGES + PAGE.read_text(encoding="utf-8").partition(PACKAGES)[2] if PAGE.is_file() else ""
+    found: dict[tuple[str, str], tuple[str, list[str]]] = {}
+    for sbom in sboms:
+        tree = json.loads(sbom.read_text(encoding="utf-8"))
+        image = tree["metadata"]["component"]["name"].removeprefix("gps-denied-")
+        for part in tree["components"]:
+            if part["purl"].startswith("pkg:deb/"):
+                names = ", ".join(sorted(entry["license"]["name"] for entry in part["licenses"])).replace("|", "/")
+                found.setdefault((part["name"], part["version"]), (names, []))[1].append(image)
+    rows = "".join(
+        f"| {name} | {version} | {names} | {', '.join(images)} |\n"
+        for (name, version), (names, images) in sorted(found.items())
+    )
+    return PACKAGES + PACKAGES_HEAD + rows
+
+
+def page(sboms: list[Path]) -> str:
     rows = []
     for library, (version, uses) in sorted(pinned().items()):
         if metadata.version(library) != version:
@@ -62,16 +96,18 @@ def page() -> str:
         used = "flies" if "flies" in uses else ", ".join(uses)
         used = "flies, as headers in the native module" if library in COMPILED_IN else used
         rows.append(f"| {library} | {version} | {licence(library).replace('|', '/')} | {used} |\n")
-    return HEAD + "".join(rows)
+    return HEAD + "".join(rows) + packages(sboms)
 
 
 def main() -> int:
+    sboms = [Path(word) for word in sys.argv[1:] if word != "--check"]
     if "--check" in sys.argv[1:]:
-        same = PAGE.is_file() and PAGE.read_text(encoding="utf-8") == page()
+        same = PAGE.is_file() and PAGE.read_text(encoding="utf-8") == page(sboms)
         print("licences: as pinned" if same else "licences: _docs/licences.md is old, run `make licences`")
         return 0 if same else 1
     PAGE.parent.mkdir(exist_ok=True)
-    PAGE.write_text(page(), encoding="utf-8")
+    text = page(sboms)
+    PAGE.write_text(text, encoding="utf-8")
     return 0
 
 

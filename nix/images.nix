@@ -130,7 +130,7 @@ let
 
   app = program: { type = "app"; inherit program; };
 in {
-  inherit develop zigCompiler nativeHost nativeCompanion companionPython companionRootfs companionImage companionHost companionHostLibraries postgresql
+  inherit develop tools zigCompiler nativeHost nativeCompanion companionPython companionRootfs companionImage companionHost companionHostLibraries postgresql
     operatorLibraries operatorRootfs operatorImage source;
   packages = {
     companion-python = companionPython;

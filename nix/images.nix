@@ -61,26 +61,11 @@ let
     ${own "companion" [ "gps_denied_onboard" ] nativeCompanion}
   '';
 
-  # Userland, kernel, boot chain and disk: images/companion's scripts with the pinned tools.
+  # Userland, kernel, boot chain and disk of a board.
   tools = kit.debTree "tools" "tools" "";
-  seal = name: script: env: run name ({
-    inherit python;
-    programs = [ tools ];
-    scripts = ../images/companion;
-    board = ../images/boards/qemu-virt;
-    PYTHONDONTWRITEBYTECODE = "1";
-  } // env) script;
-  companionRootfs = seal "companion-rootfs" ''
-    "$python/bin/python3" "$scripts/rootfs.py" --debs "$debs" --python "$tree" --composition "$composition" \
-      --board "$board" --version 0.1.0 --out "$out"
-  '' {
-    debs = kit.folder "companion-debs" "debs" "companion";
-    tree = companionPython;
-    composition = composition "companion";
-  };
-  companionImage = seal "companion-image" ''
-    "$python/bin/python3" "$scripts/image.py" --rootfs "$rootfs" --board "$board" --out "$out"
-  '' { rootfs = companionRootfs; };
+  companionFor = import ../images/companion { inherit kit companionPython tools; };
+  companionRootfs = (companionFor "qemu-virt").rootfs;
+  companionImage = (companionFor "qemu-virt").image;
 
   # The same files over the same libraries for the build host: every module of the companion is imported there.
   companionHost = run "companion-host" (ownFiles "companion" [ "gps_denied_onboard" ]) ''
@@ -130,12 +115,13 @@ let
 
   app = program: { type = "app"; inherit program; };
 in {
-  inherit develop tools zigCompiler nativeHost nativeCompanion companionPython companionRootfs companionImage companionHost companionHostLibraries postgresql
+  inherit companionFor develop tools zigCompiler nativeHost nativeCompanion companionPython companionRootfs companionImage companionHost companionHostLibraries postgresql
     operatorLibraries operatorRootfs operatorImage source;
   packages = {
     companion-python = companionPython;
     companion-rootfs = companionRootfs;
     companion-image = companionImage;
+    companion-image-jetson-orin = (companionFor "jetson-orin").image;
     operator-rootfs = operatorRootfs;
     operator-image = operatorImage;
   };

@@ -74,5 +74,5 @@ let
   '';
 in {
   inherit folder;
-  inherit system pins pinned seed run patchelf unpackDebs debTree python environment;
+  inherit system pins fixed pinned seed run patchelf unpackDebs debTree python environment;
 }

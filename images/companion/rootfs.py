@@ -115,7 +115,7 @@ def compile_python(root: Path) -> None:
     """Byte-compile what is not yet: a read-only root cannot do it later. Hash-based, so that times do not matter."""
     unchecked = py_compile.PycInvalidationMode.UNCHECKED_HASH
     for name in ("usr/lib/python3.11", "usr/lib/gps-denied/site-packages"):
-        if not compileall.compile_dir(
+        if not (root / name / "__pycache__").is_dir() and not compileall.compile_dir(
             root / name, stripdir=str(root), quiet=2, invalidation_mode=unchecked, force=True, workers=2
         ):
             print(f"{name}: some files do not compile (templates and old syntax are left as they are)")

@@ -6,12 +6,27 @@ import itertools
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+PLANTED_SECRETS = ("planted-api-key", "planted-password")  # tests give these to the programs; no output may hold them
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, pytest.TestReport]:
+    """Fail a test whose output or log holds a planted secret."""
+    del item, call
+    report: pytest.TestReport = yield
+    said = [where for where, text in report.sections if any(secret in text for secret in PLANTED_SECRETS)]
+    if report.passed and said:
+        report.outcome = "failed"
+        report.longrepr = f"a planted secret is in {', '.join(said)}"
+    return report
 
 
 @pytest.fixture(scope="session")

@@ -3,9 +3,11 @@
 #include <pybind11/pybind11.h>
 
 #include "eskf_bindings.hpp"
+#include "ring_bindings.hpp"
 
 PYBIND11_MODULE(_native, m) {
   m.doc() = "Native cores of gps_denied_onboard.";
   gps_denied::eskf::bind(m);
+  gps_denied::ring::bind(m);
   m.attr("compiler") = __VERSION__;
 }

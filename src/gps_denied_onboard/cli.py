@@ -55,7 +55,12 @@ def run(
     from gps_denied_onboard.config import load_config
     from gps_denied_onboard.runtime_root.live import run_live
 
-    run_live(load_config(config), seconds)
+    loaded = load_config(config)
+    try:
+        run_live(loaded, seconds)
+    except UserError as error:
+        print(f"FATAL: {error}", file=sys.stderr)
+        sys.exit(USER_ERROR_CODE)
 
 
 @app.command("setup-signing")

@@ -21,6 +21,7 @@ from gps_denied_onboard.matching.settings import LearnedConfig, MatchingConfig
 from gps_denied_onboard.odometry.settings import OdometryConfig
 from gps_denied_onboard.place.settings import PlaceConfig
 from gps_denied_onboard.pose.settings import GateConfig, PoseConfig
+from gps_denied_onboard.recorder.settings import RecorderConfig
 from gps_denied_onboard.tiles.settings import TilesConfig
 
 
@@ -150,6 +151,7 @@ class Config:
     fusion: FusionConfig = field(default_factory=FusionConfig)
     tiles: TilesConfig = field(default_factory=TilesConfig)
     integrity: IntegrityConfig = field(default_factory=IntegrityConfig)
+    recorder: RecorderConfig = field(default_factory=RecorderConfig)
 
 
 def load_config(path: Path | None) -> Config:

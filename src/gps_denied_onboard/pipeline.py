@@ -77,7 +77,7 @@ class Pipeline:
         local: LocalFrame,
         terrain: FlatTerrain,
         odometry: PlanarOdometry,
-        localiser: Localiser,
+        localiser: Localiser | None,
         fusion: Fusion,
         limits: LabelLimits,
         integrity: Integrity,
@@ -187,6 +187,7 @@ class Pipeline:
 
     def locate(self, job: LocateJob, stage: Stage | None = None) -> PoseFix:
         """The slow stages. Uses nothing of the flight's state: may run beside the other calls, with its own `stage`."""
+        assert self._localiser is not None, "a pipeline without a map takes fixes, it finds none"
         return self._localiser.locate(job.frame, job.prior, stage or self._stage)
 
     def on_fix(self, fix: PoseFix) -> list[Output]:

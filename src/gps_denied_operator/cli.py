@@ -9,12 +9,14 @@ import typer
 from gps_denied_onboard.errors import UserError
 from gps_denied_operator import tiles_cli
 from gps_denied_operator.evaluate import cli as evaluate_cli
+from gps_denied_operator.fdr import cli as fdr_cli
 
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, help="Prepare flights without GPS, and see how good they are."
 )
 app.add_typer(tiles_cli.app, name="tiles")
 app.add_typer(evaluate_cli.app, name="evaluate")
+app.add_typer(fdr_cli.app, name="fdr")
 
 
 @app.callback()

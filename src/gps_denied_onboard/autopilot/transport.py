@@ -182,6 +182,7 @@ class ReopeningLink:
     """A link that is opened again, at most once in RETRY_NS, when it dies or could not be opened yet.
 
     What is sent while it is dead is dropped and counted: a late position is worth nothing. Packets are never cut.
+    `on_sent` is called with each packet that is not dropped, for the recorder.
     """
 
     def __init__(self, address: str) -> None:
@@ -193,6 +194,7 @@ class ReopeningLink:
         self.opened = 0
         self.dropped_packets = 0
         self.last_error = ""
+        self.on_sent: Callable[[int, bytes], None] = lambda _now_ns, _packet: None
 
     @property
     def alive(self) -> bool:
@@ -206,6 +208,7 @@ class ReopeningLink:
             self.dropped_packets += 1
             return False
         self._pending += packet
+        self.on_sent(now_ns, packet)
         return self._push(now_ns, transport)
 
     def receive(self, now_ns: int) -> bytes:

@@ -1,15 +1,14 @@
 """Recordings as MCAP: one channel a kind, JSON payloads, the same bytes for the same messages.
 
-A recording is a folder: `recording.json` (see recorder.meta), `telemetry.mcap` (this module), `frames/` with the
-pictures, and perhaps a folder of map tiles. Positions of the truth are written a second time as foxglove.LocationFix,
-so that viewers show them on a map. `log_time` of every message is its `t_ns`.
+A recording is a folder: `recording.json` (see recorder.meta), `telemetry.mcap` (this module) or the segments of a
+flight (recorder.flight), `frames/` with the pictures, and perhaps a folder of map tiles. Positions of the truth are
+written a second time as foxglove.LocationFix, so that viewers show them on a map. `log_time` of every message is its
+`t_ns`.
 """
 
 from __future__ import annotations
 
-import io
-import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -18,13 +17,15 @@ from typing import IO, TYPE_CHECKING, TypeAlias, cast
 import orjson
 
 from gps_denied_onboard.errors import UserError
-from gps_denied_onboard.messages import Telemetry, TruthSample
+from gps_denied_onboard.messages import NavState, Telemetry, TruthSample
+from gps_denied_onboard.recorder import container
 from gps_denied_onboard.recorder.kinds import (
     KIND_OF_CLASS,
     KINDS,
     LOCATION_FIX_NAME,
     LOCATION_FIX_SCHEMA,
     MAX_T_NS,
+    RECORD_CLASSES,
     SCHEMA_VERSION,
     TELEMETRY_KINDS,
     FrameRecord,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from mcap.writer import Writer
 
 TELEMETRY_FILE = "telemetry.mcap"
+SEGMENT_FILES = "segment-*.mcap"
 CHUNK_BYTES = 1 << 20
 TRUTH_POSITION_TOPIC = "/truth_position"
 
@@ -67,7 +69,7 @@ class RecordingWriter:
         self._writer.start(profile="", library="gps-denied-onboard")
         self._channels: dict[str, int] = {}
         self._sequence: dict[str, int] = {}
-        for kind in KINDS.values():
+        for kind in map(KINDS.__getitem__, RECORD_CLASSES):
             self._add_channel(kind.name, f"/{kind.name}", kind.schema, f"gps_denied.{kind.name}")
         self._add_channel(LOCATION_FIX_NAME, TRUTH_POSITION_TOPIC, LOCATION_FIX_SCHEMA, LOCATION_FIX_NAME)
 
@@ -86,7 +88,7 @@ class RecordingWriter:
         }
         self._append(kind.name, t_ns, orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY))
         if isinstance(message, TruthSample):
-            self._append(LOCATION_FIX_NAME, t_ns, _location_fix(message))
+            self._append(LOCATION_FIX_NAME, t_ns, location_fix(message, [0.0] * 9, 0))
 
     def write_all(self, messages: Iterable[Record]) -> None:
         """Append messages in the order of their time (equal times: in the order given)."""
@@ -119,16 +121,20 @@ class RecordingWriter:
         self._sequence[key] = (self._sequence[key] + 1) & 0xFFFFFFFF
 
 
-def _location_fix(truth: TruthSample) -> bytes:
+def location_fix(
+    state: TruthSample | NavState, covariance_enu_m2: Sequence[float], covariance_type: int, producer: str = ""
+) -> bytes:
+    """A position as foxglove.LocationFix; the type is 0 for an unknown covariance, 3 for a known one."""
     return orjson.dumps(
         {
-            "timestamp": {"sec": truth.t_ns // 1_000_000_000, "nsec": truth.t_ns % 1_000_000_000},
+            **({"producer": producer} if producer else {}),
+            "timestamp": {"sec": state.t_ns // 1_000_000_000, "nsec": state.t_ns % 1_000_000_000},
             "frame_id": "wgs84",
-            "latitude": truth.latitude_deg,
-            "longitude": truth.longitude_deg,
-            "altitude": truth.altitude_amsl_m,
-            "position_covariance": [0.0] * 9,
-            "position_covariance_type": 0,
+            "latitude": state.latitude_deg,
+            "longitude": state.longitude_deg,
+            "altitude": state.altitude_amsl_m,
+            "position_covariance": covariance_enu_m2,
+            "position_covariance_type": covariance_type,
         }
     )
 
@@ -143,17 +149,18 @@ class RawRecord:
 
 
 class RecordingReader:
-    """Reads `telemetry.mcap` of a recording; every call of an iterator reads the file anew, in bounded memory.
+    """Reads the MCAP files of a recording; every call of an iterator reads the file anew, in bounded memory.
 
     What could not be read is left out and told in `problems`, one sentence each, filled while iterating: a torn tail
     (everything before it is kept), a damaged chunk, malformed records, a jump of the clock (what follows is left out).
     """
 
     def __init__(self, directory: Path) -> None:
-        self.path = directory / TELEMETRY_FILE
+        self.paths = recording_files(directory)
+        self.path = self.paths[0] if self.paths else directory / TELEMETRY_FILE
         self._problems: dict[str, None] = {}
         self._malformed: dict[str, tuple[int, str]] = {}
-        if not self.path.is_file():
+        if not self.paths:
             raise UserError(
                 f"{directory} is not a recording: it holds no {TELEMETRY_FILE}. Give the folder that "
                 "gps-denied-sim fly or the recorder wrote."
@@ -237,7 +244,7 @@ class RecordingReader:
             body = orjson.loads(data)
             if type(body) is not dict or type(body.get("payload")) is not dict or body.get("t_ns") != t_ns:
                 raise MalformedRecordError("it is not an envelope with a payload and the message's own t_ns")
-            return kind.message(t_ns, body["payload"])
+            return cast(Record, kind.message(t_ns, body["payload"]))
         except (orjson.JSONDecodeError, MalformedRecordError) as error:
             count, first = self._malformed.get(kind.name, (0, str(error)))
             self._malformed[kind.name] = (count + 1, first)
@@ -250,79 +257,59 @@ class RecordingReader:
         ] = None
 
     def _records(self, topics: frozenset[str] | None = None) -> Iterator[tuple[str, int, bytes]]:
-        """(topic, log time, data) of every message in file order; notes a torn tail and damaged chunks."""
+        """(topic, log time, data) of every message in file order; notes torn tails and damaged chunks."""
+        for path in self.paths:
+            for message in self._of_file(path, topics):
+                yield message.topic, message.t_ns, message.data
+
+    def _of_file(self, path: Path, topics: frozenset[str] | None) -> Iterator[container.Message]:
         channels: dict[int, str] = {}
-        with self.path.open("rb") as stream:
-            for opcode, content in self._top_level(stream):
-                if opcode == _CHUNK:
-                    yield from _inner_records(self._unpacked(content), channels, topics)
-                elif opcode in (_CHANNEL, _MESSAGE):
-                    yield from _inner_records(_HEAD.pack(opcode, len(content)) + content, channels, topics)
+        size = path.stat().st_size
+        last: container.Place | None = None
+        with path.open("rb") as stream:
+            try:
+                for place in container.places(stream, size):
+                    last = place
+                    yield from self._of_place(path, stream, place, channels, topics)
+            except container.DamagedError:
+                raise UserError(
+                    f"{path} is not an MCAP file; give a recording that was written by this program."
+                ) from None
+        if last is None or last.opcode != container.DATA_END:
+            end = len(container.MAGIC) if last is None else last.end
+            self._problems[
+                f"{path.name}: the file is torn after {end} bytes (a crash or an incomplete copy); "
+                "everything before that was read. Copy it again if the original is whole."
+            ] = None
 
-    def _top_level(self, stream: IO[bytes]) -> Iterator[tuple[int, bytes]]:
-        """(opcode, content) of the file's records up to the end of the data section."""
-        if stream.read(len(_MAGIC)) != _MAGIC:
-            raise UserError(f"{self.path} is not an MCAP file; give a recording that was written by this program.")
-        while True:
-            start = stream.tell()
-            head = stream.read(_HEAD.size)
-            opcode, length = _HEAD.unpack(head) if len(head) == _HEAD.size else (0, 0)
-            content = stream.read(min(length, _MAX_RECORD_BYTES)) if opcode else b""
-            if not opcode or len(content) != length:
-                self._problems[
-                    f"{self.path.name}: the file is torn after {start} bytes (a crash or an incomplete copy); "
-                    "everything before that was read. Copy it again if the original is whole."
-                ] = None
-                return
-            if opcode == _DATA_END:
-                return
-            yield opcode, content
-
-    def _unpacked(self, content: bytes) -> bytes:
-        """The records of a chunk; nothing, and a noted problem, when it is damaged."""
-        from mcap.data_stream import ReadDataStream
-        from mcap.records import Chunk
-        from mcap.stream_reader import get_chunk_data_stream
-
+    def _of_place(
+        self,
+        path: Path,
+        stream: IO[bytes],
+        place: container.Place,
+        channels: dict[int, str],
+        topics: frozenset[str] | None,
+    ) -> list[container.Message]:
+        """The messages of one outer record; none, and a noted problem, when it is damaged."""
         try:
-            chunk = Chunk.read(ReadDataStream(io.BytesIO(content)))
-            if chunk.uncompressed_size > _MAX_RECORD_BYTES:
-                raise ValueError("it claims to unpack to more than a gigabyte")
-            stream, length = get_chunk_data_stream(chunk, validate_crc=True)
-            return stream.read(length)
-        except Exception as error:  # damaged bytes raise anything, from three libraries
-            self._problems[f"{self.path.name}: a damaged part was left out ({error}); copy the file again."] = None
-            return b""
+            if place.opcode == container.CHUNK:
+                data = container.unpacked(container.content(stream, place))
+                return list(container.messages(data, channels, topics))
+            if place.opcode == container.CHANNEL:
+                container.declare(container.content(stream, place), channels)
+            if place.opcode == container.MESSAGE:
+                found = container.single_message(container.content(stream, place), channels)
+                return [m for m in found if topics is None or m.topic in topics]
+        except container.DamagedError as error:
+            self._problems[f"{path.name}: a damaged part was left out ({error}); copy the file again."] = None
+        return []
 
 
-_MAGIC = b"\x89MCAP0\r\n"
-_CHANNEL, _MESSAGE, _CHUNK, _DATA_END = 4, 5, 6, 15
-_HEAD = struct.Struct("<BQ")
-_MESSAGE_HEAD = struct.Struct("<HIQQ")
-_CHANNEL_HEAD = struct.Struct("<HHI")
-_MAX_RECORD_BYTES = 1 << 30
+def recording_files(directory: Path) -> list[Path]:
+    """The MCAP files of a recording, oldest first: one of a simulation, the segments of a flight; empty without."""
+    whole = directory / TELEMETRY_FILE
+    return [whole] if whole.is_file() else sorted(directory.glob(SEGMENT_FILES))
 
 
 def _time_of(message: Record) -> int:
     return message.t_ns
-
-
-def _inner_records(
-    data: bytes, channels: dict[int, str], topics: frozenset[str] | None
-) -> Iterator[tuple[str, int, bytes]]:
-    """(topic, log time, payload) of the messages in `data`; its channels are added to `channels`."""
-    at, size = 0, len(data)
-    while at + _HEAD.size <= size:
-        opcode, length = _HEAD.unpack_from(data, at)
-        at += _HEAD.size
-        end = at + length
-        if opcode == _MESSAGE and _MESSAGE_HEAD.size <= length <= size - at:
-            channel, _, t_ns, _ = _MESSAGE_HEAD.unpack_from(data, at)
-            topic = channels.get(channel)
-            if topic is not None and (topics is None or topic in topics):
-                yield topic, t_ns, data[at + _MESSAGE_HEAD.size : end]
-        elif opcode == _CHANNEL and _CHANNEL_HEAD.size <= length <= size - at:
-            channel, _, name_length = _CHANNEL_HEAD.unpack_from(data, at)
-            name = data[at + _CHANNEL_HEAD.size : at + _CHANNEL_HEAD.size + name_length]
-            channels[channel] = name.decode("utf-8", "replace")
-        at = end

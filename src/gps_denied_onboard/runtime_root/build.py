@@ -17,7 +17,9 @@ from gps_denied_onboard.fusion.integrity import Integrity
 from gps_denied_onboard.fusion.integrity_config import IntegrityConfig
 from gps_denied_onboard.fusion.labels import LabelLimits
 from gps_denied_onboard.geo import LocalFrame
+from gps_denied_onboard.localiser import Localiser
 from gps_denied_onboard.matching.ground import MapGround
+from gps_denied_onboard.messages import InferenceRecord
 from gps_denied_onboard.pipeline import Pipeline, Stage
 from gps_denied_onboard.runtime_root.matchers import build_matcher
 from gps_denied_onboard.runtime_root.strategies import Composition, resolve
@@ -80,41 +82,48 @@ def check_map_reaches(mosaic: MapMosaic, world: World) -> None:
 def build_pipeline(
     config: Config,
     world: World,
-    mosaic: MapMosaic,
+    mosaic: MapMosaic | None,
     composition: Composition,
     stage: Stage,
     closing: ExitStack | None = None,
     integrity: IntegrityMaker = Integrity,
+    pipeline: Callable[..., Pipeline] = Pipeline,
 ) -> Pipeline:
-    """The pipeline of a flight; `closing` gives back what it holds. StrategyNotLinkedError when the configuration names
-    what this image does not hold."""
-    names = config.strategies
-    odometry_class = resolve("odometry", names.odometry, composition)
-    place_class = resolve("place", names.place, composition)
-    localiser_class = resolve("pose", names.pose, composition)
-    fusion_class = resolve("fusion", names.fusion, composition)
+    """The pipeline of a flight; `closing` gives back what it holds. Without a map it can take fixes, but find none.
+
+    `pipeline` makes it, for a tap. StrategyNotLinkedError when the configuration names what this image does not hold.
+    """
+    odometry_class = resolve("odometry", config.strategies.odometry, composition)
+    fusion_class = resolve("fusion", config.strategies.fusion, composition)
     terrain = FlatTerrain(world.local, world.ground_altitude_m, world.ground_sigma_m)
-    place = place_class(mosaic, world.local, config.place)
-    ground = MapGround(mosaic, world.local, terrain, world.camera)
-    built = build_matcher(config, ground, composition, closing or ExitStack())
-    stale = config.tiles.downgraded_sigma_factor if mosaic.downgraded else 1.0
-    pose = replace(config.pose, map_sigma_m=config.pose.map_sigma_m * stale)
-    localiser = localiser_class(world.camera, place, built.matcher, terrain, pose, built.gates)
+    localiser: Localiser | None = None
+    engines: tuple[InferenceRecord, ...] = ()
+    if mosaic is not None:
+        localiser, engines = _build_localiser(config, world, mosaic, terrain, composition, closing or ExitStack())
     fusion = fusion_class(world.local, world.camera, config.fusion)
     limits = LabelLimits(
         config.fusion.anchor_age_s_max, config.fusion.anchor_sigma_m_max, config.fusion.odometry_age_s_max
     )
     monitor = integrity(world.local, limits, config.integrity, config.fusion.map_sigma_m)
     odometry = odometry_class(world.camera, config.odometry)
-    return Pipeline(
-        world.local,
-        terrain,
-        odometry,
-        localiser,
-        fusion,
-        limits,
-        monitor,
-        config.pipeline,
-        stage,
-        built.engines,
-    )
+    return pipeline(world.local, terrain, odometry, localiser, fusion, limits, monitor, config.pipeline, stage, engines)
+
+
+def _build_localiser(
+    config: Config,
+    world: World,
+    mosaic: MapMosaic,
+    terrain: FlatTerrain,
+    composition: Composition,
+    closing: ExitStack,
+) -> tuple[Localiser, tuple[InferenceRecord, ...]]:
+    """What finds a frame on the map, and on what its models run."""
+    place_class = resolve("place", config.strategies.place, composition)
+    localiser_class = resolve("pose", config.strategies.pose, composition)
+    place = place_class(mosaic, world.local, config.place)
+    ground = MapGround(mosaic, world.local, terrain, world.camera)
+    built = build_matcher(config, ground, composition, closing)
+    stale = config.tiles.downgraded_sigma_factor if mosaic.downgraded else 1.0
+    pose = replace(config.pose, map_sigma_m=config.pose.map_sigma_m * stale)
+    localiser: Localiser = localiser_class(world.camera, place, built.matcher, terrain, pose, built.gates)
+    return localiser, built.engines

@@ -23,14 +23,25 @@ from gps_denied_onboard.autopilot.transport import opener
 from gps_denied_onboard.config import Config
 from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.geo import LocalFrame
-from gps_denied_onboard.messages import AidRecord, Alert, NavState, OdometryStep, Output, PoseFix, TakeoffOrigin
+from gps_denied_onboard.messages import (
+    AidRecord,
+    Alert,
+    NavState,
+    OdometryStep,
+    Output,
+    PoseFix,
+    TakeoffOrigin,
+    Telemetry,
+)
 from gps_denied_onboard.pipeline import LocateJob, MoveJob, Pipeline
+from gps_denied_onboard.recorder.log_bridge import LogBridge
 from gps_denied_onboard.recorder.meta import unix_ns_from_iso
 from gps_denied_onboard.runtime_root.alert_gate import AlertGate
 from gps_denied_onboard.runtime_root.build import World, build_pipeline, check_map_reaches, open_map
 from gps_denied_onboard.runtime_root.candidate_writer import CandidateDesk, build_candidate_writer
 from gps_denied_onboard.runtime_root.frame_reader import FrameReader
 from gps_denied_onboard.runtime_root.links import Links, build_links
+from gps_denied_onboard.runtime_root.recording import AirborneCheck, FlightRecording
 from gps_denied_onboard.runtime_root.service_manager import ServiceManager
 from gps_denied_onboard.runtime_root.strategies import load_composition
 from gps_denied_onboard.runtime_root.thermal_publisher import ThermalPublisher
@@ -53,12 +64,14 @@ def run_live(config: Config, seconds: float) -> None:
         stop = _stop_on_signals(stack)
         stack.callback(sys.setswitchinterval, sys.getswitchinterval())
         sys.setswitchinterval(SWITCH_S)
+        composition = load_composition()
+        recording = stack.enter_context(FlightRecording(config, world, composition))
         mosaic = open_map(config, stack)
         check_map_reaches(mosaic, world)
-        composition = load_composition()
-        pipeline = build_pipeline(config, world, mosaic, composition, _untimed, stack)
+        pipeline = build_pipeline(config, world, mosaic, composition, _untimed, stack, pipeline=recording.pipeline)
         links = build_links(config, composition)
         stack.callback(links.close)
+        links.transport.on_sent = recording.sent
         reader = FrameReader(config.frames, (world.camera.width_px, world.camera.height_px), time.monotonic_ns)
         mover = stack.enter_context(Worker("odometry", pipeline.move))
         locator = stack.enter_context(Worker("locate", pipeline.locate))
@@ -66,7 +79,7 @@ def run_live(config: Config, seconds: float) -> None:
         writer = build_candidate_writer(config, world, uuid.uuid4(), zero, stack)
         desk = None if writer is None else CandidateDesk(writer, stack)
         thermal = stack.enter_context(ThermalPublisher(config.thermal, time.monotonic_ns))
-        flight = _Flight(config, pipeline, links, reader, mover, locator, thermal, desk)
+        flight = _Flight(config, pipeline, links, reader, mover, locator, thermal, recording, desk)
         stack.enter_context(reader)
         manager = ServiceManager()
         manager.ready()
@@ -134,13 +147,14 @@ def _untimed(_name: str) -> AbstractContextManager[None]:
     return nullcontext()
 
 
-def _logger() -> Any:
-    """One line an event on stderr: warnings and worse, and the status line."""
+def _logger(bridge: LogBridge) -> Any:
+    """One line an event on stderr: warnings and worse, which the recorder gets too, and the status line."""
     import structlog
 
     return structlog.wrap_logger(
         structlog.PrintLogger(sys.stderr),
         processors=[
+            bridge.processor,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"]),
@@ -172,6 +186,7 @@ class _Flight:
         mover: Worker[MoveJob, OdometryStep],
         locator: Worker[LocateJob, PoseFix],
         thermal: ThermalPublisher,
+        recording: FlightRecording,
         candidates: CandidateDesk | None = None,
     ) -> None:
         assert config.camera is not None
@@ -183,7 +198,11 @@ class _Flight:
         self._locator = locator
         self._thermal = thermal
         self._candidates = candidates
-        self._log = _logger()
+        self._recording = recording
+        mission = config.mission
+        self._airborne = AirborneCheck(mission.ground_altitude_amsl_m, mission.ground_sigma_m)
+        self._held: list[Telemetry] = []
+        self._log = _logger(recording.bridge)
         self._gate = AlertGate()
         self._counts = _Counts()
         self._offset_ns = round(config.camera.time_offset_s * 1e9)
@@ -217,20 +236,44 @@ class _Flight:
         """What the autopilot and the ground station said; what the frame reader has to tell."""
         for received in self._links.poll(now_ns):
             if isinstance(received, Alert):
-                self._emit([received])
-                continue
-            if not self._started:
-                self._started = True
-                self._emit(self._origin(received.t_ns))
-            self._emit(self._pipeline.on_telemetry(received))
+                self._tell([received])
+            elif self._started or self._start(received):
+                self._emit(self._pipeline.on_telemetry(received))
         transport = self._links.transport
         if not transport.alive and not self._link_missed:
             self._link_missed = True
             self._log.warning("autopilot link is not open; it is tried again", why=transport.last_error)
-        self._emit(Alert(now_ns, 4, note) for note in self._reader.notes())
-        self._emit(self._candidates.told(now_ns) if self._candidates is not None else [])
+        self._tell(Alert(now_ns, 4, note) for note in self._reader.notes())
+        self._tell(self._recording.alerts(now_ns))
+        self._tell(self._candidates.told(now_ns) if self._candidates is not None else [])
         for event in self._thermal.take():
-            self._emit([event] if isinstance(event, Alert) else self._pipeline.on_thermal(event))
+            if isinstance(event, Alert):
+                self._tell([event])
+            else:
+                self._emit(self._pipeline.on_thermal(event))
+
+    def _start(self, first: Telemetry) -> bool:
+        """The origin before the first sample. A flight that broke off is gone on with, if the aircraft is in the air:
+        until that is clear, samples are held back. Tells whether the flight has begun; then none is."""
+        going_on = self._recording.resumed(first.t_ns)
+        if going_on is not None:
+            self._held.append(first)
+            flies = self._airborne.add(first)
+            if flies is None:
+                return False
+            going_on = self._recording.resumed(self._held[0].t_ns) if flies else None
+        self._started = True
+        self._tell([self._recording.welcome(first.t_ns)])
+        if going_on is not None:
+            origin, alert = going_on
+            self._tell([alert])
+            self._emit(self._pipeline.on_telemetry(origin))
+        else:
+            self._emit(self._origin(first.t_ns))
+        held, self._held = self._held, []
+        for message in held:
+            self._emit(self._pipeline.on_telemetry(message))
+        return not held
 
     def _origin(self, t_ns: int) -> list[Output]:
         """The take-off origin, where the operator has given one; without it the map tells where we are."""
@@ -291,7 +334,7 @@ class _Flight:
 
     def _failed(self, now_ns: int, what: str, error: str) -> None:
         self._log.error(what, error=error)
-        self._emit([Alert(now_ns, 3, f"{what}; see the log")])
+        self._tell([Alert(now_ns, 3, f"{what}; see the log")])
 
     def _note_times(self, stage_ms: dict[str, float]) -> None:
         longest = self._counts.stage_ms
@@ -308,6 +351,12 @@ class _Flight:
         self._next_tick_ns = max(self._next_tick_ns + self._period_ns, now_ns + self._period_ns // 2)
         self._emit(self._pipeline.on_tick(now_ns))
 
+    def _tell(self, alerts: Iterable[Alert]) -> None:
+        """Alerts that are not the pipeline's own: its tap has not seen them."""
+        for alert in alerts:
+            self._recording.flight.record(alert)
+            self._emit([alert])
+
     def _emit(self, outputs: Iterable[Output]) -> None:
         for output in outputs:
             if isinstance(output, NavState):
@@ -319,23 +368,23 @@ class _Flight:
 
     def _send(self, state: NavState) -> None:
         self._state = state
-        self._emit(self._links.send_state(time.monotonic_ns(), state))
+        self._tell(self._links.send_state(time.monotonic_ns(), state))
 
     def _status(self) -> None:
         counts, self._counts = self._counts, _Counts()
         state, links = self._state, self._links
-        self._log.info(
-            "status",
-            label=state.source_label.value if state is not None else "no position yet",
-            ellipse_m=round(state.ellipse_semi_major_m, 1) if state is not None else None,
-            frames=counts.frames,
-            frames_dropped=self._reader.dropped,
-            fixes=counts.fixes,
-            anchored=counts.anchored,
-            gap_ms=round(counts.gap_ms),
-            fix_age_ms=round(counts.fix_age_ms),
+        values: dict[str, Any] = {
+            "label": state.source_label.value if state is not None else "no position yet",
+            "ellipse_m": round(state.ellipse_semi_major_m, 1) if state is not None else None,
+            "frames": counts.frames,
+            "frames_dropped": self._reader.dropped,
+            "fixes": counts.fixes,
+            "anchored": counts.anchored,
+            "gap_ms": round(counts.gap_ms),
+            "fix_age_ms": round(counts.fix_age_ms),
             **{f"{name}_ms": round(ms) for name, ms in counts.stage_ms.items()},
-            link="up" if links.transport.alive else "down",
+            "link": "up" if links.transport.alive else "down",
             **links.counts(),
-            alerts_held_back=self._gate.held_back,
-        )
+            "alerts_held_back": self._gate.held_back,
+        }
+        self._log.info("status", **values, **self._recording.status(time.monotonic_ns(), values))

@@ -20,7 +20,7 @@ from gps_denied_onboard.messages import (
     TakeoffOrigin,
     TruthSample,
 )
-from gps_denied_onboard.recorder.kinds import KINDS, FrameRecord, Record
+from gps_denied_onboard.recorder.kinds import RECORD_CLASSES, FrameRecord, Record
 from gps_denied_onboard.recorder.mcap_io import TELEMETRY_FILE, RecordingReader, RecordingWriter
 
 SAMPLES: dict[str, Record] = {
@@ -58,7 +58,7 @@ def write(folder: Path, messages: list[Record]) -> bytes:
     return (folder / TELEMETRY_FILE).read_bytes()
 
 
-@pytest.mark.parametrize("kind", sorted(KINDS))
+@pytest.mark.parametrize("kind", sorted(RECORD_CLASSES))
 def test_every_kind_comes_back_as_it_was(kind: str, tmp_path: Path) -> None:
     """Each kind of the table is read back equal, through the iterator that it belongs to."""
     write(tmp_path, [SAMPLES[kind]])
@@ -112,7 +112,7 @@ def test_standard_reader_sees_schemas_and_positions(tmp_path: Path) -> None:
         reader = make_reader(stream)
         summary = reader.get_summary()
         assert summary is not None
-        assert {channel.topic for channel in summary.channels.values()} >= {f"/{name}" for name in KINDS}
+        assert {channel.topic for channel in summary.channels.values()} >= {f"/{name}" for name in RECORD_CLASSES}
         assert all(schema.encoding == "jsonschema" and orjson.loads(schema.data) for schema in summary.schemas.values())
         fixes = [
             orjson.loads(message.data)

@@ -52,7 +52,8 @@ def write_config(recording: Path, video: Path, port: int, out: Path, mission: st
     out.write_text(
         f'{mission or mission_table(meta)}[map]\ndirectory = "{recording / "tiles"}"\n'
         f'[frames]\nsource = "video:{video}"\nrate_hz = {RATE_HZ}\n'
-        f'[autopilot]\naddress = "udpout:127.0.0.1:{port}"\n{camera_table(meta)}{more}'
+        f'[autopilot]\naddress = "udpout:127.0.0.1:{port}"\n{camera_table(meta)}'
+        f'[recorder]\ndirectory = "{out.parent / "flights"}"\n{more}'
     )
     return out
 

@@ -1,0 +1,267 @@
+"""Whether a flight's recording is what was recorded: checksums, sequences, hash chain, signatures, counters.
+
+A flight that lost its power ends anywhere; what is there is still proven by the chain up to its last closed segment.
+That such an end was not cut off by somebody cannot be told, and is not claimed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gps_denied_onboard.recorder import container
+from gps_denied_onboard.recorder.chain import fingerprint, is_signed
+from gps_denied_onboard.recorder.kinds import KINDS, MalformedRecordError
+from gps_denied_onboard.recorder.reader import FlightReader, FlightRecord, SegmentReader
+from gps_denied_onboard.recorder.records import FooterRecord, HeaderRecord, OverrunRecord, SegmentRolloverRecord
+from gps_denied_onboard.recorder.segment import SIGNATURE_METADATA
+
+CLEAN, FAILED, INTERRUPTED, DAMAGED = "clean", "failed", "interrupted", "damaged"
+"""Closed as it should; closed after an error; not closed, intact as far as it goes; not what was recorded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What `verify` found. `errors` make it damaged; `notes` are worth knowing."""
+
+    state: str
+    flight_id: str
+    fingerprint: str
+    segments: int
+    records: int
+    lost: int
+    bytes: int
+    start_ns: int | None
+    end_ns: int | None
+    errors: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class _Seen:
+    """Of one producer."""
+
+    next_sequence: int = 0
+    records: int = 0
+    lost: int = 0
+    limited: bool = False
+
+
+@dataclass(slots=True)
+class _Found:
+    errors: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    producers: dict[str, _Seen] = field(default_factory=dict)
+    rollovers: dict[int, str] = field(default_factory=dict)
+    header: HeaderRecord | None = None
+    footer: FooterRecord | None = None
+    records: int = 0
+    after_footer: int = 0
+    final: bool = False
+
+
+def verify_flight(folder: Path, progress: Callable[[int, int], None] = lambda _done, _total: None) -> Verdict:
+    """Read every byte of a flight and judge it. UserError when the folder is no recording."""
+    reader = FlightReader(folder)
+    found = _Found()
+    for number, segment in enumerate(reader.segments):
+        progress(number, len(reader.segments))
+        _check_records(segment, reader, found, number == len(reader.segments) - 1)
+    _check_chain(reader.segments, found)
+    _check_counts(reader, found)
+    found.errors.extend(text for s in reader.segments for text in s.problems)
+    progress(len(reader.segments), len(reader.segments))
+    header = found.header
+    return Verdict(
+        _state(found),
+        header.flight_id if header else "",
+        fingerprint(header.public_key) if header else "",
+        len(reader.segments),
+        found.records,
+        sum(seen.lost for seen in found.producers.values()),
+        sum(segment.size for segment in reader.segments),
+        reader.start_ns,
+        reader.end_ns,
+        tuple(dict.fromkeys(found.errors)),
+        tuple(found.notes),
+    )
+
+
+def _state(found: _Found) -> str:
+    if found.errors:
+        return DAMAGED
+    if found.footer is None or not found.final:
+        found.notes.append("it ends without a footer: the power was cut, the process killed, or the end was removed")
+        return INTERRUPTED
+    return CLEAN if found.footer.clean_shutdown else FAILED
+
+
+def _check_records(segment: SegmentReader, reader: FlightReader, found: _Found, last: bool) -> None:
+    """Every message of a segment; its summary against what lies in the file."""
+    name = segment.path.name
+    walked, torn_at = _walked(segment)
+    if [chunk.offset for chunk in segment.chunks] != walked:
+        found.errors.append(f"{name}: the summary does not name the chunks that are in the file")
+    if torn_at is not None:
+        text = f"{name}: torn after {torn_at} of {segment.size} bytes"
+        found.notes.append(text + ("; what comes before is whole" if last else ""))
+    for message in segment.messages(0, 2**64, None):
+        found.records += 1
+        record = reader.record(message)
+        if record is None:
+            found.errors.append(f"{name}: a record is malformed")
+            continue
+        found.after_footer += found.footer is not None
+        _check_sequence(name, record, found)
+        _note_record(name, record, found)
+
+
+def _walked(segment: SegmentReader) -> tuple[list[int], int | None]:
+    """Offsets of the chunks that lie in the file, and where it breaks off."""
+    offsets = []
+    last: container.Place | None = None
+    try:
+        with segment.path.open("rb") as stream:
+            for place in container.places(stream, segment.size):
+                last = place
+                if place.opcode == container.CHUNK:
+                    offsets.append(place.offset)
+    except container.DamagedError:
+        return offsets, 0
+    whole = last is not None and last.opcode == container.DATA_END
+    return offsets, None if whole else last.end if last is not None else len(container.MAGIC)
+
+
+def _check_sequence(name: str, record: FlightRecord, found: _Found) -> None:
+    seen = found.producers.setdefault(record.producer, _Seen())
+    if record.sequence < seen.next_sequence:
+        found.errors.append(f"{name}: {record.producer}: record {record.sequence} comes twice or out of order")
+    seen.next_sequence = record.sequence + 1
+    seen.records += 1
+    seen.limited |= record.kind == "thumbnail"
+
+
+def _note_record(name: str, record: FlightRecord, found: _Found) -> None:
+    if record.kind not in ("header", "footer", "overrun", "segment_rollover"):
+        return
+    try:
+        message = KINDS[record.kind].message(record.t_ns, record.payload)
+    except MalformedRecordError as error:
+        found.errors.append(f"{name}: {error}")
+        return
+    if isinstance(message, HeaderRecord):
+        found.header = found.header or message
+    elif isinstance(message, FooterRecord):
+        found.footer = message
+    elif isinstance(message, OverrunRecord):
+        found.producers.setdefault(message.from_producer, _Seen()).lost += message.lost
+    elif isinstance(message, SegmentRolloverRecord):
+        found.rollovers[message.segment] = message.sha256
+
+
+def _check_chain(segments: list[SegmentReader], found: _Found) -> None:
+    """Each segment's head against the hash of the one before, each signature against the bytes that it covers."""
+    if found.header is None:
+        found.errors.append("there is no header: the first segment is missing or was exchanged")
+        return
+    hashes = dict(found.rollovers)
+    for place, segment in enumerate(segments):
+        name, head = segment.path.name, segment.metadata
+        number = int(head["segment"]) if head.get("segment", "").isdecimal() else -1
+        if head.get("flight_id") != found.header.flight_id or segment.path.stem != f"segment-{number:06d}":
+            found.errors.append(f"{name}: it is of another flight, or was renamed")
+            continue
+        if head.get("public_key") != found.header.public_key:
+            found.errors.append(f"{name}: it names another key than the flight's header")
+        if number > 0 and hashes.get(number - 1) != head.get("previous_sha256"):
+            missing = "is missing" if number - 1 not in hashes else "is not what was recorded"
+            found.errors.append(f"segment {number - 1} {missing}: the chain breaks before {name}")
+        signature, end_ns = _signature(segment)
+        digest = _hashes(segment.path, int(signature.get("signed_bytes", "0")) if signature else 0)
+        hashes[number] = digest[1]
+        if signature is not None:
+            _check_signature(name, head, signature, digest[0], found, chunks_end=end_ns)
+        elif place < len(segments) - 1:
+            found.notes.append(f"{name}: not signed, the disk failed there; the next segment vouches for it")
+
+
+def _signature(segment: SegmentReader) -> tuple[dict[str, str] | None, int]:
+    """The signature's entries, and where the last chunk ends."""
+    entries: dict[str, str] | None = None
+    end = 0
+    try:
+        with segment.path.open("rb") as stream:
+            for place in container.places(stream, segment.size):
+                if place.opcode == container.METADATA:
+                    name, found = container.metadata(container.content(stream, place))
+                    entries = found if name == SIGNATURE_METADATA else entries
+                elif place.opcode == container.CHUNK:
+                    end = place.end
+    except container.DamagedError:
+        return None, end
+    if entries is not None and not entries.get("signed_bytes", "").isdecimal():
+        entries = {**entries, "signed_bytes": "0"}
+    return entries, end
+
+
+def _hashes(path: Path, prefix: int) -> tuple[str, str]:
+    """SHA-256 of the first `prefix` bytes, and of all."""
+    running = hashlib.sha256()
+    of_prefix = running.hexdigest()
+    left = prefix
+    with path.open("rb") as stream:
+        while piece := stream.read(min(left, 1 << 20) if left else 1 << 20):
+            running.update(piece)
+            if left:
+                left -= len(piece)
+                of_prefix = running.hexdigest() if left == 0 else of_prefix
+    return of_prefix, running.hexdigest()
+
+
+def _check_signature(
+    name: str, head: Mapping[str, str], signature: dict[str, str], prefix_sha256: str, found: _Found, chunks_end: int
+) -> None:
+    assert found.header is not None
+    try:
+        signed = is_signed(signature, found.header.public_key)
+    except container.DamagedError:
+        signed = False
+    if not signed:
+        found.errors.append(f"{name}: its signature is not the flight's")
+        return
+    same = all(signature.get(key) == head.get(key) for key in ("flight_id", "segment", "previous_sha256"))
+    if not same or signature.get("signed_sha256") != prefix_sha256 or chunks_end > int(signature["signed_bytes"]):
+        found.errors.append(f"{name}: it was changed after it was signed")
+    found.final |= signature.get("final") == "yes"
+
+
+def _check_counts(reader: FlightReader, found: _Found) -> None:
+    """Counters of the footer, and that every number of every producer is a record or told as lost."""
+    footer = found.footer
+    if found.after_footer:
+        found.errors.append(f"{found.after_footer} record(s) follow the footer")
+    if found.rollovers:
+        found.notes.append(f"{len(found.rollovers)} segment(s) were removed to keep the flight under its cap")
+    else:
+        for name, seen in sorted(found.producers.items()):
+            untold = seen.next_sequence - seen.records - seen.lost
+            if untold > 0 and not (footer is None and seen.limited):
+                found.errors.append(f"{name}: {untold} record(s) are missing and nothing tells why")
+    if footer is None:
+        return
+    if found.header is not None and footer.flight_id != found.header.flight_id:
+        found.errors.append("the footer is of another flight")
+    lost = sum(seen.lost for seen in found.producers.values())
+    told = {
+        "records_written": (footer.records_written, found.records - 1),
+        "records_dropped_overrun": (footer.records_dropped_overrun, lost),
+        "rollover_count": (footer.rollover_count, len(found.rollovers)),
+    }
+    for counter, (said, counted) in told.items():
+        if said != counted and not (found.rollovers and counter != "rollover_count"):
+            found.errors.append(f"the footer says {counter} {said}, counted were {counted}")
+    size = sum(segment.size for segment in reader.segments)
+    if footer.bytes_written > size and not found.rollovers:
+        found.errors.append(f"the footer says bytes_written {footer.bytes_written}, there are {size}")

@@ -1,0 +1,163 @@
+"""`operator-tool fdr`: what the flight recorder kept."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gps_denied_onboard.errors import UserError
+
+if TYPE_CHECKING:
+    from gps_denied_onboard.recorder.verify import Verdict
+
+app = typer.Typer(no_args_is_help=True, help="Read what the flight recorder kept.")
+
+FlightArgument = Annotated[Path, typer.Argument(help="Folder of one flight.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+FromOption = Annotated[float, typer.Option("--from", help="Seconds after the flight's first record.")]
+ToOption = Annotated[float, typer.Option("--to", help="Seconds after the flight's first record; 0: to the end.")]
+KindOption = Annotated[list[str] | None, typer.Option("--kind", help="Only this kind of record; may be repeated.")]
+OutOption = Annotated[Path, typer.Option(help="What to write.")]
+
+
+@app.command("ls")
+def list_flights(
+    root: Annotated[Path, typer.Argument(help="Flight root: the folder that holds the flights.")],
+    json: JsonOption = False,
+) -> None:
+    """List the flights of a flight root, newest last, without verifying them."""
+    from gps_denied_operator.fdr.overview import flights
+
+    found = flights(root)
+    if json:
+        _print_json({"flights": found})
+        return
+    for row in found:
+        print(f"{row['flight_id']:32} {row['seconds']:9.1f} s {row['bytes'] / 1e6:9.1f} MB  {row['end']}")
+    if not found:
+        print(f"no flights in {root}")
+
+
+@app.command()
+def verify(
+    flight: FlightArgument,
+    fingerprint: Annotated[str, typer.Option(help="The key's fingerprint that the ground station was told.")] = "",
+    json: JsonOption = False,
+) -> None:
+    """Prove that a recording is what was recorded; exit code 1 when it is not."""
+    import dataclasses
+
+    from gps_denied_onboard.recorder.verify import DAMAGED, verify_flight
+    from gps_denied_operator.evaluate.progress import FrameBar
+
+    with FrameBar(None, "segments") as bar:
+        verdict = verify_flight(flight, lambda done, _total: bar.show(done))
+    if fingerprint and fingerprint != verdict.fingerprint:
+        error = f"signed with key {verdict.fingerprint or '(none)'}, not with {fingerprint}"
+        verdict = dataclasses.replace(verdict, state=DAMAGED, errors=(*verdict.errors, error))
+    if json:
+        _print_json(dataclasses.asdict(verdict))
+    else:
+        _print_verdict(verdict)
+    if verdict.state == DAMAGED:
+        sys.exit(1)
+
+
+@app.command()
+def info(flight: FlightArgument, json: JsonOption = False) -> None:
+    """What flew, with what, and how many records of each kind there are."""
+    from gps_denied_operator.fdr.overview import summary
+
+    told = summary(flight)
+    if json:
+        _print_json(told)
+        return
+    for name in ("flight_id", "utc", "image", "end", "seconds", "bytes", "segments", "resumed_from", "fingerprint"):
+        print(f"{name:14} {told[name]}")
+    for kind, count in told["records"].items():
+        print(f"  {kind:18} {count:9}")
+    for problem in told["problems"]:
+        print(problem)
+
+
+@app.command()
+def extract(
+    flight: FlightArgument,
+    out: OutOption,
+    kind: KindOption = None,
+    from_s: FromOption = 0.0,
+    to_s: ToOption = 0.0,
+) -> None:
+    """Cut out records as JSON lines, unknown kinds and keys included; `-` writes them to the standard output."""
+    from gps_denied_operator.fdr.extract import extract_records
+
+    count, problems = extract_records(flight, out, kind, from_s, to_s)
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    print(f"{count} records", file=sys.stderr)
+
+
+@app.command()
+def export(
+    flight: FlightArgument,
+    out: OutOption,
+    to: Annotated[str, typer.Option(help="parquet, csv, geojson, kml or tlog.")] = "parquet",
+    json: JsonOption = False,
+) -> None:
+    """Write a flight for other programs: a table a kind, its track, or its MAVLink stream."""
+    from gps_denied_operator.fdr.export import export_flight
+
+    written = export_flight(flight, out, to)
+    if json:
+        _print_json({"out": str(out), "format": to, "rows": written})
+    else:
+        print(f"{out}: {sum(written.values())} rows of {', '.join(written)}")
+
+
+@app.command()
+def tail(
+    root: Annotated[Path, typer.Argument(help="Folder of one flight, or a flight root: then its newest flight.")],
+    kind: KindOption = None,
+    seconds: Annotated[float, typer.Option(help="How much of the end to show.")] = 10.0,
+    follow: Annotated[bool, typer.Option("--follow", help="Go on with what is still being recorded.")] = False,
+) -> None:
+    """Show the last records of a flight, one JSON object a line."""
+    from gps_denied_operator.fdr.extract import tail_records
+
+    try:
+        for line in tail_records(root, kind, seconds, follow):
+            print(line, flush=follow)
+    except (KeyboardInterrupt, BrokenPipeError):
+        sys.stderr.close()
+
+
+def _print_json(value: dict[str, Any]) -> None:
+    import orjson
+
+    print(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode())
+
+
+def _print_verdict(verdict: Verdict) -> None:
+    seconds = ((verdict.end_ns or 0) - (verdict.start_ns or 0)) / 1e9
+    print(f"{verdict.flight_id or '(no header)'}: {verdict.state.upper()}")
+    print(f"  {verdict.records} records in {verdict.segments} segment(s), {seconds:.1f} s, {verdict.bytes} bytes")
+    print(f"  {verdict.lost} records were lost in flight and are told; key {verdict.fingerprint or '(none)'}")
+    for error in verdict.errors:
+        print(f"  ERROR {error}")
+    for note in verdict.notes:
+        print(f"  note: {note}")
+
+
+def flight_folder(root: Path) -> Path:
+    """The folder itself where it is a flight, else the newest flight in it. UserError where there is none."""
+    from gps_denied_onboard.recorder.mcap_io import recording_files
+
+    if recording_files(root):
+        return root
+    inside = sorted(entry for entry in root.glob("*") if entry.is_dir() and recording_files(entry))
+    if not inside:
+        raise UserError(f"{root} holds no flight; give the folder of one, or the flight root.")
+    return inside[-1]

@@ -269,3 +269,53 @@ def test_a_fix_under_the_attitude() -> None:
     assert position == pytest.approx([0.0, 0.0, height], abs=0.05)
     assert covariance[0, 0] == pytest.approx(1.0 + height**2 * 1e-6, rel=1e-2)
     assert joint[0, 0] > 2000.0
+
+
+def test_odometry_that_was_refused_is_a_failed_frame() -> None:
+    """An accepted step is something seen at its frame's time, a refused one is a failure at its frame's time."""
+    monitor = Flight().monitor
+    monitor.on_frame(SECOND_NS)
+    monitor.on_moved(SECOND_NS, True)
+    assert (monitor.labels.odometry_ns, monitor.labels.failed_ns) == (SECOND_NS, None)
+    monitor.on_moved(2 * SECOND_NS, False)
+    assert (monitor.labels.odometry_ns, monitor.labels.failed_ns) == (SECOND_NS, 2 * SECOND_NS)
+    assert monitor.on_fix(fix(3 * SECOND_NS), ours(3 * SECOND_NS)) == []
+    assert monitor.labels.anchor_ns == 3 * SECOND_NS
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_gate_without_anything_to_compare_rejects(known: bool) -> None:
+    """A fix without a GPS sample near it, or without a state, is rejected with an empty comparison, told at once."""
+    flight = Flight().fly(12.0)
+    late_ns = flight.t_ns + (0 if not known else SECOND_NS)
+    record, alert = flight.monitor.on_fix(fix(late_ns), ours(late_ns) if known else None)
+    assert isinstance(record, AidRecord)
+    assert (record.t_ns, record.source, record.accepted) == (late_ns, "gps_gate", False)
+    assert (record.innovation, record.innovation_variance, record.test_ratio) == ((), (), math.inf)
+    assert (record.observation == ()) is known
+    assert (record.observation_variance == ()) is known
+    assert alert == Alert(
+        late_ns, 4, "GPS REJECTED by the gate: no GPS sample at the time of the satellite fix", always=True
+    )
+
+
+def test_what_is_told_carries_the_time_of_the_decision() -> None:
+    """A late fix is decided now: its record has the fix's time, its alert that of the last tick."""
+    flight = Flight().fly(12.4)
+    record, alert = flight.monitor.on_fix(fix(12 * SECOND_NS), ours(12 * SECOND_NS))
+    assert isinstance(record, AidRecord)
+    assert (record.t_ns, record.accepted) == (12 * SECOND_NS, True)
+    assert alert == Alert(flight.t_ns, 5, "GPS taken back: agrees with the satellite fix", always=True)
+
+
+def test_alerts_of_a_tick_have_its_time_and_severity() -> None:
+    """The first tick with a position: the rung of the ladder and the label, with severities, at the tick's time."""
+    flight = Flight()
+    flight.t_ns = SECOND_NS
+    flight.tick()
+    assert [(t.t_ns, t.severity, t.text, t.always) for t in flight.told if isinstance(t, Alert)] == [
+        (SECOND_NS, 5, "position: 3D fix", True),
+        (SECOND_NS, 4, "position is dead_reckoned", False),
+    ]
+    (record,) = flight.records("failsafe")
+    assert (record.t_ns, record.reason, record.accepted) == (SECOND_NS, "3D fix", False)

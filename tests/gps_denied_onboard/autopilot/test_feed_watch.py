@@ -33,6 +33,7 @@ def test_the_echo_proves_that_we_are_taken() -> None:
     assert watch.on_receiver(LATER_NS, 0, 60.0, 179.9999) == []
     assert texts(watch.on_receiver(LATER_NS, 3, 60.0, -179.9999)) == ["the autopilot takes our position as GPS 2"]
     assert watch.taken
+    assert watch.on_receiver(LATER_NS, 2, 60.0, 179.9999) == []  # a 2D fix, as the ladder sends it, is taken too
     assert texts(watch.on_receiver(LATER_NS, 3, 60.01, 179.9999)) == [
         "the autopilot does not take our position as GPS 2: it shows another one, 1113 m away"
     ]

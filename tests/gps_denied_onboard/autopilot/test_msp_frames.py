@@ -113,6 +113,11 @@ def test_noise_costs_itself_only() -> None:
     assert parser.bad_frames == 2 * good // 5
 
 
+def test_the_longest_answer() -> None:
+    """A payload of MAX_PAYLOAD bytes is a frame."""
+    assert [len(f.payload) for f in MspParser().feed(packed(9, bytes(MAX_PAYLOAD), ">"))] == [MAX_PAYLOAD]
+
+
 def test_noise_is_not_hoarded() -> None:
     """However much noise comes, the parser keeps less than one frame of it."""
     parser = MspParser()

@@ -24,6 +24,7 @@ def replay(
     recording: Annotated[Path, typer.Argument(help="Folder of a recording (from gps-denied-sim fly or a flight).")],
     out: Annotated[Path, typer.Option(help="Folder for navstate.jsonl, decisions.jsonl and gps_input.tlog.")],
     config: Annotated[Path | None, typer.Option(help="Configuration (TOML); defaults without.")] = None,
+    record: Annotated[bool, typer.Option("--record", help="Record it as a flight, too, into the same folder.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the summary as one JSON object.")] = False,
 ) -> None:
     """Fly a recording again through the same pipeline as in the air; the same bytes every time."""
@@ -32,9 +33,19 @@ def replay(
     import orjson
 
     from gps_denied_onboard.config import load_config
+    from gps_denied_onboard.runtime_root.flight_replay import is_flight, replay_flight
     from gps_denied_onboard.runtime_root.replay import replay_recording
 
-    summary = replay_recording(recording, load_config(config), out)
+    if is_flight(recording):
+        flown = replay_flight(recording, load_config(config) if config is not None else None, out)
+        for problem in flown.problems:
+            print(problem, file=sys.stderr)
+        if json:
+            print(orjson.dumps({**dataclasses.asdict(flown), "out": str(out)}).decode())
+        else:
+            print(f"{flown.identical} of {flown.recorded} recorded positions came out bit by bit; outputs in {out}")
+        return
+    summary = replay_recording(recording, load_config(config), out, record=record)
     for problem in summary.problems:
         print(problem, file=sys.stderr)
     if json:

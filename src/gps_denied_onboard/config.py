@@ -174,6 +174,15 @@ def load_config(path: Path | None) -> Config:
         raise UserError(f"{path}: {error}") from None
 
 
+def config_from_tree(tree: dict[str, Any]) -> Config:
+    """The configuration of a recorded tree of plain values; null is a default. UserError as in `load_config`."""
+    return typing.cast(Config, _build(Config, _without_null(tree), ""))
+
+
+def _without_null(tree: dict[str, Any]) -> dict[str, Any]:
+    return {k: _without_null(v) if isinstance(v, dict) else v for k, v in tree.items() if v is not None}
+
+
 def _build(cls: type[Any], tree: dict[str, Any], where: str) -> Any:
     hints = typing.get_type_hints(cls)
     known = {f.name: f for f in fields(cls)}

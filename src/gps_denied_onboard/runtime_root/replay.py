@@ -30,6 +30,7 @@ from gps_denied_onboard.recorder.navlog import NavLog
 from gps_denied_onboard.recorder.output_folder import OutputFolder
 from gps_denied_onboard.runtime_root.build import IntegrityMaker, World, build_pipeline, check_map_reaches, open_map
 from gps_denied_onboard.runtime_root.candidate_writer import build_candidate_writer
+from gps_denied_onboard.runtime_root.replay_tap import ReplayTap
 from gps_denied_onboard.runtime_root.stopwatch import Stopwatch
 from gps_denied_onboard.runtime_root.strategies import load_composition
 
@@ -104,15 +105,17 @@ def replay_recording(
     out: Path | None,
     observer: Observer | None = None,
     integrity: IntegrityMaker = Integrity,
+    record: bool = False,
 ) -> ReplaySummary:
     """Replay a recording folder into `out` (None: keep nothing). UserError when the recording cannot be used.
 
-    `integrity` makes the integrity monitor: an evaluation gives one that listens to itself.
+    `integrity` makes the integrity monitor: an evaluation gives one that listens to itself. `record`: `out` holds a
+    flight recording as well, as if it had been flown.
     """
     with ExitStack() as stack:
         meta = read_meta(recording)
         folder = stack.enter_context(OutputFolder(out, "replay")) if out is not None else None
-        return _Replay(recording, meta, config, folder, observer or _ignore, stack, integrity).run()
+        return _Replay(recording, meta, config, folder, observer or _ignore, stack, integrity, record).run()
 
 
 def _ignore(_trace: FrameTrace) -> None:
@@ -139,6 +142,7 @@ class _Replay:
         observer: Observer,
         stack: ExitStack,
         integrity: IntegrityMaker,
+        record: bool,
     ) -> None:
         self._config = config
         self._observer = observer
@@ -149,8 +153,13 @@ class _Replay:
         mosaic = open_map(config, stack, tiles)
         world = World(local, meta.origin_altitude_m, meta.ground_sigma_m, camera)
         check_map_reaches(mosaic, world)
+        composition = load_composition()
+        self._tap: ReplayTap | None = None
+        if record and folder is not None:
+            self._tap = stack.enter_context(ReplayTap(folder, meta, config, composition))
+        maker = self._tap.pipeline if self._tap is not None else Pipeline
         self._pipeline: Pipeline = build_pipeline(
-            config, world, mosaic, load_composition(), self._watch.stage, stack, integrity
+            config, world, mosaic, composition, self._watch.stage, stack, integrity, maker
         )
         self._reader = RecordingReader(recording)
         self._frames = RecordingFrames(recording, expected_size_px=(camera.width_px, camera.height_px), grey=True)
@@ -179,6 +188,8 @@ class _Replay:
         for event in self._reader.events():
             last_ns = event.t_ns
             self._advance(event.t_ns)
+            if self._tap is not None:
+                self._tap.step(event.t_ns)
             if isinstance(event, FrameRecord):
                 self._on_frame(event)
             else:

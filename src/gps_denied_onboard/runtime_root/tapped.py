@@ -86,6 +86,11 @@ class TappedPipeline(Pipeline):
         return outputs
 
 
+def file_name(frame: FrameRecord) -> str:
+    """The file that would hold a frame's picture: live pictures have no name."""
+    return frame.name or f"{frame.index:06d}.jpg"
+
+
 def changes(before: NavState | None, now: NavState) -> Sequence[ChangeRecord]:
     """What of the watched words differs between two positions; all of them in the first."""
     out = []

@@ -14,6 +14,7 @@ import mmap
 import os
 import re
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from gps_denied_onboard.errors import UserError
@@ -22,6 +23,7 @@ from gps_denied_onboard.tiles.grid import TileKey
 SOURCE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
 TILE_FILE = re.compile(r"(?P<stem>\d+(?:-[0-9a-f-]{36})?)\.(?:jpg|mask\.png|jpg\.sha256)")
 FLUSH_TOGETHER = 8  # more files than these are quicker by one flush of the filesystem (3 ms each against 12 ms for all)
+UNLINKS_AT_A_TIME = 16
 UNFINISHED_FILE = re.compile(r"\..+\.unfinished|\d.*\.previous")
 
 
@@ -126,13 +128,21 @@ def disk_full(path: Path) -> UserError:
 
 
 def remove_files(paths: Iterable[Path]) -> None:
-    """Remove files that may or may not exist, and make that durable."""
-    folders = set()
-    for path in paths:
-        with contextlib.suppress(FileNotFoundError):
-            path.unlink()
-            folders.add(path.parent)
-    _make_durable(sorted(folders))
+    """Remove files that may or may not exist, and make that durable; many at a time, since each waits for the disk."""
+    paths = list(paths)
+    if len(paths) <= FLUSH_TOGETHER:
+        gone = [_unlink(path) for path in paths]
+    else:
+        with ThreadPoolExecutor(UNLINKS_AT_A_TIME) as pool:
+            gone = list(pool.map(_unlink, paths, chunksize=64))
+    _make_durable(sorted({path.parent for path, was_there in zip(paths, gone, strict=True) if was_there}))
+
+
+def _unlink(path: Path) -> bool:
+    with contextlib.suppress(FileNotFoundError):
+        path.unlink()
+        return True
+    return False
 
 
 def map_file(path: Path) -> memoryview:

@@ -42,7 +42,7 @@ def deb_licences(file: Path) -> list[str]:
                 texts = [archive.extractfile(m) for m in archive if m.isfile() and m.name.endswith("/copyright")]
                 text = "\n".join(stream.read().decode("utf-8", "replace") for stream in texts if stream)
             found = set(LICENCE_LINE.findall(text)) or set(COMMON_LICENCE.findall(text))
-            return sorted(name.strip() for name in found) or ["see the package's copyright file"]
+            return sorted(name.strip() for name in found if name[0].isalnum()) or ["see the package's copyright file"]
         at += 60 + size + size % 2
     raise SystemExit(f"{file} is no Debian package")
 

@@ -17,7 +17,7 @@ let
   missing = name: settings: run "companion-image-${name}" { } ''
     echo "board '${name}' needs ${settings.vendor_pins}, which is not there: it pins the vendor's packages"
     echo "${toString settings.vendor_packages}"
-    echo "Accept the vendor's licence, add the vendor's package source to apt, then run: nix/pins/refresh --vendor ${name}"
+    echo "Accept the vendor's licence, add the vendor's package source to apt, then run: images/boards/${name}/pin"
     exit 1
   '';
 

@@ -10,6 +10,7 @@ from gps_denied_onboard.errors import UserError
 from gps_denied_operator import tiles_cli
 from gps_denied_operator.evaluate import cli as evaluate_cli
 from gps_denied_operator.fdr import cli as fdr_cli
+from gps_denied_operator.images import cli as images_cli
 
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, help="Prepare flights without GPS, and see how good they are."
@@ -17,6 +18,8 @@ app = typer.Typer(
 app.add_typer(tiles_cli.app, name="tiles")
 app.add_typer(evaluate_cli.app, name="evaluate")
 app.add_typer(fdr_cli.app, name="fdr")
+app.command("verify-image")(images_cli.verify_image)
+app.command("flash")(images_cli.flash)
 
 
 @app.callback()

@@ -1,0 +1,1 @@
+"""Releases of the companion image: verified by signature, written to a disk."""

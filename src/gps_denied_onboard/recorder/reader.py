@@ -133,7 +133,7 @@ class FlightReader:
         torn = [
             f"{s.path.name}: torn after {s.torn_at} of {s.size} bytes; everything before was read."
             for s in self.segments
-            if s.torn_at is not None
+            if s.chunks is not None and s.torn_at is not None
         ]
         bad = [f"{self._malformed} malformed record(s) were left out."] if self._malformed else []
         return (*(text for s in self.segments for text in s.problems), *torn, *bad)

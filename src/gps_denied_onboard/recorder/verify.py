@@ -104,6 +104,8 @@ def _check_records(segment: SegmentReader, reader: FlightReader, found: _Found, 
     walked, torn_at = _walked(segment)
     if [chunk.offset for chunk in segment.chunks] != walked:
         found.errors.append(f"{name}: the summary does not name the chunks that are in the file")
+    if torn_at is None and not _ends_whole(segment):
+        found.errors.append(f"{name}: its end is damaged")
     if torn_at is not None:
         text = f"{name}: torn after {torn_at} of {segment.size} bytes"
         found.notes.append(text + ("; what comes before is whole" if last else ""))
@@ -132,6 +134,15 @@ def _walked(segment: SegmentReader) -> tuple[list[int], int | None]:
         return offsets, 0
     whole = last is not None and last.opcode == container.DATA_END
     return offsets, None if whole else last.end if last is not None else len(container.MAGIC)
+
+
+def _ends_whole(segment: SegmentReader) -> bool:
+    """Whether what follows the signature, which nothing signs, is as it was written: the end of data and a summary."""
+    with segment.path.open("rb") as stream:
+        if container.indexed_chunks(stream, segment.size) is None:
+            return False
+        end = list(container.places(stream, segment.size))[-1]
+        return not any(container.content(stream, end))
 
 
 def _check_sequence(name: str, record: FlightRecord, found: _Found) -> None:
@@ -243,7 +254,7 @@ def _check_counts(reader: FlightReader, found: _Found) -> None:
     if found.after_footer:
         found.errors.append(f"{found.after_footer} record(s) follow the footer")
     if found.rollovers:
-        found.notes.append(f"{len(found.rollovers)} segment(s) were removed to keep the flight under its cap")
+        found.notes.append(f"{max(found.rollovers)} segment(s) were removed to keep the flight under its cap")
     else:
         for name, seen in sorted(found.producers.items()):
             untold = seen.next_sequence - seen.records - seen.lost
@@ -257,7 +268,7 @@ def _check_counts(reader: FlightReader, found: _Found) -> None:
     told = {
         "records_written": (footer.records_written, found.records - 1),
         "records_dropped_overrun": (footer.records_dropped_overrun, lost),
-        "rollover_count": (footer.rollover_count, len(found.rollovers)),
+        "rollover_count": (footer.rollover_count, max(found.rollovers, default=0)),
     }
     for counter, (said, counted) in told.items():
         if said != counted and not (found.rollovers and counter != "rollover_count"):

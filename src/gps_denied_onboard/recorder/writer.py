@@ -88,7 +88,7 @@ class FlightWriter:
         self._failing = self._cap_told = False
         self.records_written = self.records_dropped = self.rollover_count = 0
         self.bytes_closed = 0
-        self._safe = (0, 0)  # records written and dropped that are on the disk, as such or as a count
+        self._safe = (0, 0, 0)  # records written, dropped and of our own that are on the disk
         self._open_segment()
         self._own(header)
         self._own(ClockRecord(header.t_ns, utc_ns()))
@@ -208,7 +208,7 @@ class FlightWriter:
     def _flush_segment(self) -> None:
         if self._segment is not None:
             self._segment.flush()
-            self._safe = (self.records_written, self.records_dropped)
+            self._safe = (self.records_written, self.records_dropped, self._own_sequence)
             for producer in self._producers:
                 producer.accounted = producer.expected
                 producer.held_unsafe = 0
@@ -272,7 +272,7 @@ class FlightWriter:
             else:
                 self._next_number = segment.number
                 segment.path.unlink(missing_ok=True)
-        self.records_written, self.records_dropped = self._safe
+        self.records_written, self.records_dropped, self._own_sequence = self._safe
         for producer in self._producers:
             producer.held -= producer.held_unsafe
             producer.held_unsafe = 0

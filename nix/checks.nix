@@ -11,11 +11,11 @@ let
 
   # The repository with the native module, writable, and PostgreSQL on PATH.
   inTree = name: script: run name {
-    inherit tree;
+    repository = tree;
     inherit (images) develop nativeHost;
     programs = [ "${images.postgresql}/usr/lib/postgresql/15" images.develop kit.python ];
   } ''
-    cp -r "$tree" tree
+    cp -r "$repository" tree
     chmod -R u+w tree
     cd tree
     cp "$nativeHost"/_native.* src/gps_denied_onboard/

@@ -31,11 +31,11 @@ let
     own = kit.pinned "debs" "companion";
     rootfs = run "companion-rootfs" (common // {
       debs = own ++ (if settings ? vendor_pins then vendorDebs settings else [ ]);
-      tree = companionPython;
+      software = companionPython;
     }) ''
       mkdir debs
       for deb in $debs; do ln -s "$deb" debs/; done
-      "$python/bin/python3" "$scripts/rootfs.py" --debs debs --python "$tree" --board "$board" --version ${version} --out "$out"
+      "$python/bin/python3" "$scripts/rootfs.py" --debs debs --python "$software" --board "$board" --version ${version} --out "$out"
     '';
     image = run "companion-image" (common // { inherit rootfs; }) ''
       "$python/bin/python3" "$scripts/image.py" --rootfs "$rootfs" --board "$board" --out "$out"

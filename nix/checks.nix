@@ -13,7 +13,7 @@ let
   inTree = name: script: run name {
     repository = tree;
     inherit (images) develop nativeHost;
-    programs = [ "${images.postgresql}/usr/lib/postgresql/15" images.develop kit.python ];
+    programs = [ kit.python "${images.postgresql}/usr/lib/postgresql/15" images.develop ];
   } ''
     cp -r "$repository" tree
     chmod -R u+w tree

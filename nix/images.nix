@@ -87,6 +87,7 @@ let
   }) ''
     site=$out/lib/site-packages
     ${own "operator" operatorPackages nativeHost}
+    chmod -R u+w "$site"
     PYTHONDONTWRITEBYTECODE=1 "$python/bin/python3" -m compileall -fqq --invalidation-mode unchecked-hash -s "$out" "$site"
     mkdir -p "$out/bin"
     ln -s "$operatorLibraries/bin/python3" "$out/bin/python3"

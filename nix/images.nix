@@ -62,7 +62,11 @@ let
   '';
 
   # Userland, kernel, boot chain and disk of a board.
-  tools = kit.debTree "tools" "tools" "";
+  tools = kit.debTree "tools" "tools" ''
+    for program in mksquashfs veritysetup; do # threads end by a library that the C library looks for by itself
+      patchelf --add-needed libgcc_s.so.1 "$(find "$out/usr" -type f -name "$program")"
+    done
+  '';
   companionFor = import ../images/companion { inherit kit companionPython tools; };
   companionRootfs = (companionFor "qemu-virt").rootfs;
   companionImage = (companionFor "qemu-virt").image;

@@ -140,6 +140,7 @@ class FlightWriter:
             self._tell_held(producer, now_ns)
         if self._segment is None:
             raise OSError(f"the flight ends without a footer: {LOST_TO_DISK}")
+        self._own(ClockRecord(now_ns, self._utc_ns()))
         self._flush_segment()
         footer = FooterRecord(
             now_ns,

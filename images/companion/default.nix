@@ -27,6 +27,7 @@ let
       inherit python scripts board;
       programs = [ tools ];
       PYTHONDONTWRITEBYTECODE = "1";
+      GCONV_PATH = "${tools}/usr/lib/x86_64-linux-gnu/gconv"; # mtools converts names through it
     };
     own = kit.pinned "debs" "companion";
     rootfs = run "companion-rootfs" (common // {

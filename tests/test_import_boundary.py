@@ -20,7 +20,7 @@ EXTRAS = {"gps_denied_onboard": (), "gps_denied_operator": ("operator",), "gps_d
 
 
 def imports(file: Path, *, late: bool) -> Iterator[tuple[int, str]]:
-    """Yield (line, absolute module) of a file's imports; `late` includes those inside functions."""
+    """Yield (line, absolute module) of a file's imports; `late` includes those inside functions and for types only."""
     waiting: list[ast.AST] = [ast.parse(file.read_text(encoding="utf-8"))]
     while waiting:
         node = waiting.pop()
@@ -28,7 +28,8 @@ def imports(file: Path, *, late: bool) -> Iterator[tuple[int, str]]:
             yield from ((node.lineno, alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.level == 0:
             yield node.lineno, node.module or ""
-        if late or not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+        for_types = isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        if late or not (for_types or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)):
             waiting.extend(ast.iter_child_nodes(node))
 
 
@@ -52,7 +53,7 @@ def test_simulator_does_not_know_the_operator() -> None:
 
 
 def test_operator_starts_without_the_simulator() -> None:
-    """The operator's package imports the simulator only inside the functions that fly it: its image may lack it."""
+    """The operator's package imports the simulator only inside the functions that fly it: other commands start without it."""
     assert crossings("gps_denied_operator", ("gps_denied_sim",), late=False) == []
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from gps_denied_sim.noise import stream
-from gps_denied_sim.scenarios import Event
+if TYPE_CHECKING:
+    from gps_denied_sim.scenarios import Event
 
 ATTACKS = ("spoof-jump", "spoof-ramp", "jam")
 BLACKOUTS_S = (5.0, 15.0, 35.0)
@@ -49,6 +50,9 @@ def attacks(kind: str, flight: int, flight_s: float, count: int) -> tuple[Attack
     The GPS is true for 25 to 40 s, then wrong for 10 to 40 s (a ramp: until it has reached 60 m, or for 45 s), then
     true again. Jumps are of 300 to 900 m, ramps of 0.5 to 5 m/s; every second ramp hides its velocity.
     """
+    from gps_denied_sim.noise import stream
+    from gps_denied_sim.scenarios import Event
+
     out = []
     for k in range(count):
         seed = flight * 10_000 + k
@@ -66,6 +70,9 @@ def attacks(kind: str, flight: int, flight_s: float, count: int) -> tuple[Attack
 
 def blackouts(flight: int, turn: int, flight_s: float) -> tuple[Event, ...]:
     """Blackouts of 5, 15 and 35 s in turn, 9 s of sight between them, over a whole flight; `turn` shifts them."""
+    from gps_denied_sim.noise import stream
+    from gps_denied_sim.scenarios import Event
+
     at_s = SETTLE_S + float(stream(flight, "campaign-dark", turn).uniform(0.0, 10.0))
     out: list[Event] = []
     while True:

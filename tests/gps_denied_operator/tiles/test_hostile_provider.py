@@ -33,7 +33,7 @@ from gps_denied_sim.provider.tls import make_certificates
 
 from .providers import KEY, QUICK, X0, Y0, ZOOM, area, feed, offer_folder, picture, serving
 
-FEW = RetrySchedule(attempts=2, wait_first_s=0.001, wait_cap_s=0.002, timeout_s=2.0, body_timeout_s=1.0)
+FEW = RetrySchedule(attempts=2, wait_first_s=0.001, wait_cap_s=0.002, timeout_s=20.0, body_timeout_s=20.0)
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 
 

@@ -101,6 +101,20 @@ def extract(
 
 
 @app.command()
+def plot(
+    flight: FlightArgument,
+    out: Annotated[Path, typer.Option(help="HTML file to write.")] = Path("flight.html"),
+) -> None:
+    """Draw a flight into one HTML file that needs nothing else."""
+    from gps_denied_operator.evaluate.progress import FrameBar
+    from gps_denied_operator.fdr.plot import plot_flight
+
+    with FrameBar(None, "records") as bar:
+        moments = plot_flight(flight, out, bar.show)
+    print(f"{out}: {moments} moments of the flight")
+
+
+@app.command()
 def export(
     flight: FlightArgument,
     out: OutOption,

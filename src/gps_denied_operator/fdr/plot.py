@@ -1,0 +1,106 @@
+"""A flight as one HTML file, in the look of the evaluation's report: what was sent, what was fused, no truth."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import math
+from bisect import bisect_left
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from gps_denied_onboard.errors import UserError
+from gps_denied_onboard.geo import LocalFrame
+from gps_denied_onboard.messages import AidRecord, NavState, OdometryStep, PoseFix
+from gps_denied_onboard.recorder.meta import read_meta
+from gps_denied_onboard.recorder.reader import FlightReader
+from gps_denied_onboard.recorder.records import HeaderRecord, MovedRecord, ThumbnailRecord
+from gps_denied_onboard.recorder.verify import Verdict, verify_flight
+from gps_denied_operator.evaluate.metrics import figures
+from gps_denied_operator.evaluate.rows import FrameResult, RunFacts
+from gps_denied_operator.report.html import render
+from gps_denied_operator.report.model import FlightPart, Report
+
+ROWS_MAX = 20_000
+THUMBNAILS_MAX = 40
+KINDS = ("navstate", "fix", "moved", "aid", "spoofing_gate", "thumbnail")
+
+
+def plot_flight(folder: Path, out: Path, progress: Callable[[int], None] = lambda _done: None) -> int:
+    """Write the page of a flight; returns how many moments it shows. UserError when there is no position in it."""
+    if out.suffix.lower() not in (".html", ".htm"):
+        raise UserError(f"--out {out} must be the name of an HTML file.")
+    rows = flight_rows(FlightReader(folder), progress)
+    if not rows:
+        raise UserError(f"{folder} holds no position: there is nothing to draw.")
+    meta = read_meta(folder)
+    verdict = verify_flight(folder)
+    header = FlightReader(folder).first("header")
+    local = LocalFrame(meta.origin_latitude_deg, meta.origin_longitude_deg, meta.origin_altitude_m)
+    of_flight = figures([rows], RunFacts(math.nan, math.nan, _version(header), 0))
+    told = verdict.flight_id or folder.name
+    part = FlightPart(told, rows, of_flight, local, note="Moments of the flight as it was recorded; nothing is scored.")
+    facts = [("recording", verdict.state), ("key", verdict.fingerprint), ("records", str(verdict.records))]
+    report = Report(f"Flight {told}", of_flight, [part], facts, _sentence(verdict), seeing=False)
+    try:
+        out.write_text(render(report), encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"cannot write {out}: {error.strerror}; give another --out.") from error
+    return len(rows)
+
+
+def flight_rows(reader: FlightReader, progress: Callable[[int], None]) -> list[FrameResult]:
+    """Moments at which a position was sent, at most ROWS_MAX, each with what was fused since the one before."""
+    states: list[NavState] = []
+    rest: list[Any] = []
+    for count, message in enumerate(reader.messages(KINDS)):
+        (states if isinstance(message, NavState) else rest).append(message)
+        if count % 1000 == 0:
+            progress(count)
+    states.sort(key=lambda state: state.t_ns)
+    states = states[:: -(-len(states) // ROWS_MAX) or 1]
+    return _filled(states, rest)
+
+
+def _filled(states: list[NavState], rest: Iterable[Any]) -> list[FrameResult]:
+    times = [state.t_ns for state in states]
+    fixes: dict[int, PoseFix] = {}
+    steps: dict[int, OdometryStep] = {}
+    thumbnails: dict[int, bytes] = {}
+    aids: dict[int, list[AidRecord]] = {}
+    for message in rest:
+        place = min(bisect_left(times, message.t_ns), len(times) - 1)
+        if isinstance(message, PoseFix):
+            fixes[place] = message
+        elif isinstance(message, MovedRecord) and message.step is not None:
+            steps[place] = message.step
+        elif isinstance(message, ThumbnailRecord) and len(thumbnails) < THUMBNAILS_MAX:
+            thumbnails[place] = base64.b64decode(message.jpeg)
+        elif isinstance(message, AidRecord):
+            aids.setdefault(place, []).append(message)
+    return [
+        FrameResult(
+            state.t_ns,
+            place,
+            f"{(state.t_ns - times[0]) / 1e9:.1f} s",
+            state=state,
+            fix=fixes.get(place),
+            step=steps.get(place),
+            aids=tuple(aids.get(place, ())),
+            frame_jpeg=thumbnails.get(place),
+        )
+        for place, state in enumerate(states)
+    ]
+
+
+def _version(header: object) -> str:
+    versions = header.versions if isinstance(header, HeaderRecord) else {}
+    return str(versions.get("gps-denied-onboard", "-"))
+
+
+def _sentence(verdict: Verdict) -> str:
+    told = dataclasses.asdict(verdict)
+    more = "; ".join([*told["errors"][:3], *told["notes"][:3]])
+    lost = f"{verdict.records} records, {verdict.lost} lost in flight and told."
+    return f"The recording is {verdict.state}: {lost} {more}".strip()

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import orjson
 
@@ -18,6 +18,7 @@ from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.recorder import container
 from gps_denied_onboard.recorder.kinds import KINDS, MalformedRecordError
 from gps_denied_onboard.recorder.mcap_io import recording_files
+from gps_denied_onboard.recorder.records import FooterRecord
 from gps_denied_onboard.recorder.segment import SEGMENT_METADATA
 
 
@@ -77,6 +78,14 @@ class SegmentReader:
                 for message in self._of_chunk(stream, chunk, topics):
                     if from_ns <= message.t_ns <= to_ns:
                         yield message
+
+    def last_chunk(self, topics: frozenset[str]) -> list[container.Message]:
+        """The messages of the chunk that was written last."""
+        if not self.chunks:
+            return []
+        self._learn_channels()
+        with self.path.open("rb") as stream:
+            return self._of_chunk(stream, self.chunks[-1], topics)
 
     def _of_chunk(
         self, stream: IO[bytes], chunk: container.ChunkPlace, topics: frozenset[str] | None
@@ -170,6 +179,17 @@ class FlightReader:
     def first(self, kind: str) -> Any | None:
         """The first message of a kind, or None."""
         return next(self.messages({kind}), None)
+
+    def footer(self) -> FooterRecord | None:
+        """The flight's footer, the last record of a flight that was closed."""
+        for message in self.segments[-1].last_chunk(frozenset({"/footer"})):
+            record = self.record(message)
+            if record is not None:
+                try:
+                    return cast(FooterRecord, KINDS["footer"].message(record.t_ns, record.payload))
+                except MalformedRecordError:
+                    self._malformed += 1
+        return None
 
     def record(self, message: container.Message) -> FlightRecord | None:
         """A message as a record; None, and counted, when it is malformed."""

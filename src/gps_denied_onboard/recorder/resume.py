@@ -8,7 +8,7 @@ from pathlib import Path
 
 from gps_denied_onboard.messages import NavState, TakeoffOrigin
 from gps_denied_onboard.recorder.reader import FlightReader
-from gps_denied_onboard.recorder.records import ClockRecord, FooterRecord, HeaderRecord
+from gps_denied_onboard.recorder.records import ClockRecord, HeaderRecord
 from gps_denied_onboard.recorder.settings import RecorderConfig
 
 FLIGHTS_BACK = 5
@@ -44,11 +44,12 @@ def find_resumable(root: Path, config: RecorderConfig, now_ns: int, utc_now_ns: 
         header = reader.first("header")
         if end_ns is None or not isinstance(header, HeaderRecord):
             continue
+        footer = reader.footer()
+        if footer is not None and footer.clean_shutdown:
+            return None
         state: NavState | None = None
         clock: ClockRecord | None = None
-        for message in reader.messages({"navstate", "clock", "footer"}, end_ns - round(LAST_S * 1e9)):
-            if isinstance(message, FooterRecord) and message.clean_shutdown:
-                return None
+        for message in reader.messages({"navstate", "clock"}, end_ns - round(LAST_S * 1e9)):
             if isinstance(message, ClockRecord):
                 clock = message
             elif isinstance(message, NavState) and message.fix_type >= FIX_2D:

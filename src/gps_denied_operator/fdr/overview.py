@@ -10,7 +10,7 @@ from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.recorder.chain import fingerprint
 from gps_denied_onboard.recorder.mcap_io import recording_files
 from gps_denied_onboard.recorder.reader import FlightReader
-from gps_denied_onboard.recorder.records import FooterRecord, HeaderRecord
+from gps_denied_onboard.recorder.records import HeaderRecord
 
 
 def flights(root: Path) -> list[dict[str, Any]]:
@@ -52,11 +52,9 @@ def _row(folder: Path) -> dict[str, Any]:
     reader = FlightReader(folder)
     start_ns, end_ns = reader.start_ns, reader.end_ns
     header = reader.first("header")
-    footer = None
-    if end_ns is not None:
-        footer = next(iter(reader.messages({"footer"}, max(end_ns - 5_000_000_000, 0))), None)
+    footer = reader.footer()
     end = "no footer: power cut or killed"
-    if isinstance(footer, FooterRecord):
+    if footer is not None:
         end = "clean shutdown" if footer.clean_shutdown else "ended by an error"
     elif not isinstance(header, HeaderRecord):
         end = "a simulation"

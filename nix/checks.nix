@@ -38,18 +38,18 @@ let
   '';
 
   sbom = image: sets: run "sbom-${image}.json" {
-    inherit (images) operatorLibraries;
+    inherit (images) develop;
     pins = ./pins;
     files = builtins.concatMap (set: kit.pinned set.kind set.name) sets;
     script = ./sbom.py;
   } ''
-    "$operatorLibraries/bin/python3" "$script" make --image "${image}" --pins "$pins" --out "$out" $files
+    "$develop/bin/python3" "$script" make --image "${image}" --pins "$pins" --out "$out" $files
   '';
   sets = kind: map (name: { inherit kind name; });
   companionSets = sets "debs" [ "companion" ] ++ sets "wheels" [ "companion" ];
   operatorSets = sets "debs" [ "seed" "python" "postgresql" ] ++ sets "wheels" [ "operator" ];
-  sbomAgainstPins = image: imageSets: bom: run "sbom-${image}-against-pins" { inherit bom; inherit (images) operatorLibraries; pins = ./pins; script = ./sbom.py; } ''
-    "$operatorLibraries/bin/python3" "$script" check --pins "$pins" "$bom" \
+  sbomAgainstPins = image: imageSets: bom: run "sbom-${image}-against-pins" { inherit bom; inherit (images) develop; pins = ./pins; script = ./sbom.py; } ''
+    "$develop/bin/python3" "$script" check --pins "$pins" "$bom" \
       ${toString (map (set: "${set.kind}:${set.name}") imageSets)}
     echo passed > "$out"
   '';

@@ -53,7 +53,7 @@ def test_simulator_does_not_know_the_operator() -> None:
 
 
 def test_operator_starts_without_the_simulator() -> None:
-    """The operator's package imports the simulator only inside the functions that fly it: other commands start without it."""
+    """The operator's package imports the simulator only inside the functions that fly it; the rest starts without."""
     assert crossings("gps_denied_operator", ("gps_denied_sim",), late=False) == []
 
 

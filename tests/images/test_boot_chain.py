@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import struct
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -83,7 +84,7 @@ HELPERS = [f"companion/overlay/usr/lib/gps-denied/{name}" for name in ("bless", 
 @pytest.mark.parametrize("script", ["companion/initrd/init", *HELPERS])
 def test_shell_scripts_of_the_image_can_be_parsed(script: str) -> None:
     """A slip of syntax in a script that only runs while booting is seen here."""
-    done = subprocess.run(["sh", "-n", IMAGES / script], capture_output=True, text=True, check=False)
+    done = subprocess.run(["sh", "-n", IMAGES / script], capture_output=True, text=True, env={"PATH": os.environ["PATH"], "LC_ALL": "C"}, check=False)
     assert (done.returncode, done.stderr) == (0, "")
 
 

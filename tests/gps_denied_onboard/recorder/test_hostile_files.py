@@ -90,11 +90,11 @@ def bomb(claims: int) -> bytes:
 def test_a_bomb_does_not_go_off(tmp_path: Path, claims: int) -> None:
     """A chunk that unpacks to gigabytes is refused within a few hundred megabytes, whatever size it claims."""
     (tmp_path / segment_name(0)).write_bytes(bomb(claims))
-    program = (
+    program = (  # ru_maxrss would count the parent's memory
         "import re, sys; from pathlib import Path\n"
         "from gps_denied_onboard.recorder.reader import FlightReader\n"
         "reader = FlightReader(Path(sys.argv[1])); assert list(reader.records()) == []; assert reader.problems\n"
-        "print(re.search(r'VmHWM:\\s+(\\d+)', Path('/proc/self/status').read_text())[1])"  # ru_maxrss counts the parent's
+        "print(re.search(r'VmHWM:\\s+(\\d+)', Path('/proc/self/status').read_text())[1])"
     )
     run = subprocess.run([sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True)
     assert run.returncode == 0, run.stderr

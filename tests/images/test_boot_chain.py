@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
-import struct
 import os
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -84,7 +84,8 @@ HELPERS = [f"companion/overlay/usr/lib/gps-denied/{name}" for name in ("bless", 
 @pytest.mark.parametrize("script", ["companion/initrd/init", *HELPERS])
 def test_shell_scripts_of_the_image_can_be_parsed(script: str) -> None:
     """A slip of syntax in a script that only runs while booting is seen here."""
-    done = subprocess.run(["sh", "-n", IMAGES / script], capture_output=True, text=True, env={"PATH": os.environ["PATH"], "LC_ALL": "C"}, check=False)
+    plain = {"PATH": os.environ["PATH"], "LC_ALL": "C"}
+    done = subprocess.run(["sh", "-n", IMAGES / script], capture_output=True, text=True, check=False, env=plain)
     assert (done.returncode, done.stderr) == (0, "")
 
 

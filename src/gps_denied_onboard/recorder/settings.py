@@ -13,8 +13,8 @@ MIB = 1 << 20
 class RecorderConfig:
     """`directory` is the flight root, one folder a flight; empty: GPS_DENIED_FLIGHTS, else among the user's data.
 
-    A flight keeps at most `cap_mib`, in segments of `segment_mib`; its tile snapshots at most `snapshots_mib`. What the
-    flight produced is on the disk `flush_s` later. `ring_slots` (a power of two) is what a producer may be ahead of the
+    A flight keeps at most `cap_mib`, in segments of `segment_mib`. What the flight produced is on the
+    disk `flush_s` later. `ring_slots` (a power of two) is what a producer may be ahead of the
     disk. A flight that broke off is resumed in the air when it is not older than `resume_age_s_max`; its position is
     taken to be worth its own sigma and `resume_speed_mps` times that age. `check_producers` finds a second thread in
     one producer's ring, for tests and hunts.
@@ -23,7 +23,6 @@ class RecorderConfig:
     directory: str = ""
     cap_mib: int = 64 * 1024
     segment_mib: int = 64
-    snapshots_mib: int = 64
     flush_s: float = 0.5
     ring_slots: int = 8192
     resume_age_s_max: float = 600.0
@@ -31,8 +30,8 @@ class RecorderConfig:
     check_producers: bool = False
 
     def __post_init__(self) -> None:
-        if self.cap_mib < 1 or self.segment_mib < 1 or self.snapshots_mib < 0:
-            raise UserError("recorder.cap_mib and recorder.segment_mib must be at least 1, snapshots_mib not negative.")
+        if self.cap_mib < 1 or self.segment_mib < 1:
+            raise UserError("recorder.cap_mib and recorder.segment_mib must be at least 1.")
         if not 0.05 <= self.flush_s <= 0.8:
             raise UserError(f"recorder.flush_s must be 0.05 to 0.8 (a crash may cost one second), got {self.flush_s}.")
         if self.ring_slots not in (2**k for k in range(6, 17)):

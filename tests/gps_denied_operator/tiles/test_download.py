@@ -150,8 +150,7 @@ app(sys.argv[1:])
 """
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("kills", [1, 20])
+@pytest.mark.parametrize("kills", [1, pytest.param(20, marks=pytest.mark.slow)])
 def test_killed_at_any_moment_it_resumes(
     tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch, kills: int
 ) -> None:

@@ -119,7 +119,7 @@ def test_inventories_that_lie_lead_nowhere(store: TileStore, tmp_path: Path, ent
     assert list(store.root.glob("provider*")) == []
 
 
-@settings(max_examples=10, deadline=None, derandomize=True, database=None,
+@settings(max_examples=30, deadline=None, derandomize=True, database=None,
           suppress_health_check=[HealthCheck.function_scoped_fixture])  # fmt: skip
 @given(answer=st.one_of(
     st.binary(max_size=200),

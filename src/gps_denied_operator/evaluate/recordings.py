@@ -1,7 +1,8 @@
-"""Simulated recordings, kept by what they follow from: seed, length, scenario and the simulator's own source."""
+"""Simulated recordings, kept by what they follow from: seed, length, scenario and the source that makes a recording."""
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import re
 import shutil
@@ -41,12 +42,29 @@ def simulator_hash() -> str:
             "Run it from a checkout after `make setup`."
         ) from error
     sim, onboard = (Path(module.__path__[0]) for module in (gps_denied_sim, gps_denied_onboard))
-    sources = [*sorted(sim.rglob("*.py")), *(onboard / name for name in _SHARED_SOURCES if (onboard / name).is_file())]
+    shared = [onboard / name for name in _SHARED_SOURCES if (onboard / name).is_file()]
+    sources = [*_imported(sim, "recording"), *shared]
     digest = hashlib.sha256()
     for source in sources:
         content = source.read_bytes()
         digest.update(f"{source.name} {len(content)}\n".encode() + content)
     return digest.hexdigest()[:12]
+
+
+def _imported(package: Path, module: str) -> list[Path]:
+    """Return the files of a flat package that a module of it imports, its own too, sorted; late imports count."""
+    waiting, found = [module], set[Path]()
+    while waiting:
+        source = package / f"{waiting.pop()}.py"
+        if source in found or not source.is_file():
+            continue
+        found.add(source)
+        for node in ast.walk(ast.parse(source.read_bytes())):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import | ast.ImportFrom) else []
+            if isinstance(node, ast.ImportFrom):
+                names = [node.module or "", *(f"{node.module}.{name}" for name in names)]
+            waiting += [name.partition(".")[2] for name in names if name.startswith(f"{package.name}.")]
+    return sorted(found)
 
 
 def refuse_unknown_scenario(name: str) -> None:

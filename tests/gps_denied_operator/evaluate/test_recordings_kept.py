@@ -1,0 +1,35 @@
+"""What a kept recording follows from: the modules that make one, nothing else of the simulator."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+import gps_denied_sim
+from gps_denied_operator.evaluate.recordings import simulator_hash
+
+
+@pytest.mark.parametrize(
+    ("changed", "thrown_away"),
+    [
+        ("recording.py", True),
+        ("terrain.py", True),
+        ("upright.py", True),
+        ("vegetation.py", True),
+        ("cli.py", False),
+        ("provider/app.py", False),
+        ("__init__.py", False),
+    ],
+)
+def test_only_what_makes_a_recording_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: str, thrown_away: bool
+) -> None:
+    """A change below `recording` makes a new recording; one of the command line or the tile provider does not."""
+    package = tmp_path / "gps_denied_sim"
+    shutil.copytree(gps_denied_sim.__path__[0], package, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(gps_denied_sim, "__path__", [str(package)])
+    before = simulator_hash()
+    (package / changed).write_bytes((package / changed).read_bytes() + b"\nCHANGED = True\n")
+    assert (simulator_hash() != before) is thrown_away

@@ -4,8 +4,10 @@
 class UserError(Exception):
     """A mistake in what the user gave; the message says what is wrong and what to do next.
 
-    Only the command line catches it: prints the message and exits with code 2.
+    Only the command line catches it: prints the message and exits with `exit_code`.
     """
+
+    exit_code = 2
 
 
 class StrategyNotLinkedError(UserError):

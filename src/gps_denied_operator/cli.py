@@ -11,10 +11,12 @@ from gps_denied_operator import tiles_cli
 from gps_denied_operator.evaluate import cli as evaluate_cli
 from gps_denied_operator.fdr import cli as fdr_cli
 from gps_denied_operator.images import cli as images_cli
+from gps_denied_operator.missions import cli as missions_cli
 
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, help="Prepare flights without GPS, and see how good they are."
 )
+app.add_typer(missions_cli.app, name="plan")
 app.add_typer(tiles_cli.app, name="tiles")
 app.add_typer(evaluate_cli.app, name="evaluate")
 app.add_typer(fdr_cli.app, name="fdr")
@@ -42,12 +44,17 @@ def spread(arguments: list[str], option: str = "--map") -> list[str]:
 
 
 def main() -> None:
-    """Entry point: the user's mistakes become one sentence and exit code 2."""
+    """Entry point: the user's mistakes become one sentence and the exit code of their kind, 2 where it has none."""
     try:
         app(args=spread(sys.argv[1:]))
     except UserError as error:
         print(f"operator-tool: {error}", file=sys.stderr)
-        sys.exit(2)
+        if "--json" in sys.argv:
+            import orjson
+
+            told = {"outcome": "failure", "exit_code": error.exit_code, "error": type(error).__name__}
+            print(orjson.dumps(told | {"reason": str(error)}).decode())
+        sys.exit(error.exit_code)
 
 
 if __name__ == "__main__":

@@ -33,6 +33,10 @@ class ProviderRefusedError(UserError):
     """The provider, or the way to it, says no; trying again does not help."""
 
 
+class ProviderKeyRefusedError(ProviderRefusedError):
+    """The key is missing or not accepted (401, 403)."""
+
+
 class ProviderUnavailableError(UserError):
     """All tries failed. `next_retry_at_s`: Unix time before which another run is pointless."""
 
@@ -171,7 +175,8 @@ class HttpClient:
         if status >= 500 or status == 408:
             return _TryAgainError(f"the server's error {status}")
         advice = {401: "set GPS_DENIED_PROVIDER_KEY or give --key-file", 403: "the key is refused: ask for another one"}
-        return ProviderRefusedError(f"{self.shown} answers {status}: {advice.get(status, 'check the address')}.")
+        kind = ProviderKeyRefusedError if status in advice else ProviderRefusedError
+        return kind(f"{self.shown} answers {status}: {advice.get(status, 'check the address')}.")
 
 
 def retry_after_s(text: str | None, now: datetime) -> float | None:

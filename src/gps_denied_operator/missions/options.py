@@ -1,0 +1,30 @@
+"""Options with which commands name a planned flight."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from gps_denied_operator.missions.flight import ResolvedFlight
+
+FlightIdOption = Annotated[str, typer.Option(help="Instead of a file: the flight's UUID at the flights API.")]
+BufferOption = Annotated[float, typer.Option("--buffer", help="Metres of map on all sides of the route.")]
+
+
+def resolve_from_options(
+    file: Path | None, flight_id: str, buffer_m: float, provider: str, key_file: Path | None, ca: Path | None
+) -> ResolvedFlight:
+    """Resolve a flight from a file, or over the provider's flights API. FlightResolutionError, UserError."""
+    from gps_denied_operator.missions.flight import resolve
+
+    if not (flight_id and provider) or file is not None:
+        return resolve(file, flight_id, buffer_m=buffer_m)
+    from gps_denied_operator.missions.api import FlightsApi
+    from gps_denied_operator.tiles.http import RetrySchedule
+    from gps_denied_operator.tiles.runs import provider_key
+
+    with FlightsApi(provider, provider_key(key_file), ca, RetrySchedule()) as api:
+        return resolve(None, flight_id, buffer_m=buffer_m, api=api)

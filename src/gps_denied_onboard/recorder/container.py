@@ -65,11 +65,12 @@ class Message:
 def places(stream: IO[bytes], size: int) -> Iterator[Place]:
     """The outer records from the start to the end of the data section, or to the first that is not whole.
 
-    DamagedError where the file does not begin as an MCAP file. The last place tells whether the end was reached:
-    its opcode is DATA_END then.
+    DamagedError where the file does not begin as an MCAP file; one that is empty or torn within its first bytes has
+    no records. The last place tells whether the end was reached: its opcode is DATA_END then.
     """
     stream.seek(0)
-    if stream.read(len(MAGIC)) != MAGIC:
+    magic = stream.read(len(MAGIC))
+    if magic != MAGIC[: min(size, len(MAGIC))]:
         raise DamagedError("it does not begin as an MCAP file")
     at = len(MAGIC)
     while at + _HEAD.size <= size:
@@ -81,6 +82,18 @@ def places(stream: IO[bytes], size: int) -> Iterator[Place]:
         if opcode == DATA_END:
             return
         at += _HEAD.size + length
+
+
+def breaks_off(stream: IO[bytes], at: int, size: int) -> bool:
+    """Whether the summary that begins at `at` breaks off: records, then fewer bytes than the next one needs."""
+    while at + _HEAD.size <= size:
+        stream.seek(at)
+        opcode, length = _HEAD.unpack(stream.read(_HEAD.size))
+        at += _HEAD.size + length
+        if opcode == FOOTER and at <= size:
+            stream.seek(at)
+            return stream.read(len(MAGIC) + 1) in (MAGIC[:k] for k in range(len(MAGIC)))
+    return True
 
 
 def content(stream: IO[bytes], place: Place) -> bytes:
@@ -101,8 +114,8 @@ def chunk_place(stream: IO[bytes], place: Place) -> ChunkPlace:
     return ChunkPlace(place.offset, start_ns, end_ns)
 
 
-def indexed_chunks(stream: IO[bytes], size: int) -> list[ChunkPlace] | None:
-    """The chunks by the file's own summary; None where it has none or its checksum is wrong."""
+def summary(stream: IO[bytes], size: int) -> bytes | None:
+    """The records of the file's own summary; None where it has none or its checksum is wrong."""
     tail = _HEAD.size + _FOOTER.size + len(MAGIC)
     if size < tail + len(MAGIC):
         return None
@@ -115,18 +128,32 @@ def indexed_chunks(stream: IO[bytes], size: int) -> list[ChunkPlace] | None:
     if not len(MAGIC) <= summary_start <= size - tail or size - tail - summary_start > MAX_BYTES:
         return None
     stream.seek(summary_start)
-    summary = stream.read(size - tail - summary_start)
-    if crc != zlib.crc32(end[: tail - len(MAGIC) - 4], zlib.crc32(summary)):
+    records = stream.read(size - tail - summary_start)
+    return records if crc == zlib.crc32(end[: tail - len(MAGIC) - 4], zlib.crc32(records)) else None
+
+
+def indexed_chunks(stream: IO[bytes], size: int) -> list[ChunkPlace] | None:
+    """The chunks by the file's own summary; None where it has none or its checksum is wrong."""
+    records = summary(stream, size)
+    if records is None:
         return None
     out, at = [], 0
-    while at + _HEAD.size <= len(summary):
-        opcode, length = _HEAD.unpack_from(summary, at)
+    while at + _HEAD.size <= len(records):
+        opcode, length = _HEAD.unpack_from(records, at)
         at += _HEAD.size
-        if opcode == CHUNK_INDEX and _CHUNK_INDEX.size <= length <= len(summary) - at:
-            start_ns, end_ns, offset, _ = _CHUNK_INDEX.unpack_from(summary, at)
+        if opcode == CHUNK_INDEX and _CHUNK_INDEX.size <= length <= len(records) - at:
+            start_ns, end_ns, offset, _ = _CHUNK_INDEX.unpack_from(records, at)
             out.append(ChunkPlace(offset, start_ns, end_ns))
         at += length
     return out
+
+
+def summary_channels(stream: IO[bytes], size: int) -> dict[int, str]:
+    """The channels by the file's own summary, which repeats them: the chunk that declares them may be damaged."""
+    channels: dict[int, str] = {}
+    for _ in messages(summary(stream, size) or b"", channels, frozenset()):
+        pass
+    return channels
 
 
 def place_at(stream: IO[bytes], offset: int, size: int) -> Place:

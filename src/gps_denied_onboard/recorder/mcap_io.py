@@ -263,11 +263,13 @@ class RecordingReader:
                 yield message.topic, message.t_ns, message.data
 
     def _of_file(self, path: Path, topics: frozenset[str] | None) -> Iterator[container.Message]:
-        channels: dict[int, str] = {}
         size = path.stat().st_size
         last: container.Place | None = None
         with path.open("rb") as stream:
+            channels = container.summary_channels(stream, size)
             try:
+                if size < len(container.MAGIC) and path == self.path:
+                    raise container.DamagedError("there is nothing in it")
                 for place in container.places(stream, size):
                     last = place
                     yield from self._of_place(path, stream, place, channels, topics)
@@ -276,7 +278,7 @@ class RecordingReader:
                     f"{path} is not an MCAP file; give a recording that was written by this program."
                 ) from None
         if last is None or last.opcode != container.DATA_END:
-            end = len(container.MAGIC) if last is None else last.end
+            end = min(len(container.MAGIC), size) if last is None else last.end
             self._problems[
                 f"{path.name}: the file is torn after {end} bytes (a crash or an incomplete copy); "
                 "everything before that was read. Copy it again if the original is whole."

@@ -101,10 +101,11 @@ class SegmentReader:
             return []
 
     def _learn_channels(self) -> None:
-        """The first chunk declares all channels of a segment."""
+        """The first chunk declares all channels of a segment, and the summary does again."""
         if not self._channels:
             with self.path.open("rb") as stream:
                 self._of_chunk(stream, self.chunks[0], frozenset())
+                self._channels = self._channels or container.summary_channels(stream, self.size)
 
     def _walked(self, stream: IO[bytes]) -> list[container.ChunkPlace]:
         out = []
@@ -118,7 +119,7 @@ class SegmentReader:
             self._note(str(error))
             return out
         if last is None or last.opcode != container.DATA_END:
-            self.torn_at = len(container.MAGIC) if last is None else last.end
+            self.torn_at = min(len(container.MAGIC), self.size) if last is None else last.end
         return out
 
     def _note(self, text: str) -> None:

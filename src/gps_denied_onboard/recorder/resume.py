@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
+from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.messages import NavState, TakeoffOrigin
 from gps_denied_onboard.recorder.reader import FlightReader
 from gps_denied_onboard.recorder.records import ClockRecord, HeaderRecord
@@ -39,27 +40,44 @@ def find_resumable(root: Path, config: RecorderConfig, now_ns: int, utc_now_ns: 
     """
     flights = sorted((entry for entry in root.glob("*Z-*") if entry.is_dir()), reverse=True) if root.is_dir() else []
     for folder in flights[:FLIGHTS_BACK]:
-        reader = FlightReader(folder)
-        end_ns = reader.end_ns
-        header = reader.first("header")
-        if end_ns is None or not isinstance(header, HeaderRecord):
+        try:
+            end = _end_of(FlightReader(folder))
+        except (UserError, OSError):  # nothing was recorded before the power was cut, or the disk gives nothing back
             continue
-        footer = reader.footer()
-        if footer is not None and footer.clean_shutdown:
+        if end is not None and end.clean:
             return None
-        state: NavState | None = None
-        clock: ClockRecord | None = None
-        for message in reader.messages({"navstate", "clock"}, end_ns - round(LAST_S * 1e9)):
-            if isinstance(message, ClockRecord):
-                clock = message
-            elif isinstance(message, NavState) and message.fix_type >= FIX_2D:
-                state = message
-        if state is None:
+        if end is None or end.state is None:
             continue
-        age_s = _age_s(state, clock, header.boot_id == boot_id != "", now_ns, utc_now_ns)
+        age_s = _age_s(end.state, end.clock, end.header.boot_id == boot_id != "", now_ns, utc_now_ns)
         young = age_s is not None and 0.0 <= age_s <= config.resume_age_s_max
-        return Resumable(header.flight_id, state, age_s) if age_s is not None and young else None
+        return Resumable(end.header.flight_id, end.state, age_s) if age_s is not None and young else None
     return None
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    """How a flight ended: its last position that had a place, and the last word on the clock."""
+
+    header: HeaderRecord
+    clean: bool
+    state: NavState | None
+    clock: ClockRecord | None
+
+
+def _end_of(reader: FlightReader) -> _End | None:
+    """None for what is no flight, or one without a record."""
+    end_ns, header = reader.end_ns, reader.first("header")
+    if end_ns is None or not isinstance(header, HeaderRecord):
+        return None
+    footer = reader.footer()
+    state: NavState | None = None
+    clock: ClockRecord | None = None
+    for message in reader.messages({"navstate", "clock"}, end_ns - round(LAST_S * 1e9)):
+        if isinstance(message, ClockRecord):
+            clock = message
+        elif isinstance(message, NavState) and message.fix_type >= FIX_2D:
+            state = message
+    return _End(header, footer is not None and footer.clean_shutdown, state, clock)
 
 
 def _age_s(state: NavState, clock: ClockRecord | None, same_boot: bool, now_ns: int, utc_now_ns: int) -> float | None:

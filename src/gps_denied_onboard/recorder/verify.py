@@ -60,6 +60,7 @@ class _Found:
     records: int = 0
     after_footer: int = 0
     final: bool = False
+    cut: bool = False
 
 
 def verify_flight(folder: Path, progress: Callable[[int, int], None] = lambda _done, _total: None) -> Verdict:
@@ -95,6 +96,8 @@ def _state(found: _Found) -> str:
     if found.footer is None or not found.final:
         found.notes.append("it ends without a footer: the power was cut, the process killed, or the end was removed")
         return INTERRUPTED
+    if found.cut:
+        return INTERRUPTED
     return CLEAN if found.footer.clean_shutdown else FAILED
 
 
@@ -104,9 +107,10 @@ def _check_records(segment: SegmentReader, reader: FlightReader, found: _Found, 
     walked, torn_at = _walked(segment)
     if [chunk.offset for chunk in segment.chunks] != walked:
         found.errors.append(f"{name}: the summary does not name the chunks that are in the file")
-    if torn_at is None and not _ends_whole(segment):
-        found.errors.append(f"{name}: its end is damaged")
+    if torn_at is None:
+        _check_end(segment, found)
     if torn_at is not None:
+        found.cut |= last
         text = f"{name}: torn after {torn_at} of {segment.size} bytes"
         found.notes.append(text + ("; what comes before is whole" if last else ""))
     for message in segment.messages(0, 2**64, None):
@@ -133,16 +137,19 @@ def _walked(segment: SegmentReader) -> tuple[list[int], int | None]:
     except container.DamagedError:
         return offsets, 0
     whole = last is not None and last.opcode == container.DATA_END
-    return offsets, None if whole else last.end if last is not None else len(container.MAGIC)
+    return offsets, None if whole else last.end if last is not None else min(len(container.MAGIC), segment.size)
 
 
-def _ends_whole(segment: SegmentReader) -> bool:
+def _check_end(segment: SegmentReader, found: _Found) -> None:
     """Whether what follows the signature, which nothing signs, is as it was written: the end of data and a summary."""
     with segment.path.open("rb") as stream:
-        if container.indexed_chunks(stream, segment.size) is None:
-            return False
         end = list(container.places(stream, segment.size))[-1]
-        return not any(container.content(stream, end))
+        whole = container.indexed_chunks(stream, segment.size) is not None
+        if any(container.content(stream, end)) or not (whole or container.breaks_off(stream, end.end, segment.size)):
+            found.errors.append(f"{segment.path.name}: its end is damaged")
+        elif not whole:
+            found.cut = True
+            found.notes.append(f"{segment.path.name}: its summary is torn; every record is there")
 
 
 def _check_sequence(name: str, record: FlightRecord, found: _Found) -> None:
@@ -180,6 +187,8 @@ def _check_chain(segments: list[SegmentReader], found: _Found) -> None:
     hashes = dict(found.rollovers)
     for place, segment in enumerate(segments):
         name, head = segment.path.name, segment.metadata
+        if place == len(segments) - 1 > 0 and segment.torn_at is not None and not (head or segment.chunks):
+            continue  # killed while it was opened: there is nothing in it, and nothing that it could vouch for
         number = int(head["segment"]) if head.get("segment", "").isdecimal() else -1
         if head.get("flight_id") != found.header.flight_id or segment.path.stem != f"segment-{number:06d}":
             found.errors.append(f"{name}: it is of another flight, or was renamed")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+from gps_denied_onboard.autopilot import gnss_integrity
 from gps_denied_onboard.autopilot.clock import ClockAlignment
 from gps_denied_onboard.autopilot.feed_watch import FeedWatch
 from gps_denied_onboard.autopilot.latency import LatencyMeter
@@ -39,6 +40,7 @@ RATES_HZ: dict[str, float] = {
     "SYSTEM_TIME": 1.0,
     "DISTANCE_SENSOR": 10.0,
     "EKF_STATUS_REPORT": 1.0,
+    gnss_integrity.NAME: 1.0,
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from typing import Any
 
+from gps_denied_onboard.autopilot import gnss_integrity
 from gps_denied_onboard.autopilot.signing import Signing
 from gps_denied_onboard.autopilot.transport import ReopeningLink
 from gps_denied_onboard.messages import Alert
@@ -27,6 +28,7 @@ class MavlinkPort:
         from pymavlink.dialects.v20 import ardupilotmega
 
         self.dialect: Any = ardupilotmega
+        gnss_integrity.add_to(self.dialect)
         self.link = ReopeningLink(address)
         self.signing = signing
         self._parser = self._new_parser()

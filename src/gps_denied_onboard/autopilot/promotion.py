@@ -6,6 +6,8 @@ forged one when we have no position ourselves. PARAM_VALUE confirms a change; un
 
 from __future__ import annotations
 
+import math
+
 from gps_denied_onboard.messages import Alert, GpsHealth, NavState, PositionSource
 
 PARAMETER = "GPS_PRIMARY"
@@ -42,7 +44,7 @@ class Promotion:
 
     def on_parameter(self, now_ns: int, name: str, value: float) -> list[Alert]:
         """A PARAM_VALUE of the autopilot."""
-        if name != PARAMETER:
+        if name != PARAMETER or not math.isfinite(value):
             return []
         before, self._confirmed = self._confirmed, round(value)
         if self._confirmed == before or self._confirmed != self._wanted:

@@ -6,7 +6,9 @@ import math
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
+from gps_denied_onboard.autopilot import gnss_integrity
 from gps_denied_onboard.autopilot.clock import ClockAlignment
+from gps_denied_onboard.autopilot.gps_time import GPS_EPOCH_UNIX_S
 from gps_denied_onboard.messages import (
     AirspeedSample,
     Alert,
@@ -29,8 +31,12 @@ UNIX_US = 10**15
 """Microseconds above this count from 1970, not from the autopilot's start."""
 GPS_MESSAGES = ("GPS_RAW_INT", "GPS2_RAW")
 UTC_KNOWN_NS = 1_500_000_000_000_000_000
-"""A clock of the autopilot that shows less has not been set."""
+"""A clock of the autopilot that has never shown as much has not been set."""
+GPS_EPOCH_NS = GPS_EPOCH_UNIX_S * 1_000_000_000
+"""A clock that was set may be thrown back, by 1024 weeks for one, but not to before this."""
 UTC_AGE_NS = 3_000_000_000
+INTERFERENCE_AGE_NS = 3_000_000_000
+UNKNOWN_16 = 65535
 _FACING_DOWN = 25  # MAV_SENSOR_ROTATION_PITCH_270
 
 Received: TypeAlias = Telemetry | Alert
@@ -46,12 +52,14 @@ class TelemetryDecoder:
 
     def __init__(self, clock: ClockAlignment, real_gps_instance: int = 0) -> None:
         self._clock = clock
+        self._gps_id = real_gps_instance
         self._gps_type = GPS_MESSAGES[real_gps_instance] if real_gps_instance >= 0 else ""
         self._imu = _Preference("HIGHRES_IMU", "RAW_IMU", "SCALED_IMU2")
         self._attitude = _Preference("ATTITUDE_QUATERNION", "ATTITUDE")
         self._height = _Preference("SCALED_PRESSURE", "VFR_HUD")
         self._barometer = Barometer()
         self._utc: tuple[int, int] | None = None  # (t_ns, UTC ns since 1970) of the newest SYSTEM_TIME
+        self._interference: tuple[int, int] | None = None  # (arrival, bits) of the newest GNSS_INTEGRITY
         self.malformed = 0
         self.last_position: TakeoffOrigin | None = None
         self._handlers: dict[str, Callable[[Any, int], Received | None]] = {
@@ -63,6 +71,7 @@ class TelemetryDecoder:
             "SCALED_PRESSURE": self._on_pressure,
             "GPS_RAW_INT": self._on_gps,
             "GPS2_RAW": self._on_gps,
+            gnss_integrity.NAME: self._on_gnss_integrity,
             "GLOBAL_POSITION_INT": self._on_position,
             "DISTANCE_SENSOR": self._on_distance,
             "STATUSTEXT": self._on_text,
@@ -160,8 +169,8 @@ class TelemetryDecoder:
         if abs(m.lat) > 900_000_000 or abs(m.lon) > 1_800_000_000:
             self.malformed += 1
             return None
-        speed = 0.0 if m.vel == 65535 else m.vel / 100.0
-        course = 0.0 if m.cog == 65535 else math.radians(m.cog / 100.0)
+        # A speed without a course is no velocity: zero says that none was told.
+        speed, course = (0.0, 0.0) if UNKNOWN_16 in (m.vel, m.cog) else (m.vel / 100.0, math.radians(m.cog / 100.0))
         accuracy = m.h_acc / 1000.0 if m.h_acc else 9999.0
         return GpsSample(
             t_ns,
@@ -172,19 +181,34 @@ class TelemetryDecoder:
             m.fix_type,
             0 if m.satellites_visible == 255 else m.satellites_visible,
             accuracy,
-            self._utc_ns(t_ns),
+            self._utc_ns(t_ns, m.time_usec),
+            self._interference_at(now_ns),
         )
 
-    def _utc_ns(self, t_ns: int) -> int:
-        """The UTC that the autopilot, whose clock its GPS sets, claims for `t_ns`; 0 where it told none lately."""
-        if self._utc is None or not 0 <= t_ns - self._utc[0] <= UTC_AGE_NS:
+    def _utc_ns(self, t_ns: int, time_usec: int) -> int:
+        """The UTC that is claimed for `t_ns`: by the message, where its time counts from 1970, else by the autopilot,
+        whose clock its GPS sets; 0 where it told none lately. A sample may be older than the SYSTEM_TIME before it."""
+        if UNIX_US <= time_usec < 2**63 // 1000:
+            return time_usec * 1000
+        if self._utc is None or abs(t_ns - self._utc[0]) > UTC_AGE_NS:
             return 0
         return self._utc[1] + t_ns - self._utc[0]
+
+    def _on_gnss_integrity(self, m: Any, now_ns: int) -> Received | None:
+        if m.id == self._gps_id:
+            self._interference = (now_ns, gnss_integrity.interference_of(m.jamming_state, m.spoofing_state))
+        return None
+
+    def _interference_at(self, now_ns: int) -> int:
+        if self._interference is None or now_ns - self._interference[0] > INTERFERENCE_AGE_NS:
+            return 0
+        return self._interference[1]
 
     def _on_system_time(self, m: Any, now_ns: int) -> Received | None:
         t_ns = self._boot_time(m.time_boot_ms * 1_000_000, now_ns)
         utc_ns = m.time_unix_usec * 1000
-        self._utc = (t_ns, utc_ns) if UTC_KNOWN_NS <= utc_ns < 2**63 else None
+        least_ns = UTC_KNOWN_NS if self._utc is None else GPS_EPOCH_NS
+        self._utc = (t_ns, utc_ns) if least_ns <= utc_ns < 2**63 else None
         return None
 
     def _on_position(self, m: Any, now_ns: int) -> Received | None:

@@ -145,7 +145,7 @@ class Integrity:
             position_known=position_known,
             semi_major_95_m=math.inf if state is None else state.ellipse_semi_major_m,
             blind_s=self.labels.blind_s(t_ns),
-            blind_frames=self.labels.blind_frames(t_ns),
+            blind_frames=self.labels.blind_frames(t_ns, self._limits),
         )
         self._ladder, events = failsafe.on_tick(self._ladder, sight, self._config)
         for event in events:

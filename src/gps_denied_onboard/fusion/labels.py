@@ -88,12 +88,16 @@ class LabelState:
         since_ns = self.start_ns if self.seen_ns is None else self.seen_ns
         return 0.0 if since_ns is None else max(0, t_ns - since_ns) / 1e9
 
-    def blind_frames(self, t_ns: int) -> int:
-        """Frames since anything visual was accepted (at most FRAMES_KEPT), those counted in that should have come."""
+    def blind_frames(self, t_ns: int, limits: LabelLimits) -> int:
+        """Frames since anything visual was accepted (at most FRAMES_KEPT), those counted in that should have come.
+
+        A frame counts once its fix has had time to come: one that is still worked on is not lost yet.
+        """
         if not self.frames_ns:
             return math.floor(self.blind_s(t_ns) / FRAME_PERIOD_S_MAX)
-        came = sum(frame_ns > (self.seen_ns or 0) for frame_ns in self.frames_ns)
-        overdue_s = max(0, t_ns - self.frames_ns[-1]) * 1e-9
+        judged_ns = t_ns - round(limits.failed_s * 1e9)
+        came = sum((self.seen_ns or 0) < frame_ns <= judged_ns for frame_ns in self.frames_ns)
+        overdue_s = max(0, judged_ns - self.frames_ns[-1]) * 1e-9
         return came + math.floor(overdue_s / max(self.frame_period_s, 0.1))
 
     def in_the_dark(self, t_ns: int, limits: LabelLimits) -> bool:

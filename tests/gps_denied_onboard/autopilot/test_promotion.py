@@ -85,3 +85,11 @@ def test_after_a_restart_it_is_asked_anew() -> None:
     promotion.on_parameter(NOW_NS, PARAMETER, 0.0)
     promotion.forget()
     assert promotion.on_state(NOW_NS + ASK_AGAIN_NS, STATE) == OURS
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_a_parameter_that_is_no_number(value: float) -> None:
+    """A GPS_PRIMARY that cannot be confirms nothing and stops nothing."""
+    promotion = Promotion(0, 1)
+    assert promotion.on_parameter(1, "GPS_PRIMARY", value) == []
+    assert promotion.confirmed is None

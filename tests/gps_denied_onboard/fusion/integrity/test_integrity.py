@@ -219,11 +219,49 @@ def test_the_dark_is_climbed_down_in_order() -> None:
         "3D fix", "OPERATOR_RELOC_REQUEST", "2D fix", "VISUAL_BLACKOUT_FAILSAFE",
     ]  # fmt: skip
     record = flight.records("failsafe")[-1]
-    assert record.observation == pytest.approx((2.0 * math.sqrt(5.991), 30.2, 30.0), rel=1e-3)
+    assert record.observation == pytest.approx((2.0 * math.sqrt(5.991), 30.2, 29.0), rel=1e-3)
     assert record.test_ratio == pytest.approx(30.2 / 30.0)
     assert "VISUAL_BLACKOUT_FAILSAFE" in flight.alerts
     assert flight.fly(1.0).states[-1].fix_type == 3
     assert flight.states[-1].horizontal_accuracy_m == pytest.approx(2.0, rel=1e-3)
+
+
+def asked_s(period_s: float, dark: int, frames_go_on: bool = True) -> list[float]:
+    """When the operator is asked, in s after the first of `dark` frames that give nothing; bright ones before and
+    after, the odometry of each 0.1 s after it; without `frames_go_on` none comes at all."""
+    flight, dark_s = Flight(), 12.0
+    frames_s = [k * period_s for k in range(round(25.0 / period_s)) if frames_go_on or k * period_s < dark_s - 1e-6]
+    for tick in range(1, 250):
+        flight.t_ns = tick * TICK
+        for at_s in frames_s:
+            t_ns = round(at_s * SECOND_NS)
+            if flight.t_ns - TICK < t_ns <= flight.t_ns:
+                flight.monitor.on_frame(t_ns)
+            if flight.t_ns - TICK < t_ns + TICK <= flight.t_ns:
+                flight.monitor.on_moved(t_ns, not -1e-6 < at_s - dark_s < dark * period_s - 1e-6)
+        flight.tick()
+    requests = [r for r in flight.records("failsafe") if r.reason == "OPERATOR_RELOC_REQUEST"]
+    return [r.t_ns / SECOND_NS - dark_s for r in requests]
+
+
+@pytest.mark.parametrize("period_s", [1.0, 0.5, 1.0 / 3.0])
+@pytest.mark.parametrize("frames_go_on", [True, False])
+def test_the_operator_is_asked_two_seconds_after_the_first_dark_frame(period_s: float, frames_go_on: bool) -> None:
+    """AC-3.4: 2 s +-0.5 s after the first frame without anything, at 1 to 3 frames a second, dark or missing."""
+    (at_s,) = asked_s(period_s, 40, frames_go_on)
+    assert 1.5 <= at_s <= 2.5
+
+
+def test_at_a_frame_in_two_seconds_the_third_one_asks() -> None:
+    """Three frames take 4 s there; the request comes once the third has had its 0.3 s."""
+    (at_s,) = asked_s(2.0, 4)
+    assert at_s == pytest.approx(4.3)
+
+
+@pytest.mark.parametrize(("dark", "asks"), [(2, False), (3, True)])
+def test_a_frame_that_is_still_worked_on_asks_nobody(dark: int, asks: bool) -> None:
+    """At 1 Hz two lost frames are no reason to ask while the third, which will be found, has only just come."""
+    assert bool(asked_s(1.0, dark)) is asks
 
 
 def test_the_operator_is_told_where_and_how_far() -> None:

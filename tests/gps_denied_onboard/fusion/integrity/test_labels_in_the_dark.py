@@ -76,26 +76,39 @@ def test_without_any_frame_only_ages_count() -> None:
     ("frames_s", "moved_s", "now_s", "blind"),
     [
         ((9.0, 10.0), 10.0, 10.0, 0),
-        ((9.0, 10.0), 10.0, 10.9, 0),
-        ((9.0, 10.0), 10.0, 11.0, 1),
-        ((9.0, 10.0), 9.0, 10.0, 1),
-        ((8.0, 9.0, 10.0), 7.0, 10.0, 3),
-        ((8.0, 9.0, 10.0), 7.0, 12.0, 5),
-        ((9.9, 10.0), 9.9, 10.2, 3),
-        ((10.0, 10.0), 10.0, 10.2, 2),
-        ((10.0,), 10.0, 13.9, 1),
+        ((9.0, 10.0), 10.0, 11.29, 0),
+        ((9.0, 10.0), 10.0, 11.31, 1),
+        ((9.0, 10.0), 9.0, 10.0, 0),
+        ((9.0, 10.0), 9.0, 10.29, 0),
+        ((9.0, 10.0), 9.0, 10.3, 1),
+        ((9.0, 10.0), 9.0, 10.9, 1),
+        ((8.0, 9.0, 10.0), 7.0, 10.0, 2),
+        ((8.0, 9.0, 10.0), 7.0, 10.3, 3),
+        ((8.0, 9.0, 10.0), 7.0, 12.31, 5),
+        ((9.9, 10.0), 9.9, 10.3, 1),
+        ((9.9, 10.0), 9.9, 10.51, 3),
+        ((10.0, 10.0), 10.0, 10.51, 2),
+        ((10.0,), 10.0, 14.29, 1),
+        ((10.0,), 10.0, 14.31, 2),
     ],
 )
 def test_frames_without_anything(frames_s: tuple[float, ...], moved_s: float, now_s: float, blind: int) -> None:
-    """Those that came after the last good one, and those that should have come since."""
-    assert seen(*frames_s, moved_s=moved_s).blind_frames(ns(now_s)) == blind
+    """Those after the last good one and those that should have come since, each once its fix has had 0.3 s to come."""
+    assert seen(*frames_s, moved_s=moved_s).blind_frames(ns(now_s), LIMITS) == blind
+
+
+def test_how_long_a_fix_may_take_is_a_setting() -> None:
+    """A longer wait counts frames later."""
+    state = seen(8.0, 9.0, 10.0, moved_s=8.0)
+    waits = [LabelLimits(failed_s=wait_s) for wait_s in (0.3, 0.6, 1.6)]
+    assert [state.blind_frames(ns(10.5), limits) for limits in waits] == [2, 1, 0]
 
 
 def test_frames_before_anything_was_seen() -> None:
     """From the start each frame counts; without a camera, one for every two seconds."""
     state = LabelState().started(0)
-    assert [state.blind_frames(ns(t)) for t in (0.0, 1.9, 2.0, 6.0)] == [0, 0, 1, 3]
-    assert state.saw(ns(1.0)).saw(ns(1.5)).blind_frames(ns(1.6)) == 2
+    assert [state.blind_frames(ns(t), LIMITS) for t in (0.0, 1.9, 2.0, 6.0)] == [0, 0, 1, 3]
+    assert state.saw(ns(1.0)).saw(ns(1.5)).blind_frames(ns(1.9), LIMITS) == 2
 
 
 def test_only_the_last_frames_are_kept() -> None:
@@ -105,7 +118,7 @@ def test_only_the_last_frames_are_kept() -> None:
         state = state.saw(ns(k * 1.0))
     assert len(state.frames_ns) == 8
     assert state.frames_ns[-1] == ns(99.0)
-    assert state.blind_frames(ns(99.0)) == 8
+    assert state.blind_frames(ns(99.9), LIMITS) == 8
     assert state.frame_period_s == 1.0
 
 

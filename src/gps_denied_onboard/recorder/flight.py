@@ -1,6 +1,6 @@
 """The flight recorder: opened before anything else, closed last. One folder a flight under the flight root.
 
-    flights/20260401T101500Z-1a2b3c/   recording.json  segment-000000.mcap  segment-000001.mcap ...
+flights/20260401T101500Z-1a2b3c/   recording.json  segment-000000.mcap  segment-000001.mcap ...
 """
 
 from __future__ import annotations

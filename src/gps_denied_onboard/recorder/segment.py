@@ -19,6 +19,8 @@ LOCATION_FIX_NUMBER = len(KIND_BY_NUMBER)
 """What stands for a foxglove.LocationFix where kinds are numbers."""
 SEGMENT_METADATA = "gps_denied.segment"
 SIGNATURE_METADATA = "gps_denied.signature"
+RECOVERED_METADATA = "gps_denied.recovered"
+"""Written by `operator-tool fdr recover`: only the first `kept_bytes` of the file are what was recorded."""
 
 
 def segment_name(number: int) -> str:

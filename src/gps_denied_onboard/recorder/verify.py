@@ -16,7 +16,7 @@ from gps_denied_onboard.recorder.chain import fingerprint, is_signed
 from gps_denied_onboard.recorder.kinds import KINDS, MalformedRecordError
 from gps_denied_onboard.recorder.reader import FlightReader, FlightRecord, SegmentReader
 from gps_denied_onboard.recorder.records import FooterRecord, HeaderRecord, OverrunRecord, SegmentRolloverRecord
-from gps_denied_onboard.recorder.segment import SIGNATURE_METADATA
+from gps_denied_onboard.recorder.segment import RECOVERED_METADATA, SIGNATURE_METADATA
 
 CLEAN, FAILED, INTERRUPTED, DAMAGED = "clean", "failed", "interrupted", "damaged"
 """Closed as it should; closed after an error; not closed, intact as far as it goes; not what was recorded."""
@@ -198,50 +198,59 @@ def _check_chain(segments: list[SegmentReader], found: _Found) -> None:
         if number > 0 and hashes.get(number - 1) != head.get("previous_sha256"):
             missing = "is missing" if number - 1 not in hashes else "is not what was recorded"
             found.errors.append(f"segment {number - 1} {missing}: the chain breaks before {name}")
-        signature, end_ns = _signature(segment)
-        digest = _hashes(segment.path, int(signature.get("signed_bytes", "0")) if signature else 0)
-        hashes[number] = digest[1]
+        signature, recovered, chunks_end = _metadata(segment)
+        signed_bytes = _count(signature, "signed_bytes")
+        kept_bytes = _count(recovered, "kept_bytes") if recovered is not None else segment.size
+        signed_sha256, hashes[number] = _hashes(segment.path, signed_bytes, kept_bytes)
+        if recovered is not None:
+            found.cut = True
+            found.notes.append(f"{name}: recovered; its first {kept_bytes} bytes are the original's")
+        if chunks_end > kept_bytes:
+            found.errors.append(f"{name}: it was damaged, and what was behind that is not proven to be as it was")
         if signature is not None:
-            _check_signature(name, head, signature, digest[0], found, chunks_end=end_ns)
+            _check_signature(name, head, signature, signed_sha256, found, chunks_end)
         elif place < len(segments) - 1:
             found.notes.append(f"{name}: not signed, the disk failed there; the next segment vouches for it")
 
 
-def _signature(segment: SegmentReader) -> tuple[dict[str, str] | None, int]:
-    """The signature's entries, and where the last chunk ends."""
-    entries: dict[str, str] | None = None
+def _metadata(segment: SegmentReader) -> tuple[dict[str, str] | None, dict[str, str] | None, int]:
+    """The signature's entries, those of a recovery, and where the last chunk ends."""
+    entries: dict[str, dict[str, str]] = {}
     end = 0
     try:
         with segment.path.open("rb") as stream:
             for place in container.places(stream, segment.size):
                 if place.opcode == container.METADATA:
                     name, found = container.metadata(container.content(stream, place))
-                    entries = found if name == SIGNATURE_METADATA else entries
+                    entries[name] = found
                 elif place.opcode == container.CHUNK:
                     end = place.end
     except container.DamagedError:
-        return None, end
-    if entries is not None and not entries.get("signed_bytes", "").isdecimal():
-        entries = {**entries, "signed_bytes": "0"}
-    return entries, end
+        return None, None, end
+    return entries.get(SIGNATURE_METADATA), entries.get(RECOVERED_METADATA), end
 
 
-def _hashes(path: Path, prefix: int) -> tuple[str, str]:
-    """SHA-256 of the first `prefix` bytes, and of all."""
-    running = hashlib.sha256()
-    of_prefix = running.hexdigest()
-    left = prefix
+def _count(entries: Mapping[str, str] | None, name: str) -> int:
+    """A number of bytes as metadata tells it; 0 for what is none."""
+    text = (entries or {}).get(name, "")
+    return int(text) if text.isdecimal() and len(text) < 19 else 0
+
+
+def _hashes(path: Path, *prefixes: int) -> tuple[str, ...]:
+    """SHA-256 of the first so many bytes, for each of `prefixes`; of all where there are not so many."""
+    running, at = hashlib.sha256(), 0
+    found: dict[int, str] = {}
     with path.open("rb") as stream:
-        while piece := stream.read(min(left, 1 << 20) if left else 1 << 20):
-            running.update(piece)
-            if left:
-                left -= len(piece)
-                of_prefix = running.hexdigest() if left == 0 else of_prefix
-    return of_prefix, running.hexdigest()
+        for prefix in sorted(set(prefixes)):
+            while at < prefix and (piece := stream.read(min(prefix - at, 1 << 20))):
+                running.update(piece)
+                at += len(piece)
+            found[prefix] = running.hexdigest()
+    return tuple(found[prefix] for prefix in prefixes)
 
 
 def _check_signature(
-    name: str, head: Mapping[str, str], signature: dict[str, str], prefix_sha256: str, found: _Found, chunks_end: int
+    name: str, head: Mapping[str, str], signature: dict[str, str], signed_sha256: str, found: _Found, chunks_end: int
 ) -> None:
     assert found.header is not None
     try:
@@ -252,7 +261,7 @@ def _check_signature(
         found.errors.append(f"{name}: its signature is not the flight's")
         return
     same = all(signature.get(key) == head.get(key) for key in ("flight_id", "segment", "previous_sha256"))
-    if not same or signature.get("signed_sha256") != prefix_sha256 or chunks_end > int(signature["signed_bytes"]):
+    if not same or signature.get("signed_sha256") != signed_sha256 or chunks_end > _count(signature, "signed_bytes"):
         found.errors.append(f"{name}: it was changed after it was signed")
     found.final |= signature.get("final") == "yes"
 

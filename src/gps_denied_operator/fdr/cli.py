@@ -132,6 +132,25 @@ def export(
 
 
 @app.command()
+def recover(flight: FlightArgument, out: OutOption, json: JsonOption = False) -> None:
+    """Copy a torn or damaged flight so that every MCAP reader opens it; the original is not touched."""
+    import dataclasses
+
+    from gps_denied_operator.evaluate.progress import FrameBar
+    from gps_denied_operator.fdr.recover import recover_flight
+
+    with FrameBar(None, "files") as bar:
+        files = recover_flight(flight, out, bar.show)
+    if json:
+        _print_json({"out": str(out), "files": [dataclasses.asdict(file) for file in files]})
+        return
+    for file in files:
+        print(f"{file.name:24} {file.state:9} {file.messages:9} messages, {file.kept_bytes} of {file.bytes} bytes kept")
+        for problem in file.problems:
+            print(f"  {problem}")
+
+
+@app.command()
 def tail(
     root: Annotated[Path, typer.Argument(help="Folder of one flight, or a flight root: then its newest flight.")],
     kind: KindOption = None,

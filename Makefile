@@ -1,5 +1,6 @@
 # Everything that README.md names. `make help` lists it.
 BIN ?= .venv/bin
+BOARD ?= qemu-virt
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
@@ -48,11 +49,12 @@ pins: setup ## make requirements/*.txt again from requirements/*.in (needs a pac
 		../$(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url \
 		--no-emit-find-links --no-emit-trusted-host --no-emit-options --output-file $$name.txt $$name.in || exit 1; done
 
-images: ## both sealed images by Nix, from the pins: build/companion-image, build/operator-image
+images: ## both sealed images by Nix, from the pins, into build/; BOARD=jetson-orin for another board
+	@[ -f images/boards/$(BOARD)/board.toml ] || { echo "there is no board '$(BOARD)'; there are: $$(ls -m images/boards)"; exit 2; }
 	@command -v nix >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get -qq install -y --no-install-recommends nix-bin; } || true
 	@nix/setup && nix/prefetch
 	@mkdir -p build
-	nix build --out-link build/companion-image .#companion-image
+	nix build --out-link build/companion-image .#companion-image-$(BOARD)
 	nix build --out-link build/operator-image .#operator-image
 
 licences: setup ## write _docs/licences.md from what is installed and, with Nix, from the images' SBOMs

@@ -9,9 +9,10 @@
       system = "x86_64-linux";
       kit = import ./nix/kit.nix { inherit system; };
       images = import ./nix/images.nix { inherit kit; };
-      checks = import ./nix/checks.nix { inherit kit images; };
+      release = import ./nix/release.nix { inherit kit images; };
+      checks = import ./nix/checks.nix { inherit kit images release; };
     in {
-      packages.${system} = images.packages // { inherit (checks) sbom-companion sbom-operator prefetch-list; };
+      packages.${system} = images.packages // release.packages // { inherit (checks) prefetch-list; };
       checks.${system} = checks.all;
       apps.${system} = images.apps;
       devShells.${system}.default = import ./nix/shell.nix { inherit kit images; };

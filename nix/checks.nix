@@ -1,5 +1,5 @@
 # What `nix flake check` builds. Each is a derivation that fails, so each can also be built alone.
-{ kit, images }:
+{ kit, images, release }:
 let
   inherit (kit) run;
   tree = builtins.path {
@@ -24,9 +24,9 @@ let
     echo passed > "$out"
   '';
 
-  contents = image: names: run "${image}-contents" {
-    sources = map images.source names;
-    inherit names;
+  contents = image: run "${image}-contents" {
+    sources = map images.source (images.packagesOf image);
+    names = images.packagesOf image;
     check = ./contents.sh;
     forbidden = ../images + "/${image}/forbidden.txt";
   } ''
@@ -37,25 +37,12 @@ let
     echo passed > "$out"
   '';
 
-  sbom = image: sets: run "sbom-${image}.json" {
-    inherit (images) develop;
-    pins = ./pins;
-    files = builtins.concatMap (set: kit.pinned set.kind set.name) sets;
-    script = ./sbom.py;
-  } ''
-    "$develop/bin/python3" "$script" make --image "${image}" --pins "$pins" --out "$out" $files
-  '';
-  sets = kind: map (name: { inherit kind name; });
-  companionSets = sets "debs" [ "companion" ] ++ sets "wheels" [ "companion" ];
-  operatorSets = sets "debs" [ "seed" "python" "postgresql" ] ++ sets "wheels" [ "operator" ];
   sbomAgainstPins = image: imageSets: bom: run "sbom-${image}-against-pins" { inherit bom; inherit (images) develop; pins = ./pins; script = ./sbom.py; } ''
     "$develop/bin/python3" "$script" check --pins "$pins" "$bom" \
       ${toString (map (set: "${set.kind}:${set.name}") imageSets)}
     echo passed > "$out"
   '';
-in rec {
-  sbom-companion = sbom "companion" companionSets;
-  sbom-operator = sbom "operator" operatorSets;
+in {
   prefetch-list = derivation {
     name = "prefetch-list";
     inherit (kit) system;
@@ -83,8 +70,10 @@ in rec {
     import-boundary = inTree "import-boundary" ''
       python3 -m pytest -q -p no:cacheprovider tests/test_import_boundary.py
     '';
-    companion-contents = contents "companion" [ "gps_denied_onboard" ];
-    operator-contents = contents "operator" [ "gps_denied_onboard" "gps_denied_operator" ];
+    companion-composition = images.composition "companion";
+    operator-composition = images.composition "operator";
+    companion-contents = contents "companion";
+    operator-contents = contents "operator";
 
     # Every file of the root tree against the list of paths; every module of the image imported, with its own libraries.
     companion-modules = run "companion-modules" {
@@ -95,6 +84,30 @@ in rec {
       export PYTHONDONTWRITEBYTECODE=1
       "$companionHostLibraries/bin/python3" -sP "$script" --forbidden "$forbidden" --listing "$companionRootfs/files.txt" \
         --site "$companionPython/site-packages" --import-from "$companionHost"
+      echo passed > "$out"
+    '';
+
+    # The same of the operator's image: all of its closure but what lies inside the libraries, which rules name.
+    operator-modules = run "operator-modules" {
+      exportReferencesGraph = [ "closure" images.operatorRootfs ];
+      inherit (images) operatorRootfs operatorLibraries;
+      script = ./sealed_modules.py;
+      forbidden = ../images/operator/forbidden.txt;
+    } ''
+      export PYTHONDONTWRITEBYTECODE=1
+      grep ^/nix/store/ closure | sort -u | while read -r path; do
+        find "$path" ! -type d ! -path "$operatorLibraries/lib/*" | sed 's,$, 0,'
+      done > files.txt
+      "$operatorRootfs/bin/python3" -sP "$script" --forbidden "$forbidden" --listing files.txt \
+        --site "$operatorLibraries/lib/python3.11/site-packages" --import-from "$operatorRootfs/lib/site-packages"
+      echo passed > "$out"
+    '';
+
+    # Builders' functions leave a derivation's own variables alone.
+    helpers = run "helpers" { tree = "kept"; path = "kept"; deb = "kept"; } ''
+      unpack_debs "$PWD/somewhere"
+      run_from_store "$PWD/somewhere"
+      [ "$tree $path $deb $name" = "kept kept kept helpers" ]
       echo passed > "$out"
     '';
 
@@ -112,7 +125,7 @@ in rec {
       fi
       echo refused > "$out"
     '';
-    sbom-companion = sbomAgainstPins "companion" companionSets sbom-companion;
-    sbom-operator = sbomAgainstPins "operator" operatorSets sbom-operator;
+    sbom-companion = sbomAgainstPins "companion" release.companionSets release.packages.sbom-companion;
+    sbom-operator = sbomAgainstPins "operator" release.operatorSets release.packages.sbom-operator;
   };
 }

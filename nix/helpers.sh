@@ -1,8 +1,13 @@
 # What every builder script starts with: busybox on PATH, then functions.
 "$seed/bin/busybox" mkdir "$TMPDIR/busybox"
 "$seed/bin/busybox" --install -s "$TMPDIR/busybox"
-PATH=$TMPDIR/busybox
-for tree in $programs; do PATH=$tree/bin:$tree/sbin:$PATH; done
+# A derivation's own variables are the script's: functions keep theirs `local`, and no name is set here but PATH and these.
+put_on_path() {
+  local program
+  PATH=$TMPDIR/busybox
+  for program in "$@"; do PATH=$program/bin:$program/sbin:$PATH; done
+}
+put_on_path $programs
 export PATH HOME="$TMPDIR" LC_ALL=C.UTF-8 TZ=UTC SOURCE_DATE_EPOCH=1700000000
 set -o pipefail
 # Programs that call system() or popen() want /bin/sh, which Debian's Nix leaves out. Only inside the sandbox.
@@ -10,7 +15,7 @@ if [ "$NIX_BUILD_TOP" = /build ] && [ ! -e /bin/sh ] && mkdir -p /bin 2>/dev/nul
 
 # unpack_debs TREE DEB...: all files, /usr merged, without documentation; no maintainer script runs.
 unpack_debs() {
-  tree=$1
+  local tree=$1 deb name
   shift
   mkdir -p "$tree/usr/bin" "$tree/usr/sbin" "$tree/usr/lib"
   for name in bin sbin lib; do ln -s "usr/$name" "$tree/$name"; done
@@ -39,6 +44,7 @@ is_elf64() {
 # use_own_loader FILE TREE: a dynamic program starts with the loader and the libraries of TREE.
 use_own_loader() {
   is_elf64 "$1" && patchelf --print-interpreter "$1" >/dev/null 2>&1 || return 0
+  local old
   chmod u+w "$1"
   old=$(patchelf --print-rpath "$1")
   patchelf --set-interpreter "$2/lib64/ld-linux-x86-64.so.2" \
@@ -47,7 +53,7 @@ use_own_loader() {
 
 # run_from_store TREE: links and programs of a Debian tree find each other where the tree lies.
 run_from_store() {
-  tree=$1
+  local tree=$1 link target path file
   find "$tree" -type l | while read -r link; do
     target=$(readlink "$link")
     case $target in /nix/*) ;; /*) ln -sfn "$tree$target" "$link" ;; esac

@@ -3,7 +3,22 @@
 let
   inherit (kit) run pinned python environment;
   source = name: builtins.path { inherit name; path = ../src + "/${name}"; filter = path: _: builtins.match ".*(/__pycache__|\\.so|\\.pyc)" path == null; };
-  composition = image: ../images + "/${image}/composition.toml";
+
+  # An image's composition file names its packages; sealed with its hash if the software has every strategy it links.
+  compositionFile = image: ../images + "/${image}/composition.toml";
+  packagesOf = image: (builtins.fromTOML (builtins.readFile (compositionFile image))).packages;
+  composition = image: run "composition-${image}" {
+    inherit python;
+    onboard = source "gps_denied_onboard";
+    file = compositionFile image;
+    read = ./read_composition.py;
+  } ''
+    mkdir "$out"
+    cp "$file" "$out/composition.toml"
+    sha256sum < "$file" | cut -d' ' -f1 > "$out/composition.sha256"
+    ln -s "$onboard" gps_denied_onboard
+    PYTHONPATH=$PWD PYTHONDONTWRITEBYTECODE=1 "$python/bin/python3" "$read" "$out/composition.toml"
+  '';
 
   develop = environment "develop" "develop" { };
   zig = run "zig" { wheel = pinned "wheels" "zig"; } ''
@@ -33,24 +48,23 @@ let
 
   prune = ../images/companion/prune.txt;
 
-  # site-packages of an image: its own packages, migrations and composition. `libraries` adds the wheels of a set.
-  own = image: names: nativeModule: ''
+  # site-packages of an image: its own packages, migrations and composition.
+  own = image: nativeModule: ''
     mkdir -p "$site"
     set -- $sources
-    for name in ${toString names}; do cp -r "$1" "$site/$name"; chmod -R u+w "$site/$name"; shift; done
+    for name in ${toString (packagesOf image)}; do cp -r "$1" "$site/$name"; chmod -R u+w "$site/$name"; shift; done
     cp ${nativeModule}/_native.* "$site/gps_denied_onboard/"
     cp -r "$migrations" "$site/gps_denied_onboard/migrations"
-    cp "$composition" "$site/gps_denied_onboard/composition.toml"
-    sha256sum < "$composition" | cut -d' ' -f1 > "$site/gps_denied_onboard/composition.sha256"
+    cp "$composition"/composition.* "$site/gps_denied_onboard/"
   '';
-  ownFiles = image: names: {
-    sources = map source names;
+  ownFiles = image: {
+    sources = map source (packagesOf image);
     composition = composition image;
     migrations = builtins.path { name = "migrations"; path = ../migrations; };
   };
 
   # What the aircraft's root file system takes as usr/lib/gps-denied: unpacked only, compiled there.
-  companionPython = run "companion-python" (ownFiles "companion" [ "gps_denied_onboard" ] // {
+  companionPython = run "companion-python" (ownFiles "companion" // {
     inherit python;
     wheels = pinned "wheels" "companion";
     install = ./install_wheels.py;
@@ -58,7 +72,7 @@ let
   }) ''
     site=$out/site-packages
     "$python/bin/python3" "$install" "$site" --prune "$prune" $wheels
-    ${own "companion" [ "gps_denied_onboard" ] nativeCompanion}
+    ${own "companion" nativeCompanion}
   '';
 
   # Userland, kernel, boot chain and disk of a board.
@@ -72,9 +86,9 @@ let
   companionImage = (companionFor "qemu-virt").image;
 
   # The same files over the same libraries for the build host: every module of the companion is imported there.
-  companionHost = run "companion-host" (ownFiles "companion" [ "gps_denied_onboard" ]) ''
+  companionHost = run "companion-host" (ownFiles "companion") ''
     site=$out
-    ${own "companion" [ "gps_denied_onboard" ] nativeHost}
+    ${own "companion" nativeHost}
   '';
   companionHostLibraries = environment "companion-host-libraries" "companion-host" { inherit prune; };
 
@@ -85,12 +99,21 @@ let
   '';
 
   operatorLibraries = environment "operator-libraries" "operator" { };
-  operatorPackages = [ "gps_denied_onboard" "gps_denied_operator" "gps_denied_sim" ];
-  operatorRootfs = run "operator-rootfs" (ownFiles "operator" operatorPackages // {
-    inherit python postgresql operatorLibraries;
+  operatorPrograms = kit.debTree "operator-programs" "operator" ''
+    # mtools reads code pages through the C library; each of its commands is a link to one program
+    mv "$out/usr/bin/mtools" "$out/usr/lib/mtools"
+    {
+      echo "#!$seed/bin/busybox sh"
+      echo "export GCONV_PATH=$out/usr/lib/x86_64-linux-gnu/gconv"
+      echo "exec $out/usr/lib/mtools -c \"\''${0##*/}\" \"\$@\""
+    } > "$out/usr/bin/mtools"
+    chmod 555 "$out/usr/bin/mtools"
+  '';
+  operatorRootfs = run "operator-rootfs" (ownFiles "operator" // {
+    inherit python postgresql operatorPrograms operatorLibraries;
   }) ''
     site=$out/lib/site-packages
-    ${own "operator" operatorPackages nativeHost}
+    ${own "operator" nativeHost}
     chmod -R u+w "$site"
     PYTHONDONTWRITEBYTECODE=1 "$python/bin/python3" -m compileall -fqq --invalidation-mode unchecked-hash -s "$out" "$site"
     mkdir -p "$out/bin"
@@ -100,7 +123,7 @@ let
         echo "#!$operatorLibraries/bin/python3 -sP"
         echo 'import os, sys'
         echo "sys.path.insert(0, '$site')"
-        echo "os.environ['PATH'] = '$postgresql/usr/lib/postgresql/15/bin:$out/bin:' + os.environ.get('PATH', '/bin')"
+        echo "os.environ['PATH'] = '$postgresql/usr/lib/postgresql/15/bin:$operatorPrograms/bin:$out/bin:' + os.environ.get('PATH', '/bin')"
         echo "os.environ['PYTHONPATH'] = '$site'"
         echo "from ''${command#*:}.cli import main"
         echo 'sys.exit(main())'
@@ -121,15 +144,15 @@ let
   app = program: { type = "app"; inherit program; };
 in {
   inherit companionFor develop tools zigCompiler nativeHost nativeCompanion companionPython companionRootfs companionImage companionHost companionHostLibraries postgresql
-    operatorLibraries operatorRootfs operatorImage source;
+    operatorLibraries operatorRootfs operatorImage source packagesOf composition;
   packages = {
     companion-python = companionPython;
     companion-rootfs = companionRootfs;
     companion-image = companionImage;
-    companion-image-jetson-orin = (companionFor "jetson-orin").image;
     operator-rootfs = operatorRootfs;
     operator-image = operatorImage;
-  };
+  } // builtins.listToAttrs (map (board: { name = "companion-image-${board}"; value = (companionFor board).image; })
+    (builtins.attrNames (builtins.readDir ../images/boards)));
   apps = {
     operator-tool = app "${operatorRootfs}/bin/operator-tool";
     demo = app "${run "demo" { inherit operatorRootfs; } ''

@@ -2,41 +2,26 @@
 
 from __future__ import annotations
 
-import shutil
+import json
 import subprocess
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-PARTS = ("flake.nix", "flake.lock", "nix", "images", "src", "cpp", "migrations", "tests/conftest.py")
+from .tree import copy_tree, needs_nix, nix
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(shutil.which("nix") is None, reason="Nix is not installed: see nix/setup"),
-]
+pytestmark = [pytest.mark.slow, needs_nix]
 
 
 def build(tree: Path, check: str) -> subprocess.CompletedProcess[str]:
-    """Build one check of a tree with the settings of nix/setup."""
-    settings = subprocess.run([ROOT / "nix" / "setup", "--print"], capture_output=True, text=True, check=True).stdout
-    command = ["nix", "build", "--no-link", "--print-build-logs", f"path:{tree}#checks.x86_64-linux.{check}"]
-    words = [word for line in settings.splitlines() for word in ("--option", *(p.strip() for p in line.split("=", 1)))]
-    return subprocess.run([*command, *words], capture_output=True, text=True, errors="replace", check=False)
+    """Build one check of a tree."""
+    return nix("build", "--no-link", "--print-build-logs", f"path:{tree}#checks.x86_64-linux.{check}")
 
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
     """A copy of what the checks read, in which the pins' check passes; skips where nix/prefetch has not been run."""
-    copy = tmp_path / "tree"
-    for part in PARTS:
-        target = copy / part
-        target.parent.mkdir(parents=True, exist_ok=True)
-        source = ROOT / part
-        if source.is_dir():
-            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__", "*.so"))
-        else:
-            shutil.copyfile(source, target)
+    copy = copy_tree(tmp_path / "tree")
     done = build(copy, "pins")
     if "is-missing" in done.stderr:
         pytest.skip("the pins are not in the store: run nix/prefetch")
@@ -67,12 +52,40 @@ def test_a_forbidden_file_is_refused(tree: Path) -> None:
     assert "upload.key" in done.stderr
 
 
+def test_a_strategy_that_is_nowhere_is_refused(tree: Path) -> None:
+    """A composition that links what the software does not have fails before anything else of the image is built."""
+    file = tree / "images" / "companion" / "composition.toml"
+    file.write_text(file.read_text().replace('fusion = ["isam2"', 'fusion = ["magic"'))
+    done = build(tree, "companion-composition")
+    assert done.returncode != 0
+    assert "names the fusion strategy 'magic'" in done.stderr
+    assert "Name one of these, then build the image again." in done.stderr
+
+
+def test_the_operators_package_in_the_companions_composition_is_refused(tree: Path) -> None:
+    """The file sets come from the composition: naming the operator's package there is seen by the companion's list."""
+    file = tree / "images" / "companion" / "composition.toml"
+    file.write_text(file.read_text().replace('["gps_denied_onboard"]', '["gps_denied_onboard", "gps_denied_operator"]'))
+    done = build(tree, "companion-contents")
+    assert done.returncode != 0
+    assert "forbidden by 'path *gps_denied_operator*'" in done.stderr
+
+
+def test_a_board_without_its_vendors_pins_says_what_is_missing(tree: Path) -> None:
+    """The Jetson's image names the pin file that is not there, the packages, and the command that pins them."""
+    done = nix("build", "--no-link", "--print-build-logs", f"path:{tree}#companion-image-jetson-orin")
+    assert done.returncode != 0
+    assert "images/boards/jetson-orin/pin" in done.stderr
+    assert "nvidia-l4t-kernel" in done.stderr
+
+
 def test_a_changed_pin_is_refused(tree: Path) -> None:
     """A pin whose hash was changed is in no store: the check fails, names the file and what to run."""
-    pins = tree / "nix" / "pins" / "debs.json"
-    text = pins.read_text()
-    at = text.index('"sha256": "') + len('"sha256": "')
-    pins.write_text(text[:at] + ("1" if text[at] == "0" else "0") + text[at + 1 :])
+    page = tree / "nix" / "pins" / "debs.json"
+    pins = json.loads(page.read_text())
+    name = pins["sets"]["seed"][0]
+    pins["files"][name]["sha256"] = "0" * 64
+    page.write_text(json.dumps(pins))
     done = build(tree, "pins")
     assert done.returncode != 0
-    assert "is-missing/run-nix-prefetch-first" in done.stderr
+    assert f"{name}-is-missing/run-nix-prefetch-first" in done.stderr

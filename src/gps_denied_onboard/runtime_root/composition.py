@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tomllib
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,12 +30,14 @@ class Composition:
     sha256: str = ""
 
 
-def read_composition(choices: tuple[str, ...], named: Path | None, package: Path = PACKAGE) -> Composition | None:
+def read_composition(
+    known: Mapping[str, Collection[str]], named: Path | None, package: Path = PACKAGE
+) -> Composition | None:
     """The composition of a sealed image, else of `named`, else of the file in the environment, else None.
 
-    choices: those that a strategy can be named for. package: the folder that a build would have sealed.
-    Raises UserError where a sealed image is given another file than its own (with both hashes), and where a file cannot
-    be used.
+    known: choice -> the strategies that this software has. package: the folder that a build would have sealed.
+    Raises UserError where a sealed image is given another file than its own (with both hashes), where a file cannot be
+    used, and where it names what this software does not have. A build reads its image's file through this, too.
     """
     in_environment = os.environ.get(COMPOSITION_ENV)
     given = named or (Path(in_environment) if in_environment else None)
@@ -52,7 +55,23 @@ def read_composition(choices: tuple[str, ...], named: Path | None, package: Path
             )
         tree = tomllib.loads(data.decode("utf-8"))
         image, strategies = tree["image"], tree["strategies"]
-        linked = {choice: tuple(strategies.get(choice, ())) for choice in choices}
+        _refuse_unknown(path, strategies, known)
+        linked = {choice: tuple(strategies.get(choice, ())) for choice in known}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"composition file {path} cannot be used: {error}. Restore it from the image.") from error
     return Composition(str(image), linked, found)
+
+
+def _refuse_unknown(path: Path, strategies: Mapping[str, object], known: Mapping[str, Collection[str]]) -> None:
+    """UserError for a choice or a strategy that is nowhere in the software; TypeError for what is no list of names."""
+    for choice, names in strategies.items():
+        if not isinstance(names, list):
+            raise TypeError(f"'{choice}' is not a list of names")
+        if choice not in known:
+            raise UserError(f"composition file {path} names the choice '{choice}'; there are: {', '.join(known)}.")
+        for name in names:
+            if name not in known[choice]:
+                raise UserError(
+                    f"composition file {path} names the {choice} strategy '{name}', which this software does not have; "
+                    f"it has: {', '.join(known[choice])}. Name one of these, then build the image again."
+                )

@@ -40,7 +40,7 @@ NEEDS: dict[tuple[str, str], str] = {("inference", "tensorrt"): "tensorrt"}
 def load_composition(path: Path | None = None) -> Composition:
     """The composition that counts (see `read_composition`); a source tree links all that it holds."""
     linked_all = Composition("source tree", {choice: tuple(names) for choice, names in STRATEGIES.items()})
-    return read_composition(tuple(STRATEGIES), path) or linked_all
+    return read_composition(STRATEGIES, path) or linked_all
 
 
 def resolve(choice: str, name: str, composition: Composition) -> Any:

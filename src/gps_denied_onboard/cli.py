@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from gps_denied_onboard.errors import UserError
+from gps_denied_onboard.runtime_root import provisioning_cli
 
 USER_ERROR_CODE = 2
 
@@ -17,6 +18,10 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, help="Position wit
 
 models_app = typer.Typer(no_args_is_help=True, help="Models for inference: what may be loaded, and engines of them.")
 app.add_typer(models_app, name="models")
+app.command("provision")(provisioning_cli.provision)
+app.command("verify-cache")(provisioning_cli.verify_cache)
+app.command("receive-tiles")(provisioning_cli.receive_tiles)
+app.command("describe")(provisioning_cli.describe)
 
 
 @app.command()

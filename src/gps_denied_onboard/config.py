@@ -40,7 +40,11 @@ class StrategyNames:
 
 @dataclass(frozen=True, slots=True)
 class MissionConfig:
-    """Origin of the local frame, on the ground. `utc_at_zero` is the time of t_ns = 0 by a trusted clock (ISO 8601)."""
+    """Origin of the local frame, on the ground. `utc_at_zero` is the time of t_ns = 0 by a trusted clock (ISO 8601).
+
+    `manifest` is the manifest.json of a provisioned cache: `run` starts only when it verifies by a key of the folder
+    `trusted_keys`; origin and camera then come from it where this configuration names none.
+    """
 
     origin_latitude_deg: float = math.nan
     origin_longitude_deg: float = math.nan
@@ -50,6 +54,8 @@ class MissionConfig:
     takeoff_sigma_vertical_m: float = 10.0
     takeoff_known: bool = False
     utc_at_zero: str = ""
+    manifest: str = ""
+    trusted_keys: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,7 +82,7 @@ def parse_manifest(data: bytes) -> Manifest:
         raise ManifestError("the manifest's artefacts must be a list. Provision again.")
     artefacts: dict[str, Artefact] = {}
     for entry in tree["artefacts"]:
-        artefact = _artefact(entry)
+        artefact = artefact_from_tree(entry)
         if artefact.path in artefacts:
             raise ManifestError(f"the manifest names '{artefact.path}' twice. Provision again.")
         artefacts[artefact.path] = artefact
@@ -99,7 +99,8 @@ def manifest_bytes(artefacts: Iterable[Artefact]) -> bytes:
     return orjson.dumps(tree, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
 
 
-def _artefact(entry: Any) -> Artefact:
+def artefact_from_tree(entry: Any) -> Artefact:
+    """One entry of a manifest's list of files. ManifestError for a path that could leave the manifest's folder."""
     if not isinstance(entry, dict) or set(entry) != _KEYS:
         raise ManifestError(f"an artefact of the manifest must hold {', '.join(sorted(_KEYS))} only. Provision again.")
     path, size, digest = entry["path"], entry["size_bytes"], entry["sha256"]

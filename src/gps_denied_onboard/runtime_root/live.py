@@ -41,6 +41,7 @@ from gps_denied_onboard.runtime_root.build import World, build_pipeline, check_m
 from gps_denied_onboard.runtime_root.candidate_writer import CandidateDesk, build_candidate_writer
 from gps_denied_onboard.runtime_root.frame_reader import FrameReader
 from gps_denied_onboard.runtime_root.links import Links, build_links
+from gps_denied_onboard.runtime_root.provisioned import open_provisioned
 from gps_denied_onboard.runtime_root.recording import AirborneCheck, FlightRecording
 from gps_denied_onboard.runtime_root.service_manager import ServiceManager
 from gps_denied_onboard.runtime_root.strategies import load_composition
@@ -57,16 +58,18 @@ def run_live(config: Config, seconds: float) -> None:
     """Fly until SIGINT, SIGTERM, or for `seconds` (0: no limit). UserError when the configuration cannot be flown."""
     if not (math.isfinite(seconds) and seconds >= 0.0):
         raise UserError(f"--seconds must be 0 or a positive number, got {seconds}.")
-    for missing in missing_for_flight(config):
-        raise UserError(missing)
-    world = _world(config)
     with ExitStack() as stack:
+        composition = load_composition()
+        provisioned = open_provisioned(config, composition, stack)
+        config = config if provisioned is None else provisioned.config
+        for missing in missing_for_flight(config):
+            raise UserError(missing)
+        world = _world(config)
         stop = _stop_on_signals(stack)
         stack.callback(sys.setswitchinterval, sys.getswitchinterval())
         sys.setswitchinterval(SWITCH_S)
-        composition = load_composition()
         recording = stack.enter_context(FlightRecording(config, world, composition))
-        mosaic = open_map(config, stack)
+        mosaic = open_map(config, stack) if provisioned is None else provisioned.mosaic
         check_map_reaches(mosaic, world)
         pipeline = build_pipeline(config, world, mosaic, composition, _untimed, stack, pipeline=recording.pipeline)
         links = build_links(config, composition)
@@ -88,15 +91,17 @@ def run_live(config: Config, seconds: float) -> None:
 
 
 def missing_for_flight(config: Config) -> tuple[str, ...]:
-    """What the configuration lacks for `run`, one sentence each; a replay takes these from its recording."""
+    """What the configuration lacks for `run`, one sentence each; a replay takes these from its recording, and a
+    provisioned cache brings camera and origin."""
     out = []
     mission = config.mission
-    if config.camera is None:
+    if config.camera is None and not mission.manifest:
         out.append(
             "no camera: add a [camera] table with width_px, height_px, fx_px, fy_px, cx_px, cy_px and the distortion "
             "of its calibration."
         )
-    if not (math.isfinite(mission.origin_latitude_deg) and math.isfinite(mission.origin_longitude_deg)):
+    origin = (mission.origin_latitude_deg, mission.origin_longitude_deg)
+    if not all(map(math.isfinite, origin)) and not mission.manifest:
         out.append(
             "no origin: set mission.origin_latitude_deg, mission.origin_longitude_deg and "
             "mission.ground_altitude_amsl_m to a place on the ground inside the map."

@@ -12,6 +12,8 @@ from uuid import UUID
 from gps_denied_onboard import geo
 
 TILE_PX = 256
+SQUARE_TILES = 32
+"""Tiles along the side of a square, in which rows are fetched, digests made and tiles sent on."""
 ZOOM_MAX = 24
 LATITUDE_MAX_DEG = math.degrees(math.atan(math.sinh(math.pi)))  # the square world ends here, 85.0511 degrees
 

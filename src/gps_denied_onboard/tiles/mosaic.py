@@ -13,6 +13,7 @@ import numpy as np
 
 from gps_denied_onboard.tiles.codec import Grey, Mask
 from gps_denied_onboard.tiles.grid import TILE_PX
+from gps_denied_onboard.tiles.overview import Overview
 from gps_denied_onboard.tiles.sources import TileSource
 
 BLOCK_TILES = 4
@@ -27,9 +28,16 @@ Picture = tuple[Grey, Mask | None] | None
 class MapMosaic:
     """Windows of a tile source. Threads may share it; memory is bounded by cache_bytes plus one block."""
 
-    def __init__(self, source: TileSource, cache_bytes: int = 256 * 1024 * 1024, downgraded: bool = False) -> None:
-        """downgraded: the map holds tiles that are too old to be trusted fully."""
+    def __init__(
+        self,
+        source: TileSource,
+        cache_bytes: int = 256 * 1024 * 1024,
+        downgraded: bool = False,
+        overview: Overview | None = None,
+    ) -> None:
+        """downgraded: the map holds tiles that are too old to be trusted fully. overview: coarse levels made before."""
         self.downgraded = downgraded
+        self._overview = overview
         self._source = source
         self._cache_bytes = cache_bytes
         self._held_bytes = 0
@@ -82,6 +90,10 @@ class MapMosaic:
             if key in self._pictures:
                 self._pictures.move_to_end(key)
                 return self._pictures[key]
+            if self._overview is not None and self._overview.holds(level, column, row):
+                picture = self._overview.block(level, column, row)
+                self._keep(key, picture)
+                return picture
             self._finest = min(self._finest, level)
             # A flight that reads several levels decodes each tile once: all levels from the finest one in use are made
             # together. A map read at a coarse level alone never holds the fine ones.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -17,6 +17,7 @@ import numpy as np
 from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.tiles import codec, files
 from gps_denied_onboard.tiles.codec import Grey, Mask
+from gps_denied_onboard.tiles.grid import SQUARE_TILES
 from gps_denied_onboard.tiles.records import TileDamagedError, TileRecord
 
 if TYPE_CHECKING:
@@ -42,11 +43,12 @@ class TileSource(Protocol):
 class StoreTileSource:
     """The tiles of one source and zoom in a tile store. Rows are fetched in squares of 32x32 tiles and kept."""
 
-    SQUARE_TILES = 32
     SQUARES_KEPT = 64
 
-    def __init__(self, store: TileStore, source: str, zoom: int) -> None:
-        """Look up the extent; UserError where the store holds no such tiles."""
+    def __init__(
+        self, store: TileStore, source: str, zoom: int, squares: Collection[tuple[int, int]] | None = None
+    ) -> None:
+        """Look up the extent; UserError where the store holds no such tiles. squares: the map ends with these."""
         bounds = store.bounds(source, zoom)
         if bounds is None:
             held = ", ".join(f"{name} at zoom {level}" for name, level in store.sources()) or "nothing yet"
@@ -54,6 +56,14 @@ class StoreTileSource:
                 f"The tile store {store.root} holds no tiles of source '{source}' at zoom {zoom}; it holds {held}: "
                 "name one of these, or import a map with `operator-tool tiles import`."
             )
+        if squares:
+            size = SQUARE_TILES
+            columns, rows = {column for column, _ in squares}, {row for _, row in squares}
+            bounds = (
+                max(bounds[0], min(columns) * size), max(bounds[1], min(rows) * size),
+                min(bounds[2], (max(columns) + 1) * size), min(bounds[3], (max(rows) + 1) * size),
+            )  # fmt: skip
+        self._only = None if squares is None else frozenset(squares)
         self._store, self._source, self._zoom, self._bounds = store, source, zoom, bounds
         self._squares: OrderedDict[tuple[int, int], dict[tuple[int, int], TileRecord]] = OrderedDict()
 
@@ -65,7 +75,10 @@ class StoreTileSource:
         return self._bounds
 
     def read_tile(self, x: int, y: int) -> tuple[Grey, Mask] | None:
-        record = self._square(x // self.SQUARE_TILES, y // self.SQUARE_TILES).get((x, y))
+        place = (x // SQUARE_TILES, y // SQUARE_TILES)
+        if self._only is not None and place not in self._only:
+            return None
+        record = self._square(*place).get((x, y))
         if record is None:
             return None
         try:
@@ -77,7 +90,7 @@ class StoreTileSource:
     def _square(self, column: int, row: int) -> dict[tuple[int, int], TileRecord]:
         square = self._squares.get((column, row))
         if square is None:
-            size = self.SQUARE_TILES
+            size = SQUARE_TILES
             box = (column * size, row * size, (column + 1) * size, (row + 1) * size)
             found = self._store.query_tiles(self._source, self._zoom, *box)
             # Tiles that a flight made stand beside the provider's; only the latter are the map.

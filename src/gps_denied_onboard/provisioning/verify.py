@@ -1,0 +1,203 @@
+"""Whether a provisioned cache is what somebody trusted signed: every fault at once, and no fault or no flight.
+
+`faults` is pure. `verify_cache` reads the files for it. In the air the signed digests of the tiles are held against the
+store's rows, whose contents each tile is checked against when it is first read; for an operator (`every_tile`) all
+tiles are read and hashed again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import stat
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gps_denied_onboard.errors import UserError
+from gps_denied_onboard.provisioning.cache_manifest import (
+    BYTES_MAX,
+    CacheBody,
+    SealedManifest,
+    body_bytes,
+    parse_cache_manifest,
+    signed_bytes,
+)
+from gps_denied_onboard.provisioning.manifest import MANIFEST_FILE, ManifestError
+from gps_denied_onboard.provisioning.trusted_keys import TrustedKeys
+from gps_denied_onboard.tiles.coverage import Square, read_coverage
+
+if TYPE_CHECKING:
+    from gps_denied_onboard.tiles.store import TileStore
+
+SHOWN_MAX = 20
+ED25519_HEX = 128
+
+
+class CacheNotTrustedError(UserError):
+    """A cache that must not be flown with; `faults` are all that was found."""
+
+    def __init__(self, cache: Path, faults: Sequence[str]) -> None:
+        shown = [f"\n  {number}. {fault}" for number, fault in enumerate(faults[:SHOWN_MAX], 1)]
+        more = f"\n  ... and {len(faults) - SHOWN_MAX} more" if len(faults) > SHOWN_MAX else ""
+        super().__init__(
+            f"the cache {cache} is not to be trusted, nothing of it is used:{''.join(shown)}{more}\n"
+            "Run `operator-tool build-cache` for this mission again."
+        )
+        self.faults = tuple(faults)
+
+
+@dataclass(frozen=True, slots=True)
+class FoundFile:
+    """A file of the cache as it lies there; `sha256` in hex, '' for what is missing or is no regular file."""
+
+    size_bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What the aircraft is: the manifest must be for it. None: not asked."""
+
+    composition_sha256: str | None = None
+
+
+def faults(
+    sealed: SealedManifest,
+    trusted: TrustedKeys,
+    found: Mapping[str, FoundFile],
+    coverage: Sequence[Square] | None,
+    expected: Expected,
+) -> Iterator[str]:
+    """Every fault of a manifest against the files found, by path, and the tiles that the store holds (None: not
+    asked, the signed digests stand). Nothing is yielded for a cache that may be flown with."""
+    body = sealed.body
+    if hashlib.sha256(body_bytes(body)).hexdigest() != sealed.sha256:
+        yield "the manifest's own SHA-256 is not that of its body: it was changed after it was made"
+    yield from _signature_faults(sealed, trusted)
+    west, south, east, north = body.bbox_deg
+    if not (-180.0 <= west < east <= 180.0 and -90.0 < south < north < 90.0):
+        yield f"the box {west}, {south}, {east}, {north} is no box of west, south, east, north in degrees"
+    elif not (west <= body.origin_longitude_deg <= east and south <= body.origin_latitude_deg <= north):
+        yield f"the origin {body.origin_latitude_deg}, {body.origin_longitude_deg} lies outside of the mission's box"
+    if expected.composition_sha256 is not None and expected.composition_sha256 != body.composition_sha256:
+        yield (
+            f"it was provisioned for software of composition '{body.composition_sha256 or 'source tree'}', this is "
+            f"'{expected.composition_sha256 or 'source tree'}'"
+        )
+    for artefact in body.artefacts:
+        file = found.get(artefact.path, FoundFile(0, ""))
+        if not file.sha256:
+            yield f"the file {artefact.path} is missing, or is no plain file"
+        elif file.size_bytes != artefact.size_bytes:
+            yield f"the file {artefact.path} has {file.size_bytes} bytes, {artefact.size_bytes} were signed"
+        elif file.sha256 != artefact.sha256:
+            yield f"the file {artefact.path} is not the one that was signed (SHA-256)"
+    if not body.squares:
+        yield "it covers no tile at all"
+    if coverage is not None:
+        yield from _coverage_faults(body, coverage)
+
+
+def _signature_faults(sealed: SealedManifest, trusted: TrustedKeys) -> Iterator[str]:
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+    signature = sealed.signature
+    if signature is None:
+        yield "nobody has signed it"
+    elif signature.key in trusted.revoked:
+        yield f"it is signed by the key {signature.key}, which was revoked"
+    elif signature.key not in trusted.keys:
+        known = ", ".join(trusted.good) or "none"
+        yield f"it is signed by the key {signature.key}, which is not trusted here; trusted are: {known}"
+    else:
+        try:
+            if len(signature.ed25519) != ED25519_HEX or signature.ed25519 != signature.ed25519.lower():
+                raise ValueError("not 128 lower-case hexadecimal digits")
+            raw = bytes.fromhex(signature.ed25519)
+            Ed25519PublicKey.from_public_bytes(trusted.keys[signature.key]).verify(raw, signed_bytes(sealed.body))
+        except (InvalidSignature, ValueError):
+            yield f"the signature is not one of key {signature.key} over this manifest"
+
+
+def _coverage_faults(body: CacheBody, coverage: Sequence[Square]) -> Iterator[str]:
+    there = {(s.column, s.row): s for s in coverage}
+    for square in body.squares:
+        held = there.get((square.column, square.row))
+        if held != square:
+            count = held.tiles if held is not None else 0
+            yield (
+                f"the tiles of square {square.column}/{square.row} (zoom {body.zoom}) are not those that were signed: "
+                f"{count} of {square.tiles} are there, or others"
+            )
+
+
+def verify_cache(
+    cache: Path,
+    trusted: TrustedKeys,
+    store: TileStore | None = None,
+    expected: Expected = Expected(),
+    every_tile: bool = False,
+) -> CacheBody:
+    """The body of a cache's manifest. CacheNotTrustedError with every fault.
+
+    store: its rows are held against the signed coverage; with `every_tile` the tiles' files too.
+    """
+    try:
+        data = _read(cache / MANIFEST_FILE)
+        sealed = parse_cache_manifest(data)
+    except ManifestError as error:
+        raise CacheNotTrustedError(cache, [str(error)]) from None
+    body = sealed.body
+    found = {artefact.path: find_file(cache, artefact.path) for artefact in body.artefacts}
+    coverage: tuple[Square, ...] | None = None
+    damaged: list[str] = []
+    if store is not None:
+        places = [(s.column, s.row) for s in body.squares]
+        coverage = read_coverage(store, body.source, body.zoom, places)
+        damaged = list(damaged_tiles(store, body)) if every_tile else []
+    all_faults = [*faults(sealed, trusted, found, coverage, expected), *damaged]
+    if all_faults:
+        raise CacheNotTrustedError(cache, all_faults)
+    return body
+
+
+def damaged_tiles(store: TileStore, body: CacheBody) -> Iterator[str]:
+    """A sentence for each tile of the covered squares whose file is missing or is not what its row says."""
+    from gps_denied_onboard.tiles.coverage import square_records
+    from gps_denied_onboard.tiles.records import TileDamagedError
+
+    for square in body.squares:
+        for record in square_records(store, body.source, body.zoom, square.column, square.row):
+            try:
+                store.read(record)
+            except TileDamagedError as error:
+                yield str(error)
+
+
+def find_file(cache: Path, path: str) -> FoundFile:
+    """A file below the cache; what is reached over a symbolic link does not count."""
+    here = cache
+    try:
+        for part in path.split("/"):
+            here = here / part
+            mode = here.lstat().st_mode
+            if stat.S_ISLNK(mode):
+                return FoundFile(0, "")
+        if not stat.S_ISREG(mode):
+            return FoundFile(0, "")
+        with here.open("rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+            return FoundFile(stream.tell(), digest)
+    except OSError:
+        return FoundFile(0, "")
+
+
+def _read(path: Path) -> bytes:
+    try:
+        if path.stat().st_size > BYTES_MAX:
+            raise ManifestError(f"the manifest has {path.stat().st_size} bytes: no manifest is that large.")
+        return path.read_bytes()
+    except OSError as error:
+        raise ManifestError(f"there is no manifest that can be read at {path} ({error.strerror})") from None

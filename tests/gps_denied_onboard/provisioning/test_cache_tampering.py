@@ -1,0 +1,108 @@
+"""A manifest that was changed in any way is not believed, and every fault is told at once."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import orjson
+import pytest
+
+from gps_denied_onboard.provisioning.cache_manifest import (
+    CacheBody,
+    Signature,
+    parse_cache_manifest,
+    seal,
+    sign,
+)
+from gps_denied_onboard.provisioning.manifest import Artefact, ManifestError
+from gps_denied_onboard.provisioning.trusted_keys import TrustedKeys
+from gps_denied_onboard.provisioning.verify import Expected, FoundFile, faults
+from gps_denied_onboard.tiles.coverage import Square
+
+from .making import FINGERPRINT, PRIVATE_KEY, PUBLIC_KEY, TRUSTED
+
+BODY = CacheBody(
+    "m1", "f1", 49.0, 37.0, (36.9, 48.9, 37.1, 49.1), "ab" * 32, "provider", 18, False,
+    (Square(4934, 2818, 7, "cd" * 32),), (Artefact("overview/a", 5, "ef" * 32),),
+)  # fmt: skip
+FOUND = {"overview/a": FoundFile(5, "ef" * 32)}
+
+
+def all_faults(data: bytes, trusted: TrustedKeys = TRUSTED, found: dict[str, FoundFile] | None = None) -> list[str]:
+    try:
+        sealed = parse_cache_manifest(data)
+    except ManifestError as error:
+        return [str(error)]
+    return list(faults(sealed, trusted, FOUND if found is None else found, None, Expected("ab" * 32)))
+
+
+def test_an_honest_manifest_has_no_fault() -> None:
+    """What was signed by a trusted key and lies there as signed may fly."""
+    assert all_faults(seal(BODY, sign(BODY, PRIVATE_KEY))) == []
+
+
+@pytest.mark.parametrize("flip", [0x01, 0x20, 0x80])
+def test_every_changed_byte_is_refused(flip: int) -> None:
+    """At every position of manifest and signature, a flipped bit, a changed case or a set top bit is a fault."""
+    data = seal(BODY, sign(BODY, PRIVATE_KEY))
+    believed = [k for k in range(len(data)) if not all_faults(data[:k] + bytes([data[k] ^ flip]) + data[k + 1 :])]
+    assert believed == []
+
+
+def test_cut_and_lengthened_manifests_are_refused() -> None:
+    """No part of a manifest is one, nor is one with more behind it."""
+    data = seal(BODY, sign(BODY, PRIVATE_KEY))
+    assert [k for k in range(len(data)) if not all_faults(data[:k])] == []
+    assert all_faults(data + b" ")
+    assert all_faults(data + data)
+
+
+def test_all_faults_are_told_at_once() -> None:
+    """Wrong files, a revoked key, an origin outside of the box and other software are all named together."""
+    body = dataclasses.replace(
+        BODY, origin_latitude_deg=50.0, composition_sha256="",
+        artefacts=(*BODY.artefacts, Artefact("overview/b", 1, "aa" * 32)),
+    )  # fmt: skip
+    revoked = TrustedKeys({FINGERPRINT: PUBLIC_KEY}, frozenset({FINGERPRINT}))
+    found = {"overview/a": FoundFile(5, "00" * 32)}
+    told = "\n".join(all_faults(seal(body, sign(body, PRIVATE_KEY)), revoked, found))
+    for part in ("revoked", "outside of the mission's", "composition", "overview/a is not", "overview/b is missing"):
+        assert part in told
+
+
+@pytest.mark.parametrize(
+    ("signature", "why"),
+    [
+        (None, "nobody has signed"),
+        (Signature("0" * 32, "00" * 64), "not trusted here"),
+        (Signature(FINGERPRINT, "00" * 64), "is not one of key"),
+        (Signature(FINGERPRINT, sign(BODY, PRIVATE_KEY).ed25519.upper()), "is not one of key"),
+        (Signature(FINGERPRINT, sign(BODY, bytes(32)).ed25519), "is not one of key"),
+    ],
+)
+def test_a_signature_that_is_none(signature: Signature | None, why: str) -> None:
+    """No signature, an unknown key, another key's signature and another spelling are faults."""
+    assert any(why in fault for fault in all_faults(seal(BODY, signature)))
+
+
+HOSTILE = {
+    "future schema": ({"schema_version": 2}, "one release"),
+    "absolute path": ({"artefacts": [{"path": "/etc/passwd", "sha256": "0" * 64, "size_bytes": 1}]}, "plain relative"),
+    "path with ..": ({"artefacts": [{"path": "a/../../b", "sha256": "0" * 64, "size_bytes": 1}]}, "plain relative"),
+    "unknown key": ({"more": 1}, "nothing else"),
+    "not a box": ({"bbox_deg": [1.0, 2.0]}, "no box"),
+    "number as text": ({"origin": {"latitude_deg": "49", "longitude_deg": 37.0}}, "no number"),
+    "coverage that does not add up": (
+        {"coverage": {"sha256": "0" * 64, "tiles": 7, "squares": [[4934, 2818, 7, "cd" * 32]]}}, "add up",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", HOSTILE)
+def test_a_hostile_body_is_refused_whoever_signed_it(case: str) -> None:
+    """Bodies that no honest program writes are refused by their shape."""
+    changes, why = HOSTILE[case]
+    tree = orjson.loads(seal(BODY, sign(BODY, PRIVATE_KEY)))
+    tree["body"].update(changes)
+    told = all_faults(orjson.dumps(tree, option=orjson.OPT_SORT_KEYS) + b"\n")
+    assert any(why in fault for fault in told), told

@@ -58,6 +58,7 @@ def test_anchor_age_counts_from_the_frame_and_never_runs_back() -> None:
     assert state.anchor_age_ms(5 * SECOND_NS) == 1000
     assert state.anchored(3 * SECOND_NS).anchor_age_ms(5 * SECOND_NS) == 1000
     assert state.anchor_age_ms(3 * SECOND_NS) == 0
+    assert repr(state.anchor_age_ms(5 * SECOND_NS + 999_999)) == "1000"
 
 
 def test_blind_time_counts_from_the_last_picture_or_the_start() -> None:
@@ -118,3 +119,13 @@ def test_navstate_is_in_wgs84_and_ned() -> None:
     assert nav.speed_accuracy_mps == pytest.approx(1.0)
     assert (nav.fix_type, nav.frame_index, nav.last_satellite_anchor_age_ms) == (3, 4, 120)
     assert horizontal_sigma_m(estimate) == pytest.approx(4.0)
+
+
+def test_accuracies_of_less_than_a_metre_are_told_as_they_are() -> None:
+    """Half a metre of height and half a metre a second leave as that."""
+    covariance = np.diag([0.25, 0.25, 0.25, 0.25, 0.25, 0.25, 1e-6, 1e-6, 1e-6])
+    estimate = Estimate(
+        0, np.zeros(3), np.zeros(3), np.eye(3), np.eye(3), covariance, np.eye(3), np.zeros(2), True
+    )  # fmt: skip
+    nav = navstate_from_estimate(estimate, ANCHORED, 0, FRAME)
+    assert (nav.vertical_accuracy_m, nav.speed_accuracy_mps) == pytest.approx((0.5, 0.5))

@@ -155,6 +155,9 @@ def test_a_comparison_in_numbers() -> None:
     assert got.velocity_variance_m2ps2 == pytest.approx((0.34, 0.34))
     assert got.position_ratio == pytest.approx((32 * 36 - 2 * 18 + 25 * 9) / (25 * 32 - 1) / 16.0)
     assert got.velocity_ratio == pytest.approx(5.0 / 0.34 / 16.0)
+    rough = compare(told, ours, (4.0, 0.0), replace(CONFIG, gps_floor_m=3.0, gps_speed_floor_mps=1.0))
+    assert rough.drift_ratio == pytest.approx(25 * 16 / (18 * 25 - 1) / 16.0)
+    assert rough.velocity_variance_m2ps2 == pytest.approx((1.09, 1.09))
     assert nearer.drift_ratio == pytest.approx((20 * 36 - 2 * 18 + 13 * 9) / (13 * 20 - 1) / 16.0)
     assert got.drift_ratio == pytest.approx(20 * 16 / (13 * 20 - 1) / 16.0)
 
@@ -220,7 +223,7 @@ def test_far_off_twice_is_spoofed() -> None:
     assert judge(one, claim(12), reference(12), CONFIG)[0].wrong == 0
 
 
-@pytest.mark.parametrize(("metres", "wrong"), [(7.9, 0), (8.1, 1)])
+@pytest.mark.parametrize(("metres", "wrong"), [(7.9, 0), (8.0, 0), (8.1, 1)])
 def test_little_is_never_wrong(metres: float, wrong: int) -> None:
     """However certain our state claims to be, some metres are no forgery."""
     config = replace(CONFIG, gps_floor_m=0.1)
@@ -232,6 +235,28 @@ def test_little_is_never_wrong(metres: float, wrong: int) -> None:
     assert compared.drift_ratio > 1.0
     assert state.wrong == wrong
     assert (state.health is SPOOFED) == bool(wrong)
+
+
+@pytest.mark.parametrize(("metres", "wrong"), [(12.0, 0), (12.1, 1), (16.0, 1)])
+def test_a_sample_at_its_gate_is_not_wrong(metres: float, wrong: int) -> None:
+    """Four sigma exactly pass, on a reference of which position and drift have the same spread; a little more not."""
+    told = replace(GOOD, position_en_m=(metres, 0.0), accuracy_m=2.0)
+    state, compared = judge(HealthState(), told, replace(SURE, position_covariance_m2=(5.0, 0.0, 5.0)), CONFIG)
+    assert compared is not None
+    assert compared.position_ratio == compared.drift_ratio == pytest.approx(metres**2 / 144.0)
+    assert state.wrong == wrong
+    assert (state.health is SPOOFED) == bool(wrong)
+
+
+def test_what_is_remembered_of_a_sample_without_a_fix() -> None:
+    """It is the last one; once degraded, what was counted against the GPS before is forgotten."""
+    before = replace(after(6), wrong=1, wrong_velocity=2)
+    lost = claim(6, fix_type=0)
+    one, _ = judge(before, lost, reference(6), CONFIG)
+    assert (one.last, one.poor, one.wrong, one.wrong_velocity) == (lost, 1, 1, 2)
+    two, _ = judge(one, claim(7, fix_type=0), reference(7), CONFIG)
+    assert (two.health, two.poor, two.wrong, two.wrong_velocity) == (DEGRADED, 2, 0, 0)
+    assert two.mean_en_m is None
 
 
 def test_a_wrong_velocity_three_times_is_spoofed() -> None:

@@ -109,6 +109,7 @@ def test_frames_before_anything_was_seen() -> None:
     state = LabelState().started(0)
     assert [state.blind_frames(ns(t), LIMITS) for t in (0.0, 1.9, 2.0, 6.0)] == [0, 0, 1, 3]
     assert state.saw(ns(1.0)).saw(ns(1.5)).blind_frames(ns(1.9), LIMITS) == 2
+    assert state.saw(1).saw(ns(0.5)).blind_frames(ns(0.9), LIMITS) == 2
 
 
 def test_only_the_last_frames_are_kept() -> None:
@@ -130,3 +131,17 @@ def test_blind_seconds_count_from_the_last_thing_seen() -> None:
     assert state.moved(ns(4.0)).anchored(ns(3.0)).seen_ns == ns(4.0)
     assert state.moved(ns(3.0)).anchored(ns(4.0)).blind_s(ns(5.0)) == pytest.approx(1.0)
     assert state.moved(ns(6.0)).blind_s(ns(5.0)) == 0.0
+
+
+def test_an_older_step_that_comes_late_does_not_turn_time_back() -> None:
+    """The newest frame that odometry could use counts."""
+    assert LabelState().moved(ns(5.0)).moved(ns(4.0)).odometry_ns == ns(5.0)
+
+
+def test_limits_of_age_are_exact() -> None:
+    """At the limit the label holds, a nanosecond later it does not; before anything was seen it is dark."""
+    assert LabelState().in_the_dark(0, LIMITS)
+    anchored, moved = LabelState().anchored(ns(7.0)), LabelState().moved(ns(7.5))
+    assert [anchored.label(ns(10.0) + k, 3.0, LIMITS) for k in (0, 1)] == [ANCHORED, DEAD]
+    assert [moved.label(ns(10.0) + k, 3.0, LIMITS) for k in (0, 1)] == [VISUAL, DEAD]
+    assert [seen(9.0, 10.0).in_the_dark(ns(11.4) + k, LIMITS) for k in (0, 1)] == [False, True]

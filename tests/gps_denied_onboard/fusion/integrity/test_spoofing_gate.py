@@ -70,6 +70,8 @@ def test_the_first_fix_after_ten_stable_seconds_decides(state: GateState, fix_s:
         (NEAR, True, "agrees with the satellite fix"),
         (None, False, "no GPS sample at the time of the satellite fix"),
         (FixCheck((11.9, 0.0), (9.0, 0.0, 9.0), 5.0), True, "agrees"),
+        (FixCheck((12.0, 0.0), (9.0, 0.0, 9.0), 5.0), True, "agrees"),
+        (FixCheck((0.0, 30.0), (99.0, 0.0, 99.0), 5.0), True, "agrees"),
         (FixCheck((12.1, 0.0), (9.0, 0.0, 9.0), 5.0), False, "12 m from the satellite fix"),
         (FixCheck((0.0, 29.9), (99.0, 0.0, 99.0), 5.0), True, "agrees"),
         (FixCheck((0.0, 30.1), (99.0, 0.0, 99.0), 5.0), False, "30 m from the satellite fix"),
@@ -90,6 +92,8 @@ def test_the_ratio_is_told() -> None:
     """The decision carries chi-square over its gate; infinite where there was nothing to compare."""
     assert decide(NEAR, CONFIG).test_ratio == pytest.approx(25.0 / 9.0 / 16.0)
     assert decide(None, CONFIG).test_ratio == math.inf
+    assert decide(FAR, CONFIG).test_ratio == pytest.approx(1609.0 / 9.0 / 16.0)
+    assert decide(FixCheck((3.0, 4.0), (9.0, 0.0, 9.0), 300.0), CONFIG).test_ratio == pytest.approx(25.0 / 144.0)
 
 
 def test_a_rejection_starts_the_wait_anew() -> None:

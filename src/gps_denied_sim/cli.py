@@ -62,6 +62,7 @@ def provider(
     fault: Annotated[list[str] | None, typer.Option(help="NAME=NUMBER, repeatable: latency_s, too_many, ...")] = None,
     seed: Annotated[int, typer.Option(help="Of the faults.")] = 0,
     keep: Annotated[Path | None, typer.Option(help="Folder for ledger.jsonl, all verdicts on uploads.")] = None,
+    flights: Annotated[Path | None, typer.Option(help="Folder of planned flights, <UUID>.json.")] = None,
 ) -> None:
     """Be a tile provider on loopback, with the faults that one asks for, until interrupted."""
     from datetime import UTC, datetime
@@ -72,9 +73,10 @@ def provider(
 
     if tls_fault not in TLS_FAULTS or (tls_fault and tls is None):
         raise UserError("--tls-fault needs --tls and one of expired, wrong-host, unknown-ca.")
-    if keep is not None and not keep.is_dir():
-        raise UserError(f"--keep {keep} is not a folder; make it first.")
-    served = provider_app(tiles, api_key, Faults.parse(fault or []), seed, keep)
+    for name, folder in (("keep", keep), ("flights", flights)):
+        if folder is not None and not folder.is_dir():
+            raise UserError(f"--{name} {folder} is not a folder; make it first.")
+    served = provider_app(tiles, api_key, Faults.parse(fault or []), seed, keep, flights=flights)
     certificate = key = None
     if tls is not None:
         authority, certificate, key = make_certificates(tls, datetime.now(UTC), tls_fault)

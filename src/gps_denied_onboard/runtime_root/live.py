@@ -12,7 +12,6 @@ import signal
 import sys
 import threading
 import time
-import uuid
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, field, replace
@@ -47,6 +46,7 @@ from gps_denied_onboard.runtime_root.service_manager import ServiceManager
 from gps_denied_onboard.runtime_root.strategies import load_composition
 from gps_denied_onboard.runtime_root.thermal_publisher import ThermalPublisher
 from gps_denied_onboard.runtime_root.worker import Worker
+from gps_denied_onboard.tiles.grid import flight_uuid
 
 POLL_S = 0.004
 SWITCH_S = 0.0005
@@ -79,7 +79,7 @@ def run_live(config: Config, seconds: float) -> None:
         mover = stack.enter_context(Worker("odometry", pipeline.move))
         locator = stack.enter_context(Worker("locate", pipeline.locate))
         zero = unix_ns_from_iso(config.mission.utc_at_zero) if config.mission.utc_at_zero else None
-        writer = build_candidate_writer(config, world, uuid.uuid4(), zero, stack)
+        writer = build_candidate_writer(config, world, flight_uuid(recording.flight_id), zero, stack)
         desk = None if writer is None else CandidateDesk(writer, stack)
         thermal = stack.enter_context(ThermalPublisher(config.thermal, time.monotonic_ns))
         flight = _Flight(config, pipeline, links, reader, mover, locator, thermal, recording, desk)

@@ -75,6 +75,11 @@ class FlightRecording:
         offset_ns = round(self._config.camera.time_offset_s * 1e9)
         return functools.partial(TappedPipeline, flight=self.flight, pictures=self._pictures, frame_offset_ns=offset_ns)
 
+    @property
+    def flight_id(self) -> str:
+        """The flight's name."""
+        return self._recorder.flight_id
+
     def welcome(self, t_ns: int) -> Alert:
         """What the ground should note: the flight and the fingerprint of its key."""
         return Alert(t_ns, 6, f"flight {self._recorder.flight_id} key {self._recorder.fingerprint}")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import heapq
 import time
-import uuid
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -33,6 +32,7 @@ from gps_denied_onboard.runtime_root.candidate_writer import build_candidate_wri
 from gps_denied_onboard.runtime_root.replay_tap import ReplayTap
 from gps_denied_onboard.runtime_root.stopwatch import Stopwatch
 from gps_denied_onboard.runtime_root.strategies import load_composition
+from gps_denied_onboard.tiles.grid import flight_uuid
 
 GPS_INPUT_FILE = "gps_input.tlog"
 HEARTBEAT_NS = 1_000_000_000
@@ -171,7 +171,8 @@ class _Replay:
             component_id=ap.component_id,
             unix_ns_at_zero=meta.unix_ns_at_zero,
         )
-        flight_id = uuid.uuid5(uuid.NAMESPACE_URL, recording.resolve().name)  # the same for each replay of a recording
+        # The same for each replay of a recording, unless the replay is recorded as a flight of its own.
+        flight_id = flight_uuid(recording.resolve().name if self._tap is None else self._tap.flight_id)
         self._candidates = build_candidate_writer(config, world, flight_id, meta.unix_ns_at_zero, stack)
         self._sinks = _Sinks()
         if folder is not None:

@@ -48,7 +48,7 @@ class ReplayTap:
         self._offset_ns = round((config.camera or meta.camera).time_offset_s * 1e9)
         self._errors: list[str] = []
         self._writer = FlightWriter(folder, header, key, config.recorder, lambda: zero_ns + self._t_ns, self._tell)
-        self._flight_id = header.flight_id
+        self.flight_id = header.flight_id
         self._flight = RecorderClient("flight", config.recorder.ring_slots)
         self._pictures = RecorderClient("pictures", 64, THUMBNAIL_SLOT_BYTES)
         self._writer.add_producer(self._flight)

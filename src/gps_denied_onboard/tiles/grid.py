@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from uuid import UUID
+from uuid import NAMESPACE_URL, UUID, uuid5
 
 from gps_denied_onboard import geo
 
@@ -31,6 +31,11 @@ class TileKey:
     @property
     def tile_size_m(self) -> float:
         return tile_size_m(self.zoom, self.y)
+
+
+def flight_uuid(flight_id: str) -> UUID:
+    """Return what tiles call the flight that made them, by the name that its recording has."""
+    return uuid5(NAMESPACE_URL, flight_id)
 
 
 def tile_size_m(zoom: int, y: int) -> float:

@@ -1,6 +1,6 @@
 """The flights API: a flight and its route by id. `GET /api/flights/{flight_id}` answers
 
-    {"flight_id": UUID, "mission_id": text, "waypoints": [{"latitude": degrees, "longitude": degrees}, ...]}
+{"flight_id": UUID, "mission_id": text, "waypoints": [{"latitude": degrees, "longitude": degrees}, ...]}
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -13,7 +13,7 @@ from gps_denied_operator.missions.options import (
     resolve_from_options,
 )
 from gps_denied_operator.tiles.exchange_cli import CaOption, KeyOption, UrlOption
-from gps_denied_operator.tiles.options import JsonOption, print_json
+from gps_denied_operator.tiles.options import ConfigOption, JsonOption, RootOption, default_root, print_json
 
 app = typer.Typer(no_args_is_help=True, help="See what a planned flight needs.")
 
@@ -34,23 +34,33 @@ def show(
     provider: UrlOption = "",
     key_file: KeyOption = None,
     ca: CaOption = None,
+    source: Annotated[str, typer.Option(help="Name under which the store keeps these tiles.")] = "provider",
+    root: RootOption = None,
+    config: ConfigOption = None,
+    out: Annotated[Path, typer.Option(help="HTML file to write.")] = Path("plan.html"),
     json: JsonOption = False,
 ) -> None:
-    """Show route, box and tiles of a planned flight; nothing is downloaded."""
-    from gps_denied_onboard.tiles.grid import tile_range
+    """Draw route, box, tiles, size and freshness into one HTML page, before anything is downloaded."""
+    from contextlib import nullcontext
+    from datetime import UTC, datetime
+
+    from gps_denied_onboard.config import load_config
+    from gps_denied_onboard.tiles.store import TileStore
+    from gps_denied_operator.missions.needs import needs
+    from gps_denied_operator.missions.plan_page import plan_page
+    from gps_denied_operator.report.html import write_page
 
     flight = resolve_from_options(file, flight_id, buffer, provider, key_file, ca)
-    x0, y0, x1, y1 = tile_range(*flight.bbox, zoom)
-    told: dict[str, Any] = {
-        "source": flight.source, "mission_id": flight.mission_id, "flight_id": flight.flight_id,
-        "takeoff_deg": [flight.takeoff_latitude_deg, flight.takeoff_longitude_deg],
-        "waypoints": len(flight.route_deg), "length_m": round(flight.length_m, 1), "bbox": list(flight.bbox),
-        "buffer_m": flight.buffer_m, "zoom": zoom, "tiles": (x1 - x0) * (y1 - y0),
-    }  # fmt: skip
+    folder = root or default_root()
+    with TileStore.open(folder) if folder.is_dir() else nullcontext() as store:
+        found = needs(flight, zoom, source, store, load_config(config).tiles, datetime.now(UTC))
+    write_page(plan_page(found), out)
     if json:
-        print_json(told)
+        print_json(found.as_dict() | {"page": str(out)})
         return
+    box = ",".join(f"{edge:.5f}" for edge in flight.bbox)
+    typer.echo(f"{flight.mission_id}: {len(flight.route_deg)} waypoints, {flight.length_m / 1000.0:.1f} km, box {box}")
     typer.echo(
-        f"{flight.mission_id}: {told['waypoints']} waypoints, {flight.length_m / 1000.0:.1f} km; "
-        f"box {','.join(f'{edge:.5f}' for edge in flight.bbox)}; {told['tiles']} tiles at zoom {zoom}"
+        f"{found.chosen.tiles} tiles at zoom {zoom}, about {found.chosen.bytes_estimate / 1e6:.0f} MB; "
+        f"{found.missing} not in the store; drawn in {out}"
     )

@@ -22,7 +22,7 @@ from gps_denied_operator.missions.errors import (
 )
 
 FILE_BYTES_MAX = 20_000_000
-POINTS_MAX = 100_000
+POINTS_MAX = 20_000
 GLOBAL_FRAMES = {0, 3, 5, 6, 10, 11}  # MAV_FRAME: latitude, longitude and some altitude
 LOCAL_FRAMES = {1, 4, 7, 8, 9, 12, 20, 21}
 # MAV_CMD that put the aircraft somewhere: waypoints, loiters, land, take-off, spline, the same for VTOL, ...

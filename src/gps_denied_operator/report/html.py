@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import html
 import string
+from collections.abc import Sequence
 from importlib import resources
+from pathlib import Path
 
 import orjson
 
+from gps_denied_onboard.errors import UserError
 from gps_denied_operator.report.model import Report
 from gps_denied_operator.report.payload import payload
 from gps_denied_operator.report.verdict import verdict
@@ -28,6 +31,34 @@ def render(report: Report) -> str:
         data=_embedded(payload(report)),
         script="\n".join(_part(name) for name in SCRIPTS),
     )
+
+
+def plain_page(
+    title: str, eyebrow: str, facts: Sequence[tuple[str, str]], level: str, verdict: str, body_html: str
+) -> str:
+    """A page in the same look without a script. `body_html` is put in as it is; the rest is escaped."""
+    return string.Template(_part("plain.html")).substitute(
+        title=html.escape(title),
+        eyebrow=html.escape(eyebrow),
+        meta=" ".join(_fact(name, value) for name, value in facts),
+        level=level,
+        verdict=html.escape(verdict),
+        style=_part("page.css"),
+        body=body_html,
+    )
+
+
+def write_page(page: str, out: Path) -> None:
+    """Write a page whole or not at all. UserError where that is not possible."""
+    if out.suffix.lower() not in (".html", ".htm"):
+        raise UserError(f"--out {out} must be the name of an HTML file.")
+    unfinished = out.with_name(f".{out.name}.unfinished")
+    try:
+        unfinished.write_text(page, encoding="utf-8")
+        unfinished.replace(out)
+    except OSError as error:
+        unfinished.unlink(missing_ok=True)
+        raise UserError(f"cannot write {out}: {error.strerror}; give another --out.") from error
 
 
 def _fact(name: str, value: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from collections.abc import Mapping
 from typing import Any
 
 from starlette.applications import Starlette
@@ -16,6 +17,7 @@ from starlette.routing import Route
 
 from gps_denied_sim.provider.catalogue import Catalogue
 from gps_denied_sim.provider.faults import App, Receive, Scope, Send
+from gps_denied_sim.provider.flights import Json
 from gps_denied_sim.provider.ingest import BYTES_MAX, FIELDS, Ingest, key_bytes
 from gps_denied_sim.provider.openapi import DESCRIPTION
 
@@ -28,10 +30,10 @@ ZOOM_MAX = 24
 
 
 class Provider:
-    """All routes over one catalogue and one ingest. `api_key` empty: nobody is asked for one."""
+    """All routes over one catalogue, one ingest and the planned flights by id. `api_key` empty: nobody is asked."""
 
-    def __init__(self, catalogue: Catalogue, ingest: Ingest, api_key: str) -> None:
-        self._catalogue, self.ingest, self._api_key = catalogue, ingest, api_key
+    def __init__(self, catalogue: Catalogue, ingest: Ingest, api_key: str, flights: Mapping[str, Json]) -> None:
+        self._catalogue, self.ingest, self._api_key, self._flights = catalogue, ingest, api_key, flights
         self._app = Starlette(
             routes=[
                 Route("/openapi.json", self._openapi),
@@ -39,6 +41,7 @@ class Provider:
                 Route("/api/satellite/tiles", self._listing, methods=["GET"]),
                 Route("/api/satellite/tiles/ingest", self._take, methods=["POST"]),
                 Route("/api/satellite/flights/{flight_id}/keys", self._key, methods=["POST"]),
+                Route("/api/flights/{flight_id}", self._flight, methods=["GET"]),
                 Route("/tiles/{zoom}/{x}/{y}", self._no_tile, methods=["GET"]),
             ],
             exception_handlers={HTTPException: _refusal},
@@ -118,6 +121,15 @@ class Provider:
         except ValueError as error:
             raise HTTPException(422, str(error)) from error
         return JSONResponse({"fingerprint": fingerprint}, 201)
+
+    async def _flight(self, request: Request) -> Response:
+        try:
+            flight_id = str(uuid.UUID(request.path_params["flight_id"]))
+        except ValueError as error:
+            raise HTTPException(422, "a flight's id is a UUID") from error
+        if flight_id not in self._flights:
+            raise HTTPException(404, "no such flight")
+        return JSONResponse(self._flights[flight_id])
 
     async def _take(self, request: Request) -> Response:
         if not request.headers.get("content-type", "").startswith("multipart/form-data"):

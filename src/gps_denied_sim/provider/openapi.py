@@ -53,6 +53,20 @@ def body(kind: str, properties: dict[str, Any], required: list[str]) -> dict[str
 
 
 ENTRY = {"type": "object", "required": ["zoom", "x", "y"], "properties": PLACE}
+NUMBER = {"type": "number"}
+FLIGHT = {
+    "type": "object",
+    "required": ["flight_id", "mission_id", "waypoints"],
+    "properties": {
+        "flight_id": {"type": "string", "format": "uuid"},
+        "mission_id": {"type": "string"},
+        "waypoints": {
+            "type": "array",
+            "items": {"type": "object", "required": ["latitude", "longitude"],
+                      "properties": {"latitude": NUMBER, "longitude": NUMBER}},
+        },
+    },
+}  # fmt: skip
 INGEST_TEXTS = (
     "zoomLevel", "latitude", "longitude", "tile_size_meters", "tile_size_pixels", "capture_timestamp", "flight_id",
     "companion_id", "quality_metadata", "signature",
@@ -95,6 +109,12 @@ DESCRIPTION: dict[str, Any] = {
                 "responses": answers(202, {"type": "object", "required": ["batch_id", "tiles"],
                                            "properties": {"batch_id": {"type": "string", "format": "uuid"},
                                                           "tiles": listed(VERDICT)}}, 422),
+            }
+        },
+        "/api/flights/{flight_id}": {
+            "get": {
+                "parameters": [parameter("flight_id", "path", {"type": "string", "format": "uuid"})],
+                "responses": answers(200, FLIGHT, 404, 422),
             }
         },
         "/api/satellite/flights/{flight_id}/keys": {

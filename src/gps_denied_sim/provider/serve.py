@@ -13,15 +13,17 @@ import uvicorn
 from gps_denied_sim.provider.app import Provider
 from gps_denied_sim.provider.catalogue import Catalogue
 from gps_denied_sim.provider.faults import App, Faults, FaultyApp
+from gps_denied_sim.provider.flights import load_flights
 from gps_denied_sim.provider.ingest import Ingest
 
 
 def provider_app(
     tiles: Path, api_key: str, faults: Faults, seed: int = 0, keep: Path | None = None,
-    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    now: Callable[[], datetime] = lambda: datetime.now(UTC), flights: Path | None = None,
 ) -> FaultyApp:  # fmt: skip
-    """Return the whole application; UserError where the folder holds no tiles."""
-    return FaultyApp(Provider(Catalogue(tiles), Ingest(now, keep), api_key), faults, seed, now)
+    """Return the whole application; UserError where the folder holds no tiles, or `flights` what is no flight."""
+    provider = Provider(Catalogue(tiles), Ingest(now, keep), api_key, load_flights(flights))
+    return FaultyApp(provider, faults, seed, now)
 
 
 def server(app: App, port: int, certificate: Path | None = None, key: Path | None = None) -> uvicorn.Server:

@@ -1,0 +1,231 @@
+"""The page of `plan show`: route, box, tiles and freshness as one HTML file, drawn without a script."""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Iterable, Sequence
+
+from gps_denied_onboard.tiles.freshness import Sector
+from gps_denied_operator.missions.needs import Cell, Needs
+from gps_denied_operator.report.html import plain_page
+
+WIDTH_PX, HEIGHT_PX, EDGE_PX = 1000.0, 640.0, 56.0
+CLASS_NAMES = {"active_conflict": "active conflict", "stable_rear": "stable rear"}
+CLASS_FILL = {"active_conflict": "#ffd9b8", "stable_rear": "#e3eefa"}
+
+
+def plan_page(needs: Needs) -> str:
+    """The page as text."""
+    flight = needs.flight
+    level, sentence = _verdict(needs)
+    facts = [
+        ("mission", flight.mission_id), ("flight", flight.flight_id), ("read from", flight.source),
+        ("take-off", f"{flight.takeoff_latitude_deg:.6f}, {flight.takeoff_longitude_deg:.6f}"),
+        ("store", needs.store or "none yet"),
+    ]  # fmt: skip
+    body = "\n".join([
+        _cards(needs),
+        '<section><div class="bar"><h2>Route, box and tiles</h2>' + _legend(needs) + "</div>",
+        '<div class="scroll" style="max-height:none">' + _drawing(needs) + "</div></section>",
+        '<section class="two">' + _zooms(needs) + _freshness(needs) + "</section>",
+        "<section><h2>Download it</h2><p><code>" + html.escape(_command(needs)) + "</code></p></section>",
+    ])  # fmt: skip
+    return plain_page(f"Flight plan {flight.mission_id}", "plan", facts, level, sentence, body)
+
+
+def _verdict(needs: Needs) -> tuple[str, str]:
+    chosen = needs.chosen
+    size = _bytes(chosen.bytes_estimate)
+    told = f"{chosen.tiles:,} tiles at zoom {chosen.zoom}, about {size}; {needs.missing:,} are not in the store."
+    if not chosen.taken:
+        return "bad", f"{told} {chosen.ground_resolution_m_px:.2f} m a pixel is too coarse: take a higher zoom."
+    if chosen.bytes_estimate > needs.budget_bytes:
+        return "bad", f"{told} That is more than the budget of {_bytes(needs.budget_bytes)}: fly a smaller box."
+    old = needs.stored.get("downgraded", 0)
+    if old:
+        return "warn", f"{told} {old:,} of those in the store are old and make the position less sure."
+    return "good", told
+
+
+def _cards(needs: Needs) -> str:
+    flight, chosen = needs.flight, needs.chosen
+    west, south, east, north = flight.bbox
+    middle = math.cos(math.radians((south + north) / 2.0))
+    high, wide = (north - south) * 111.2, (east - west) * 111.3 * middle
+    source = "mean of the store" if needs.tile_bytes_measured else "typical"
+    cards = [
+        ("route", f"{flight.length_m / 1000.0:.1f}", "km", f"{len(flight.route_deg)} waypoints"),
+        ("box", f"{wide:.1f} × {high:.1f}", "km", f"route and {flight.buffer_m / 1000.0:g} km around it"),
+        ("tiles", f"{chosen.tiles:,}", "", f"zoom {chosen.zoom}, {chosen.ground_resolution_m_px:.2f} m a pixel"),
+        ("size, about", *_bytes(chosen.bytes_estimate).split(" "), f"{source}: {needs.tile_bytes / 1e3:.0f} kB a tile"),
+        ("in the store", f"{sum(needs.stored.values()):,}", "tiles", _bytes(needs.stored_bytes)),
+        ("to fetch", f"{needs.missing:,}", "tiles", f"about {_bytes(round(needs.missing * needs.tile_bytes))}"),
+    ]  # fmt: skip
+    made = "".join(
+        f'<div class="card"><div class="k">{name}</div><div class="v">{value}<small>{unit}</small></div>'
+        f'<div class="n">{note}</div></div>'
+        for name, value, unit, note in cards
+    )
+    return f'<div class="cards">{made}</div>'
+
+
+class _Plane:
+    """Degrees to pixels of the drawing: true to shape in the middle of the box."""
+
+    def __init__(self, bbox: tuple[float, float, float, float]) -> None:
+        self.west, self.south, self.east, self.north = bbox
+        self.squeeze = math.cos(math.radians((self.south + self.north) / 2.0))
+        wide, high = (self.east - self.west) * self.squeeze, self.north - self.south
+        self.px_per_deg = min((WIDTH_PX - 2 * EDGE_PX) / wide, (HEIGHT_PX - 2 * EDGE_PX) / high)
+        self.left = (WIDTH_PX - wide * self.px_per_deg) / 2.0
+        self.top = (HEIGHT_PX - high * self.px_per_deg) / 2.0
+
+    def x(self, longitude_deg: float) -> float:
+        return self.left + (longitude_deg - self.west) * self.squeeze * self.px_per_deg
+
+    def y(self, latitude_deg: float) -> float:
+        return self.top + (self.north - latitude_deg) * self.px_per_deg
+
+
+def _drawing(needs: Needs) -> str:
+    plane = _Plane(needs.flight.bbox)
+    x0, y0, x1, y1 = (plane.x(plane.west), plane.y(plane.north), plane.x(plane.east), plane.y(plane.south))
+    frame = f'x="{x0:.1f}" y="{y0:.1f}" width="{x1 - x0:.1f}" height="{y1 - y0:.1f}"'
+    route = " ".join(f"{plane.x(lon):.1f},{plane.y(lat):.1f}" for lat, lon in needs.flight.route_deg.tolist())
+    return "".join([
+        f'<svg id="plan" viewBox="0 0 {WIDTH_PX:g} {HEIGHT_PX:g}" role="img" aria-label="route over the box" '
+        'style="width:100%;max-height:72vh;background:#fff;border:1px solid #93a0ac;border-radius:6px">',
+        f"<defs><clipPath id='box'><rect {frame}/></clipPath></defs><g clip-path='url(#box)'>",
+        *(_cell(cell, plane) for cell in needs.cells),
+        *(_sector(sector, plane) for sector in needs.sectors),
+        "</g>",
+        f'<rect {frame} fill="none" stroke="#0b1116" stroke-width="1.6"/>',
+        *_edges(plane),
+        f'<polyline points="{route}" fill="none" stroke="#fff" stroke-width="7" stroke-linejoin="round"/>',
+        f'<polyline points="{route}" fill="none" stroke="#005fb8" stroke-width="3" stroke-linejoin="round"/>',
+        *_waypoints(needs.flight.route_deg.tolist(), plane),
+        _scale(plane),
+        "</svg>",
+    ])  # fmt: skip
+
+
+def _cell(cell: Cell, plane: _Plane) -> str:
+    """A block of tiles: its class of land, and over it, in proportion, what the store holds."""
+    x, y = plane.x(cell.west_deg), plane.y(cell.north_deg)
+    wide, high = plane.x(cell.east_deg) - x, plane.y(cell.south_deg) - y
+    place = f'x="{x:.1f}" y="{y:.1f}" width="{wide:.1f}" height="{high:.1f}"'
+    out = f'<rect {place} fill="{CLASS_FILL.get(cell.sector_class, "#eee")}" stroke="#c3ccd5" stroke-width=".4"/>'
+    if cell.stored:
+        colour = "#b86b00" if cell.downgraded * 2 >= cell.stored else "#0b6b33"
+        out += f'<rect {place} fill="{colour}" fill-opacity="{0.15 + 0.6 * min(cell.stored / cell.tiles, 1.0):.2f}"/>'
+    return out
+
+
+def _sector(sector: Sector, plane: _Plane) -> str:
+    polygons = sector.polygon["coordinates"]
+    rings = polygons if sector.polygon["type"] == "Polygon" else [ring for polygon in polygons for ring in polygon]
+    paths = " ".join(
+        "M" + " L".join(f"{plane.x(point[0]):.1f},{plane.y(point[1]):.1f}" for point in ring) + " Z" for ring in rings
+    )
+    name = html.escape(sector.name)
+    look = 'fill="none" stroke="#6b2d00" stroke-width="1.6" stroke-dasharray="7 4"'
+    return f'<path d="{paths}" {look}><title>{name}</title></path>'
+
+
+def _waypoints(route: Sequence[Sequence[float]], plane: _Plane) -> Iterable[str]:
+    for number, (latitude, longitude) in enumerate(route if len(route) <= 60 else [route[0], route[-1]]):
+        x, y = plane.x(longitude), plane.y(latitude)
+        if number == 0:
+            yield f'<rect x="{x - 6:.1f}" y="{y - 6:.1f}" width="12" height="12" fill="#0b1116" stroke="#fff"/>'
+            yield _text("take-off", x - 10, y + 20, anchor="end", weight=700)
+        else:
+            yield f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4.6" fill="#fff" stroke="#005fb8" stroke-width="2.4"/>'
+            if len(route) <= 60:
+                yield _text(str(number), x + 8, y - 7)
+
+
+def _edges(plane: _Plane) -> Iterable[str]:
+    middle_x = (plane.x(plane.west) + plane.x(plane.east)) / 2.0
+    middle_y = (plane.y(plane.north) + plane.y(plane.south)) / 2.0
+    yield _text(f"{plane.north:.4f}°", middle_x, plane.y(plane.north) - 8, anchor="middle")
+    yield _text(f"{plane.south:.4f}°", middle_x, plane.y(plane.south) + 19, anchor="middle")
+    for edge, turn in ((plane.west, -9.0), (plane.east, 17.0)):
+        x = plane.x(edge) + turn
+        yield (f'<text x="{x:.1f}" y="{middle_y:.1f}" transform="rotate(-90 {x:.1f} {middle_y:.1f})" '
+               f'text-anchor="middle" font-size="14" fill="#0b1116">{edge:.4f}°</text>')  # fmt: skip
+
+
+def _scale(plane: _Plane) -> str:
+    px_per_km = plane.px_per_deg / 111.2
+    length_km = max((km for km in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200) if km * px_per_km <= 220), default=0.1)
+    x, y = 12.0, HEIGHT_PX - 16.0
+    name = f"{length_km:g} km" if length_km >= 1 else f"{length_km * 1000:g} m"
+    line = f'<path d="M{x},{y - 6} v6 h{length_km * px_per_km:.1f} v-6" fill="none" stroke="#0b1116" stroke-width="2"/>'
+    return line + _text(name, x + 5, y - 6) + _text("N ↑", WIDTH_PX - 44, 26, weight=700)
+
+
+def _text(said: str, x: float, y: float, anchor: str = "start", weight: int = 500) -> str:
+    return (
+        f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" font-size="14" font-weight="{weight}" fill="#0b1116" '
+        f'stroke="#fff" stroke-width="3.5" paint-order="stroke">{html.escape(said)}</text>'
+    )
+
+
+def _legend(needs: Needs) -> str:
+    keys = [(CLASS_FILL.get(c, "#eee"), CLASS_NAMES.get(c, c)) for c in needs.class_shares]
+    if needs.stored:
+        keys += [("#0b6b33", "in the store"), ("#b86b00", "in the store, old")]
+    made = "".join(
+        f'<span><i class="key" style="background:{colour};border:1px solid #93a0ac"></i> {html.escape(name)}</span>'
+        for colour, name in keys
+    )
+    return f'<div class="tools">{made}</div>'
+
+
+def _zooms(needs: Needs) -> str:
+    rows = []
+    for need in needs.zooms:
+        mark = "<b>" if need.zoom == needs.chosen.zoom else ""
+        end = "</b>" if mark else ""
+        tag = '<span class="tag good">taken</span>' if need.taken else '<span class="tag bad">too coarse</span>'
+        if need.bytes_estimate > needs.budget_bytes:
+            tag = '<span class="tag bad">over budget</span>'
+        resolution = f"{need.ground_resolution_m_px:.2f} m"
+        values = (str(need.zoom), f"{need.tiles:,}", resolution, _bytes(need.bytes_estimate))
+        cells = "".join(f'<td class="r">{mark}{value}{end}</td>' for value in values)
+        rows.append(f"<tr>{cells}<td>{tag}</td></tr>")
+    head = "".join(f'<th class="r">{name}</th>' for name in ("zoom", "tiles", "a pixel", "size, about")) + "<th></th>"
+    return f"<div><h2>By zoom</h2><table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
+
+
+def _freshness(needs: Needs) -> str:
+    rules = {"active_conflict": "older tiles are refused", "stable_rear": "older tiles are kept, downgraded"}
+    rows = "".join(
+        f"<tr><td>{html.escape(CLASS_NAMES.get(c, c))}</td><td class='r'><b>{100 * share:.1f} %</b></td>"
+        f"<td class='r'>{needs.age_days_max[c]:g} days</td><td>{rules.get(c, '')}</td></tr>"
+        for c, share in needs.class_shares.items()
+    )
+    names = "; ".join(f"{s.name} ({CLASS_NAMES.get(s.sector_class, s.sector_class)})" for s in needs.sectors)
+    stored = ", ".join(f"{count:,} {label}" for label, count in needs.stored.items()) or "nothing of this box"
+    return (
+        "<div><h2>Freshness</h2><table><thead><tr><th>land</th><th class='r'>of the box</th>"
+        f"<th class='r'>at most</th><th></th></tr></thead><tbody>{rows}</tbody></table>"
+        f'<p class="note">Sectors: {html.escape(names or "none in this box")}. '
+        f"In the store: {html.escape(stored)}.</p></div>"
+    )
+
+
+def _command(needs: Needs) -> str:
+    box = ",".join(f"{edge:.6f}" for edge in needs.flight.bbox)
+    return (
+        f"operator-tool tiles download --provider https://HOST --bbox={box} --zoom {needs.chosen.zoom} "
+        f"--source {needs.source} --mission {needs.flight.mission_id}"
+    )
+
+
+def _bytes(count: int) -> str:
+    for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= size:
+            return f"{count / size:.{1 if count < 100 * size else 0}f} {unit}"
+    return f"{count} B"

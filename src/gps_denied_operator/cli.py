@@ -7,7 +7,7 @@ import sys
 import typer
 
 from gps_denied_onboard.errors import UserError
-from gps_denied_operator import tiles_cli
+from gps_denied_operator import flight_cli, tiles_cli
 from gps_denied_operator.evaluate import cli as evaluate_cli
 from gps_denied_operator.fdr import cli as fdr_cli
 from gps_denied_operator.images import cli as images_cli
@@ -20,6 +20,8 @@ app.add_typer(missions_cli.app, name="plan")
 app.add_typer(tiles_cli.app, name="tiles")
 app.add_typer(evaluate_cli.app, name="evaluate")
 app.add_typer(fdr_cli.app, name="fdr")
+app.command("reloc", context_settings={"ignore_unknown_options": True})(flight_cli.reloc)
+app.command("upload")(flight_cli.upload)
 app.command("verify-image")(images_cli.verify_image)
 app.command("flash")(images_cli.flash)
 

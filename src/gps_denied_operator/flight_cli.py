@@ -1,0 +1,53 @@
+"""`operator-tool reloc|upload`: a hint to a flight in the air, and the tiles of one that has landed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gps_denied_operator.tiles.exchange_cli import CaOption, KeyOption, UrlOption
+from gps_denied_operator.tiles.options import ConfigOption, JsonOption, RootOption, print_json
+
+
+def reloc(
+    latitude: Annotated[float, typer.Argument(metavar="LAT", help="Degrees.")],
+    longitude: Annotated[float, typer.Argument(metavar="LON", help="Degrees.")],
+    radius: Annotated[float, typer.Argument(metavar="RADIUS", help="Metres within which the aircraft is.")],
+    link: Annotated[
+        str, typer.Option(help="To the aircraft: udpin:HOST:PORT, udpout:HOST:PORT, tcp:HOST:PORT or DEVICE,BAUD.")
+    ] = "udpin:0.0.0.0:14550",
+    signing_key: Annotated[str, typer.Option(help="Key file of a signed link.")] = "",
+    timeout_s: Annotated[float, typer.Option("--timeout", min=0.1, help="Seconds to wait for the answer.")] = 10.0,
+    json: JsonOption = False,
+) -> None:
+    """Tell an aircraft that has lost its place where it is, about; ends when it has answered."""
+    from dataclasses import asdict
+
+    from gps_denied_operator.reloc import send_reloc
+
+    answer = send_reloc(latitude, longitude, radius, link, signing_key, timeout_s)
+    if json:
+        print_json({"outcome": "success"} | asdict(answer))
+    else:
+        typer.echo(f"{answer.text} (after {answer.seconds:.1f} s)")
+
+
+def upload(
+    recording: Annotated[Path, typer.Argument(metavar="FLIGHT", help="Folder of the flight's recording.")],
+    provider: UrlOption,
+    flight: Annotated[str, typer.Option(help="Name that the flight must have; else the folder's.")] = "",
+    key_file: KeyOption = None,
+    ca: CaOption = None,
+    root: RootOption = None,
+    config: ConfigOption = None,
+    json: JsonOption = False,
+) -> None:
+    """After landing: send the tiles that a flight made, once its recording proves that it was shut down cleanly."""
+    from gps_denied_onboard.tiles.grid import flight_uuid
+    from gps_denied_operator.after_flight import landed_flight
+    from gps_denied_operator.tiles import exchange_cli
+
+    name = landed_flight(recording, flight)
+    exchange_cli.upload(provider, str(flight_uuid(name)), key_file, ca, root, config, json)

@@ -2,8 +2,8 @@
 
     rootfs.py --debs DEBS --python TREE --board FOLDER --version V --out OUT
 
-DEBS is a folder of arm64 packages, TREE is laid over them: the command,
-and our Python packages with the composition that they are sealed with. OUT gets
+DEBS is a folder of arm64 packages. TREE holds `site-packages`, our own packages and their libraries, with the
+composition that they are sealed with. OUT gets
 `root.img` (squashfs, verity superblock, hash tree), `root.json` (hash, salt, blocks, superblock's hash),
 `vmlinuz`, `initrd.zst`, `efi/` (boot loader and stub) and `files.txt` (every path with its size).
 Same input, same bytes. On PATH: mksquashfs, veritysetup, depmod, zstd.
@@ -31,6 +31,7 @@ HERE = Path(__file__).resolve().parent
 EPOCH_S = 1_700_000_000
 BLOCK_BYTES = 4096
 UNITS = "etc/systemd/system"
+PYTHON_TREE = "usr/lib/gps-denied"
 LINKS = {
     "etc/localtime": "/usr/share/zoneinfo/Etc/UTC",
     "etc/mtab": "/proc/self/mounts",
@@ -83,7 +84,8 @@ def make_root(root: Path, debs: list[Path], board: Board, kernel: KernelTree, py
     for name in FOLDERS:
         (root / name).mkdir(exist_ok=True)
     kernel.install(board.modules, root)
-    for overlay in filter(None, (python, HERE / "overlay", board.overlay)):
+    _copy(python, root / PYTHON_TREE)
+    for overlay in filter(None, (HERE / "overlay", board.overlay)):
         _copy(overlay, root)
     (root / "etc/os-release").unlink(missing_ok=True)
     (root / "etc/os-release").write_text(os_release(board, version))
@@ -114,7 +116,7 @@ def os_release(board: Board, version: str) -> str:
 def compile_python(root: Path) -> None:
     """Byte-compile what is not yet: a read-only root cannot do it later. Hash-based, so that times do not matter."""
     unchecked = py_compile.PycInvalidationMode.UNCHECKED_HASH
-    for name in ("usr/lib/python3.11", "usr/lib/gps-denied/site-packages"):
+    for name in ("usr/lib/python3.11", f"{PYTHON_TREE}/site-packages"):
         if not (root / name / "__pycache__").is_dir() and not compileall.compile_dir(
             root / name, stripdir=str(root), quiet=2, invalidation_mode=unchecked, force=True, workers=2
         ):

@@ -1,40 +1,48 @@
-"""An emulated aircraft computer: qemu-system-aarch64, its console as lines, its second serial port as bytes."""
+"""An emulated aircraft computer: qemu-system-aarch64, its console as lines, its two serial ports as bytes."""
 
 from __future__ import annotations
 
+import contextlib
 import re
 import select
 import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 FIRMWARE = Path("/usr/share/AAVMF/AAVMF_CODE.fd")
 VARIABLES = Path("/usr/share/AAVMF/AAVMF_VARS.fd")
+START_LIMIT_S = 60.0
 ESCAPES = re.compile(rb"\x1b\[[0-9;?=]*[A-Za-z]|\x1b[()][A-Z0-9]|\r")
 
 
 class Machine:
-    """Runs from construction to `close`. `direct` is (kernel, initrd, command line): no firmware, no boot loader."""
+    """Runs from construction to `close`. `direct` is (kernel, initrd, command line): no firmware, no boot loader.
+
+    `link` is the other end of ttyS1: it is given what arrived and says what to send, some hundred times a second.
+    """
 
     def __init__(
         self, disk: Path, scratch: Path, *, extra_disk: Path | None = None, discard: bool = False,
         direct: tuple[Path, Path, str] | None = None, cores: int = 2,
+        link: Callable[[bytes], bytes] = lambda _received: b"",
     ) -> None:  # fmt: skip
-        paths = [scratch / f"{disk.stem}.{name}" for name in ("console", "serial")]
+        paths = [scratch / f"{disk.stem}.{name}" for name in ("console", "ttyS0", "ttyS1")]
         listeners = []
         for path in paths:
             path.unlink(missing_ok=True)
             listener = socket.socket(socket.AF_UNIX)
             listener.bind(str(path))
             listener.listen(1)
+            listener.settimeout(START_LIMIT_S)
             listeners.append(listener)
         command = ["qemu-system-aarch64", "-M", "virt,acpi=off", "-cpu", "cortex-a72", "-smp", str(cores), "-m", "2048"]
         command += ["-accel", "tcg,thread=multi", "-nic", "none", "-display", "none", "-monitor", "none"]
         command += ["-chardev", f"socket,id=c1,path={paths[0]}", "-serial", "chardev:c1"]
-        command += ["-chardev", f"socket,id=c2,path={paths[1]}", "-device", "pci-serial,chardev=c2"]
+        for number, path in enumerate(paths[1:], 2):
+            command += ["-chardev", f"socket,id=c{number},path={path}", "-device", f"pci-serial,chardev=c{number}"]
         command += ["-device", "virtio-rng-pci"]
         if direct is None:
             variables = scratch / f"{disk.stem}.vars"
@@ -48,12 +56,19 @@ class Machine:
             command += ["-drive", f"if=none,id=d{number},format=raw,file={file},cache=unsafe{snapshot}"]
             command += ["-device", f"virtio-blk-pci,drive=d{number}"]
         self._process = subprocess.Popen(command)
-        self._console, self._serial = (listener.accept()[0] for listener in listeners)
-        for listener in listeners:
-            listener.close()
-        self._partial = b""
+        try:
+            self._console, self._serial, self._port = (listener.accept()[0] for listener in listeners)
+        except TimeoutError:
+            self._process.kill()
+            raise
+        finally:
+            for listener in listeners:
+                listener.close()
+        self._port.setblocking(False)
+        self._link = link
+        self._partial = self._unsent = b""
         self.serial = b""
-        """What the second serial port has sent."""
+        """What ttyS0 has sent."""
 
     def lines(self, limit_s: float) -> Iterator[str]:
         """Console lines, until the machine ends. TimeoutError after `limit_s` seconds."""
@@ -61,7 +76,10 @@ class Machine:
         while self._process.poll() is None:
             if time.monotonic() > end_s:
                 raise TimeoutError(f"the machine did not get further in {limit_s:.0f} s")
-            ready, _, _ = select.select([self._console, self._serial], [], [], 0.5)
+            ready, _, _ = select.select([self._console, self._serial, self._port], [], [], 0.01)
+            self._unsent += self._link(self._port.recv(1 << 16) if self._port in ready else b"")
+            with contextlib.suppress(BlockingIOError, ConnectionError):
+                self._unsent = self._unsent[self._port.send(self._unsent) :] if self._unsent else b""
             if self._serial in ready:
                 self.serial += self._serial.recv(1 << 16)
             if self._console in ready:
@@ -72,8 +90,8 @@ class Machine:
     def close(self) -> None:
         self._process.terminate()
         self._process.wait()
-        self._console.close()
-        self._serial.close()
+        for end in (self._console, self._serial, self._port):
+            end.close()
 
 
 def efi_sections(kernel: bytes) -> dict[str, bytes]:

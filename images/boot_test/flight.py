@@ -1,0 +1,125 @@
+"""From firmware to a flight: partitions made, services up, boot blessed, a minute replayed, an autopilot served."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from boot_test.flips import copy_disk, direct_start, flip
+from boot_test.machine import Machine
+from boot_test.onboard import put_configuration
+from boot_test.pilot import Listener, Pilot
+
+from gps_denied_onboard.recorder.meta import RecordingMeta, read_meta
+from gps_denied_operator.images.disk import partitions
+
+SOURCES = Path(__file__).resolve().parents[2] / "src"
+FIRST_LIMIT_S, FLIGHT_LIMIT_S = 600.0, 2400.0
+DISK_BYTES = 2500 << 20
+FLIPPED_BYTE = 100_000_000
+POSITION_TOLERANCE_M = 1.0
+STANDS_WITHIN_M = 1000.0
+METRES_A_DEGREE = 111_320.0
+RECORDING = ["--seed", "4", "--minutes", "1", "--frame-rate", "0.2", "--imu-rate", "50", "--map-buffer", "300"]
+FIRST_BOOT = {
+    "slot A refused": r"slot root-a refused: a block is damaged",
+    "slot B accepted": r"slot root-b accepted",
+    "partitions made": r"making the data and recorder partitions",
+    "data mounted": r"/var/lib/gps-denied is|Reached target basic\.target",
+}
+NEXT_BOOT = {
+    "boot loader": r"EFI stub: Booting Linux Kernel",
+    "verity root": r"slot root-b accepted",
+    "software loads": r"good for image 'companion'",
+    "database": r"Started .*postgresql",
+    "navigation ready": r"Started .*gps-denied\.service",
+    "blessed": r"bless: good boot, .* 3 tries again",
+    "replayed": r"replay-done",
+}
+NOISE = re.compile(r"Job .* running \(")
+
+
+def check_flight(image: Path, scratch: Path) -> list[str]:
+    """Everything of this module's first line, with a damaged slot A; returns what went wrong."""
+    content = scratch / "content"
+    content.mkdir()
+    run(scratch, "gps_denied_sim.cli", "fly", *RECORDING, "--out", content / "recording")
+    run(scratch, "gps_denied_onboard.cli", "replay", content / "recording", "--out", scratch / "here")
+    extra = scratch / "replay.img"
+    subprocess.run(["mke2fs", "-q", "-t", "ext4", "-L", "replay", "-d", content, extra, "128M"], check=True)
+    disk = copy_disk(image, scratch / "flight.img")
+    flip(disk, partitions(disk)["root-a"].start_bytes + FLIPPED_BYTE)
+    with disk.open("r+b") as stream:
+        stream.truncate(DISK_BYTES)
+    meta = read_meta(content / "recording")
+    faults = watch(Machine(disk, scratch, direct=direct_start(image, scratch)), FIRST_BOOT, FIRST_LIMIT_S)
+    if faults:
+        return faults
+    put_configuration(disk, content / "recording", scratch)
+    pilot = Pilot(meta.origin_altitude_m)
+    machine = Machine(disk, scratch, extra_disk=extra, link=lambda got: pilot.turn(got, time.monotonic_ns()))
+    faults = watch(machine, NEXT_BOOT, FLIGHT_LIMIT_S, lambda: len(pilot.heard.places_deg) > 10)
+    replayed = Listener()
+    replayed.take(machine.serial)
+    return faults or compare(extra, scratch) + served(replayed, pilot, meta)
+
+
+def run(scratch: Path, *arguments: str | Path) -> None:
+    """A command of this checkout, in one thread as on the aircraft."""
+    threads = {"PYTHONPATH": str(SOURCES), "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    subprocess.run([sys.executable, "-m", *arguments], check=True, env={**os.environ, **threads}, cwd=scratch)
+
+
+def watch(
+    machine: Machine, wanted: dict[str, str], limit_s: float, too: Callable[[], bool] = lambda: True
+) -> list[str]:
+    """Print the console until everything wanted was seen and `too` holds; returns what was not. Ends the machine."""
+    missing, begin_s = dict(wanted), time.monotonic()
+    try:
+        for line in machine.lines(limit_s):
+            if line.strip() and not NOISE.search(line):
+                print(f"{time.monotonic() - begin_s:7.1f} {line}", flush=True)
+            missing = {what: pattern for what, pattern in missing.items() if not re.search(pattern, line)}
+            if not missing and too():
+                break
+    except TimeoutError as error:
+        missing["in time"] = str(error)
+    finally:
+        machine.close()
+    return [f"not seen: {what}" for what in missing]
+
+
+def compare(extra: Path, scratch: Path) -> list[str]:
+    """NavState of the image's replay against this machine's: the same bytes, or within a tolerance that is printed."""
+    there = scratch / "there.jsonl"
+    subprocess.run(["debugfs", "-R", f"dump out/navstate.jsonl {there}", extra], check=True, capture_output=True)
+    ours, theirs = (scratch / "here/navstate.jsonl").read_bytes(), there.read_bytes()
+    if ours == theirs:
+        print(f"NavState: {len(ours)} bytes, identical with this machine's")
+        return []
+    pairs = [(json.loads(a), json.loads(b)) for a, b in zip(ours.splitlines(), theirs.splitlines(), strict=False)]
+    worst_m = max(METRES_A_DEGREE * max(abs(a[k] - b[k]) for k in ("latitude_deg", "longitude_deg")) for a, b in pairs)
+    labels = sum(a["source_label"] != b["source_label"] for a, b in pairs)
+    print(
+        f"NavState: {len(pairs)} states, not the same bytes (each architecture's numpy and OpenCV round differently); "
+        f"positions differ by {worst_m:.6f} m at most (allowed {POSITION_TOLERANCE_M}), labels of {labels}"
+    )
+    same_length = len(ours.splitlines()) == len(theirs.splitlines())
+    return [] if same_length and worst_m <= POSITION_TOLERANCE_M and not labels else ["NavState differs by too much"]
+
+
+def served(replayed: Listener, pilot: Pilot, meta: RecordingMeta) -> list[str]:
+    """GPS_INPUT as pymavlink reads it outside: the replay's stream on ttyS0, the navigation service's on ttyS1."""
+    sent, live = replayed.heard.counts.get("GPS_INPUT", 0), pilot.heard.places_deg
+    origin = meta.origin_latitude_deg, meta.origin_longitude_deg
+    away_m = [METRES_A_DEGREE * max(abs(a - b) for a, b in zip(place, origin, strict=True)) for place in live]
+    print(f"heard on ttyS0: {replayed.heard.counts}")
+    print(f"heard on ttyS1: {pilot.heard.counts}; first position {away_m[0]:.1f} m from where the aircraft stands")
+    faults = [] if sent > 100 else [f"only {sent} GPS_INPUT of the replay were heard"]
+    return faults if away_m[0] < STANDS_WITHIN_M else [*faults, f"the aircraft stands {away_m[0]:.0f} m away"]

@@ -8,15 +8,21 @@ import typer
 
 from gps_denied_onboard.errors import UserError
 from gps_denied_operator import flight_cli, tiles_cli
+from gps_denied_operator.cache import cli as cache_cli
+from gps_denied_operator.companion import cli as companion_cli
 from gps_denied_operator.evaluate import cli as evaluate_cli
 from gps_denied_operator.fdr import cli as fdr_cli
 from gps_denied_operator.images import cli as images_cli
+from gps_denied_operator.keys import cli as keys_cli
 from gps_denied_operator.missions import cli as missions_cli
 
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, help="Prepare flights without GPS, and see how good they are."
 )
 app.add_typer(missions_cli.app, name="plan")
+app.command("build-cache")(cache_cli.build_cache)
+app.add_typer(companion_cli.app, name="companion")
+app.add_typer(keys_cli.app, name="keys")
 app.add_typer(tiles_cli.app, name="tiles")
 app.add_typer(evaluate_cli.app, name="evaluate")
 app.add_typer(fdr_cli.app, name="fdr")

@@ -22,7 +22,7 @@ SCHEMA_VERSION = 1
 SIGNED_PREFIX = b"gps-denied cache manifest 1\n"
 """Goes before the body where it is signed: no signature made for something else fits."""
 BYTES_MAX = 64 * 1024 * 1024
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _AGAIN = "Provision again."
 

@@ -6,6 +6,7 @@ in their order. Taken in, the square holds exactly what the parcel holds; tiles 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -47,9 +48,9 @@ class ReceiveReport:
     removed: int
 
 
-def parcel_name(source: str, zoom: int, square: Square) -> str:
-    """A parcel's file name says what is in it: a part of the same name goes on being the same parcel."""
-    return f"{source}-{zoom}-{square.column}-{square.row}-{square.sha256[:16]}{SUFFIX}"
+def parcel_name(data: bytes) -> str:
+    """A parcel's file name says what is in it: a part under the same name is a part of the same bytes."""
+    return f"{hashlib.sha256(data).hexdigest()[:32]}{SUFFIX}"
 
 
 def parcel_bytes(store: TileStore, source: str, zoom: int, column: int, row: int) -> bytes:

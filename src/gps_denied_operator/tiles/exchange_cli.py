@@ -53,7 +53,7 @@ def download(
     settings = load_config(config).tiles
     key = provider_key(key_file) if provider else ""
     day = captured.replace(tzinfo=UTC) if captured else None
-    feed = _feed(provider, template, zoom, day, key, ca, connections)
+    feed = open_feed(provider, template, zoom, day, key, ca, connections)
     try:
         with TileStore.open(root or default_root()) as store, traced_run(store.root, "download", [key]) as path:
             admission = Admission(store, settings, lambda: datetime.now(UTC))
@@ -116,9 +116,10 @@ def upload(
 UPLOAD_COUNTS = ("queued", "duplicate", "superseded", "rejected", "given_up", "still_pending", "security_events")
 
 
-def _feed(
+def open_feed(
     provider: str, template: str, zoom: int, captured: datetime | None, key: str, ca: Path | None, connections: int
 ) -> TileFeed:
+    """Return the feed of a provider, or of a template where there is no provider."""
     from gps_denied_operator.tiles.feeds import ProviderFeed, TemplateFeed
     from gps_denied_operator.tiles.http import RetrySchedule
 

@@ -49,7 +49,7 @@ def send(home: TileStore, folder: Path) -> None:
     folder.mkdir(exist_ok=True)
     for square in area_state(home, mission(), SOURCE, ZOOM):
         data = parcel_bytes(home, SOURCE, ZOOM, square.column, square.row)
-        (folder / parcel_name(SOURCE, ZOOM, square)).write_bytes(data)
+        (folder / parcel_name(data)).write_bytes(data)
 
 
 def receive(aircraft: TileStore, folder: Path, budget_bytes: int = 10**9) -> ReceiveReport:

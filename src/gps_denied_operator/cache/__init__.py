@@ -1,0 +1,1 @@
+"""From a planned flight to a verified cache on the companion."""

@@ -1,0 +1,131 @@
+"""`operator-tool build-cache`: from a planned flight to a signed and verified cache on the companion."""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gps_denied_operator.keys.cli import KeysOption
+from gps_denied_operator.missions.options import BufferOption, FlightIdOption, resolve_from_options
+from gps_denied_operator.tiles.exchange_cli import CaOption, KeyOption, UrlOption
+from gps_denied_operator.tiles.options import ConfigOption, JsonOption, RootOption, default_root, print_json
+
+if TYPE_CHECKING:
+    from gps_denied_onboard.provisioning.mission_file import MissionFile
+    from gps_denied_operator.cache.build import BuildReport, Fetch
+
+PlanOption = Annotated[
+    Path | None, typer.Option("--flight-file", help="QGroundControl .plan, QGC WPL waypoints, GeoJSON or KML.")
+]
+
+
+def build_cache(
+    companion: Annotated[Path, typer.Option(help="TOML file that says where the companion is.")],
+    flight_file: PlanOption = None,
+    flight_id: FlightIdOption = "",
+    buffer: BufferOption = 2000.0,
+    provider: UrlOption = "",
+    template: Annotated[str, typer.Option(help="Instead: an address with {z}, {x}, {y}, as `tiles download`.")] = "",
+    captured: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Day of a template's pictures.")
+    ] = None,
+    zoom: Annotated[int, typer.Option(min=0, max=22, help="Zoom of the tiles, as the companion's [map] has it.")] = 18,
+    source: Annotated[str, typer.Option(help="Name of the map in both stores.")] = "provider",
+    key_file: KeyOption = None,
+    ca: CaOption = None,
+    keys: KeysOption = None,
+    root: RootOption = None,
+    config: ConfigOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Resolve the flight, fetch its tiles, bring them aboard over SSH, build, sign, verify. Run again to go on.
+
+    Without --provider and --template the tiles of the store are taken as they are.
+    """
+    from gps_denied_onboard.provisioning.mission_file import MissionFile
+    from gps_denied_operator.cache.build import BuildReport, Order
+    from gps_denied_operator.cache.build import build_cache as build
+    from gps_denied_operator.companion.settings import read_companion
+    from gps_denied_operator.keys.keyring import default_keys_folder, signing_key
+    from gps_denied_operator.missions.errors import FlightResolutionError
+    from gps_denied_operator.tiles.runs import provider_key, traced_run, write_report
+
+    where = read_companion(companion)
+    private_key, trusted = signing_key(keys or default_keys_folder())
+    api_key = provider_key(key_file) if provider else ""
+    try:
+        flight = resolve_from_options(flight_file, flight_id, buffer, provider, key_file, ca)
+    except FlightResolutionError as error:
+        report = BuildReport()
+        report.failed("resolve", error, error.exit_code)
+        _end(report, json)
+        raise typer.Exit(report.exit_code) from error
+    mission = MissionFile(
+        flight.mission_id, flight.flight_id, flight.takeoff_latitude_deg, flight.takeoff_longitude_deg, flight.bbox
+    )
+    store_root = root or default_root()
+    fetch = None if not (provider or template) else _fetch(
+        provider, template, captured, zoom, source, api_key, ca, config, quiet=json
+    )  # fmt: skip
+    order = Order(mission, source, zoom, private_key, trusted, _active(private_key))
+    with traced_run(store_root, "build-cache", [api_key]) as path:
+        report = build(order, store_root, where, fetch, lambda line: print(line, file=sys.stderr), (api_key,))
+        write_report(path, report.as_dict())
+    _end(report, json)
+    if report.exit_code:
+        raise typer.Exit(report.exit_code)
+
+
+def _active(private_key: bytes) -> str:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    from gps_denied_onboard.provisioning.trusted_keys import fingerprint
+
+    return fingerprint(Ed25519PrivateKey.from_private_bytes(private_key).public_key().public_bytes_raw())
+
+
+def _fetch(
+    provider: str, template: str, captured: datetime | None, zoom: int, source: str, api_key: str, ca: Path | None,
+    config: Path | None, *, quiet: bool,
+) -> Fetch:  # fmt: skip
+    from gps_denied_onboard.config import load_config
+    from gps_denied_onboard.tiles.store import TileStore
+    from gps_denied_operator.tiles.admission import Admission
+    from gps_denied_operator.tiles.download import Area, TileDownloader
+    from gps_denied_operator.tiles.exchange_cli import open_feed, progress_bar
+
+    connections = 8
+    settings = load_config(config).tiles
+    day = captured.replace(tzinfo=UTC) if captured else None
+
+    def fetch(mission: MissionFile, store: TileStore) -> dict[str, Any]:
+        feed = open_feed(provider, template, zoom, day, api_key, ca, connections)
+        try:
+            downloader = TileDownloader(store, feed, Admission(store, settings, lambda: datetime.now(UTC)), connections)
+            with progress_bar(f"{feed.name} zoom {zoom}", quiet=quiet) as progress:
+                area = Area(*mission.bbox_deg, zoom, source, mission.mission_id)
+                return downloader.download_tiles_for_area(area, progress).as_dict()
+        finally:
+            feed.close()
+
+    return fetch
+
+
+def _end(report: BuildReport, json: bool) -> None:
+    if json:
+        print_json(report.as_dict())
+    elif report.exit_code:
+        print(
+            f"operator-tool: {report.failure_phase} failed: {report.reason}\nWhat to do: {report.remediation}.",
+            file=sys.stderr,
+        )
+    else:
+        tiles, cache_mb = report.phases["verify"]["tiles"], report.phases["build"]["artefact_bytes"] / 1e6
+        typer.echo(
+            f"{report.outcome}: mission {report.mission_id}, {tiles} tiles, {cache_mb:.1f} MB of cache, signed and "
+            f"verified on the companion in {report.seconds:.0f} s"
+        )

@@ -1,0 +1,1 @@
+"""The aircraft's computer over SSH."""

@@ -1,0 +1,75 @@
+"""Where a companion is and what lies where on it: a small TOML file."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tomllib
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from gps_denied_onboard.errors import UserError
+
+
+@dataclass(frozen=True, slots=True)
+class CompanionSettings:
+    """`identity` is the private SSH key, `known_hosts` where the host key is pinned on first use (empty: among the
+    user's data); `host_key_sha256`, where given, must be the host's from the first time on ("SHA256:..." as ssh-keygen
+    -l prints it). `command` starts the companion's program; the rest are folders and files on the companion."""
+
+    host: str
+    user: str
+    identity: str
+    port: int = 22
+    known_hosts: str = ""
+    host_key_sha256: str = ""
+    command: str = "gps-denied-onboard"
+    config: str = "/var/lib/gps-denied/config/flight.toml"
+    cache: str = "/var/lib/gps-denied/cache"
+    staging: str = "/var/lib/gps-denied/staging"
+    trusted_keys: str = "/var/lib/gps-denied/config/keys"
+    composition_sha256: str = ""
+    """The image's composition that is expected there; empty: any."""
+    connect_timeout_s: float = 15.0
+    silence_timeout_s: float = 900.0
+    """A command on the companion that says nothing for this long is given up."""
+
+    def __post_init__(self) -> None:
+        if re.fullmatch(r"[A-Za-z0-9.:_-]+", self.host) is None or not self.user:
+            raise UserError(f"host is '{self.host}', user '{self.user}': give the companion's address, and a user.")
+        if not 1 <= self.port <= 65535:
+            raise UserError(f"port is {self.port}: give 1 to 65535.")
+        if self.connect_timeout_s <= 0.0 or self.silence_timeout_s <= 0.0:
+            raise UserError("connect_timeout_s and silence_timeout_s must be positive.")
+        for name in ("config", "cache", "staging", "trusted_keys"):
+            if not getattr(self, name).startswith("/"):
+                raise UserError(f"{name} is '{getattr(self, name)}': give an absolute path on the companion.")
+
+
+def read_companion(path: Path) -> CompanionSettings:
+    """The settings of a file. UserError names the key that is wrong."""
+    try:
+        tree = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"companion file {path} cannot be read ({error.strerror}); check the path.") from None
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UserError(f"companion file {path} is not valid TOML: {error}.") from None
+    known = {field.name: field for field in fields(CompanionSettings)}
+    values: dict[str, Any] = {}
+    for key, value in tree.items():
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1, cutoff=0.0)
+            raise UserError(f"{path}: unknown key '{key}'; did you mean '{near[0]}'?")
+        wanted = {"str": str, "int": int, "float": float}[str(known[key].type)]
+        value = float(value) if wanted is float and type(value) is int else value
+        if type(value) is not wanted:
+            raise UserError(f"{path}: '{key}' must be {wanted.__name__}, got {value!r}.")
+        values[key] = value
+    missing = [name for name in ("host", "user", "identity") if name not in values]
+    if missing:
+        raise UserError(f"{path}: missing key '{missing[0]}'; add it.")
+    try:
+        return CompanionSettings(**values)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None

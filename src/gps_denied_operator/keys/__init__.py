@@ -1,0 +1,1 @@
+"""Keys that manifests are signed with."""

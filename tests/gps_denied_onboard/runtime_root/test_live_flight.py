@@ -5,8 +5,11 @@ from __future__ import annotations
 import bisect
 import itertools
 import math
+import os
+import shutil
 import signal
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +22,7 @@ from gps_denied_onboard.recorder.meta import read_meta
 from .flying import start, write_config, write_video
 from .peer import Autopilot, free_port
 
+STALL_S = 5.0
 SLOW_SEARCH = "[place]\nyaw_step_deg = 0.1\nheight_step = 0.01\n"
 
 
@@ -48,13 +52,46 @@ def gaps_ms(positions: list[tuple[int, Any]]) -> list[float]:
     return [(b.time_usec - a.time_usec) / 1e3 for (_, a), (_, b) in itertools.pairwise(positions)]
 
 
+def stalling_map(recording: Path, out: Path) -> tuple[Path, Path]:
+    """A recording like the given one with a map of its own, and a tile of that which whoever reads it waits for."""
+    out.mkdir()
+    for entry in recording.iterdir():
+        if entry.name != "tiles":
+            (out / entry.name).symlink_to(entry)
+    shutil.copytree(recording / "tiles", out / "tiles")
+    tiles = sorted((out / "tiles").rglob("*.jpg"))
+    tile = tiles[len(tiles) // 2]
+    tile.rename(tile.with_suffix(".held"))
+    os.mkfifo(tile)
+    return out, tile
+
+
+def hold(tile: Path, stalled_s: list[float]) -> None:
+    """Let the reader of a tile wait for STALL_S; then it gets its bytes, and the tile is a file again."""
+    whole = tile.with_suffix(".held")
+    with tile.open("wb") as pipe:
+        began = time.monotonic()
+        threading.Event().wait(STALL_S)
+        content = whole.read_bytes()
+        whole.replace(tile)
+        pipe.write(content)
+    stalled_s.append(time.monotonic() - began)
+
+
 def test_positions_keep_coming_while_the_map_search_stalls(short_recording: Path, tmp_path: Path) -> None:
-    """While a picture is still searched for on the map, positions arrive at 5 Hz or more, never 220 ms apart."""
-    autopilot, errors = fly(short_recording, tmp_path, "--seconds", "4", more=SLOW_SEARCH)
+    """The search waits 5 s for a tile and then computes without an end: positions at 5 Hz, never 220 ms apart."""
+    recording, tile = stalling_map(short_recording, tmp_path / "stalling")
+    stalled_s: list[float] = []
+    holder = threading.Thread(target=hold, args=(tile, stalled_s), daemon=True)
+    holder.start()
+    autopilot, errors = fly(recording, tmp_path, "--seconds", "8", more=SLOW_SEARCH)
+    holder.join(timeout=10.0)
+    assert [held_s >= STALL_S for held_s in stalled_s] == [True]
     positions = heard(autopilot, "GPS_INPUT")
-    assert len(positions) >= 5 * 3
+    assert positions[-1][1].time_usec - positions[0][1].time_usec > STALL_S * 1e6
+    assert len(positions) >= 5 * STALL_S
     assert max(gaps_ms(positions)) <= 220.0
-    assert [message.fix_type for _, message in positions[:5]] == [1] * 5  # honest: nobody knows where we are
+    assert [message.fix_type for _, message in positions[: int(4 * STALL_S)]] == [1] * int(4 * STALL_S)  # honest
     assert all(math.isfinite(m.horiz_accuracy) and m.satellites_visible >= 6 for _, m in positions)
     assert "Traceback" not in errors
     texts = [message.text for _, message in heard(autopilot, "STATUSTEXT")]

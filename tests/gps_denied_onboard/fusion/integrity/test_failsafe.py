@@ -141,3 +141,16 @@ def test_the_operator_is_asked_again_every_half_minute() -> None:
     assert [t for t, e in run(twice) if e.name == RELOC_REQUEST] == [2.0, 2.6]
     flicker = [*dark[:25], replace(dark[24], t_ns=25 * TICK, blind_frames=2), replace(dark[24], t_ns=26 * TICK)]
     assert [t for t, e in run(flicker) if e.name == RELOC_REQUEST] == [2.0]
+
+
+def test_what_crossed_its_limit_is_told_at_the_limit_itself() -> None:
+    """At exactly 30 s without sight it is the ellipse that steps down, not the darkness."""
+    told = run([replace(CLEAR, semi_major_95_m=120.0, blind_s=30.0)])
+    assert [(e.name, e.value, e.limit) for _, e in told] == [("2D fix", 120.0, 100.0)]
+
+
+def test_the_request_is_remembered_at_exactly_two_seconds() -> None:
+    """With too few frames again, but still two seconds, it was asked already."""
+    state = FailsafeState(FULL, 0, reloc_told_ns=5)
+    assert on_tick(state, replace(CLEAR, blind_s=2.0, blind_frames=2), CONFIG)[0].reloc_told_ns == 5
+    assert on_tick(state, replace(CLEAR, blind_s=1.9, blind_frames=2), CONFIG)[0].reloc_told_ns is None

@@ -87,7 +87,9 @@ def test_quality_of_a_sample(changes: dict[str, float], faults: tuple[str, ...])
         (0.2, -16.7, ("jump",)),
         (1.0, 17.0 + 19.9, ()),
         (1.0, 17.0 + 20.1, ("jump",)),
-        (1.01, 500.0, ()),
+        (1.0, 37.0, ()),
+        (1.000000001, 500.0, ()),
+        (1e-9, 500.0, ("jump",)),
         (-2.0, 0.0, ("time runs back",)),
         (0.0, 0.0, ("time runs back",)),
     ],
@@ -119,6 +121,7 @@ def test_the_first_fix_after_none_is_no_jump() -> None:
     [
         (1000.0, 1000.2, ()),
         (1000.0, 1001.1, ()),
+        (1000.0, 1001.2, ()),
         (1000.0, 1001.3, ("time jump",)),
         (1000.0, 998.9, ("time jump",)),
         (1000.0, 1000.2 + 86400.0, ("time jump",)),
@@ -129,8 +132,8 @@ def test_the_first_fix_after_none_is_no_jump() -> None:
 )
 def test_the_receivers_clock_against_ours(before_utc_s: float, after_utc_s: float, faults: tuple[str, ...]) -> None:
     """A day, a week rollover or a second more than went by is a time jump; a receiver that tells no time is not."""
-    before = replace(claim(0), utc_ns=round(before_utc_s * 1e9))
-    now = replace(claim(1), utc_ns=round(after_utc_s * 1e9))
+    before = replace(claim(50), utc_ns=round(before_utc_s * 1e9))
+    now = replace(claim(51), utc_ns=round(after_utc_s * 1e9))
     assert deceit_faults(before, now, CONFIG) == faults
 
 
@@ -248,6 +251,46 @@ def test_a_sample_at_its_gate_is_not_wrong(metres: float, wrong: int) -> None:
     assert (state.health is SPOOFED) == bool(wrong)
 
 
+@pytest.mark.parametrize(("faster_mps", "turned"), [(2.0, 0), (2.5, 1), (3.0, 1)])
+def test_a_velocity_at_its_gate_is_not_wrong(faster_mps: float, turned: int) -> None:
+    """Four sigma exactly pass, a little more not."""
+    told = replace(GOOD, velocity_en_mps=(17.0 + faster_mps, 0.0))
+    state, compared = judge(HealthState(), told, replace(SURE, velocity_covariance_m2ps2=(0.0, 0.0, 0.0)), CONFIG)
+    assert compared is not None
+    assert compared.velocity_ratio == faster_mps**2 / 4.0
+    assert state.wrong_velocity == turned
+
+
+def test_a_creep_at_its_limit_is_not_held_against_it() -> None:
+    """Two metres a second exactly pass."""
+    state = replace(after(1), creep_en_mps=(2.0, 0.0))
+    told = replace(GOOD, t_ns=SECOND // 2, position_en_m=(9.5, 0.0))
+    assert creep_mps(state, told, CONFIG) == (2.0, 0.0)
+    assert judge(state, told, None, CONFIG)[0].health is UNKNOWN
+
+
+def test_a_single_wrong_sample_ends_the_good_time() -> None:
+    """One sample off does not change the verdict, but nothing counts as good from before it."""
+    moved = replace(reference(10), position_en_m=north(-16.0, 10))  # our own state has jumped
+    state, _ = judge(after(10), claim(10), moved, CONFIG)
+    assert (state.health, state.wrong, state.wrong_velocity, state.good_since_ns) == (STABLE, 1, 0, None)
+
+
+def test_what_nothing_was_compared_with_is_not_wrong() -> None:
+    """Without our state no counter runs, and what ran is forgotten."""
+    state, _ = judge(replace(after(6), wrong=1, wrong_velocity=2), claim(6), None, CONFIG)
+    assert (state.wrong, state.wrong_velocity) == (0, 0)
+
+
+def test_what_is_remembered_of_a_poor_sample_and_of_a_forged_one() -> None:
+    """A poor sample with a fix is the last one; a forged one is no poor one."""
+    few = claim(6, satellites=4)
+    state, _ = judge(after(6), few, reference(6), CONFIG)
+    assert (state.last, state.poor) == (few, 1)
+    forged, _ = judge(state, claim(7, position_en_m=north(900.0, 7), satellites=4), reference(7), CONFIG)
+    assert (forged.health, forged.poor) == (SPOOFED, 0)
+
+
 def test_what_is_remembered_of_a_sample_without_a_fix() -> None:
     """It is the last one; once degraded, what was counted against the GPS before is forgotten."""
     before = replace(after(6), wrong=1, wrong_velocity=2)
@@ -291,6 +334,10 @@ def test_the_mean_follows_by_its_time_constant() -> None:
     told = claim(15, position_en_m=(17.0 * 3 + 2.0, 6.0))
     state, _ = judge(state, told, reference(15), CONFIG)
     assert state.mean_en_m == pytest.approx((2.0 * (1 - math.exp(-1)), 6.0 * (1 - math.exp(-1))))
+    state, _ = judge(replace(after(1), mean_en_m=(1.0, 2.0)), told, reference(15), CONFIG)
+    assert state.mean_en_m == pytest.approx((2.0 - math.exp(-1), 6.0 - 4.0 * math.exp(-1)))
+    back, _ = judge(replace(after(12), mean_en_m=(1.0, 2.0)), claim(0), reference(0), CONFIG)
+    assert back.mean_en_m == (1.0, 2.0)
 
 
 def test_a_jump_starts_the_mean_anew() -> None:
@@ -300,7 +347,8 @@ def test_a_jump_starts_the_mean_anew() -> None:
     state, _ = judge(state, claim(6), reference(6), CONFIG)
     assert (state.health, state.reason, state.mean_en_m) == (SPOOFED, "jump, creep", None)
     assert state.creep_en_mps == (0.0, 0.0)
-    assert after(6, state, 7).health is STABLE
+    good = after(6, state, 7)
+    assert (good.health, good.reason) == (STABLE, "")
 
 
 def test_a_correction_of_our_own_state_is_no_drift() -> None:
@@ -335,6 +383,7 @@ def test_the_creep_by_hand() -> None:
     )
     assert creep_mps(before, replace(told, velocity_en_mps=(0.0, 0.0)), CONFIG) == (0.0, 0.0)
     assert creep_mps(before, claim(6), CONFIG) == (0.0, 0.0)
+    assert creep_mps(before, claim(0), CONFIG) == (0.0, 0.0)
     assert creep_mps(HealthState(), told, CONFIG) == (0.0, 0.0)
     assert creep_mps(replace(before, last=claim(0, fix_type=2)), told, CONFIG) == (0.0, 0.0)
 
@@ -363,6 +412,9 @@ def test_samples_that_came_before_change_nothing() -> None:
     assert judge(state, claim(5), reference(5), CONFIG) == (state, None)
     assert judge(state, claim(1, fix_type=0), reference(1), CONFIG) == (state, None)
     assert judge(state, claim(0, fix_type=0), reference(0), CONFIG) == (state, None)
+    assert judge(state, replace(claim(5), t_ns=0), reference(5), CONFIG) == (state, None)
+    a_little_more, _ = judge(state, replace(claim(5), t_ns=-1), reference(5), CONFIG)
+    assert a_little_more.reason.startswith("time runs back")
     late = after(12)
     back, _ = judge(late, claim(5), reference(5), CONFIG)
     assert (back.health, back.reason) == (SPOOFED, "time runs back")

@@ -215,6 +215,14 @@ def test_a_rejection_waits_ten_seconds_from_its_own_time() -> None:
     assert made.on_fix(fix(110 * STEP), ours(110 * STEP)) != []
 
 
+def test_samples_are_not_hoarded() -> None:
+    """A fix of fifteen seconds ago finds no sample of its time any more: 64 are kept."""
+    made, _ = stable(30.0)
+    record = made.on_fix(fix(75 * STEP), ours(75 * STEP))[0]
+    assert isinstance(record, AidRecord)
+    assert record.reason == "no GPS sample at the time of the satellite fix"
+
+
 def test_a_sample_five_seconds_and_a_nanosecond_away_is_of_another_time() -> None:
     """The limit is exact."""
     made = monitor()
@@ -269,7 +277,7 @@ def test_an_ellipse_that_shrinks_in_the_dark_is_held_in_all_its_numbers() -> Non
 def test_small_ellipses_are_held_too(first_m: float, then_m: float, left_m: float) -> None:
     """Below a metre as above; one of no size cannot be made larger."""
     made = monitor()
-    leaves(made, dark(STEP, first_m))
+    assert leaves(made, dark(STEP, first_m)).ellipse_semi_major_m == first_m
     assert leaves(made, dark(2 * STEP, then_m)).ellipse_semi_major_m == pytest.approx(left_m)
 
 

@@ -159,6 +159,23 @@ def test_noise_and_answers_that_nobody_asked_for(flight: Flight) -> None:
     assert not any(isinstance(item, AttitudeSample) for item in flight.received[count:])
 
 
+def test_a_flood_does_not_hold_the_loop(flight: Flight) -> None:
+    """Of a flood one poll looks at a bounded part and counts the rest; afterwards answers are heard as before."""
+    flight.inav.mute = set(RATES_HZ)
+    flight.run(1.0)
+    peer = flight.inav._peer
+    assert peer is not None
+    heard = len([item for item in flight.received if isinstance(item, ImuSample)])
+    answer = b"\x00\x66\x00\x12\x00" + bytes(18)
+    peer.setblocking(True)
+    peer.sendall((b"$X>" + answer + bytes([crc8_dvb_s2(answer)])) * 2200)
+    peer.setblocking(False)
+    flight.until(lambda: flight.link.counts()["flooded_bytes"] > 20_000)
+    assert len([item for item in flight.received if isinstance(item, ImuSample)]) - heard <= MAX_WAITING
+    flight.inav.mute = set()
+    flight.until(lambda: len([item for item in flight.received if isinstance(item, ImuSample)]) - heard > 30)
+
+
 def test_a_link_that_dies_is_opened_again(flight: Flight) -> None:
     """The peer that hangs up is told once; when it takes the call again positions and telemetry flow."""
     flight.inav.hang_up()

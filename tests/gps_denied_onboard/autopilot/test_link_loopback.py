@@ -264,6 +264,16 @@ def test_serial_over_a_pseudo_terminal() -> None:
     flight.until(lambda: any(isinstance(item, AttitudeSample) for item in flight.received))
     flight.link.send_position(flight.now_ns, STATE)
     flight.until(lambda: flight.kinds() >= {"GPS_INPUT", "HEARTBEAT", "COMMAND_LONG"})
+    flight.received.clear()
+    whole = packer.attitude_encode(30_020, 0, 0, 0, 0, 0, 0).pack(packer)
+    for piece in (random.Random(2).randbytes(900), whole[:17], bytes(300), whole[:20], whole[20:]):
+        os.write(ours, piece)  # line noise, half a frame, and a whole one in two halves
+        flight.step()
+    flight.until(lambda: any(isinstance(item, AttitudeSample) for item in flight.received))
+    assert [item.quaternion_body_to_ned for item in flight.received if isinstance(item, AttitudeSample)] == [
+        (1.0, 0.0, 0.0, 0.0)
+    ]
+    assert flight.link.port.bad_bytes > 500
     os.close(theirs)
     os.close(ours)
     flight._hear = lambda: None

@@ -88,7 +88,6 @@ FLIGHT_CLASSES: dict[str, type[Any]] = {
     "autopilot_out": records.AutopilotOutRecord,
     "status": records.StatusRecord,
     "tile": records.TileRecord,
-    "upload": records.UploadRecord,
     "key_fingerprint": records.KeyFingerprintRecord,
 }
 """What only a flight writes; RECORD_CLASSES are what a simulated recording has as well."""

@@ -154,7 +154,7 @@ class StatusRecord:
 
 @dataclass(frozen=True, slots=True)
 class TileRecord:
-    """`event` of a map tile: write, evict, downgraded (used though old), refused (too old), snapshot."""
+    """`event` of a map tile, see recorder.snapshots; x and y are -1 where it is the whole map's."""
 
     t_ns: int
     event: str
@@ -162,15 +162,6 @@ class TileRecord:
     zoom: int
     x: int
     y: int
-    detail: str
-
-
-@dataclass(frozen=True, slots=True)
-class UploadRecord:
-    """What became of an upload of tiles after landing."""
-
-    t_ns: int
-    event: str
     detail: str
 
 

@@ -15,8 +15,15 @@ from gps_denied_onboard.recorder import container
 from gps_denied_onboard.recorder.chain import fingerprint, is_signed
 from gps_denied_onboard.recorder.kinds import KINDS, MalformedRecordError
 from gps_denied_onboard.recorder.reader import FlightReader, FlightRecord, SegmentReader
-from gps_denied_onboard.recorder.records import FooterRecord, HeaderRecord, OverrunRecord, SegmentRolloverRecord
+from gps_denied_onboard.recorder.records import (
+    FooterRecord,
+    HeaderRecord,
+    OverrunRecord,
+    SegmentRolloverRecord,
+    TileRecord,
+)
 from gps_denied_onboard.recorder.segment import RECOVERED_METADATA, SIGNATURE_METADATA
+from gps_denied_onboard.recorder.snapshots import FOLDER, SNAPSHOT, snapshot_name
 
 CLEAN, FAILED, INTERRUPTED, DAMAGED = "clean", "failed", "interrupted", "damaged"
 """Closed as it should; closed after an error; not closed, intact as far as it goes; not what was recorded."""
@@ -55,6 +62,7 @@ class _Found:
     notes: list[str] = field(default_factory=list)
     producers: dict[str, _Seen] = field(default_factory=dict)
     rollovers: dict[int, str] = field(default_factory=dict)
+    snapshots: dict[str, str] = field(default_factory=dict)
     header: HeaderRecord | None = None
     footer: FooterRecord | None = None
     records: int = 0
@@ -72,6 +80,7 @@ def verify_flight(folder: Path, progress: Callable[[int, int], None] = lambda _d
         _check_records(segment, reader, found, number == len(reader.segments) - 1)
     _check_chain(reader.segments, found)
     _check_counts(reader, found)
+    _check_snapshots(folder / FOLDER, found)
     found.errors.extend(text for s in reader.segments for text in s.problems)
     progress(len(reader.segments), len(reader.segments))
     header = found.header
@@ -162,7 +171,7 @@ def _check_sequence(name: str, record: FlightRecord, found: _Found) -> None:
 
 
 def _note_record(name: str, record: FlightRecord, found: _Found) -> None:
-    if record.kind not in ("header", "footer", "overrun", "segment_rollover"):
+    if record.kind not in ("header", "footer", "overrun", "segment_rollover", "tile"):
         return
     try:
         message = KINDS[record.kind].message(record.t_ns, record.payload)
@@ -177,6 +186,8 @@ def _note_record(name: str, record: FlightRecord, found: _Found) -> None:
         found.producers.setdefault(message.from_producer, _Seen()).lost += message.lost
     elif isinstance(message, SegmentRolloverRecord):
         found.rollovers[message.segment] = message.sha256
+    elif isinstance(message, TileRecord) and message.event == SNAPSHOT:
+        found.snapshots[snapshot_name(message.zoom, message.x, message.y)] = message.detail
 
 
 def _check_chain(segments: list[SegmentReader], found: _Found) -> None:
@@ -264,6 +275,19 @@ def _check_signature(
     if not same or signature.get("signed_sha256") != signed_sha256 or chunks_end > _count(signature, "signed_bytes"):
         found.errors.append(f"{name}: it was changed after it was signed")
     found.final |= signature.get("final") == "yes"
+
+
+def _check_snapshots(folder: Path, found: _Found) -> None:
+    """The tiles' pictures against the hashes that the records name."""
+    for name, sha256 in found.snapshots.items():
+        path = folder / name
+        if not path.is_file():
+            found.errors.append(f"{folder.name}/{name} is missing")
+        elif _hashes(path, path.stat().st_size) != (sha256,):
+            found.errors.append(f"{folder.name}/{name} is not what was recorded")
+    unnamed = {path.name for path in folder.glob("*.jpg")} - found.snapshots.keys()
+    if unnamed:
+        found.notes.append(f"{len(unnamed)} picture(s) in {folder.name} are named by no record that is left")
 
 
 def _check_counts(reader: FlightReader, found: _Found) -> None:

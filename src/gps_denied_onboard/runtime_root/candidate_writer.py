@@ -11,18 +11,27 @@ from gps_denied_onboard.config import Config
 from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.messages import Alert
 from gps_denied_onboard.pipeline import Stage
+from gps_denied_onboard.recorder.snapshots import TileSnapshots
 from gps_denied_onboard.runtime_root.build import World
 from gps_denied_onboard.runtime_root.worker import Worker
 from gps_denied_onboard.tiles.budget import CacheBudget
 from gps_denied_onboard.tiles.candidates import CandidateJob, CandidateMaker
+from gps_denied_onboard.tiles.records import NewTile
 from gps_denied_onboard.tiles.store import TileStore
 
 
 class CandidateWriter:
     """Makes and stores the tiles of one frame at a time."""
 
-    def __init__(self, store: TileStore, maker: CandidateMaker, budget: CacheBudget, interval_s: float) -> None:
-        self._store, self._maker, self._budget = store, maker, budget
+    def __init__(
+        self,
+        store: TileStore,
+        maker: CandidateMaker,
+        budget: CacheBudget,
+        interval_s: float,
+        snapshots: TileSnapshots | None,
+    ) -> None:
+        self._store, self._maker, self._budget, self._snapshots = store, maker, budget, snapshots
         self._interval_ns = round(interval_s * 1e9)
         self._next_ns = -math.inf
         self._full = False
@@ -42,14 +51,27 @@ class CandidateWriter:
             if not made:
                 return []
             if not self._budget.fits(sum(len(tile.jpeg) for tile in made)):
+                self._note(job.frame.t_ns, made, "no room")
                 told = [] if self._full else [Alert(job.frame.t_ns, 4, "no room for tiles made in flight")]
                 self._full = True
                 return told
             try:
                 self._store.insert(made)
             except UserError as error:  # busy or full disk: the flight goes on without these
+                self._note(job.frame.t_ns, made, str(error))
                 return [Alert(job.frame.t_ns, 4, f"tiles made in flight are not stored: {error}"[:200])]
+            self._note(job.frame.t_ns, made)
         return []
+
+    def _note(self, t_ns: int, made: list[NewTile], refused: str = "") -> None:
+        """Record what became of the tiles."""
+        if self._snapshots is None:
+            return
+        for tile in made:
+            if refused:
+                self._snapshots.refused(t_ns, tile, refused)
+            else:
+                self._snapshots.stored(t_ns, tile)
 
 
 class CandidateDesk:
@@ -79,10 +101,16 @@ class CandidateDesk:
 
 
 def build_candidate_writer(
-    config: Config, world: World, flight_id: UUID, unix_ns_at_zero: int | None, stack: ExitStack
+    config: Config,
+    world: World,
+    flight_id: UUID,
+    unix_ns_at_zero: int | None,
+    stack: ExitStack,
+    snapshots: TileSnapshots | None,
 ) -> CandidateWriter | None:
     """The writer that the configuration asks for, None where it asks for none; `stack` closes its store.
 
+    `snapshots` records what it does, where a flight is recorded.
     UserError where candidates are wanted without a store or without a trusted clock.
     """
     tiles = config.tiles
@@ -99,4 +127,4 @@ def build_candidate_writer(
     maker = CandidateMaker(
         world.local, world.camera, tiles.candidate_zoom, tiles.candidate_sharpness_min, flight_id, unix_ns_at_zero
     )
-    return CandidateWriter(store, maker, CacheBudget(store, tiles.budget_bytes), tiles.candidate_interval_s)
+    return CandidateWriter(store, maker, CacheBudget(store, tiles.budget_bytes), tiles.candidate_interval_s, snapshots)

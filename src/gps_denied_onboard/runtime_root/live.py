@@ -79,7 +79,10 @@ def run_live(config: Config, seconds: float) -> None:
         mover = stack.enter_context(Worker("odometry", pipeline.move))
         locator = stack.enter_context(Worker("locate", pipeline.locate))
         zero = unix_ns_from_iso(config.mission.utc_at_zero) if config.mission.utc_at_zero else None
-        writer = build_candidate_writer(config, world, flight_uuid(recording.flight_id), zero, stack)
+        flown_as = flight_uuid(recording.flight_id)
+        writer = build_candidate_writer(config, world, flown_as, zero, stack, recording.tiles)
+        if mosaic.downgraded:
+            recording.note_old_map(mosaic.zoom)
         desk = None if writer is None else CandidateDesk(writer, stack)
         thermal = stack.enter_context(ThermalPublisher(config.thermal, time.monotonic_ns))
         flight = _Flight(config, pipeline, links, reader, mover, locator, thermal, recording, desk)

@@ -25,8 +25,15 @@ from gps_denied_onboard.recorder.client import THUMBNAIL_SLOT_BYTES
 from gps_denied_onboard.recorder.flight import Aboard, boot_id, flights_root, open_flight
 from gps_denied_onboard.recorder.log_bridge import LogBridge
 from gps_denied_onboard.recorder.meta import RecordingMeta
-from gps_denied_onboard.recorder.records import AutopilotOutRecord, KeyFingerprintRecord, LogRecord, StatusRecord
+from gps_denied_onboard.recorder.records import (
+    AutopilotOutRecord,
+    KeyFingerprintRecord,
+    LogRecord,
+    StatusRecord,
+    TileRecord,
+)
 from gps_denied_onboard.recorder.resume import find_resumable, resumed_origin
+from gps_denied_onboard.recorder.snapshots import DOWNGRADED, TileSnapshots
 from gps_denied_onboard.runtime_root.build import World
 from gps_denied_onboard.runtime_root.composition import COMPOSITION_ENV
 from gps_denied_onboard.runtime_root.strategies import Composition
@@ -52,6 +59,7 @@ class FlightRecording:
         self._recorder = open_flight(settings, flight_meta(config, world), aboard(config, composition), resumed)
         self.flight = self._recorder.client("flight")
         self._pictures = self._recorder.client("pictures", FEW_SLOTS, THUMBNAIL_SLOT_BYTES)
+        self.tiles = TileSnapshots(self._recorder.folder, self._recorder.client("tiles", FEW_SLOTS * 4))
         self.bridge = LogBridge(self._recorder.client("log", FEW_SLOTS * 4), time.monotonic_ns)
         self.flight.record(KeyFingerprintRecord(now_ns, "flight", self._recorder.fingerprint))
 
@@ -92,6 +100,11 @@ class FlightRecording:
         """Bytes that went to the autopilot."""
         protocol = PROTOCOLS.get(self._config.strategies.autopilot, self._config.strategies.autopilot)
         self.flight.record(AutopilotOutRecord(t_ns, protocol, b64encode(packet).decode("ascii")))
+
+    def note_old_map(self, zoom: int) -> None:
+        """The map is older than its land allows for full trust, and is flown with."""
+        now_ns, source = time.monotonic_ns(), self._config.map.source
+        self.flight.record(TileRecord(now_ns, DOWNGRADED, source, zoom, -1, -1, "some of its tiles are old"))
 
     def status(self, t_ns: int, values: dict[str, Any]) -> dict[str, int]:
         """Record the status line; returns the recorder's own counters for it."""

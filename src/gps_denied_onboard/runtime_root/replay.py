@@ -173,7 +173,8 @@ class _Replay:
         )
         # The same for each replay of a recording, unless the replay is recorded as a flight of its own.
         flight_id = flight_uuid(recording.resolve().name if self._tap is None else self._tap.flight_id)
-        self._candidates = build_candidate_writer(config, world, flight_id, meta.unix_ns_at_zero, stack)
+        snapshots = None if self._tap is None else self._tap.tiles
+        self._candidates = build_candidate_writer(config, world, flight_id, meta.unix_ns_at_zero, stack, snapshots)
         self._sinks = _Sinks()
         if folder is not None:
             self._sinks.log = stack.enter_context(NavLog(folder))

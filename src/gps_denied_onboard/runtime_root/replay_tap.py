@@ -13,6 +13,7 @@ from gps_denied_onboard.recorder.chain import FlightKey, fingerprint
 from gps_denied_onboard.recorder.client import THUMBNAIL_SLOT_BYTES, RecorderClient
 from gps_denied_onboard.recorder.meta import RecordingMeta, iso_from_unix_ns, write_meta
 from gps_denied_onboard.recorder.records import HeaderRecord
+from gps_denied_onboard.recorder.snapshots import TileSnapshots
 from gps_denied_onboard.recorder.writer import FlightWriter
 from gps_denied_onboard.runtime_root.recording import aboard
 from gps_denied_onboard.runtime_root.strategies import Composition
@@ -51,6 +52,9 @@ class ReplayTap:
         self.flight_id = header.flight_id
         self._flight = RecorderClient("flight", config.recorder.ring_slots)
         self._pictures = RecorderClient("pictures", 64, THUMBNAIL_SLOT_BYTES)
+        of_tiles = RecorderClient("tiles", 256)
+        self.tiles = TileSnapshots(folder, of_tiles)
+        self._writer.add_producer(of_tiles)
         self._writer.add_producer(self._flight)
         self._writer.add_producer(self._pictures)
 

@@ -17,6 +17,7 @@ from gps_denied_onboard.recorder import container
 from gps_denied_onboard.recorder.mcap_io import recording_files
 from gps_denied_onboard.recorder.meta import META_FILE
 from gps_denied_onboard.recorder.output_folder import OutputFolder
+from gps_denied_onboard.recorder.snapshots import FOLDER as SNAPSHOTS
 from gps_denied_operator.fdr.mend import Mending
 
 WHOLE, MENDED, LEFT_OUT = "whole", "mended", "left out"
@@ -49,6 +50,8 @@ def recover_flight(folder: Path, out: Path, progress: Callable[[int], None] = la
             raise UserError(f"{folder}: none of its {len(done)} file(s) holds a record that can be read.")
         if (folder / META_FILE).is_file():
             shutil.copyfile(folder / META_FILE, target / META_FILE)
+        if (folder / SNAPSHOTS).is_dir():
+            shutil.copytree(folder / SNAPSHOTS, target / SNAPSHOTS)
     return done
 
 

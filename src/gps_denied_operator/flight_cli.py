@@ -1,4 +1,4 @@
-"""`operator-tool reloc|upload`: a hint to a flight in the air, and the tiles of one that has landed."""
+"""`operator-tool reloc|report|upload`: a hint to a flight in the air; what one that has landed did; its tiles."""
 
 from __future__ import annotations
 
@@ -51,3 +51,28 @@ def upload(
 
     name = landed_flight(recording, flight)
     exchange_cli.upload(provider, str(flight_uuid(name)), key_file, ca, root, config, json)
+
+
+def report(
+    recording: Annotated[Path, typer.Argument(metavar="FLIGHT", help="Folder of the flight's recording.")],
+    out: Annotated[Path, typer.Option(help="HTML file to write.")] = Path("flight.html"),
+    truth: Annotated[
+        Path | None, typer.Option(help="A simulated recording that holds the truth, or a CSV with t_s.")
+    ] = None,
+    tiles: Annotated[Path | None, typer.Option(help="Folder of z/x/y tiles to draw; else those it flew with.")] = None,
+    json: JsonOption = False,
+) -> None:
+    """After a flight: map, track, 95 % ellipses, labels, innovations and latencies in one HTML page."""
+    from gps_denied_operator.evaluate.progress import FrameBar
+    from gps_denied_operator.report.flight_report import report_flight
+    from gps_denied_operator.report.html import check_page_name, write_page
+
+    check_page_name(out)
+    with FrameBar(None, "records") as bar:
+        made = report_flight(recording, truth, tiles, bar.show)
+    write_page(made.page, out)
+    if json:
+        told = {"flight_id": made.flight_id, "recording": made.state, "moments": made.moments, "map": made.map_shown}
+        print_json({"outcome": "success", **told, "page": str(out), "figures": made.figures})
+    else:
+        typer.echo(f"{made.sentence}\n{out}: {made.moments} moments of flight {made.flight_id}")

@@ -34,7 +34,8 @@ def nav_state(
     latitude, longitude, altitude = ORIGIN.geodetic_from_enu(position_enu_m)
     return NavState(
         t_ns, float(latitude), float(longitude), float(altitude), (15.0, 5.0, 0.0), (1.0, 0.0, 0.0, 0.0),
-        tuple(covariance.ravel()), major, minor, azimuth, sigma_m * stretch, 1.5 * sigma_m, 0.5, label, age_ms, 3,
+        tuple(covariance.ravel().tolist()), major, minor, azimuth, sigma_m * stretch, 1.5 * sigma_m, 0.5, label,
+        age_ms, 3,
     )  # fmt: skip
 
 

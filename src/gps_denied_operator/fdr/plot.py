@@ -19,7 +19,7 @@ from gps_denied_onboard.recorder.records import HeaderRecord, MovedRecord, Thumb
 from gps_denied_onboard.recorder.verify import Verdict, verify_flight
 from gps_denied_operator.evaluate.metrics import figures
 from gps_denied_operator.evaluate.rows import FrameResult, RunFacts
-from gps_denied_operator.report.html import render
+from gps_denied_operator.report.html import render, write_page
 from gps_denied_operator.report.model import FlightPart, Report
 
 ROWS_MAX = 20_000
@@ -29,8 +29,6 @@ KINDS = ("navstate", "fix", "moved", "aid", "spoofing_gate", "thumbnail")
 
 def plot_flight(folder: Path, out: Path, progress: Callable[[int], None] = lambda _done: None) -> int:
     """Write the page of a flight; returns how many moments it shows. UserError when there is no position in it."""
-    if out.suffix.lower() not in (".html", ".htm"):
-        raise UserError(f"--out {out} must be the name of an HTML file.")
     rows = flight_rows(FlightReader(folder), progress)
     if not rows:
         raise UserError(f"{folder} holds no position: there is nothing to draw.")
@@ -42,11 +40,8 @@ def plot_flight(folder: Path, out: Path, progress: Callable[[int], None] = lambd
     told = verdict.flight_id or folder.name
     part = FlightPart(told, rows, of_flight, local, note="Moments of the flight as it was recorded; nothing is scored.")
     facts = [("recording", verdict.state), ("key", verdict.fingerprint), ("records", str(verdict.records))]
-    report = Report(f"Flight {told}", of_flight, [part], facts, _sentence(verdict), seeing=False)
-    try:
-        out.write_text(render(report), encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"cannot write {out}: {error.strerror}; give another --out.") from error
+    report = Report(f"Flight {told}", of_flight, [part], facts, recording_sentence(verdict), seeing=False)
+    write_page(render(report), out)
     return len(rows)
 
 
@@ -99,7 +94,8 @@ def _version(header: object) -> str:
     return str(versions.get("gps-denied-onboard", "-"))
 
 
-def _sentence(verdict: Verdict) -> str:
+def recording_sentence(verdict: Verdict) -> str:
+    """What is known about a recording itself, in a sentence or two."""
     told = dataclasses.asdict(verdict)
     more = "; ".join([*told["errors"][:3], *told["notes"][:3]])
     lost = f"{verdict.records} records, {verdict.lost} lost in flight and told."

@@ -21,13 +21,14 @@ SCRIPTS = ("base.js", "charts.js", "map.js", "page.js")
 def render(report: Report) -> str:
     """The page. Names of files and flights may hold anything: text is escaped, data cannot end its script element."""
     level, sentence = verdict(report.figures, report.seeing)
-    facts = [*report.facts, ("commit", str(report.figures["commit"])), ("cores", str(report.figures["cores"]))]
+    made_with = [(name, str(report.figures[name])) for name in ("commit", "cores")]
+    facts = [*report.facts, *(fact for fact in made_with if fact[1] not in ("-", "0"))]
     return string.Template(_part("page.html")).substitute(
         title=html.escape(report.title),
         meta=" ".join(_fact(name, value) for name, value in facts),
         level=level,
         verdict=html.escape(report.verdict or sentence),
-        style=_part("page.css"),
+        style=page_style(),
         data=_embedded(payload(report)),
         script="\n".join(_part(name) for name in SCRIPTS),
     )
@@ -43,15 +44,27 @@ def plain_page(
         meta=" ".join(_fact(name, value) for name, value in facts),
         level=level,
         verdict=html.escape(verdict),
-        style=_part("page.css"),
+        style=page_style(),
         body=body_html,
     )
 
 
-def write_page(page: str, out: Path) -> None:
-    """Write a page whole or not at all. UserError where that is not possible."""
+def page_style() -> str:
+    """The style sheet of all pages."""
+    return _part("page.css")
+
+
+def check_page_name(out: Path) -> None:
+    """UserError where a page cannot have this name; before the work that a page takes."""
     if out.suffix.lower() not in (".html", ".htm"):
         raise UserError(f"--out {out} must be the name of an HTML file.")
+    if not out.parent.is_dir():
+        raise UserError(f"--out {out}: there is no folder {out.parent}; make it first.")
+
+
+def write_page(page: str, out: Path) -> None:
+    """Write a page whole or not at all. UserError where that is not possible."""
+    check_page_name(out)
     unfinished = out.with_name(f".{out.name}.unfinished")
     try:
         unfinished.write_text(page, encoding="utf-8")

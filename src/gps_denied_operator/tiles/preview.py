@@ -15,7 +15,7 @@ from starlette.routing import Route
 from gps_denied_onboard.tiles.records import TileDamagedError, TileRecord
 from gps_denied_onboard.tiles.store import TileStore
 from gps_denied_operator.tiles.overview import overview
-from gps_denied_operator.tiles.preview_page import PAGE
+from gps_denied_operator.tiles.preview_page import preview_page
 
 TILES_MAX = 20_000
 HEADERS = {
@@ -43,7 +43,7 @@ class Preview:
         )
 
     async def _page(self, _request: Request) -> Response:
-        return HTMLResponse(PAGE, headers=HEADERS)
+        return HTMLResponse(preview_page(), headers=HEADERS)
 
     async def _overview(self, _request: Request) -> Response:
         return JSONResponse(await run_in_threadpool(overview, self._store), headers=HEADERS)

@@ -1,21 +1,32 @@
-"""The page of `tiles serve`: one canvas, no library, nothing from elsewhere."""
+"""The page of `tiles serve`: one canvas, no library, nothing from elsewhere, in the look of the reports."""
+
+from __future__ import annotations
+
+from gps_denied_operator.report.html import page_style
+
+
+def preview_page() -> str:
+    """The page as text."""
+    return PAGE.replace("$style", page_style())
+
 
 PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Tile store</title>
 <style>
-body { margin: 0; font: 14px/1.4 system-ui, sans-serif; background: #1b1e22; color: #e8e8e8; }
-header { padding: 6px 12px; display: flex; gap: 16px; align-items: center; flex-wrap: wrap; }
-canvas { display: block; width: 100vw; height: calc(100vh - 44px); cursor: grab; }
-select { font: inherit; background: #2a2f35; color: inherit; border: 1px solid #555; padding: 2px 6px; }
-i { display: inline-block; width: 10px; height: 10px; margin-right: 4px; }
+$style
+body { height: 100vh; display: flex; flex-direction: column; }
+header { padding: 10px 20px; display: flex; gap: 8px 20px; align-items: center; flex-wrap: wrap; }
+header h1 { font-size: 18px; margin: 0; }
+canvas { flex: 1; width: 100vw; min-height: 0; cursor: grab; background: #eef1f3; }
+#at { margin-left: auto; }
 </style></head><body>
-<header><b>Tile store</b><select id="source" aria-label="Source"></select><span id="total"></span>
-<span><i style="background:#2e9e5b"></i>fresh <i style="background:#e08a1e"></i>stale, downgraded</span>
-<span id="at"></span></header><canvas id="map"></canvas>
+<header><h1>Tile store</h1><select id="source" aria-label="Source"></select><span id="total"></span>
+<span><i class="key" style="background:#0b6b33"></i> fresh &nbsp; <i class="key" style="background:#e08a00"></i>
+stale, downgraded</span><span id="at"></span></header><canvas id="map"></canvas>
 <script>
 const canvas = document.getElementById('map'), pen = canvas.getContext('2d');
 const picker = document.getElementById('source');
-const COLOURS = {fresh: '#2e9e5b', downgraded: '#e08a1e'}, PICTURES_MAX = 500;
+const COLOURS = {fresh: '#0b6b33', downgraded: '#e08a00'}, PICTURES_MAX = 500;
 let sources = [], now = null, centre = [0, 0], scale = 0.25, tiles = [], asked = 0, drag = null;
 const pictures = new Map();
 
@@ -36,7 +47,7 @@ async function look() {
 
 function draw() {
   pen.setTransform(1, 0, 0, 1, 0, 0);
-  pen.fillStyle = '#1b1e22';
+  pen.fillStyle = '#eef1f3';
   pen.fillRect(0, 0, canvas.width, canvas.height);
   const side = 256 * scale, [x0, y0] = box();
   for (const [x, y, label] of tiles) {

@@ -1,0 +1,116 @@
+"""The report of a recorded flight: scored where truth is given, over the map, whole or not at all."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import orjson
+import pytest
+from typer.testing import CliRunner
+
+from gps_denied_onboard.camera import CameraModel
+from gps_denied_onboard.errors import UserError
+from gps_denied_onboard.geo import LocalFrame, mercator_px_from_geodetic
+from gps_denied_onboard.messages import NavState
+from gps_denied_onboard.recorder.flight import Aboard, open_flight
+from gps_denied_onboard.recorder.meta import RecordingMeta
+from gps_denied_onboard.recorder.reader import FlightReader
+from gps_denied_onboard.recorder.records import MovedRecord
+from gps_denied_onboard.recorder.settings import RecorderConfig
+from gps_denied_operator.cli import app
+from gps_denied_operator.report.flight_report import frame_latencies_ms, report_flight
+
+SECOND_NS = 1_000_000_000
+COUNT = 40
+EAST_M = 12.0
+
+
+@pytest.fixture
+def flown(tmp_path: Path, make_state: Callable[..., NavState], origin: LocalFrame) -> Path:
+    """Return a recorded flight of COUNT positions, one a second, each 70 ms after its picture."""
+    meta = RecordingMeta(
+        CameraModel(64, 48, 50.0, 50.0, 32.0, 24.0), origin.latitude_deg, origin.longitude_deg, origin.altitude_m, 2.0
+    )
+    flight = open_flight(RecorderConfig(directory=str(tmp_path / "flights")), meta, Aboard({}, "<i>", "", {}, {}))
+    client = flight.client("flight")
+    for k in range(COUNT):
+        t_ns = (5 + k) * SECOND_NS
+        client.record(MovedRecord(t_ns - 70_000_000, k, None))
+        client.record(make_state(t_ns, np.array([17.0 * k, 0.0, 400.0])))
+        client.record(make_state(t_ns + SECOND_NS // 2, np.array([17.0 * k + 8.5, 0.0, 400.0])))
+    flight.close(flight.flight_id, clean=True)
+    return tmp_path / "flights" / flight.flight_id
+
+
+def truth_table(path: Path, flight: Path, origin: LocalFrame, shift_s: float = 0.0) -> Path:
+    start_ns = FlightReader(flight).start_ns
+    assert start_ns is not None
+    lines = ["t_s,latitude_deg,longitude_deg"]
+    for k in range(COUNT):
+        latitude, longitude, _ = origin.geodetic_from_enu(np.array([17.0 * k + EAST_M, 0.0, 400.0]))
+        lines.append(f"{5 + k - start_ns / 1e9 + shift_s:.4f},{latitude:.9f},{longitude:.9f}")
+    path.write_text("\n".join(lines))
+    return path
+
+
+@pytest.fixture
+def tiles(tmp_path: Path, origin: LocalFrame) -> Path:
+    """Return a folder of tiles around the flight."""
+    x, y = (mercator_px_from_geodetic(origin.latitude_deg, origin.longitude_deg, 15) // 256).astype(int)
+    grey = np.random.default_rng(1).integers(0, 255, (256, 256), dtype=np.uint8)
+    for column in range(x - 1, x + 3):
+        (tmp_path / f"tiles/15/{column}").mkdir(parents=True)
+        for row in range(y - 1, y + 2):
+            cv2.imwrite(str(tmp_path / f"tiles/15/{column}/{row}.jpg"), grey)
+    return tmp_path / "tiles"
+
+
+def test_truth_scores_the_positions(flown: Path, tiles: Path, tmp_path: Path, origin: LocalFrame) -> None:
+    """The error is the one that was put in; map, recording's state and the key's fingerprint are on the page."""
+    out = tmp_path / "report.html"
+    truth = truth_table(tmp_path / "truth.csv", flown, origin)
+    command = ["report", str(flown), "--truth", str(truth), "--tiles", str(tiles), "--out", str(out), "--json"]
+    answer = CliRunner().invoke(app, command)
+    assert answer.exit_code == 0, answer.output
+    told = orjson.loads(answer.stdout)
+    assert (told["flight_id"], told["recording"], told["map"]) == (flown.name, "clean", True)
+    assert told["figures"]["scored"] == COUNT
+    assert told["figures"]["error_m"]["max"] == pytest.approx(EAST_M, abs=0.02)
+    assert told["figures"]["latency_ms"]["p50"] == pytest.approx(70.0)
+    page = out.read_text()
+    assert "data:image/jpeg;base64" in page
+    assert "&lt;i&gt;" in page
+    assert "The recording is clean" in page
+    assert not re.search(r"(?:src|href)=(?![\"']?data:)[\"']?http", page)
+
+
+def test_without_truth_nothing_is_scored(flown: Path) -> None:
+    """The figures hold no error, and the page says that no truth was given and that the map is not here."""
+    made = report_flight(flown, None, None)
+    assert made.figures["scored"] == 0
+    assert made.map_shown is False
+    assert "no truth was given" in made.page
+    assert "not on this machine" in made.page
+
+
+def test_latency_is_from_the_picture_to_the_first_position_that_holds_it(flown: Path) -> None:
+    """The second position of each second holds no new picture and has none."""
+    latencies = frame_latencies_ms(FlightReader(flown))
+    assert latencies == {(5 + k) * SECOND_NS: 70.0 for k in range(COUNT)}
+
+
+def test_truth_that_is_not_of_this_flight_is_refused(flown: Path, tmp_path: Path, origin: LocalFrame) -> None:
+    """Another time, a table without times, a recording without truth: one sentence each, and no page."""
+    late = truth_table(tmp_path / "late.csv", flown, origin, shift_s=5000.0)
+    by_frame = tmp_path / "frames.csv"
+    by_frame.write_text("frame,latitude_deg,longitude_deg\n0,48.0,37.0\n")
+    for truth, said in ((late, "truth of another one"), (by_frame, "go by time"), (flown, "no true positions")):
+        with pytest.raises(UserError, match=said):
+            report_flight(flown, truth, None)
+    answer = CliRunner().invoke(app, ["report", str(flown), "--out", str(tmp_path / "report.txt")])
+    assert isinstance(answer.exception, UserError)
+    assert not (tmp_path / "report.txt").exists()

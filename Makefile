@@ -50,7 +50,7 @@ pins: setup ## make requirements/*.txt again from requirements/*.in (needs a pac
 		--no-emit-find-links --no-emit-trusted-host --no-emit-options --output-file $$name.txt $$name.in || exit 1; done
 
 images: ## both sealed images by Nix, from the pins, into build/; BOARD=jetson-orin for another board
-	@[ -f images/boards/$(BOARD)/board.toml ] || { echo "there is no board '$(BOARD)'; there are: $$(ls -m images/boards)"; exit 2; }
+	@[ -f images/boards/$(BOARD)/board.toml ] || { echo "there is no board '$(BOARD)'; there are: $$(echo $$(ls images/boards))"; exit 2; }
 	@command -v nix >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get -qq install -y --no-install-recommends nix-bin; } || true
 	@nix/setup && nix/prefetch
 	@mkdir -p build

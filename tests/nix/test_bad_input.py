@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from .tree import ROOT
 
-PROGRAMS = ("sh", "env", "id", "getent", "sed", "grep", "mkdir", "touch", "dirname", "unshare", "python3", "make", "ls")
+PROGRAMS = ("sh", "env", "id", "getent", "sed", "grep", "mkdir", "touch", "dirname", "unshare", "true", "make", "ls")
 
 
 @pytest.fixture
@@ -30,10 +31,12 @@ def run(host: dict[str, str], *command: str | Path) -> subprocess.CompletedProce
     return subprocess.run(command, capture_output=True, text=True, env=host, cwd=ROOT, check=False)
 
 
-@pytest.mark.parametrize("program", ["setup", "prefetch"])
-def test_without_nix_the_package_is_named(host: dict[str, str], program: str) -> None:
+@pytest.mark.parametrize(
+    "program", [[ROOT / "nix/setup"], [sys.executable, ROOT / "nix/prefetch"]], ids=["setup", "prefetch"]
+)
+def test_without_nix_the_package_is_named(host: dict[str, str], program: list[str | Path]) -> None:
     """A machine without Nix is told what to install; nothing is fetched or written."""
-    done = run(host, ROOT / "nix" / program)
+    done = run(host, *program)
     assert done.returncode != 0
     assert "Nix is missing: have an administrator run" in done.stderr
     assert "apt-get install nix-bin" in done.stderr
@@ -43,6 +46,8 @@ def test_without_nix_the_package_is_named(host: dict[str, str], program: str) ->
 @pytest.mark.parametrize(("version", "good"), [("2.3.7", False), ("2.7.0", False), ("2.8.0", True), ("2.30.1", True)])
 def test_an_old_nix_is_told_apart(host: dict[str, str], version: str, good: bool) -> None:
     """Before 2.8 flakes were other ones: refused with the version that is needed, and no settings are written."""
+    if good and run(host, "unshare", "--user", "--map-root-user", "true").returncode != 0:
+        pytest.skip("no user namespaces here")
     nix = Path(host["PATH"]) / "nix"
     nix.write_text(f"#!/bin/sh\necho 'nix (Nix) {version}'\n")
     nix.chmod(0o755)
@@ -61,16 +66,14 @@ def test_an_old_nix_is_told_apart(host: dict[str, str], version: str, good: bool
 
 def test_an_unknown_board_is_refused_with_those_there_are(host: dict[str, str]) -> None:
     """`make images` for a board that nobody described names the boards that there are, and needs no Nix for that."""
-    if shutil.which("make", path=host["PATH"]) is None:
-        pytest.skip("make is not installed")
     done = run(host, "make", "images", "BOARD=moon")
     assert done.returncode != 0
-    assert "there is no board 'moon'; there are: jetson-orin, qemu-virt" in done.stdout
+    assert "there is no board 'moon'; there are: jetson-orin qemu-virt" in done.stdout
 
 
 def test_a_vendors_pins_are_made_for_boards_that_need_them(host: dict[str, str]) -> None:
     """A board without a vendor, or no board at all, is refused before a package client is asked."""
     for board in ("qemu-virt", "moon"):
-        done = run({**host, "PATH": os.environ["PATH"]}, ROOT / "nix" / "pins" / "refresh", "--vendor", board)
+        done = run({**host, "PATH": os.environ["PATH"]}, sys.executable, ROOT / "nix/pins/refresh", "--vendor", board)
         assert done.returncode != 0
         assert f"there is no board '{board}' that needs a vendor's packages" in done.stderr

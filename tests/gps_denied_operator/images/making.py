@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import struct
 import subprocess
@@ -15,7 +16,8 @@ MIB = 1 << 20
 ESP_MIB, SLOT_MIB = 40, 4
 BLOCKS = 100
 TOOLS = ("sfdisk", "mkfs.vfat", "mcopy", "mmd")
-HAVE_TOOLS = all(shutil.which(tool, path="/usr/sbin:/usr/bin:/sbin:/bin") for tool in TOOLS)
+TOOLS_PATH = f"{os.environ['PATH']}:/usr/sbin:/sbin"
+HAVE_TOOLS = all(shutil.which(tool, path=TOOLS_PATH) for tool in TOOLS)
 
 
 def root_image(salt: str, filling: int) -> bytes:
@@ -52,7 +54,7 @@ def make_disk(folder: Path, version: str) -> None:
         stream.truncate(ESP_MIB * MIB)
     table = ["label: gpt", f"start=1MiB, size={ESP_MIB}MiB, name=esp"]
     table += [f"start={1 + ESP_MIB + k * SLOT_MIB}MiB, size={SLOT_MIB}MiB, name=root-{'ab'[k]}" for k in range(2)]
-    path = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "MTOOLS_SKIP_CHECK": "1"}
+    path = {**os.environ, "PATH": TOOLS_PATH, "MTOOLS_SKIP_CHECK": "1"}
 
     def run(*command: str | Path, text: str | None = None) -> None:
         subprocess.run(command, input=text, text=True, check=True, capture_output=True, env=path)

@@ -27,6 +27,8 @@ from pymavlink.dialects.v20 import ardupilotmega
 
 KINDS = [*RATES_HZ, "ATTITUDE", "SCALED_IMU2", "STATUSTEXT", "HEARTBEAT", "TIMESYNC", "PARAM_VALUE"]
 KEY = bytes(range(1, 33))
+PREFIXES = {"STATUSTEXT": (1, b"RELOC:"), "PARAM_VALUE": (8, b"GPS_PRIMARY" + bytes(5))}
+"""Where a payload must say something for anybody to look at the rest of it."""
 
 
 def mavlink_frames(fuzzed: Any) -> bytes:
@@ -38,6 +40,9 @@ def mavlink_frames(fuzzed: Any) -> bytes:
         kind = KINDS[fuzzed.ConsumeIntInRange(0, len(KINDS) - 1)]
         number = getattr(ardupilotmega, f"MAVLINK_MSG_ID_{kind}")
         payload = fuzzed.ConsumeBytes(fuzzed.ConsumeIntInRange(1, 60))
+        if kind in PREFIXES:
+            at, words = PREFIXES[kind]
+            payload = payload[:at].ljust(at, b"\xff") + words + payload[at:]
         system, component = fuzzed.PickValueInList([1, 1, 1, 255, 9]), fuzzed.PickValueInList([1, 1, 190, 191])
         head = struct.pack("<BBBBBBHB", len(payload), 0, 0, 0, system, component, number & 0xFFFF, number >> 16)
         extra = bytes([ardupilotmega.mavlink_map[number].crc_extra])

@@ -36,7 +36,7 @@ class ClassicMatcher:
             return None
         template = orientation_field(where.laid.image, where.laid.valid)
         field = orientation_field(where.grey, where.valid)
-        local = match_patches(template, where.covered, field, reach, patch, patch // 2)
+        local = match_patches(template, where.covered, field, reach, patch)
         found = Displaced(local.template_xy, local.shift_xy, local.score, local.attempted)
         good = (local.score > cfg.score_min) & (local.ratio < cfg.ratio_max)
         agree = agreeing(found, good, second_pass, cfg.inlier_cells)

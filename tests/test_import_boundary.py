@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import importlib.metadata
 import re
 import subprocess
@@ -16,11 +17,17 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 SRC = ROOT / "src"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+packages_distributions = functools.cache(importlib.metadata.packages_distributions)
 EXTRAS = {"gps_denied_onboard": (), "gps_denied_operator": ("operator",), "gps_denied_sim": ("sim",)}
 
 
-def imports(file: Path, *, late: bool) -> Iterator[tuple[int, str]]:
-    """Yield (line, absolute module) of a file's imports; `late` includes those inside functions and for types only."""
+@functools.cache
+def imports(file: Path, *, late: bool) -> tuple[tuple[int, str], ...]:
+    """(line, absolute module) of a file's imports; `late` includes those inside functions and for types only."""
+    return tuple(_imports(file, late))
+
+
+def _imports(file: Path, late: bool) -> Iterator[tuple[int, str]]:
     waiting: list[ast.AST] = [ast.parse(file.read_text(encoding="utf-8"))]
     while waiting:
         node = waiting.pop()
@@ -120,7 +127,7 @@ def test_imported_libraries_are_declared(package: str) -> None:
     declared = set().union(*map(with_extras, PROJECT["dependencies"]))
     for extra in EXTRAS[package]:
         declared |= {normal(name) for name in PROJECT["optional-dependencies"][extra]}
-    distributions = importlib.metadata.packages_distributions()
+    distributions = packages_distributions()
     strangers = {
         f"{name.split('.')[0]} ({file.relative_to(ROOT)})"
         for file in sorted((SRC / package).rglob("*.py"))
@@ -150,7 +157,7 @@ def test_declared_libraries_are_called(package: str) -> None:
     declared = {normal(name) for name in PROJECT["dependencies"]} if package == "gps_denied_onboard" else set()
     for extra in EXTRAS[package]:
         declared |= {normal(name) for name in PROJECT["optional-dependencies"][extra]}
-    distributions = importlib.metadata.packages_distributions()
+    distributions = packages_distributions()
     called = {
         normal(distribution)
         for file in sorted((SRC / package).rglob("*.py"))

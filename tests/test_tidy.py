@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import importlib
 import re
 import tomllib
@@ -46,6 +47,7 @@ def python_files(*tops: str) -> list[Path]:
     return [file for file in tree_files(*tops) if file.suffix == ".py"]
 
 
+@functools.cache
 def parsed(file: Path) -> ast.Module:
     return ast.parse(file.read_text(encoding="utf-8"), filename=str(file))
 

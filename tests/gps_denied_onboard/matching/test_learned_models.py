@@ -50,6 +50,7 @@ def test_keypoints_asked_for_must_exist(painted_ground: Any, learned_inference: 
         built.matcher.match(frame, 0, pose, place, 1, second_pass=False)
 
 
+@pytest.mark.slow
 def test_cells_do_not_lock(painted_ground: Any, learned_inference: InferenceConfig) -> None:
     """Against shifts of fractions of a cell the mean of the matches follows, as it does not with the grids parallel."""
     worst = {}

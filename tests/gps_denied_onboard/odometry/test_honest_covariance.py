@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import pytest
 from ground import CAMERA, HEIGHT_M, Ground, camera_attitude, frame, prior, yaw_change
 
 from gps_denied_onboard.messages import FloatArray
@@ -38,6 +39,7 @@ def normalised_error(ground: Ground, rng: np.random.Generator) -> tuple[float, F
     return float(error @ np.linalg.solve(step.covariance, error)), error
 
 
+@pytest.mark.slow
 def test_errors_fit_the_covariance() -> None:
     """Mean NEES of four degrees of freedom lies between 1.3 and 6, and no step is beyond 40."""
     rng = np.random.default_rng(11)

@@ -66,6 +66,7 @@ def test_step_measures_the_motion(ground: Ground, name: str) -> None:
     assert np.all(np.linalg.eigvalsh(step.covariance) > 0.0)
 
 
+@pytest.mark.slow
 def test_five_percent_of_overlap_is_right_or_lost(ground: Ground) -> None:
     """A strip of common ground gives a step within its own covariance, or none."""
     for along in (200.0, 215.0, 225.0):

@@ -15,7 +15,7 @@ from gps_denied_onboard.recorder.verify import verify_flight
 from gps_denied_onboard.runtime_root.flight_replay import replay_flight
 from gps_denied_onboard.runtime_root.replay import replay_recording
 
-SCENARIOS = ("cruise", "spoof-jump", "turns")
+SCENARIOS = ("cruise", *(pytest.param(name, marks=pytest.mark.slow) for name in ("spoof-jump", "turns")))
 
 
 @pytest.fixture(scope="module", params=SCENARIOS)

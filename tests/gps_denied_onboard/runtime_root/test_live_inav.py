@@ -33,6 +33,7 @@ def inav() -> Iterator[Any]:
     peer.close()
 
 
+@pytest.mark.slow
 def test_positions_reach_an_inav(short_recording: Path, tmp_path: Path, inav: Any) -> None:
     """By strategy "inav": telemetry is asked for, positions of 52 bytes come at 5 Hz or more, honest about no fix."""
     write_video(short_recording, tmp_path / "frames.avi")

@@ -40,6 +40,7 @@ def states(tap: Tap) -> list[NavState]:
     return [answer.state for answer in tap.answers if answer.state is not None]
 
 
+@pytest.mark.slow
 def test_a_forged_gps_moves_nothing_and_can_be_judged_afterwards(
     short_recording: Path, forged: dict[int, GpsSample]
 ) -> None:

@@ -95,6 +95,7 @@ def test_killed_insert_leaves_all_or_nothing(tmp_path: Path, database_url: str) 
     assert held(tmp_path, database_url) == before | {3: digest(new[0]), 4: digest(new[1])}
 
 
+@pytest.mark.slow
 def test_killed_replacement_leaves_the_old_or_the_new(tmp_path: Path, database_url: str) -> None:
     """Killed before each touch of a file in turn, a replacement leaves the old tile, or after the commit the new."""
     old, new = tile(9, 1), tile(9, 2, whole=False)

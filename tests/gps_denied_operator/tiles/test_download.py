@@ -150,7 +150,8 @@ app(sys.argv[1:])
 """
 
 
-@pytest.mark.parametrize("kills", [1, pytest.param(20, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("kills", [20])
 def test_killed_at_any_moment_it_resumes(
     tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch, kills: int
 ) -> None:

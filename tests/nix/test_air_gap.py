@@ -125,3 +125,13 @@ def test_one_bad_file_is_named(bundle: Path, host: Host, fault: str, said: str) 
     assert f"{file} {said}. Copy the bundle again." in refused.stderr
     store = host.home / "store/nix/store"
     assert not store.exists() or not [path for path in store.iterdir() if path.name.endswith((".deb", ".whl"))]
+
+
+def test_a_full_disk_is_named_as_such(bundle: Path, host: Host) -> None:
+    """A store without room for the pins: the sentence speaks of the disk, and says that the next run resumes."""
+    store = host.environment["NIX_REMOTE"]
+    small = f"mkdir {store} && mount -t tmpfs -o size=40m none {store} && nix/setup"
+    command = f"{small} && exec nix/prefetch --from {bundle}"
+    refused = host.run("unshare", "--map-root-user", "--mount", "sh", "-c", command)
+    assert refused.returncode != 0
+    assert "prefetch: no space left on the disk (the Nix store): make room, then run it again" in refused.stderr

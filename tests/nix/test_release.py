@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from .tree import ROOT, needs_nix, nix, settings
+from .tree import ROOT, needs_nix, outputs, settings
 
 DISK_BYTES = 2 << 30
 
@@ -22,15 +22,6 @@ def typed() -> list[str]:
     page = (ROOT / "_docs" / "operating.md").read_text(encoding="utf-8")
     (block,) = re.findall(r"^## Flash the aircraft's computer\n```\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
     return [line.split("  #")[0].strip() for line in block.splitlines()]
-
-
-def outputs(*packages: str) -> list[Path]:
-    """Where packages of this checkout lie in the store; skips where they have not been built."""
-    done = nix("path-info", *(f"{ROOT}#{package}" for package in packages))
-    if done.returncode:
-        pytest.skip(f"{', '.join(packages)} are not built yet: make images")
-    paths = [Path(line) for line in done.stdout.split()]
-    return [next(path for path in paths if path.name.endswith(f"-{package}")) for package in packages]
 
 
 @pytest.fixture(scope="module")

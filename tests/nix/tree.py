@@ -36,3 +36,12 @@ def nix(*words: str | Path) -> subprocess.CompletedProcess[str]:
     """Run nix; the caller looks at the return code."""
     own = {**os.environ, "NIX_CONFIG": settings()}
     return subprocess.run(["nix", *words], capture_output=True, text=True, errors="replace", env=own, check=False)
+
+
+def outputs(*packages: str) -> list[Path]:
+    """Where packages of this checkout lie in the store; skips where they have not been built."""
+    done = nix("path-info", *(f"{ROOT}#{package}" for package in packages))
+    if done.returncode:
+        pytest.skip(f"{', '.join(packages)} are not built yet: make images")
+    paths = [Path(line) for line in done.stdout.split()]
+    return [next(path for path in paths if path.name.endswith(f"-{package}")) for package in packages]

@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import math
 import os
-import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
+from boot_test.console import watch
 from boot_test.flips import copy_disk, direct_start, flip
 from boot_test.machine import Machine
 from boot_test.onboard import put_configuration
@@ -46,7 +45,6 @@ NEXT_BOOT = {
     "its watchdog fed": r"WatchdogTimestamp=\w",
     "replayed": r"replay-done",
 }
-NOISE = re.compile(r"Job .* running \(")
 
 
 def check_flight(image: Path, scratch: Path) -> list[str]:
@@ -78,25 +76,6 @@ def run(scratch: Path, *arguments: str | Path) -> None:
     """A command of this checkout, in one thread as on the aircraft."""
     threads = {"PYTHONPATH": str(SOURCES), "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     subprocess.run([sys.executable, "-m", *arguments], check=True, env={**os.environ, **threads}, cwd=scratch)
-
-
-def watch(
-    machine: Machine, wanted: dict[str, str], limit_s: float, too: Callable[[], bool] = lambda: True
-) -> list[str]:
-    """Print the console until everything wanted was seen and `too` holds; returns what was not. Ends the machine."""
-    missing, begin_s = dict(wanted), time.monotonic()
-    try:
-        for line in machine.lines(limit_s):
-            if line.strip() and not NOISE.search(line):
-                print(f"{time.monotonic() - begin_s:7.1f} {line}", flush=True)
-            missing = {what: pattern for what, pattern in missing.items() if not re.search(pattern, line)}
-            if not missing and too():
-                break
-    except TimeoutError as error:
-        missing["in time"] = str(error)
-    finally:
-        machine.close()
-    return [f"not seen: {what}" for what in missing]
 
 
 def compare(extra: Path, scratch: Path) -> list[str]:

@@ -38,7 +38,9 @@ class Machine:
             listener.listen(1)
             listener.settimeout(START_LIMIT_S)
             listeners.append(listener)
-        command = ["qemu-system-aarch64", "-M", "virt,acpi=off", "-cpu", "cortex-a72", "-smp", str(cores), "-m", "2048"]
+        command = ["setpriv", "--pdeathsig", "TERM"]  # no machine outlives the test
+        command += ["qemu-system-aarch64", "-M", "virt,acpi=off", "-cpu", "cortex-a72", "-smp", str(cores)]
+        command += ["-m", "2048"]
         command += ["-accel", "tcg,thread=multi", "-nic", "none", "-display", "none", "-monitor", "none"]
         command += ["-chardev", f"socket,id=c1,path={paths[0]}", "-serial", "chardev:c1"]
         for number, path in enumerate(paths[1:], 2):

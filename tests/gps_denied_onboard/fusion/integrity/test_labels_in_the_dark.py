@@ -102,6 +102,8 @@ def test_how_long_a_fix_may_take_is_a_setting() -> None:
     state = seen(8.0, 9.0, 10.0, moved_s=8.0)
     waits = [LabelLimits(failed_s=wait_s) for wait_s in (0.3, 0.6, 1.6)]
     assert [state.blind_frames(ns(10.5), limits) for limits in waits] == [2, 1, 0]
+    at_the_limit = [state.blind_frames(ns(11.0) - k, LabelLimits(failed_s=1.0)) for k in (0, 1)]
+    assert at_the_limit == [2, 1]
 
 
 def test_frames_before_anything_was_seen() -> None:

@@ -29,6 +29,7 @@ from gps_denied_onboard.recorder.navlog import NavLog
 from gps_denied_onboard.recorder.output_folder import OutputFolder
 from gps_denied_onboard.runtime_root.build import IntegrityMaker, World, build_pipeline, check_map_reaches, open_map
 from gps_denied_onboard.runtime_root.candidate_writer import build_candidate_writer
+from gps_denied_onboard.runtime_root.provisioned import open_provisioned
 from gps_denied_onboard.runtime_root.replay_tap import ReplayTap
 from gps_denied_onboard.runtime_root.stopwatch import Stopwatch
 from gps_denied_onboard.runtime_root.strategies import load_composition
@@ -144,16 +145,18 @@ class _Replay:
         integrity: IntegrityMaker,
         record: bool,
     ) -> None:
+        composition = load_composition()
+        provisioned = open_provisioned(config, composition, stack)
+        config = config if provisioned is None else provisioned.config
         self._config = config
         self._observer = observer
         camera = config.camera or meta.camera
         local = LocalFrame(meta.origin_latitude_deg, meta.origin_longitude_deg, meta.origin_altitude_m)
         tiles = None if meta.tiles_directory is None else recording / meta.tiles_directory / meta.tiles_source
         self._watch = Stopwatch(time.perf_counter_ns)
-        mosaic = open_map(config, stack, tiles)
+        mosaic = open_map(config, stack, tiles) if provisioned is None else provisioned.mosaic
         world = World(local, meta.origin_altitude_m, meta.ground_sigma_m, camera)
         check_map_reaches(mosaic, world)
-        composition = load_composition()
         self._tap: ReplayTap | None = None
         if record and folder is not None:
             self._tap = stack.enter_context(ReplayTap(folder, meta, config, composition))

@@ -1,0 +1,200 @@
+"""From a plan to the uploaded tiles with real servers on loopback: provider, sshd, PostgreSQL, an autopilot."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+
+from gps_denied_operator.companion.settings import CompanionSettings
+
+from .ssh_server import sshd
+
+TESTS = Path(__file__).resolve().parents[2]
+SRC = TESTS.parent / "src"
+KEY = "planted-api-key-5b1f9a10"
+FLIGHT_S = 12.0
+ZOOM = 18
+
+
+def helper(name: str) -> ModuleType:
+    """A helper module of the onboard program's tests."""
+    path = TESTS / "gps_denied_onboard" / "runtime_root" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(f"circle_{name}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@contextmanager
+def database(postgres_url: str, name: str) -> Iterator[str]:
+    """A fresh database of the test's server."""
+    import psycopg
+
+    maintenance = postgres_url.replace("/postgres?", "/template1?")
+    with psycopg.connect(maintenance, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE postgres")
+    try:
+        yield postgres_url.replace("/postgres?", f"/{name}?")
+    finally:
+        with psycopg.connect(maintenance, autocommit=True) as connection:
+            connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(scope="module")
+def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a simulated flight with the map that it flies over."""
+    from gps_denied_onboard.recorder.meta import META_FILE
+    from gps_denied_sim.recording import FlyRequest, make_recording
+
+    out = tmp_path_factory.mktemp("circle") / "recording"
+    make_recording(FlyRequest(1, FLIGHT_S / 60.0, frame_rate_hz=1.0, buffer_m=400.0), out, lambda *_: None)
+    meta = json.loads((out / META_FILE).read_text())
+    meta["utc_at_zero"] = (datetime.now(UTC) - timedelta(minutes=10)).isoformat()  # the provider takes no old pictures
+    (out / META_FILE).write_text(json.dumps(meta))
+    return out
+
+
+@pytest.fixture
+def world(recording: Path, tmp_path: Path, postgres_url: str) -> Iterator[SimpleNamespace]:
+    """Return two machines: the workstation and, behind a real sshd, the aircraft's computer."""
+    from gps_denied_sim.provider.faults import Faults
+    from gps_denied_sim.provider.serve import provider_app, running
+
+    app = provider_app(recording / "tiles" / "provider", KEY, Faults(), 0)
+    with (
+        database(postgres_url, "workstation") as home_url,
+        database(postgres_url, "companion") as aircraft_url,
+        running(app) as provider_port,
+        sshd(tmp_path / "aircraft") as companion,
+    ):
+        both = {**os.environ, "PYTHONPATH": str(SRC)}
+        folders = {"GPS_DENIED_KEYS": str(tmp_path / "keys"), "GPS_DENIED_TILES": str(tmp_path / "store")}
+        yield SimpleNamespace(
+            recording=recording,
+            folder=tmp_path,
+            companion=companion,
+            home={**both, **folders, "DATABASE_URL": home_url, "GPS_DENIED_PROVIDER_KEY": KEY},
+            aircraft={**both, "DATABASE_URL": aircraft_url},
+            provider=f"http://127.0.0.1:{provider_port}",
+        )
+
+
+def operator(world: SimpleNamespace, *arguments: str, code: int = 0, **environment: str) -> tuple[Any, str]:
+    """Run `operator-tool ... --json`; its object and its stderr."""
+    done = subprocess.run(
+        [sys.executable, "-m", "gps_denied_operator.cli", *arguments, "--json"],
+        env={**world.home, **environment}, capture_output=True, text=True, timeout=240,
+    )  # fmt: skip
+    assert done.returncode == code, done.stderr + done.stdout
+    assert KEY not in done.stdout + done.stderr
+    return json.loads(done.stdout) if done.stdout else None, done.stderr
+
+
+def write_plan(world: SimpleNamespace) -> Path:
+    """The flown route as GeoJSON."""
+    from gps_denied_onboard.recorder.mcap_io import RecordingReader
+
+    truth = list(RecordingReader(world.recording).truth())
+    line = [[sample.longitude_deg, sample.latitude_deg] for sample in (truth[0], truth[len(truth) // 2], truth[-1])]
+    plan = world.folder / "circle.geojson"
+    plan.write_text(json.dumps({"type": "LineString", "coordinates": line}))
+    return plan
+
+
+def write_machines(world: SimpleNamespace) -> Path:
+    """companion.toml here and flight.toml there."""
+    flying = helper("flying")
+    from gps_denied_onboard.recorder.meta import read_meta
+
+    there: CompanionSettings = world.companion
+    aircraft = Path(there.config).parent
+    url = world.aircraft["DATABASE_URL"]
+    program = f"env PYTHONPATH={SRC} DATABASE_URL={url} {sys.executable} -m gps_denied_onboard.cli"
+    toml = world.folder / "companion.toml"
+    toml.write_text(
+        f'host = "{there.host}"\nport = {there.port}\nuser = "{there.user}"\nidentity = "{there.identity}"\n'
+        f'known_hosts = "{there.known_hosts}"\ncommand = "{program}"\nconfig = "{there.config}"\n'
+        f'cache = "{there.cache}"\nstaging = "{there.staging}"\ntrusted_keys = "{there.trusted_keys}"\n'
+    )
+    meta = read_meta(world.recording)
+    (aircraft / "tiles").mkdir()
+    (aircraft / "flight.toml").write_text(
+        f'[mission]\nmanifest = "{there.cache}/manifest.json"\ntrusted_keys = "{there.trusted_keys}"\n'
+        f"ground_altitude_amsl_m = {meta.origin_altitude_m}\nground_sigma_m = {meta.ground_sigma_m}\n"
+        f'[map]\nuse_store = true\ndirectory = "{aircraft / "tiles"}"\nzoom = {ZOOM}\n'
+        f'[autopilot]\naddress = "udpout:127.0.0.1:9"\n{flying.camera_table(meta)}'
+        "[tiles]\ncandidates = true\ncandidate_interval_s = 3.0\n"
+    )
+    return toml
+
+
+def onboard(world: SimpleNamespace, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run `gps-denied-onboard` on the aircraft with its configuration."""
+    return subprocess.run(
+        [sys.executable, "-m", "gps_denied_onboard.cli", *arguments, "--config", world.companion.config],
+        env=world.aircraft, capture_output=True, text=True, timeout=240,
+    )  # fmt: skip
+
+
+@pytest.mark.slow
+def test_from_a_plan_to_the_uploaded_tiles(world: SimpleNamespace) -> None:
+    """plan -> build-cache -> verify -> flight on that cache -> clean shutdown -> report -> upload, and tampering."""
+    plan, companion = write_plan(world), write_machines(world)
+    cache = Path(world.companion.cache)
+    build = ("build-cache", "--companion", str(companion), "--flight-file", str(plan), "--buffer", "300",
+             "--provider", world.provider, "--zoom", str(ZOOM))  # fmt: skip
+
+    operator(world, "keys", "new")
+    told, _ = operator(world, *build, code=30)
+    assert (told["failure_phase"], told["exception"]) == ("companion", "CompanionNotReadyError")
+    assert "companion trust" in told["reason"]
+    operator(world, "companion", "trust", str(companion))
+    checked, _ = operator(world, "companion", "check", str(companion))
+    assert all(item["good"] for item in checked["items"])
+
+    told, lines = operator(world, *build)
+    assert told["outcome"] == "success"
+    phases = told["phases"]
+    assert phases["verify"]["tiles"] == phases["download"]["already_stored"] > 0  # the first try fetched them
+    assert "map overview: 1 of" in lines
+    sealed = (cache / "manifest.json").read_bytes()
+    again, _ = operator(world, *build)
+    assert again["outcome"] == "idempotent_no_op"
+    assert (cache / "manifest.json").read_bytes() == sealed
+
+    flight = cache.parent / "flight"
+    flown = onboard(world, "replay", str(world.recording), "--out", str(flight), "--record", "--json")
+    assert flown.returncode == 0, flown.stderr
+    assert json.loads(flown.stdout)["anchored"] > 0
+    there = {"DATABASE_URL": world.aircraft["DATABASE_URL"]}
+    page = world.folder / "report.html"
+    shown, _ = operator(world, "report", str(flight), "--truth", str(world.recording), "--out", str(page), **there)
+    assert shown["recording"] == "clean"
+    assert page.stat().st_size > 10_000
+    tiles = str(cache.parent / "tiles")
+    sent, _ = operator(world, "upload", str(flight), "--provider", world.provider, "--root", tiles, **there)
+    assert sent["outcome"] == "success"
+    assert sent["queued"] > 0
+
+    victim = sorted((cache / "overview").iterdir())[0]
+    data = bytearray(victim.read_bytes())
+    data[-1] ^= 1
+    victim.write_bytes(data)
+    for command in (("run",), ("replay", str(world.recording), "--out", str(world.folder / "again"))):
+        refused = onboard(world, *command)
+        assert refused.returncode == 2
+        assert victim.name in refused.stderr
+    assert not (world.folder / "again").exists()

@@ -1,0 +1,75 @@
+"""Each phase of build-cache fails with its own name, exit code and advice, and leaves the lock free."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from filelock import FileLock
+
+from gps_denied_onboard.errors import UserError
+from gps_denied_onboard.provisioning.mission_file import MissionFile
+from gps_denied_onboard.provisioning.trusted_keys import TrustedKeys
+from gps_denied_operator.cache.build import BuildReport, Order, build_cache
+from gps_denied_operator.companion.settings import CompanionSettings, read_companion
+
+from .ssh_server import free_port, new_ssh_key
+
+ORDER = Order(
+    MissionFile("m", "f", 49.0, 37.0, (36.9, 48.9, 37.1, 49.1)), "provider", 18, bytes(32), TrustedKeys({}), ""
+)
+
+
+@pytest.fixture
+def build(tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Callable[..., BuildReport]:
+    """Return a function that builds for a companion that nobody reaches."""
+    monkeypatch.setenv("DATABASE_URL", database_url)
+    nowhere = CompanionSettings("127.0.0.1", "nobody", str(new_ssh_key(tmp_path / "identity")), free_port())
+    return lambda fetch=None: build_cache(ORDER, tmp_path / "store", nowhere, fetch, lambda _line: None)
+
+
+def refuse(_mission: Any, _store: Any) -> dict[str, Any]:
+    raise UserError("the provider's certificate is not accepted; give --ca.")
+
+
+def nothing(_mission: Any, _store: Any) -> dict[str, Any]:
+    return {"outcome": "failure", "reason": "no tile of the area could be had"}
+
+
+def break_down(_mission: Any, _store: Any) -> dict[str, Any]:
+    raise ZeroDivisionError
+
+
+def test_every_failure_has_its_phase_and_exit_code(build: Callable[..., BuildReport], tmp_path: Path) -> None:
+    """Download refused, download empty, companion unreachable, lock held: 20, 20, 30, 50; a bug comes through."""
+    reports = [build(refuse), build(nothing), build()]
+    with pytest.raises(ZeroDivisionError):
+        build(break_down)
+    with FileLock(tmp_path / "store" / ".build-cache.lock"):
+        reports.append(build())
+    reports.append(build())
+    assert [(r.failure_phase, r.exit_code) for r in reports] == [
+        ("download", 20), ("download", 20), ("companion", 30), ("lock", 50), ("companion", 30)
+    ]  # fmt: skip
+    assert [r.exception for r in reports[1:4]] == ["DownloadFailedError", "CompanionNotReadyError", "LockHeldError"]
+    assert all(r.outcome == "failure" and r.reason and r.remediation for r in reports)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("host = 'a'\nuser = 'b'\n", "missing key 'identity'"),
+        ("host = 'a'\nuser = 'b'\nidentity = 'c'\nprt = 1\n", "did you mean 'port'"),
+        ("host = 'a'\nuser = 'b'\nidentity = 'c'\nport = '22'\n", "must be int"),
+        ("host = 'a b'\nuser = 'b'\nidentity = 'c'\n", "name or address|companion's address"),
+        ("host = 'a'\nuser = 'b'\nidentity = 'c'\ncache = 'here'\n", "absolute path"),
+        ("host = ", "not valid TOML"),
+    ],
+)
+def test_a_companion_file_with_a_mistake_is_refused(tmp_path: Path, text: str, why: str) -> None:
+    """Each mistake in the companion file is named."""
+    (tmp_path / "companion.toml").write_text(text)
+    with pytest.raises(UserError, match=why):
+        read_companion(tmp_path / "companion.toml")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from gps_denied_onboard.recorder.kinds import KINDS
 
 THUMBNAIL_INTERVAL_NS = 10_000_000_000
+LOST_TO_POLICY = "thumbnails: more than one in ten seconds"
 THUMBNAIL = KINDS["thumbnail"].number
 
 

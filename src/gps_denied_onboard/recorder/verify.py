@@ -14,6 +14,7 @@ from pathlib import Path
 from gps_denied_onboard.recorder import container
 from gps_denied_onboard.recorder.chain import fingerprint, is_signed
 from gps_denied_onboard.recorder.kinds import KINDS, MalformedRecordError
+from gps_denied_onboard.recorder.policies import LOST_TO_POLICY
 from gps_denied_onboard.recorder.reader import FlightReader, FlightRecord, SegmentReader
 from gps_denied_onboard.recorder.records import (
     FooterRecord,
@@ -66,6 +67,7 @@ class _Found:
     header: HeaderRecord | None = None
     footer: FooterRecord | None = None
     records: int = 0
+    held_back: int = 0
     after_footer: int = 0
     final: bool = False
     cut: bool = False
@@ -184,6 +186,7 @@ def _note_record(name: str, record: FlightRecord, found: _Found) -> None:
         found.footer = message
     elif isinstance(message, OverrunRecord):
         found.producers.setdefault(message.from_producer, _Seen()).lost += message.lost
+        found.held_back += message.lost if message.reason == LOST_TO_POLICY else 0
     elif isinstance(message, SegmentRolloverRecord):
         found.rollovers[message.segment] = message.sha256
     elif isinstance(message, TileRecord) and message.event == SNAPSHOT:
@@ -293,6 +296,8 @@ def _check_snapshots(folder: Path, found: _Found) -> None:
 def _check_counts(reader: FlightReader, found: _Found) -> None:
     """Counters of the footer, and that every number of every producer is a record or told as lost."""
     footer = found.footer
+    if found.held_back:
+        found.notes.append(f"{found.held_back} of the lost records are thumbnails beyond one in ten seconds")
     if found.after_footer:
         found.errors.append(f"{found.after_footer} record(s) follow the footer")
     if found.rollovers:

@@ -16,7 +16,7 @@ from typing import Any
 from gps_denied_onboard.recorder.chain import FlightKey
 from gps_denied_onboard.recorder.client import RecorderClient
 from gps_denied_onboard.recorder.kinds import KIND_OF_CLASS, encoded
-from gps_denied_onboard.recorder.policies import THUMBNAIL, ThumbnailPolicy
+from gps_denied_onboard.recorder.policies import LOST_TO_POLICY, THUMBNAIL, ThumbnailPolicy
 from gps_denied_onboard.recorder.records import (
     ClockRecord,
     FooterRecord,
@@ -35,7 +35,6 @@ CLOCK_NS = 1_000_000_000
 OWN_NAME = "recorder"
 LOST_TO_SPEED = "the ring was full"
 LOST_TO_DISK = "the disk did not take it"
-LOST_TO_POLICY = "thumbnails: more than one in ten seconds"
 
 
 @dataclass(slots=True)

@@ -16,11 +16,12 @@ from gps_denied_onboard.messages import AidRecord, NavState, OdometryStep, PoseF
 from gps_denied_onboard.recorder.meta import read_meta
 from gps_denied_onboard.recorder.reader import FlightReader
 from gps_denied_onboard.recorder.records import HeaderRecord, MovedRecord, ThumbnailRecord
-from gps_denied_onboard.recorder.verify import Verdict, verify_flight
+from gps_denied_onboard.recorder.verify import CLEAN, DAMAGED, Verdict, verify_flight
 from gps_denied_operator.evaluate.metrics import figures
 from gps_denied_operator.evaluate.rows import FrameResult, RunFacts
 from gps_denied_operator.report.html import render, write_page
 from gps_denied_operator.report.model import FlightPart, Report
+from gps_denied_operator.report.verdict import BAD, GOOD, WARN
 
 ROWS_MAX = 20_000
 THUMBNAILS_MAX = 40
@@ -40,9 +41,15 @@ def plot_flight(folder: Path, out: Path, progress: Callable[[int], None] = lambd
     told = verdict.flight_id or folder.name
     part = FlightPart(told, rows, of_flight, local, note="Moments of the flight as it was recorded; nothing is scored.")
     facts = [("recording", verdict.state), ("key", verdict.fingerprint), ("records", str(verdict.records))]
-    report = Report(f"Flight {told}", of_flight, [part], facts, recording_sentence(verdict), seeing=False)
+    sentence, level = recording_sentence(verdict), recording_level(verdict)
+    report = Report(f"Flight {told}", of_flight, [part], facts, sentence, seeing=False, judged=False, level=level)
     write_page(render(report), out)
     return len(rows)
+
+
+def recording_level(verdict: Verdict) -> str:
+    """The colour of a recording's sentence."""
+    return {CLEAN: GOOD, DAMAGED: BAD}.get(verdict.state, WARN)
 
 
 def flight_rows(reader: FlightReader, progress: Callable[[int], None]) -> list[FrameResult]:

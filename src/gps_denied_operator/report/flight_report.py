@@ -22,7 +22,7 @@ from gps_denied_operator.evaluate.metrics import figures
 from gps_denied_operator.evaluate.pictures import background
 from gps_denied_operator.evaluate.rows import FrameResult, RunFacts
 from gps_denied_operator.evaluate.truth import Lookup, read_truth_csv, truth_of_samples
-from gps_denied_operator.fdr.plot import flight_rows, recording_sentence
+from gps_denied_operator.fdr.plot import flight_rows, recording_level, recording_sentence
 from gps_denied_operator.report.html import render
 from gps_denied_operator.report.model import FlightPart, MapPicture, Report
 from gps_denied_operator.report.verdict import verdict as judged
@@ -81,7 +81,8 @@ def report_flight(
     ]  # fmt: skip
     if isinstance(header, HeaderRecord):
         told += [("flown", header.utc), ("image", header.image)]
-    page = render(Report(f"Flight {name}", of_flight, [part], told, sentence, seeing=False))
+    scored, level = lookup is not None, "" if lookup is not None else recording_level(checked)
+    page = render(Report(f"Flight {name}", of_flight, [part], told, sentence, seeing=False, judged=scored, level=level))
     return FlightReport(page, of_flight, name, checked.state, len(rows), picture is not None, sentence)
 
 
@@ -183,4 +184,3 @@ def _note(scored: bool, mapped: bool) -> str:
         said.append("The map that it was flown with is not on this machine; give --tiles.")
     said.append("Latency: from a picture's own time to the first position that holds it.")
     return " ".join(said)
-

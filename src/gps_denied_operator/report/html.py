@@ -26,7 +26,8 @@ def render(report: Report) -> str:
     return string.Template(_part("page.html")).substitute(
         title=html.escape(report.title),
         meta=" ".join(_fact(name, value) for name, value in facts),
-        level=level,
+        level=report.level or level,
+        eyebrow="evaluation" if report.judged else "recording",
         verdict=html.escape(report.verdict or sentence),
         style=page_style(),
         data=_embedded(payload(report)),

@@ -36,8 +36,8 @@ class FlightPart:
 @dataclass(frozen=True, slots=True, eq=False)
 class Report:
     """A whole report. `figures` is of all flights together; `facts` are (name, value) pairs for the head of the page;
-    `verdict` replaces the sentence that the figures would give. `seeing` is False where the camera was blinded on
-    purpose in any flight."""
+    `verdict` replaces the sentence that the figures would give, `level` its colour. `seeing` is False where the camera
+    was blinded on purpose in any flight, `judged` where nothing is scored: then no figure that needs truth is shown."""
 
     title: str
     figures: Mapping[str, Any]
@@ -45,3 +45,5 @@ class Report:
     facts: Sequence[tuple[str, str]] = ()
     verdict: str = ""
     seeing: bool = True
+    judged: bool = True
+    level: str = ""

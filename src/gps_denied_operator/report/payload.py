@@ -27,6 +27,7 @@ def payload(report: Report) -> dict[str, Any]:
     number = max(len(report.flights), 1)
     errors = [[frame_error(row) for row in flight.rows] for flight in report.flights]
     return {
+        "judged": report.judged,
         "cards": cards(report.figures),
         "criteria": [
             {"name": c.name, "value": c.value, "must": c.must, "aim": c.aim, "level": c.level, "status": c.status}

@@ -141,6 +141,7 @@ function charts(flight) {
 }
 
 function worstStrip(flight) {
+  if (!DATA.judged) flight.worst = flight.worst.filter((w) => w.frame);
   if (!flight.worst.length) return null;
   const picture = (source, caption, missing, over) => el("figure", {}, source ? el("img", { src: source, alt: caption }) : el("div", { class: "nopic" }, missing),
     source && over ? el("img", { class: "over", src: over, alt: "" }) : null, el("figcaption", {}, caption));
@@ -151,13 +152,13 @@ function worstStrip(flight) {
       el("div", { class: "cap" }, el("b", {}, value), " · " + (known(flight.label[i]) ? LABEL_NAMES[flight.label[i]] : "no label") + " · " + clock(flight.t[i]), el("div", { class: "why" }, flight.name[i] + (w.why ? ": " + w.why : ""))));
   });
   timeline.listeners.push((frame) => pairs.forEach((pair, k) => pair.classList.toggle("on", flight.worst[k].i === frame)));
-  return el("section", {}, el("h2", {}, "Worst frames beside the map place that they were put at"),
-    el("p", { class: "note" }, "Right: the map as the camera would see it from the estimated pose. The same ground in both pictures means that the place is right; point at the right one to see the two in turn."), el("div", { class: "strip" }, pairs));
+  return el("section", {}, el("h2", {}, DATA.judged ? "Worst frames beside the map place that they were put at" : "Pictures that were kept of frames without a place"),
+    el("p", { class: "note" }, !DATA.judged ? "Small ones, one in ten seconds at most." : "Right: the map as the camera would see it from the estimated pose. The same ground in both pictures means that the place is right; point at the right one to see the two in turn."), el("div", { class: "strip" }, pairs));
 }
 
 function flightPart(flight) {
   const g = flight.figures, bar = el("div", { class: "bar flightbar" }, el("h2", {}, flight.title),
-    el("div", { class: "tools" }, `${g.scored} scored · ≤ 50 m ${percent(g.within_m["50"])} % · ≤ 10 m ${percent(g.within_m["10"])} % · median ${metres(g.error_m.median)} m · false anchors ${g.false_anchors}`,
+    el("div", { class: "tools" }, !DATA.judged ? "" : `${g.scored} scored · ≤ 50 m ${percent(g.within_m["50"])} % · ≤ 10 m ${percent(g.within_m["10"])} % · median ${metres(g.error_m.median)} m · false anchors ${g.false_anchors}`,
       FLIGHTS.length > 1 ? el("span", { class: "seg" }, el("button", { type: "button", onclick: () => show((state.flight + FLIGHTS.length - 1) % FLIGHTS.length) }, "◀ previous"), el("button", { type: "button", onclick: () => show((state.flight + 1) % FLIGHTS.length) }, "next ▶")) : null));
   return [bar, flight.note ? el("p", { class: "note", style: "margin:-6px 0 10px" }, flight.note) : null, el("div", { class: "detail" }, mapPart(flight), el("div", {}, inspector(flight), shares(flight))), charts(flight), worstStrip(flight)];
 }
@@ -177,9 +178,11 @@ function start() {
   const canvas = el("canvas", { id: "share", style: "height:330px", role: "img", "aria-label": "share of frames within an error" });
   const left = el("div", {}, el("h2", { style: "margin-bottom:6px" }, "Figures against the acceptance criteria"), criteria());
   const right = el("div", {}, el("h2", { style: "margin-bottom:6px" }, "Share of scored frames within an error"), canvas, el("p", { class: "note" }, (FLIGHTS.length > 1 ? "Black: all flights; blue: the flight chosen below; grey: the others. " : "") + "A frame without an estimate never counts. The curve should pass above the diamonds."));
-  document.getElementById("main").append(cards(), el("section", { class: "two" }, left, right), ...(FLIGHTS.length > 1 ? [flightTable()] : []), el("section", { id: "flight" }),
+  const judged = DATA.judged ? [cards(), el("section", { class: "two" }, left, right)] : [];
+  document.getElementById("main").append(...judged, ...(FLIGHTS.length > 1 ? [flightTable()] : []), el("section", { id: "flight" }),
     el("details", {}, el("summary", {}, "How the figures are defined"), el("dl", {}, DATA.definitions.flatMap(([k, v]) => [el("dt", {}, k), el("dd", {}, v)]))));
-  if (FLIGHTS.length) { overview = shareChart(canvas, FLIGHTS, DATA.cdf, () => state.flight); show(0); }
+  if (DATA.judged && FLIGHTS.length) overview = shareChart(canvas, FLIGHTS, DATA.cdf, () => state.flight);
+  if (FLIGHTS.length) show(0);
   document.documentElement.dataset.ready = "yes";
 }
 start();

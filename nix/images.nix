@@ -128,7 +128,8 @@ let
         echo "os.environ['PATH'] = '$postgresql/usr/lib/postgresql/15/bin:$operatorPrograms/bin:$out/bin:' + os.environ.get('PATH', '/bin')"
         echo "os.environ['PYTHONPATH'] = '$site'"
         echo "from ''${command#*:}.cli import main"
-        echo 'sys.exit(main())'
+        echo "if __name__ == '__main__':" # worker processes load this file again
+        echo '    sys.exit(main())'
       } > "$out/bin/''${command%:*}"
       chmod 555 "$out/bin/''${command%:*}"
     done

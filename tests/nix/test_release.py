@@ -6,6 +6,7 @@ import os
 import re
 import shlex
 import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -76,3 +77,17 @@ def test_the_operator_image_flashes_with_its_own_programs(
     done = subprocess.run([tool, *arguments], capture_output=True, text=True, env={"HOME": str(folder)}, check=False)
     assert done.returncode == 2
     assert "the boot loader starts the higher" in done.stderr
+
+
+def test_the_operator_image_flies_and_keeps_tiles_by_itself() -> None:
+    """In an empty environment: a simulated flight is flown, replayed and scored; a tile store's PostgreSQL starts."""
+    (rootfs,) = outputs("operator-rootfs")
+    with tempfile.TemporaryDirectory() as name:
+        os.chmod(name, 0o711)  # root's PostgreSQL runs as another account
+        alone = {"HOME": name, "GPS_DENIED_TILES": f"{name}/tiles"}
+        fly = ["evaluate", "flights", "--seeds", "1-1", "--minutes", "0.3", "--out", f"{name}/out"]
+        for arguments in (fly, ["tiles", "stats"]):
+            tool = [rootfs / "bin" / "operator-tool", *arguments]
+            done = subprocess.run(tool, capture_output=True, text=True, env=alone, cwd=name, check=False)
+            assert done.returncode == 0, done.stderr
+        assert Path(name, "out", "report.html").stat().st_size > 10_000

@@ -17,9 +17,7 @@ from gps_denied_operator.images import cli as images_cli
 from gps_denied_operator.keys import cli as keys_cli
 from gps_denied_operator.missions import cli as missions_cli
 
-app = typer.Typer(
-    add_completion=False, no_args_is_help=True, help="Prepare flights without GPS, and see how good they are."
-)
+app = typer.Typer(no_args_is_help=True, help="Prepare flights without GPS, and see how good they are.")
 app.add_typer(missions_cli.app, name="plan")
 app.command("build-cache")(cache_cli.build_cache)
 app.add_typer(companion_cli.app, name="companion")

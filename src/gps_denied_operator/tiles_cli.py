@@ -67,6 +67,7 @@ def import_(
 def sectors(
     file: Annotated[Path, typer.Argument(help="GeoJSON FeatureCollection; properties name and class, see the page.")],
     root: RootOption = None,
+    json: JsonOption = False,
 ) -> None:
     """Replace the sector polygons that say how old a map may be where."""
     from gps_denied_onboard.tiles.sectors import read_geojson, replace_sectors
@@ -75,6 +76,9 @@ def sectors(
     found = read_geojson(file)
     with TileStore.open(root or default_root()) as store:
         replace_sectors(store, found)
+    if json:
+        print_json({"sectors": [{"name": sector.name, "class": sector.sector_class} for sector in found]})
+        return
     typer.echo(f"{len(found)} sectors: {', '.join(f'{s.name} ({s.sector_class})' for s in found) or 'none'}")
 
 
@@ -158,6 +162,7 @@ def gc(
     release: Annotated[str | None, typer.Option(help="First let go of this mission's tiles.")] = None,
     root: RootOption = None,
     config: ConfigOption = None,
+    json: JsonOption = False,
 ) -> None:
     """Evict what was used longest ago until the store is within its budget."""
     from gps_denied_onboard.config import load_config
@@ -171,6 +176,9 @@ def gc(
             raise UserError(f"There is no mission '{release}' in {store.root}; there are: {known}.")
         freed = CacheBudget(store, budget_bytes).reserve_headroom(0)
         tiles_left, bytes_left = store.totals()
+    if json:
+        print_json({"freed_bytes": freed, "tiles": tiles_left, "bytes": bytes_left})
+        return
     typer.echo(f"{freed / 1e6:.1f} MB freed; {tiles_left} tiles, {bytes_left / 1e6:.1f} MB left")
 
 

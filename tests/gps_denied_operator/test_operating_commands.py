@@ -7,10 +7,11 @@ import re
 import shlex
 import tomllib
 from pathlib import Path
+from typing import Any
 
-import click
 import pytest
 import typer.main
+from typer.core import TyperGroup
 
 from gps_denied_onboard.config import load_config
 from gps_denied_operator.cli import spread
@@ -39,14 +40,16 @@ def test_the_documented_command_is_accepted(command: str) -> None:
     """The command line is parsed to its end by the program's own parser: no unknown option, nothing missing."""
     program, *arguments = shlex.split(command)
     module = importlib.import_module(SCRIPTS[Path(program).name].split(":")[0])
-    parser: click.Command = typer.main.get_command(module.app)
+    parser: Any = typer.main.get_command(module.app)
+    assert isinstance(parser, TyperGroup)
     arguments = spread(arguments)
-    context = click.Context(parser)
-    while isinstance(parser, click.Group):
+    context = parser.make_context(None, [*arguments], resilient_parsing=True)
+    while isinstance(parser, TyperGroup):
         name, found, arguments = parser.resolve_command(context, arguments)
         assert found is not None, name
-        parser, context = found, click.Context(found, parent=context, info_name=name)
-    parser.parse_args(context, arguments)
+        parser = found
+        context = parser.make_context(name, [*arguments], parent=context, resilient_parsing=True)
+    parser.make_context(parser.name, [*arguments], parent=context.parent)
 
 
 def test_make_targets_exist() -> None:

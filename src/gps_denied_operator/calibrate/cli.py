@@ -86,11 +86,15 @@ def mount(
     toml = mount_toml(found)
     _write_toml(toml, out)
     if json:
-        figures = {"turn_deg": found.turn_deg.tolist(), "sigma_deg": found.sigma_deg.tolist()}
+        figures = {
+            "turn_deg": found.turn_deg.tolist(),
+            "sigma_deg": found.sigma_deg.tolist(),
+            "heading_deg": found.heading_deg,
+        }
         told = {"tilt_deg": found.tilt_deg, "pictures_used": len(found.looks), "page": str(page)}
         print_json({"outcome": "success", **figures, **told, "toml": toml})
     else:
-        typer.echo(toml + f"# tilted by {found.tilt_deg:.2f} degrees, known to {found.sigma_deg[:2].max():.2f}; {page}")
+        typer.echo(toml + f"# tilted by {found.tilt_deg:.2f} degrees, known to {found.sigma_deg.max():.2f}; {page}")
 
 
 def _board(text: str, square_mm: float, marker_mm: float, dictionary: str) -> Board:

@@ -4,7 +4,8 @@ A picture over flat ground hardly tells a tilt from a displacement. With the pos
 rotation is conditioned on the GPS position (Gaussian conditioning of its covariance), and set against the autopilot's
 attitude of the same moment. Errors of the autopilot's attitude and of the map last for tens of seconds, so the
 uncertainty is that of means over BLOCK_S, not of single pictures. A tilt by which the autopilot itself is not level
-is part of the answer: the navigation uses the same attitude.
+is part of the answer: the navigation uses the same attitude. A turn about the down axis looks like an error of the
+compass, which is larger: it is told, and left out of the mount.
 """
 
 from __future__ import annotations
@@ -59,12 +60,14 @@ class Look:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MountCalibration:
-    """`rotation_camera_to_body` (3, 3). `turn_deg` (3,) is what it differs from the nominal mount about the body's
-    forward, right and down axes, `sigma_deg` (3,) its uncertainty; `looks` and their `residual_deg` (N, 3)."""
+    """`rotation_camera_to_body` (3, 3). `turn_deg` (2,) is what it differs from the nominal mount about the body's
+    forward and right axes, `sigma_deg` (2,) its uncertainty. `heading_deg` is the turn about down that the pictures
+    see, mount and compass together, which is not in the rotation. `looks` and their `residual_deg` (N, 3)."""
 
     rotation_camera_to_body: FloatArray
     turn_deg: FloatArray
     sigma_deg: FloatArray
+    heading_deg: float
     looks: tuple[Look, ...]
     residual_deg: FloatArray
     weight: FloatArray
@@ -72,7 +75,7 @@ class MountCalibration:
     @property
     def tilt_deg(self) -> float:
         """Angle between the nominal and the found direction of view."""
-        return math.degrees(math.hypot(*np.radians(self.turn_deg[:2])))
+        return math.hypot(*self.turn_deg)
 
 
 def looks_of_flight(
@@ -113,8 +116,10 @@ def calibrate_mount(looks: Sequence[Look], nominal: FloatArray) -> MountCalibrat
     residual_deg = np.degrees(turns - mean)
     sigma_deg = _sigma_deg(looks, residual_deg, information, weight)
     _check_answer(np.degrees(mean), sigma_deg, residual_deg, weight)
-    rotation = exp_rotation(mean) @ nominal
-    return MountCalibration(rotation, np.degrees(mean), sigma_deg, tuple(looks), residual_deg, weight)
+    rotation = exp_rotation(np.array([mean[0], mean[1], 0.0])) @ nominal
+    turn_deg = np.degrees(mean)
+    heading_deg = float(turn_deg[2])
+    return MountCalibration(rotation, turn_deg[:2], sigma_deg[:2], heading_deg, tuple(looks), residual_deg, weight)
 
 
 def mount_toml(calibration: MountCalibration) -> str:

@@ -14,11 +14,7 @@ from gps_denied_operator.calibrate.mount import MountCalibration, mount_toml
 from gps_denied_operator.report.html import plain_page
 
 ARROWS_MAX = 3000
-AXES = (
-    ("about the nose (roll)", "#005fb8"),
-    ("about the right wing (pitch)", "#b3127a"),
-    ("about down (yaw)", "#6b7680"),
-)
+AXES = (("about the nose (roll)", "#005fb8"), ("about the right wing (pitch)", "#b3127a"))
 SVG = 'style="width:100%;background:#fff;border:1px solid #93a0ac;border-radius:6px"'
 
 
@@ -53,7 +49,8 @@ def mount_page(found: MountCalibration, source: str) -> str:
         (name, f"{turn:+.2f}", "°", f"± {sigma:.2f}° (1σ)")
         for (name, _), turn, sigma in zip(AXES, found.turn_deg, found.sigma_deg, strict=True)
     ]
-    cards += [("tilt", f"{found.tilt_deg:.2f}", "°", "from the nominal view"),
+    cards += [("about down", f"{found.heading_deg:+.2f}", "°", "mount and compass: not applied"),
+              ("tilt", f"{found.tilt_deg:.2f}", "°", "from the nominal view"),
               ("pictures", str(len(found.looks)), "", "with a map fix and good GPS")]  # fmt: skip
     plots = "".join(
         f"<section><h2>Deviation {html.escape(name)}</h2>{_deviation(found, axis, colour)}</section>"
@@ -62,7 +59,7 @@ def mount_page(found: MountCalibration, source: str) -> str:
     toml = f"<section><h2>For the configuration</h2><pre><code>{html.escape(mount_toml(found))}</code></pre></section>"
     said = (
         f"The camera looks {found.tilt_deg:.2f}° beside its nominal direction, "
-        f"known to {float(found.sigma_deg[:2].max()):.2f}°."
+        f"known to {float(found.sigma_deg.max()):.2f}°."
     )
     return plain_page(
         "Mount calibration", "calibration", [("flight", source)], "good", said, _cards(cards) + plots + toml

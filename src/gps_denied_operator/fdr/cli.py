@@ -104,6 +104,7 @@ def extract(
 def plot(
     flight: FlightArgument,
     out: Annotated[Path, typer.Option(help="HTML file to write.")] = Path("flight.html"),
+    json: JsonOption = False,
 ) -> None:
     """Draw a flight into one HTML file that needs nothing else."""
     from gps_denied_operator.evaluate.progress import FrameBar
@@ -111,7 +112,10 @@ def plot(
 
     with FrameBar(None, "records") as bar:
         moments = plot_flight(flight, out, bar.show)
-    print(f"{out}: {moments} moments of the flight")
+    if json:
+        _print_json({"page": str(out), "moments": moments})
+    else:
+        print(f"{out}: {moments} moments of the flight")
 
 
 @app.command()

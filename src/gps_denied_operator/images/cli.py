@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from gps_denied_onboard.errors import UserError
+from gps_denied_operator.tiles.options import JsonOption, print_json
 
 KeyOption = Annotated[Path, typer.Option(help="Public key of who made the release: 64 hexadecimal digits in a file.")]
 
@@ -16,12 +17,16 @@ KeyOption = Annotated[Path, typer.Option(help="Public key of who made the releas
 def verify_image(
     release: Annotated[Path, typer.Argument(help="Folder of a signed release.")],
     key: KeyOption,
+    json: JsonOption = False,
 ) -> None:
     """Check a release's signature and every file of it."""
     from gps_denied_operator.images.release import read_key, verify_release
 
     found = verify_release(release, read_key(key, "public"))
-    print(f"{release}: version {found.version} for {found.board}, {len(found.files)} files, as signed")
+    if json:
+        print_json({"version": found.version, "board": found.board, "files": len(found.files)})
+    else:
+        print(f"{release}: version {found.version} for {found.board}, {len(found.files)} files, as signed")
 
 
 def flash(

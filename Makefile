@@ -2,6 +2,7 @@
 BIN ?= .venv/bin
 BOARD ?= qemu-virt
 export OMP_NUM_THREADS ?= 1
+unexport PYTHONDONTWRITEBYTECODE  # dozens of processes start in the tests: let each module be compiled once
 
 .DEFAULT_GOAL := help
 .PHONY: help setup native demo test test-all fuzz lint bench mutate pins images licences clean
@@ -22,6 +23,7 @@ test: setup ## what a change must pass: linters, types, C++ tests, the quick sui
 	@.ci/setup chromium || true
 	$(MAKE) --no-print-directory lint
 	@.ci/setup native-tests
+	@$(BIN)/python -m compileall -q -j 0 src
 	$(BIN)/python -m pytest -n auto --dist loadfile -m "not tier2 and not slow"
 
 test-all: setup ## the quick suite and the slow one

@@ -157,7 +157,7 @@ def _percentile_us(times_ns: list[int], percent: int) -> float:
     return round(float(np.percentile(times_ns, percent)) / 1e3, 2)
 
 
-def _fly(writer: FlightWriter, client: RecorderClient, seconds: int, each_tenth: Callable[[], None]) -> None:
+def _fly(writer: FlightWriter, client: RecorderClient, seconds: int, look: Callable[[int], None]) -> None:
     """So many seconds of records as quickly as they can be written, a chunk each half second; the disk is not waited
     for: tens of thousands of waits would be all that is measured."""
     samples = _Samples()
@@ -165,8 +165,7 @@ def _fly(writer: FlightWriter, client: RecorderClient, seconds: int, each_tenth:
     try:
         for second in range(1, seconds + 1):
             _fly_second(writer, client, samples, second)
-            if second % max(seconds // 10, 1) == 0:
-                each_tenth()
+            look(second)
         writer.close((seconds + 1) * SECOND_NS, clean=True)
     finally:
         os.fdatasync = wait
@@ -188,12 +187,12 @@ def capped_flight(folder: Path, hours: float) -> dict[str, Any]:
     writer, client = _stepped(folder, RecorderConfig(cap_mib=cap_mib, segment_mib=max(cap_mib // 8, 1)))
     largest = 0
 
-    def look() -> None:
+    def look(_second: int) -> None:
         nonlocal largest
         largest = max(largest, _folder_bytes(folder))
 
     _fly(writer, client, round(hours * 3600), look)
-    look()
+    look(0)
     verdict = verify_flight(folder)
     assert verdict.state == "clean", verdict
     return {
@@ -213,7 +212,12 @@ def long_flight(folder: Path, hours: float) -> dict[str, Any]:
     writer, client = _stepped(folder, RecorderConfig())
     seconds = round(hours * 3600)
     memory_mb: list[float] = []
-    _fly(writer, client, seconds, lambda: memory_mb.append(_memory_mb()))
+
+    def look(second: int) -> None:
+        if second % max(seconds // 10, 1) == 0:
+            memory_mb.append(_memory_mb())
+
+    _fly(writer, client, seconds, look)
     reader = FlightReader(folder)
     began = time.perf_counter()
     assert reader.end_ns is not None

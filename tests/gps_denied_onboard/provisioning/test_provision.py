@@ -88,6 +88,7 @@ def test_a_changed_tile_is_seen_and_only_its_square_is_made_again(store: TileSto
     verify_cache(tmp_path / "cache", TRUSTED, store)
 
 
+@pytest.mark.slow
 def test_a_cache_to_be_signed_elsewhere_leaves_the_one_that_flies(store: TileStore, tmp_path: Path) -> None:
     """Without a key the old cache stays valid beside the new, until the signed manifest takes its place."""
     cache = tmp_path / "cache"
@@ -117,6 +118,7 @@ def test_a_damaged_tile_is_not_provisioned(store: TileStore, tmp_path: Path) -> 
     assert not (tmp_path / "cache" / "manifest.json").exists()
 
 
+@pytest.mark.slow
 def test_a_damaged_tile_is_found_by_the_operator(store: TileStore, tmp_path: Path) -> None:
     """The rows still agree with what was signed; reading every tile again shows the damage."""
     make_cache(store, tmp_path / "cache")
@@ -127,6 +129,7 @@ def test_a_damaged_tile_is_found_by_the_operator(store: TileStore, tmp_path: Pat
         verify_cache(tmp_path / "cache", TRUSTED, store, every_tile=True)
 
 
+@pytest.mark.slow
 def test_a_changed_file_of_the_cache_is_made_again(store: TileStore, tmp_path: Path) -> None:
     """Rot in a cache's file is a fault, and the next run mends it with the same bytes."""
     make_cache(store, tmp_path / "cache")
@@ -141,6 +144,7 @@ def test_a_changed_file_of_the_cache_is_made_again(store: TileStore, tmp_path: P
     assert files_of(tmp_path / "cache") == before
 
 
+@pytest.mark.slow
 def test_a_link_in_the_cache_is_no_file(store: TileStore, tmp_path: Path) -> None:
     """A symbolic link in an artefact's place is a fault even where it leads to the right bytes."""
     make_cache(store, tmp_path / "cache")

@@ -65,6 +65,7 @@ def test_camera_origin_and_map_come_from_the_cache(flown: tuple[Config, ModuleTy
         opened(config)
 
 
+@pytest.mark.slow
 def test_a_configuration_that_does_not_fit_is_refused(flown: tuple[Config, ModuleType]) -> None:
     """Another map, an origin outside of the box and another calibration are all named at once."""
     config, making = flown

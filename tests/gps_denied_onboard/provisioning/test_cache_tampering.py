@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import orjson
 import pytest
@@ -83,6 +84,14 @@ def test_all_faults_are_told_at_once() -> None:
 def test_a_signature_that_is_none(signature: Signature | None, why: str) -> None:
     """No signature, an unknown key, another key's signature and another spelling are faults."""
     assert any(why in fault for fault in all_faults(seal(BODY, signature)))
+
+
+@pytest.mark.parametrize("change", [{"mission_id": "m2"}, {"squares": (Square(4934, 2818, 7, "ce" * 32),)}, {"zoom": 17}])
+def test_a_signature_is_good_for_one_body_alone(change: dict[str, Any]) -> None:
+    """Another body, its own SHA-256 made right again, is not believed by the signature of the first."""
+    told = all_faults(seal(dataclasses.replace(BODY, **change), sign(BODY, PRIVATE_KEY)))
+    assert len(told) == 1
+    assert "is not one of key" in told[0]
 
 
 HOSTILE = {

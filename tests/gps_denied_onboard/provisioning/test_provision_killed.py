@@ -15,6 +15,8 @@ from gps_denied_onboard.tiles.store import TileStore
 
 from .making import CAMERA, PRIVATE_KEY, ZOOM, fill, mission
 
+SRC = Path(__file__).resolve().parents[3] / "src"
+
 
 @pytest.mark.slow
 def test_killed_again_and_again_it_ends_the_same(
@@ -38,7 +40,7 @@ def test_killed_again_and_again_it_ends_the_same(
             [sys.executable, "-m", "gps_denied_onboard.cli", "provision", "--mission", str(tmp_path / "mission.json"),
              "--config", str(tmp_path / "flight.toml"), "--out", str(tmp_path / out), "--key", str(tmp_path / "key"),
              "--workers", "1"],
-            env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[3] / "src")}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            env={**os.environ, "PYTHONPATH": str(SRC)}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
 
     def files(out: str) -> dict[str, bytes]:

@@ -59,7 +59,7 @@ def mount_page(found: MountCalibration, source: str) -> str:
     toml = f"<section><h2>For the configuration</h2><pre><code>{html.escape(mount_toml(found))}</code></pre></section>"
     said = (
         f"The camera looks {found.tilt_deg:.2f}° beside its nominal direction, "
-        f"known to {float(found.sigma_deg.max()):.2f}°."
+        f"known to {float(found.sigma_deg.max()):.2f}° (1σ)."
     )
     return plain_page(
         "Mount calibration", "calibration", [("flight", source)], "good", said, _cards(cards) + plots + toml

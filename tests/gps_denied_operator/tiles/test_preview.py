@@ -68,5 +68,5 @@ def test_a_real_browser_shows_the_map(address: str, tmp_path: Path) -> None:
     assert image is not None
     map_part = image[300:600, 350:650]
     assert float(np.std(cv2.cvtColor(map_part, cv2.COLOR_BGR2GRAY))) > 30.0
-    orange = np.all(np.abs(image.astype(int) - (30, 138, 224)) < 12, axis=-1)
+    orange = np.all(np.abs(image.astype(int) - (0, 138, 224)) < 12, axis=-1)
     assert np.count_nonzero(orange) > 100  # the downgraded tile's frame

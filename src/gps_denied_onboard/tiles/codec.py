@@ -53,11 +53,22 @@ def check_jpeg_tile(data: bytes) -> None:
     """Raise ValueError unless bytes are a whole 256x256 JPEG; a picture that claims to be huge is never decoded."""
     if not data.startswith(b"\xff\xd8\xff") or b"\xff\xd9" not in data[-64:]:
         raise ValueError("not a whole JPEG")
-    if picture_size(data) != (TILE_PX, TILE_PX):
+    if _jpeg_size(data) != (TILE_PX, TILE_PX):
         raise ValueError("not 256x256 pixels")
     small = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_REDUCED_GRAYSCALE_8)
     if small is None or small.shape != (TILE_PX // 8, TILE_PX // 8):
         raise ValueError("a JPEG that cannot be decoded")
+
+
+def _jpeg_size(data: bytes) -> tuple[int, int]:
+    """Return width and height by a JPEG's frame header, nothing decoded; ValueError where there is none."""
+    at = 2
+    while data[at : at + 1] == b"\xff" and at + 9 < len(data):
+        marker = data[at + 1]
+        if 0xC0 <= marker <= 0xCF and marker not in {0xC4, 0xC8, 0xCC}:
+            return int.from_bytes(data[at + 7 : at + 9]), int.from_bytes(data[at + 5 : at + 7])
+        at += 1 if marker == 0xFF else 2 + max(int.from_bytes(data[at + 2 : at + 4]), 2)  # 0xFF twice: filling
+    raise ValueError("not an image")
 
 
 def decode_tile(image: bytes | memoryview, mask: bytes | memoryview | None) -> tuple[Grey, Mask]:

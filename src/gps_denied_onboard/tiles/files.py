@@ -53,11 +53,12 @@ def sidecar_text(image: Path, content_sha256: bytes, mask_sha256: bytes | None) 
     return lines.encode()
 
 
-def tile_files(image: Path, jpeg: bytes, mask: bytes | None) -> list[tuple[Path, bytes]]:
-    """Return the files of one tile and their contents."""
-    mask_sha256 = hashlib.sha256(mask).digest() if mask is not None else None
+def tile_files(
+    image: Path, jpeg: bytes, mask: bytes | None, digests: tuple[bytes, bytes | None]
+) -> list[tuple[Path, bytes]]:
+    """Return the files of one tile and their contents. digests: SHA-256 of image and mask."""
     found = [(image, jpeg)] if mask is None else [(image, jpeg), (mask_path(image), mask)]
-    return [*found, (sidecar_path(image), sidecar_text(image, hashlib.sha256(jpeg).digest(), mask_sha256))]
+    return [*found, (sidecar_path(image), sidecar_text(image, *digests))]
 
 
 def write_files(files: Sequence[tuple[Path, bytes]]) -> None:
@@ -67,28 +68,39 @@ def write_files(files: Sequence[tuple[Path, bytes]]) -> None:
     On an error everything that this call wrote is removed again.
     Raises UserError where the disk is full.
     """
-    unfinished: list[Path] = []
-    done: list[Path] = []
+    # Plain strings: building a Path takes longer than the system call that it is for.
+    names = [(str(path.parent), path.name) for path, _ in files]
+    folders = sorted({folder for folder, _ in names})
+    unfinished: list[str] = []
+    done: list[str] = []
     try:
-        for folder in {path.parent for path, _ in files}:
-            _make_folder(folder)
-        for path, content in files:
-            unfinished.append(path.with_name(f".{path.name}.unfinished"))
-            with open(unfinished[-1], "wb") as file:
-                file.write(content)
-                # Starts the writing without waiting for it, so that the waits below are short.
-                file.flush()
-                os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        for folder in folders:
+            _make_folder(Path(folder))
+        for (folder, name), (_, content) in zip(names, files, strict=True):
+            unfinished.append(f"{folder}/.{name}.unfinished")
+            _write(unfinished[-1], content)
         _make_durable(unfinished)
-        for path, _ in files:
-            path.with_name(f".{path.name}.unfinished").rename(path)
-            done.append(path)
-        _make_durable(sorted({path.parent for path, _ in files}))
+        for (folder, name), aside in zip(names, unfinished, strict=True):
+            os.rename(aside, f"{folder}/{name}")
+            done.append(f"{folder}/{name}")
+        _make_durable(folders)
     except BaseException as error:
-        remove_files([*unfinished, *done])
+        remove_files(map(Path, [*unfinished, *done]))
         if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
             raise disk_full(files[0][0]) from error
         raise
+
+
+def _write(path: str, content: bytes) -> None:
+    """Write a file and let the disk begin with it, without waiting, so that the wait for all of them is short."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+    try:
+        view = memoryview(content)
+        while view:
+            view = view[os.write(descriptor, view) :]
+        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+    finally:
+        os.close(descriptor)
 
 
 def previous_path(path: Path) -> Path:
@@ -135,7 +147,7 @@ def remove_files(paths: Iterable[Path]) -> None:
     else:
         with ThreadPoolExecutor(UNLINKS_AT_A_TIME) as pool:
             gone = list(pool.map(_unlink, paths, chunksize=64))
-    _make_durable(sorted({path.parent for path, was_there in zip(paths, gone, strict=True) if was_there}))
+    _make_durable(sorted({str(path.parent) for path, was_there in zip(paths, gone, strict=True) if was_there}))
 
 
 def _unlink(path: Path) -> bool:
@@ -159,7 +171,7 @@ def _make_folder(folder: Path) -> None:
         _fsync(folder.parent)
 
 
-def _make_durable(paths: Sequence[Path]) -> None:
+def _make_durable(paths: Sequence[str]) -> None:
     """Wait until files or folders of one filesystem are on the disk."""
     if len(paths) <= FLUSH_TOGETHER:
         for path in paths:
@@ -169,12 +181,12 @@ def _make_durable(paths: Sequence[Path]) -> None:
     try:
         if ctypes.CDLL(None, use_errno=True).syncfs(descriptor) != 0:
             number = ctypes.get_errno()
-            raise OSError(number, os.strerror(number), str(paths[0]))
+            raise OSError(number, os.strerror(number), paths[0])
     finally:
         os.close(descriptor)
 
 
-def _fsync(path: Path) -> None:
+def _fsync(path: str | Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -57,23 +57,25 @@ class FreshnessGate:
         self, latitude_deg: float, longitude_deg: float, captured_at: datetime | None, now: datetime
     ) -> FreshnessDecision:
         """Decide for a point."""
-        return self._decide(shapely.Point(longitude_deg, latitude_deg), captured_at, now)
+        return self._decide(self._strictest(shapely.Point(longitude_deg, latitude_deg)), captured_at, now)
 
     def decide_tile(self, key: TileKey, captured_at: datetime | None, now: datetime) -> FreshnessDecision:
         """Decide for a tile, by the strictest sector that it touches."""
+        if not self._sectors:
+            return self._decide(None, captured_at, now)
         corners = [[key.x * TILE_PX, (key.y + 1) * TILE_PX], [(key.x + 1) * TILE_PX, key.y * TILE_PX]]
         (south, west), (north, east) = geo.geodetic_from_mercator_px(corners, key.zoom).tolist()
-        return self._decide(shapely.box(west, south, east, north), captured_at, now)
+        return self._decide(self._strictest(shapely.box(west, south, east, north)), captured_at, now)
 
-    def _decide(self, place: Any, captured_at: datetime | None, now: datetime) -> FreshnessDecision:
+    def _strictest(self, place: Any) -> Sector | None:
         touched = [
             self._sectors[number]
             for number in self._index.intersection(place.bounds)
             if self._shapes[number].intersects(place)
         ]
-        strictest = min(
-            touched, key=lambda sector: (SECTOR_CLASSES.index(sector.sector_class), sector.name), default=None
-        )
+        return min(touched, key=lambda sector: (SECTOR_CLASSES.index(sector.sector_class), sector.name), default=None)
+
+    def _decide(self, strictest: Sector | None, captured_at: datetime | None, now: datetime) -> FreshnessDecision:
         sector_class = strictest.sector_class if strictest else self._config.default_sector_class
         sector = strictest.name if strictest else ""
         limit_days = self._config.age_days_max(sector_class)

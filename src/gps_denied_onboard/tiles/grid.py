@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 from gps_denied_onboard import geo
@@ -38,6 +39,7 @@ def flight_uuid(flight_id: str) -> UUID:
     return uuid5(NAMESPACE_URL, flight_id)
 
 
+@lru_cache(maxsize=4096)
 def tile_size_m(zoom: int, y: int) -> float:
     """Return the ground size of a tile along its middle parallel, metres, rounded to 1 mm so that it can identify."""
     latitude_deg = float(geo.geodetic_from_mercator_px([128.0, (y + 0.5) * TILE_PX], zoom)[0])

@@ -24,7 +24,7 @@ def load_sectors(store: TileStore) -> list[Sector]:
 
 def replace_sectors(store: TileStore, sectors: Sequence[Sector]) -> None:
     """Put these in the place of all sectors that the store knows, at once."""
-    with store.connection() as connection, connection.transaction():
+    with store.connection() as connection:
         connection.execute("DELETE FROM sectors")
         for sector in sectors:
             connection.execute(

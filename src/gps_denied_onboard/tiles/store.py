@@ -12,7 +12,7 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -47,6 +47,7 @@ REPLACE_TILE = (
     "WHERE id = %s AND content_sha256 = %s"
 )
 NO_FLIGHT = "00000000-0000-0000-0000-000000000000"
+COLUMNS_EACH_MAX = 256  # of a box: so few are looked up one by one, which reads no rows above and below the box
 
 
 class TileStore:
@@ -60,6 +61,7 @@ class TileStore:
         self._verified: set[int] = set()
         self._accesses = AccessLog(pool)
         self._wrote = False
+        self._agreeing: dict[str, int] = {}  # tile folders and their times when rows and files were known to agree
         self._write_lock = FileLock(root / ".write.lock")
 
     @classmethod
@@ -83,7 +85,8 @@ class TileStore:
                     f"The tile store's database does not answer ({' '.join(str(error).split())}): start it, mend "
                     "DATABASE_URL, or unset it to use a private server."
                 ) from error
-            pool = ConnectionPool(url, min_size=1, max_size=4, timeout=30.0, open=True)
+            # Without autocommit each single read would be three questions: begin, read, commit.
+            pool = ConnectionPool(url, min_size=1, max_size=4, timeout=30.0, open=True, kwargs={"autocommit": True})
             store = cls(root, pool, server)
             store._settle()
         except BaseException:
@@ -100,7 +103,7 @@ class TileStore:
             self._accesses.close()
         if self._wrote:
             with contextlib.suppress(StoreBusyError, OSError), self.writing("closing the store", timeout_s=0.0):
-                settled.remember(self._root)
+                settled.remember(self._root, self._agreeing)
         self._pool.close()
         if self._server is not None:
             self._server.stop()
@@ -116,14 +119,15 @@ class TileStore:
         return self._root
 
     def _settle(self) -> None:
-        with self._pool.connection() as connection:
+        with self.connection() as connection:
             identity.settle(self._root, connection, private=self._server is not None)
         try:
             with self.writing("putting right what a crash left", timeout_s=0.0), self._pool.connection() as connection:
                 changed = settled.changed_folders(self._root)
                 reconcile.reconcile(self._root, connection, changed)
+                self._agreeing = settled.folder_times(self._root)
                 if changed is None or changed:
-                    settled.remember(self._root)
+                    settled.remember(self._root, self._agreeing)
         except StoreBusyError:
             log.info("tile store not reconciled, it is being written: root=%s", self._root)
 
@@ -146,6 +150,17 @@ class TileStore:
         finally:
             self._write_lock.release()
 
+    @contextlib.contextmanager
+    def _changing(self, keys: Iterable[TileKey]) -> Iterator[None]:
+        """Vouch for the folders of tiles that change: where this process did before, and no error comes."""
+        names = {f"{key.source}/{key.zoom}/{key.x}" for key in keys}
+        mine = [name for name in names if settled.time_of(self._root, name) == self._agreeing.get(name)]
+        yield
+        for name in mine:
+            moment = settled.time_of(self._root, name)
+            if moment is not None:
+                self._agreeing[name] = moment
+
     def insert(self, tiles: Sequence[NewTile]) -> None:
         """Store tiles, all or none, durable on return; some hundreds in one call are much faster than single ones.
 
@@ -154,13 +169,16 @@ class TileStore:
         """
         if not tiles:
             return
-        rows = [_row(tile) for tile in tiles]
+        digests = [tile.digests() for tile in tiles]
+        rows = [_row(*one) for one in zip(tiles, digests, strict=True)]
         contents = [
-            file for tile in tiles for file in files.tile_files(self.image_path(tile.key), tile.jpeg, tile.mask)
+            file
+            for tile, digest in zip(tiles, digests, strict=True)
+            for file in files.tile_files(self.image_path(tile.key), tile.jpeg, tile.mask, digest)
         ]
         with self.writing("storing tiles"), self._pool.connection() as connection:
             try:
-                with connection.transaction():
+                with self._changing(tile.key for tile in tiles), connection.transaction():
                     with connection.cursor() as cursor, cursor.copy(COPY_TILES) as copy:
                         for row in rows:
                             copy.write_row(row)
@@ -183,15 +201,17 @@ class TileStore:
         if tile.key != record.key:
             raise ValueError(f"tile {tile.key} does not replace {record.key}")
         image = self.image_path(record.key)
-        row = _row(tile)
-        with self.writing("replacing a tile"), self._pool.connection() as connection:
+        digests = tile.digests()
+        row = _row(tile, digests)
+        changing = self._changing([record.key])
+        with self.writing("replacing a tile"), changing, self._pool.connection() as connection:
             try:
                 with connection.transaction():
                     changed = connection.execute(REPLACE_TILE, (*row[6:], record.row_id, record.content_sha256))
                     if changed.rowcount != 1:
                         raise ValueError(f"tile {record.key} was changed or removed meanwhile")
                     files.keep_previous(image)
-                    files.write_files(files.tile_files(image, tile.jpeg, tile.mask))
+                    files.write_files(files.tile_files(image, tile.jpeg, tile.mask, digests))
             finally:
                 self._verified.discard(record.row_id)
                 now = connection.execute(
@@ -203,7 +223,8 @@ class TileStore:
     def remove(self, records: Sequence[TileRecord]) -> None:
         """Remove tiles, rows and files; a crash in between leaves rows without files, which the next start removes."""
         gone = [path for record in records for path in files.all_paths(self.image_path(record.key))]
-        with self.writing("removing tiles"), self.connection() as connection, connection.transaction():
+        keys = [record.key for record in records]
+        with self.writing("removing tiles"), self._changing(keys), self.connection() as connection:
             connection.execute("DELETE FROM tiles WHERE id = ANY(%s)", ([record.row_id for record in records],))
             files.remove_files(gone)
         self._verified.difference_update(record.row_id for record in records)
@@ -211,7 +232,7 @@ class TileStore:
     @contextlib.contextmanager
     def connection(self) -> Iterator[psycopg.Connection[Any]]:
         """A connection of the pool; what is done with it is committed at the end, or undone on an error."""
-        with self._pool.connection() as connection:
+        with self._pool.connection() as connection, connection.transaction():
             yield connection
 
     def image_path(self, key: TileKey) -> Path:
@@ -234,9 +255,12 @@ class TileStore:
 
     def query_tiles(self, source: str, zoom: int, x0: int, y0: int, x1: int, y1: int) -> list[TileRecord]:
         """Return the tiles of a source with x0 <= x < x1 and y0 <= y < y1."""
+        few = x1 - x0 <= COLUMNS_EACH_MAX
+        columns = "x = ANY(%s)" if few else "x >= %s AND x < %s"
+        values: tuple[object, ...] = (list(range(x0, x1)),) if few else (x0, x1)
         return self._records(
-            "source = %s AND zoom = %s AND x >= %s AND x < %s AND y >= %s AND y < %s ORDER BY x, y, id",
-            (source, zoom, x0, x1, y0, y1),
+            f"source = %s AND zoom = %s AND {columns} AND y >= %s AND y < %s ORDER BY x, y, id",
+            (source, zoom, *values, y0, y1),
         )
 
     def select(self, where: str, values: Sequence[object]) -> list[TileRecord]:
@@ -266,8 +290,8 @@ class TileStore:
             ).fetchone() is not None  # fmt: skip
 
     def _records(self, where: str, values: Sequence[object]) -> list[TileRecord]:
-        with self._pool.connection() as connection:
-            rows = connection.execute(f"SELECT {RECORD_COLUMNS} FROM tiles WHERE {where}", values).fetchall()
+        with self._pool.connection() as connection, connection.cursor(binary=True) as cursor:
+            rows = cursor.execute(f"SELECT {RECORD_COLUMNS} FROM tiles WHERE {where}", values).fetchall()
         return [_record(row) for row in rows]
 
     def sources(self) -> list[tuple[str, int]]:
@@ -333,13 +357,12 @@ def _make_root(root: Path) -> None:
         raise UserError(f"The tile store's folder {root} cannot be written: change its rights or choose another one.")
 
 
-def _row(tile: NewTile) -> tuple[object, ...]:
+def _row(tile: NewTile, digests: tuple[bytes, bytes | None]) -> tuple[object, ...]:
     if not files.SOURCE_NAME.fullmatch(tile.key.source):
         raise ValueError(f"source name '{tile.key.source}' is not made of a-z, 0-9, - and _, 40 at most")
-    content_sha256, mask_sha256 = tile.digests()
     key = tile.key
     return (
-        key.source, key.zoom, key.x, key.y, key.flight_id, key.tile_size_m, content_sha256, mask_sha256,
+        key.source, key.zoom, key.x, key.y, key.flight_id, key.tile_size_m, *digests,
         tile.valid_fraction, len(tile.jpeg) + len(tile.mask or b""), tile.ground_resolution_m_px, tile.captured_at,
         tile.voting_status, Jsonb(dict(tile.quality_metadata), dumps=_compact_json), tile.sector_class, tile.freshness,
         tile.parent_sigma_m,

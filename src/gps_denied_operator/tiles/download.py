@@ -28,7 +28,8 @@ PAGE_TILES = 5000
 BATCH_TILES = 500
 AREA_TILES_MAX = 5_000_000
 RESOLUTION_M_PX_MAX = 0.5
-Fetched = tuple[Offer, bytes | None]
+Fetched = tuple[Offer, NewTile | str]
+"""A tile, or what became of the offer instead: `missing`, `rejected_damaged`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,27 +253,31 @@ class _Download:
         self.journal.settle(outcome, places)
 
     def _fetch(self, offer: Offer) -> Fetched:
-        return offer, self.feed.fetch(offer.x, offer.y)
+        """Fetch a tile and look at it, on a thread: another one stores meanwhile."""
+        data = self.feed.fetch(offer.x, offer.y)
+        if data is None:
+            return offer, "missing"
+        try:
+            return offer, self._tile(offer, data)
+        except ValueError as error:
+            log.warning("tile refused: source=%s zoom=%d x=%d y=%d: %s",
+                        self.area.source, self.area.zoom, offer.x, offer.y, error)  # fmt: skip
+            return offer, "rejected_damaged"
 
     def _store_batch(self, fetched: Sequence[Future[Fetched]]) -> None:
         new: list[NewTile] = []
-        out: dict[str, list[tuple[int, int]]] = {"missing": [], "rejected_damaged": []}
+        out: dict[str, list[tuple[int, int]]] = {}
         failed: BaseException | None = None
         for future in fetched:
             try:
-                offer, data = future.result()
+                offer, fetched_tile = future.result()
             except ProviderUnavailableError as error:  # what else came is kept
                 failed = error
                 continue
-            if data is None:
-                out["missing"].append((offer.x, offer.y))
-                continue
-            try:
-                new.append(self._tile(offer, data))
-            except ValueError as error:
-                log.warning("tile refused: source=%s zoom=%d x=%d y=%d: %s",
-                            self.area.source, self.area.zoom, offer.x, offer.y, error)  # fmt: skip
-                out["rejected_damaged"].append((offer.x, offer.y))
+            if isinstance(fetched_tile, NewTile):
+                new.append(fetched_tile)
+            else:
+                out.setdefault(fetched_tile, []).append((offer.x, offer.y))
         for outcome, places in out.items():
             self._settle(outcome, places)
         self._write(new)
@@ -306,7 +311,9 @@ class _Download:
                 raise ValueError("not a 256x256 tile")
             data, mask, fraction = made[0].jpeg, codec.encode_mask(made[0].valid), float(made[0].valid.mean())
         codec.check_jpeg_tile(data)
-        return NewTile(
+        tile = NewTile(
             TileKey(self.area.source, self.area.zoom, offer.x, offer.y), data, offer.ground_resolution_m_px, mask,
             fraction, offer.captured_at, "trusted", {"provider": self.feed.name}, offer.sha256,
         )  # fmt: skip
+        tile.digests()  # here and not first in the store, where a broken promise would be the whole batch's
+        return tile

@@ -2,6 +2,9 @@
 
 429 obeys Retry-After (seconds and HTTP-date); 5xx, timeouts and broken answers back off with jitter, capped; TLS
 errors, 401, 403 and other 4xx fail at once.
+
+A download's tiles come through `plain_get`, a third of httpx's work for each of so many small answers (decision 0008);
+everything else, and everything where a proxy stands in between, goes through httpx.
 """
 
 from __future__ import annotations
@@ -9,10 +12,13 @@ from __future__ import annotations
 import logging
 import ssl
 import time
-from collections.abc import Callable, Mapping
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -21,6 +27,7 @@ import httpx
 import stamina
 
 from gps_denied_onboard.errors import UserError
+from gps_denied_operator.tiles.plain_get import Answer, PlainGets
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +87,7 @@ class HttpClient:
         if parts.scheme == "http" and not local and headers:
             raise UserError(f"{shown(base_url)} is not encrypted and would carry your key; give an https address.")
         try:
-            verify: ssl.SSLContext | bool = ssl.create_default_context(cafile=str(ca_file)) if ca_file else True
+            verify = ssl.create_default_context(cafile=str(ca_file)) if ca_file else httpx.create_ssl_context()
         except (OSError, ssl.SSLError) as error:
             raise UserError(f"{ca_file} is not a file of CA certificates ({error}); give one in PEM.") from error
         stamina.instrumentation.set_on_retry_hooks([_log_retry])  # its own hook writes to stdout
@@ -92,9 +99,17 @@ class HttpClient:
             timeout=httpx.Timeout(schedule.timeout_s), follow_redirects=False,
             limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
         )  # fmt: skip
+        self._plain: PlainGets | None = None
+        if not parts.username and (local or _no_proxy(parts.scheme, parts.hostname)):
+            told = {"user-agent": self._client.headers["user-agent"], "accept": "*/*", **headers}
+            tls = verify if parts.scheme == "https" else None
+            self._plain = PlainGets(parts.hostname, parts.port, told, tls, schedule.timeout_s)
+        self._prefix = parts.path.rstrip("/")
 
     def close(self) -> None:
         self._client.close()
+        if self._plain is not None:
+            self._plain.close()
 
     def get(self, path: str, bytes_max: int = BODY_BYTES_MAX) -> bytes | None:
         """Return a body, None for 404."""
@@ -115,6 +130,16 @@ class HttpClient:
         return self._tried(once, f"POST {self.shown}{path}")
 
     def _tried(self, once: Callable[[], T], what: str) -> T:
+        try:
+            return once()
+        except _TryAgainError as error:
+            failed = [error]
+
+        def again() -> T:
+            if failed:
+                raise failed.pop()
+            return once()
+
         schedule = self._schedule
         try:
             for attempt in stamina.retry_context(
@@ -122,7 +147,7 @@ class HttpClient:
                 wait_max=schedule.wait_cap_s, wait_jitter=schedule.wait_first_s, wait_exp_base=schedule.wait_base,
             ):  # fmt: skip
                 with attempt:
-                    return once()
+                    return again()  # begins with the failure that there was: the schedule is only set up for one
         except _TryAgainError as error:
             wait_s = error.wait_s if error.wait_s is not None else schedule.wait_cap_s
             raise ProviderUnavailableError(
@@ -143,15 +168,15 @@ class HttpClient:
     ) -> bytes | None:
         end_s = time.monotonic() + self._schedule.body_timeout_s
         try:
-            with self._client.stream(method, path, **(content or {})) as response:
-                if response.status_code == 404:
+            with self._opened(method, path, content) as (status, header, body):
+                if status == 404:
                     return None
-                if response.status_code not in good:
-                    raise self._judged(response)
-                if response.headers.get("content-encoding", "identity") != "identity":
+                if status not in good:
+                    raise self._judged(status, header("retry-after"))
+                if (header("content-encoding") or "identity") != "identity":
                     raise _TryAgainError("an answer in an encoding that was not asked for")
                 parts, size = [], 0
-                for part in response.iter_raw():
+                for part in body:
                     parts.append(part)
                     size += len(part)
                     if size > bytes_max:
@@ -159,7 +184,7 @@ class HttpClient:
                     if time.monotonic() > end_s:
                         raise _TryAgainError(f"a body that took longer than {self._schedule.body_timeout_s:g} s")
                 return b"".join(parts)
-        except httpx.TransportError as error:
+        except (httpx.TransportError, OSError, HTTPException) as error:
             if _is_tls(error):
                 raise ProviderRefusedError(
                     f"The TLS certificate of {self.shown} is not accepted ({error}): check the address and --ca."
@@ -168,15 +193,28 @@ class HttpClient:
         except httpx.InvalidURL as error:
             raise UserError(f"{self.shown}: not an address that can be asked ({error}); correct it.") from error
 
-    def _judged(self, response: httpx.Response) -> Exception:
-        status = response.status_code
+    @contextmanager
+    def _opened(self, method: str, path: str, content: Mapping[str, Any] | None) -> Iterator[Answer]:
+        if self._plain is not None and content is None and path.startswith("/"):
+            with self._plain.get(self._prefix + path) as answer:
+                yield answer
+        else:
+            with self._client.stream(method, path, **(content or {})) as response:
+                yield response.status_code, response.headers.get, response.iter_raw()
+
+    def _judged(self, status: int, retry_after: str | None) -> Exception:
         if status == 429:
-            return _TryAgainError("too many requests (429)", retry_after_s(response.headers.get("retry-after"), _now()))
+            return _TryAgainError("too many requests (429)", retry_after_s(retry_after, _now()))
         if status >= 500 or status == 408:
             return _TryAgainError(f"the server's error {status}")
         advice = {401: "set GPS_DENIED_PROVIDER_KEY or give --key-file", 403: "the key is refused: ask for another one"}
         kind = ProviderKeyRefusedError if status in advice else ProviderRefusedError
         return kind(f"{self.shown} answers {status}: {advice.get(status, 'check the address')}.")
+
+
+def _no_proxy(scheme: str, host: str) -> bool:
+    proxies = urllib.request.getproxies()
+    return not (proxies.get(scheme) or proxies.get("all")) or bool(urllib.request.proxy_bypass(host))
 
 
 def retry_after_s(text: str | None, now: datetime) -> float | None:

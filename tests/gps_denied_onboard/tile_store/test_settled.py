@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import pytest
+
 from gps_denied_onboard.tiles import settled
 from gps_denied_onboard.tiles.store import TileStore
 
@@ -23,7 +25,7 @@ def test_only_changed_folders_are_looked_at(tmp_path: Path, database_url: str) -
     with TileStore.open(tmp_path, database_url) as store:
         store.insert([tile(x, 1) for x in (1, 2, 3)])
     aged(tmp_path)
-    settled.remember(tmp_path)
+    settled.remember(tmp_path, settled.folder_times(tmp_path))
     assert settled.changed_folders(tmp_path) == []
     base = tmp_path / "provider" / "18"
     (base / "2" / "9.jpg").write_bytes(b"left by a crash")
@@ -42,5 +44,22 @@ def test_a_change_within_the_clocks_step_is_looked_at_again(tmp_path: Path, data
     assert settled.changed_folders(tmp_path) is None
     with TileStore.open(tmp_path, database_url) as store:
         store.insert([tile(1, 1)])
-        settled.remember(tmp_path)
+        settled.remember(tmp_path, settled.folder_times(tmp_path))
         assert settled.changed_folders(tmp_path) == [tmp_path / "provider" / "18" / "1"]
+
+
+def test_what_another_crashed_with_is_not_vouched_for(
+    tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A store that was open while another process died, and wrote there later, leaves the folder to the next start."""
+    monkeypatch.setattr(settled, "CLOCK_STEP_NS", 0)
+    with TileStore.open(tmp_path, database_url) as store:
+        store.insert([tile(x, 1) for x in (1, 2, 3)])
+    base = tmp_path / "provider" / "18"
+    with TileStore.open(tmp_path, database_url) as store:
+        (base / "2" / "9.jpg").write_bytes(b"left by another's crash")
+        store.insert([tile(1, 5), tile(2, 5)])
+    assert settled.changed_folders(tmp_path) == [base / "2"]
+    with TileStore.open(tmp_path, database_url) as store:
+        assert not (base / "2" / "9.jpg").exists()
+        assert len(store.query_tiles("provider", 18, 0, 0, 99, 99)) == 5

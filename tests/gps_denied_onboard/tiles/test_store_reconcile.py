@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import shutil
 from pathlib import Path
@@ -78,7 +79,8 @@ def test_lost_sidecar_is_written_again(tmp_path: Path, database_url: str) -> Non
 def test_folder_without_its_database_keeps_its_tiles(tmp_path: Path, database_url: str) -> None:
     """A folder of tiles opened with an empty database is refused, not emptied; so is a plain folder of tiles."""
     image = files.image_path(tmp_path, TileKey("provider", 18, 2, 3))
-    files.write_files(files.tile_files(image, codec.encode_jpeg(GREY), None))
+    jpeg = codec.encode_jpeg(GREY)
+    files.write_files(files.tile_files(image, jpeg, None, (hashlib.sha256(jpeg).digest(), None)))
     with pytest.raises(UserError, match="their database is not here"):
         TileStore.open(tmp_path, database_url)
     (tmp_path / ".store-id").write_text("0d3f5f0e-7a52-4c0e-8a3c-0f4f3c1b2a10\n")

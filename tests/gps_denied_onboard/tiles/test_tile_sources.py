@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import cv2
@@ -25,7 +26,9 @@ def picture(seed: int) -> np.ndarray:
 def put(folder: Path, x: int, y: int, seed: int, valid: np.ndarray | None = None) -> None:
     image = folder / "17" / str(x) / f"{y}.jpg"
     mask = codec.encode_mask(valid) if valid is not None else None
-    files.write_files(files.tile_files(image, codec.encode_jpeg(picture(seed)), mask))
+    jpeg = codec.encode_jpeg(picture(seed))
+    digests = hashlib.sha256(jpeg).digest(), hashlib.sha256(mask).digest() if mask is not None else None
+    files.write_files(files.tile_files(image, jpeg, mask, digests))
 
 
 def test_folder_reads_as_the_store_that_wrote_it(tmp_path: Path, database_url: str) -> None:

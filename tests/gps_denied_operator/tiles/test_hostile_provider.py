@@ -97,6 +97,14 @@ def test_bodies_that_are_no_tiles_are_refused(store: TileStore, kind: str) -> No
     assert list(store.root.glob("provider*")) == []
 
 
+def test_another_picture_than_was_promised_is_refused(store: TileStore) -> None:
+    """A good tile under another tile's digest costs itself alone: the run ends with a report, nothing is written."""
+    with serving(Hostile(picture(1), {"sha256": hashlib.sha256(picture(2)).hexdigest()})) as url:
+        report = download(store, url)
+    assert (report.outcome, report.rejected_damaged, report.downloaded) == ("failure", 1, 0)
+    assert store.totals() == (0, 0)
+
+
 def test_a_picture_that_claims_to_be_huge_is_not_decoded() -> None:
     """The header alone is read of such a picture."""
     with pytest.raises(ValueError, match=r"not 256x256|not an image"):

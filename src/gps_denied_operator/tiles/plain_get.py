@@ -1,0 +1,90 @@
+"""Many small GETs of one server: a kept connection for each thread, on the standard library's HTTP.
+
+A download's tiles come this way; everything else goes through httpx (see http and decision 0008).
+"""
+
+from __future__ import annotations
+
+import http.client
+import ssl
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+
+PART_BYTES = 65_536
+DROPPED = (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError)
+Answer = tuple[int, Callable[[str], str | None], Iterable[bytes]]
+"""Status, a header's value by its name in any case, parts of the body."""
+
+
+class PlainGets:
+    """Threads may share it; nothing goes over a proxy, no redirect is followed."""
+
+    def __init__(
+        self, host: str, port: int | None, headers: Mapping[str, str], tls: ssl.SSLContext | None, timeout_s: float
+    ) -> None:
+        """Connect nowhere yet. tls: None for http. timeout_s: of each wait for the network."""
+        self._host, self._port, self._tls, self._timeout_s = host, port, tls, timeout_s
+        self._headers = dict(headers)
+        self._mine = threading.local()
+        self._all: list[http.client.HTTPConnection] = []
+
+    @contextmanager
+    def get(self, target: str) -> Iterator[Answer]:
+        """Ask for a path. Raises OSError and http.client.HTTPException, also while the body is read."""
+        connection = self._connection()
+        whole = False
+        try:
+            response = self._asked(connection, target)
+            if response.headers.defects:  # such as a head that broke off
+                raise http.client.HTTPException("an answer whose head cannot be read")
+            yield response.status, response.getheader, _parts(response)
+            whole = response.isclosed()
+        finally:
+            if not whole:  # what is left of the body would be taken for the next answer
+                connection.close()
+
+    def close(self) -> None:
+        """Let go of all connections."""
+        for connection in self._all:
+            connection.close()
+
+    def _connection(self) -> http.client.HTTPConnection:
+        made: http.client.HTTPConnection | None = getattr(self._mine, "connection", None)
+        if made is None:
+            if self._tls is None:
+                made = http.client.HTTPConnection(self._host, self._port, timeout=self._timeout_s)
+            else:
+                made = http.client.HTTPSConnection(
+                    self._host, self._port, timeout=self._timeout_s, context=self._tls
+                )  # fmt: skip
+            self._mine.connection = made
+            self._all.append(made)
+        return made
+
+    def _asked(self, connection: http.client.HTTPConnection, target: str) -> http.client.HTTPResponse:
+        kept = connection.sock is not None
+        try:
+            connection.request("GET", target, headers=self._headers)
+            return connection.getresponse()
+        except DROPPED:
+            connection.close()
+            if not kept:
+                raise
+        # A server may drop a connection that was idle: no answer, and no reason to wait before asking anew.
+        connection.request("GET", target, headers=self._headers)
+        return connection.getresponse()
+
+
+def _parts(response: http.client.HTTPResponse) -> Iterator[bytes]:
+    """Yield a body as it comes; IncompleteRead where it ends before its length."""
+    left = None if response.chunked else response.length
+    while left is None or left > 0:
+        part = response.read1(PART_BYTES if left is None else min(left, PART_BYTES))
+        if not part:
+            if left is not None:
+                raise http.client.IncompleteRead(b"", left)
+            break
+        left = None if left is None else left - len(part)
+        yield part
+    response.close()

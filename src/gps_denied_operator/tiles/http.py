@@ -3,7 +3,7 @@
 429 obeys Retry-After (seconds and HTTP-date); 5xx, timeouts and broken answers back off with jitter, capped; TLS
 errors, 401, 403 and other 4xx fail at once.
 
-A download's tiles come through `plain_get`, a third of httpx's work for each of so many small answers (decision 0008);
+A download's tiles come through `plain_get`, a third of httpx's work for each of so many small answers (decision 0010);
 everything else, and everything where a proxy stands in between, goes through httpx.
 """
 

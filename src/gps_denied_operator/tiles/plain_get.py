@@ -1,6 +1,6 @@
 """Many small GETs of one server: a kept connection for each thread, on the standard library's HTTP.
 
-A download's tiles come this way; everything else goes through httpx (see http and decision 0008).
+A download's tiles come this way; everything else goes through httpx (see http and decision 0010).
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ class PlainGets:
     def get(self, target: str) -> Iterator[Answer]:
         """Ask for a path. Raises OSError and http.client.HTTPException, also while the body is read."""
         connection = self._connection()
+        response: http.client.HTTPResponse | None = None
         whole = False
         try:
             response = self._asked(connection, target)
@@ -43,6 +44,8 @@ class PlainGets:
         finally:
             if not whole:  # what is left of the body would be taken for the next answer
                 connection.close()
+                if response is not None:  # it holds the socket where the server is the one to close
+                    response.close()
 
     def close(self) -> None:
         """Let go of all connections."""

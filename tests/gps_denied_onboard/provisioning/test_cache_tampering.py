@@ -86,7 +86,9 @@ def test_a_signature_that_is_none(signature: Signature | None, why: str) -> None
     assert any(why in fault for fault in all_faults(seal(BODY, signature)))
 
 
-@pytest.mark.parametrize("change", [{"mission_id": "m2"}, {"squares": (Square(4934, 2818, 7, "ce" * 32),)}, {"zoom": 17}])
+@pytest.mark.parametrize(
+    "change", [{"mission_id": "m2"}, {"squares": (Square(4934, 2818, 7, "ce" * 32),)}, {"zoom": 17}]
+)
 def test_a_signature_is_good_for_one_body_alone(change: dict[str, Any]) -> None:
     """Another body, its own SHA-256 made right again, is not believed by the signature of the first."""
     told = all_faults(seal(dataclasses.replace(BODY, **change), sign(BODY, PRIVATE_KEY)))

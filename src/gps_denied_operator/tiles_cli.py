@@ -217,7 +217,13 @@ def _sentence(report: ImportReport) -> str:
         *([f"{report.tiles_refused_stale} refused as stale"] if report.tiles_refused_stale else []),
         *([f"{report.tiles_downgraded} stored as stale (downgraded)"] if report.tiles_downgraded else []),
     ]
+    undated = ""
+    if report.tiles_downgraded and not report.day_known:
+        undated = (
+            ".\nThe day of its pictures is not known: it counts as too old and flies as downgraded, less sure of its "
+            "places. If you know the day, import it again with --captured YYYY-MM-DD, under another --source."
+        )
     return (
         f"{report.outcome}: {', '.join(parts)}; zoom {report.zoom}, {report.ground_resolution_m_px:.2f} m a pixel, "
-        f"source '{report.source}' in {report.store}"
+        f"source '{report.source}' in {report.store}{undated}"
     )

@@ -38,6 +38,7 @@ class ImportReport:
     store: str
     bounds_deg: tuple[float, float, float, float]
     ground_resolution_m_px: float
+    day_known: bool
     outcome: str = "success"
     reason: str = ""
     tiles_in_area: int = 0
@@ -179,6 +180,7 @@ def import_map(
     report = ImportReport(
         map=str(path), kind=maker.kind, source=source, zoom=maker.zoom, store=str(store.root),
         bounds_deg=(west, south, east, north), ground_resolution_m_px=round(maker.ground_resolution_m_px, 4),
+        day_known=(captured_at or maker.captured_at) is not None,
     )  # fmt: skip
     with store.writing(f"import of {path}", timeout_s=0.0):
         _check_place(store, report, (x0, y0, x1, y1))

@@ -92,7 +92,7 @@ def flight_records(store: TileStore) -> list[TileRecord]:
 STEPS = st.lists(
     st.tuples(
         st.sampled_from(
-            ["insert", "ingest", "reserve", "protect", "release", "vote", "attempt", "acknowledge", "giveup"]
+            ["insert", "ingest", "reserve", "gc", "protect", "release", "vote", "attempt", "acknowledge", "giveup"]
         ),
         st.integers(0, 5), st.sampled_from(["pending", "trusted", "rejected", "upload_giveup"]),
     ), max_size=25,
@@ -136,6 +136,9 @@ class Run:
                 self.store.insert([new])
         elif what == "reserve":
             self.budget.reserve_headroom(number * SIZE)
+        elif what == "gc":
+            CacheBudget(self.store, number * SIZE).reserve_headroom(0)
+            assert self.store.totals()[1] <= number * SIZE
         elif what == "protect":
             protect_area(self.store, "m", "provider", 18, (number, 0, number + 1, 1))
             self.protected = number

@@ -12,6 +12,7 @@ from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.tiles import schema, server
 
 SERVERS = server.installed_servers()
+MAJORS = ("15", "18")  # Debian 12's, which the images hold, and the embedded one
 INSERT = """
     INSERT INTO tiles (zoom, x, y, tile_size_m, source, content_sha256, size_bytes, ground_resolution_m_px)
     VALUES (18, 1, 2, 90, 'provider', sha256('a'), 9000, 0.5)
@@ -20,12 +21,15 @@ INSERT = """
 
 @pytest.fixture
 def url(request: pytest.FixtureRequest, open_folder: Path) -> Iterator[str]:
-    if request.param == SERVERS[0]:  # that is the server that the whole run shares
+    folders = [folder for folder in SERVERS if server.major_version(folder) == request.param]
+    if not folders:
+        pytest.skip(f"PostgreSQL {request.param} is not installed here")
+    if folders[0] == SERVERS[0]:  # that is the server that the whole run shares
         url = request.getfixturevalue("database_url")
         schema.migrate(url, "base")
         yield url
     else:
-        local = server.LocalServer(open_folder, bin_folder=request.param)
+        local = server.LocalServer(open_folder, bin_folder=folders[0])
         yield local.start()
         local.stop()
 
@@ -47,9 +51,11 @@ def shape(url: str) -> list[tuple[object, ...]]:
         """).fetchall()
 
 
-@pytest.mark.parametrize("url", SERVERS, ids=[server.major_version(folder) for folder in SERVERS], indirect=True)
-def test_every_step_goes_up_and_down(url: str) -> None:
+@pytest.mark.parametrize("url", MAJORS, indirect=True)
+def test_every_step_goes_up_and_down(url: str, request: pytest.FixtureRequest) -> None:
     """Each step down leaves the shape that was before its step up; tiles survive all later steps up."""
+    with psycopg.connect(url) as connection:
+        assert connection.info.server_version // 10_000 == int(request.node.callspec.params["url"])
     revisions = sorted(file.name[:4] for file in (schema.migrations_folder() / "versions").glob("0*.py"))
     shapes = {}
     for revision in revisions:

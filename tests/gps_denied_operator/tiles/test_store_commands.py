@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -57,3 +58,21 @@ def test_stats_and_gc_speak_of_the_same_tiles(root: Path) -> None:
     assert "2 tiles" in run("gc", "--budget-gb", half).stdout
     assert "night" in str(run("gc", "--budget-gb", "0.000000001", "--release", "day").exception)
     assert "0 tiles" in run("gc", "--budget-gb", "0.000000001", "--release", "night").stdout
+
+
+def test_an_import_without_a_day_says_what_that_means(root: Path, tmp_path: Path) -> None:
+    """A map whose day nobody told is stored as downgraded, and the operator hears of it and of --captured."""
+    folder = tmp_path / "map" / "18" / "5"
+    folder.mkdir(parents=True)
+    picture = np.random.default_rng(1).integers(0, 256, (256, 256), dtype=np.uint8)
+    (folder / "7.jpg").write_bytes(codec.encode_jpeg(picture))
+    undated = run("import", str(tmp_path / "map"))
+    assert "1 stored as stale (downgraded)" in undated.stdout
+    assert "flies as downgraded" in undated.stdout
+    assert "--captured YYYY-MM-DD" in undated.stdout
+    today = datetime.now(UTC).date().isoformat()
+    dated = run("import", str(tmp_path / "map"), "--captured", today, "--source", "dated")
+    assert "1 tiles written" in dated.stdout
+    assert "downgraded" not in dated.stdout
+    with TileStore.open(root) as store:
+        assert [store.holds_downgraded(source, 18) for source in ("provider", "dated")] == [True, False]

@@ -61,6 +61,14 @@ def test_the_box_holds_everything_within_the_buffer(
         assert box[1] <= lat <= box[3]
 
 
+def test_the_box_follows_the_great_circle_of_a_long_leg() -> None:
+    """Between two waypoints of one latitude the way goes 24 km further north, and the box with it."""
+    north_deg = resolved([(60.0, 10.0), (60.0, 25.0)], "route", mission_id="x", buffer_m=100.0).bbox[3]
+    (_, middle_deg), *_ = pyproj.Geod(ellps="WGS84").npts(10.0, 60.0, 25.0, 60.0, 1)
+    assert middle_deg > 60.1
+    assert middle_deg < north_deg < middle_deg + 0.002
+
+
 BAD: dict[str, tuple[Callable[[], bytes], int, str]] = {
     "one point": (lambda: geojson(ROUTE[:1]), 94, "needs two"),
     "no point": (lambda: qgc_plan([]), 94, "no position"),

@@ -70,6 +70,7 @@ def test_pictures_that_cannot_tell_the_lens_are_refused(seen: list[View], said: 
     assert caught.value.exit_code == 70
 
 
+@pytest.mark.slow
 def test_the_command_writes_what_a_configuration_takes(tmp_path: Path) -> None:
     """Pictures of a ChArUco board in, a [camera] table that the configuration reads and a page of residuals out."""
     (tmp_path / "board").mkdir()

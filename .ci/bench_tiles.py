@@ -44,7 +44,7 @@ EVICTED = 10_000
 INVENTORY = 5000
 PYTHON = sys.executable
 FLIGHT = uuid.UUID("6fd1f3a2-6a4c-4f9e-9b8e-2f5c5b1f9a10")
-# 30 % of the requests: too_many both ways, a third of the bursts' three, cut, lost and broken answers.
+# About 30 % of the requests fail: server_error begins bursts of three, the others hit one request each.
 FAULTS = {"retry_after_s": 0.2, "too_many": 0.06, "too_many_date": 0.03, "server_error": 0.03, "truncate": 0.03,
           "lost_answer": 0.06, "garbage": 0.03}  # fmt: skip
 

@@ -106,11 +106,11 @@ def test_writing_keeps_to_the_budget_and_never_touches_the_map(tmp_path: Path, d
         here = maker().tiles(job())[0].key
         store.insert([tile(here.x, here.y)])
         budget = CacheBudget(store, store.totals()[1] + 1000)
-        cramped = CandidateWriter(store, maker(), budget, 10.0)
+        cramped = CandidateWriter(store, maker(), budget, 10.0, None)
         assert [alert.text for alert in cramped.write(job())] == ["no room for tiles made in flight"]
         assert cramped.write(job()) == []  # said once
         assert store.totals()[0] == 1
-        writer = CandidateWriter(store, maker(), CacheBudget(store, 10**9), 10.0)
+        writer = CandidateWriter(store, maker(), CacheBudget(store, 10**9), 10.0, None)
         assert writer.write(job()) == []
         count = store.totals()[0]
         assert count == 1 + len(maker().tiles(job()))

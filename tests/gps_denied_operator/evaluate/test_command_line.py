@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -33,7 +34,7 @@ def test_mistakes_are_one_sentence_and_exit_code_2(
     arguments: list[str],
     sentence: str,
 ) -> None:
-    """A user's mistake ends with code 2 and one line on stderr; stdout stays empty and no folder is left."""
+    """A user's mistake ends with code 2 and one line on stderr, the same as JSON on stdout, and leaves no folder."""
     rest = ["--out", str(tmp_path / "out"), "--json"]
     monkeypatch.setattr(sys, "argv", ["operator-tool", "evaluate", *arguments, *rest])
     with pytest.raises(SystemExit) as ended:
@@ -42,7 +43,9 @@ def test_mistakes_are_one_sentence_and_exit_code_2(
     assert ended.value.code == 2
     assert sentence in said.err
     assert len(said.err.strip().splitlines()) == 1
-    assert said.out == ""
+    told = json.loads(said.out)
+    assert (told["outcome"], told["exit_code"]) == ("failure", 2)
+    assert sentence in told["reason"]
     assert list(tmp_path.iterdir()) == []
 
 

@@ -4,6 +4,8 @@ BOARD ?= qemu-virt
 export OMP_NUM_THREADS ?= 1
 unexport PYTHONDONTWRITEBYTECODE  # dozens of processes start in the tests: let each module be compiled once
 
+WORKERS ?= $(shell expr $$(nproc) \* 3 / 2)# processes that run tests: some wait for others
+
 .DEFAULT_GOAL := help
 .PHONY: help setup native demo test test-all fuzz lint bench mutate pins images licences clean
 
@@ -24,11 +26,11 @@ test: setup ## what a change must pass: linters, types, C++ tests, the quick sui
 	$(MAKE) --no-print-directory lint
 	@.ci/setup native-tests
 	@$(BIN)/python -m compileall -q -j 0 src
-	$(BIN)/python -m pytest -n auto --dist loadfile -m "not tier2 and not slow"
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not tier2 and not slow"
 
 test-all: setup ## the quick suite and the slow one
 	@.ci/setup chromium || true
-	$(BIN)/python -m pytest -n auto --dist loadfile -m "not tier2"
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not tier2"
 
 fuzz: setup ## feed the autopilot's parsers and the flight reader with hostile bytes, ten minutes each; FUZZ_S=60 for less
 	mkdir -p build/fuzz/recorder

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ from types import SimpleNamespace
 import cv2
 import numpy as np
 import pytest
+from filelock import FileLock
 
 from gps_denied_onboard.camera import CameraModel, ground_points
 from gps_denied_onboard.geo import LocalFrame, mercator_px_from_geodetic
@@ -25,12 +27,21 @@ TINY_FLIGHT_S = 2.2
 
 @pytest.fixture(scope="session")
 def short_recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a recording of eight seconds, sixteen small pictures, good conditions. Nobody writes into it."""
+    """Return a recording of eight seconds, sixteen small pictures, good conditions. Nobody writes into it.
+
+    The processes of one run share it: the first that asks renders it.
+    """
     from gps_denied_sim.recording import FlyRequest, make_recording
 
-    out = tmp_path_factory.mktemp("flight") / "recording"
-    request = FlyRequest(3, SHORT_FLIGHT_S / 60.0, frame_rate_hz=2.0, width_px=684, height_px=456, buffer_m=200.0)
-    make_recording(request, out, lambda *_: None)
+    base = tmp_path_factory.getbasetemp()
+    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    out = base / "short-flight"
+    with FileLock(base / "short-flight.lock"):
+        if not out.exists():
+            size = {"width_px": 684, "height_px": 456}
+            request = FlyRequest(3, SHORT_FLIGHT_S / 60.0, frame_rate_hz=2.0, buffer_m=200.0, **size)
+            make_recording(request, base / "short-flight-begun", lambda *_: None)
+            (base / "short-flight-begun").rename(out)
     return out
 
 

@@ -78,6 +78,7 @@ def hold(tile: Path, stalled_s: list[float]) -> None:
     stalled_s.append(time.monotonic() - began)
 
 
+@pytest.mark.slow
 def test_positions_keep_coming_while_the_map_search_stalls(short_recording: Path, tmp_path: Path) -> None:
     """The search waits 5 s for a tile and then computes without an end: positions at 5 Hz, never 220 ms apart."""
     recording, tile = stalling_map(short_recording, tmp_path / "stalling")

@@ -74,6 +74,7 @@ def digest(made: NewTile) -> str:
     return hashlib.sha256(made.jpeg).hexdigest()[:8]
 
 
+@pytest.mark.slow
 def test_killed_insert_leaves_all_or_nothing(tmp_path: Path, database_url: str) -> None:
     """Killed before each touch of a file in turn, an insert of two tiles leaves neither; unharmed, it leaves both."""
     new = [tile(3, 3), tile(4, 4, whole=False)]

@@ -15,7 +15,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gps_denied_onboard.errors import UserError
@@ -127,23 +127,28 @@ def test_inventories_that_lie_lead_nowhere(store: TileStore, tmp_path: Path, ent
     assert list(store.root.glob("provider*")) == []
 
 
-@settings(max_examples=30, deadline=None, derandomize=True, database=None,
-          suppress_health_check=[HealthCheck.function_scoped_fixture])  # fmt: skip
-@given(answer=st.one_of(
-    st.binary(max_size=200),
-    st.recursive(st.none() | st.booleans() | st.floats() | st.integers() | st.text(),
-                 lambda inner: st.lists(inner, max_size=3)
-                 | st.dictionaries(st.sampled_from(["tiles", "zoom", "x", "y", "sha256", "bytes"]), inner, max_size=4),
-                 max_leaves=8).map(lambda tree: json.dumps({"tiles": tree}).encode()),
-))  # fmt: skip
-def test_drawn_answers_are_sentences_or_reports(store: TileStore, answer: bytes) -> None:
+def test_drawn_answers_are_sentences_or_reports(store: TileStore) -> None:
     """Whatever an inventory answers, the client ends with a report or a sentence for its user."""
-    with serving(Hostile(b"", answer=answer)) as url:
+    names = st.sampled_from(["tiles", "zoom", "x", "y", "sha256", "bytes"])
+    tree = st.recursive(
+        st.none() | st.booleans() | st.floats() | st.integers() | st.text(),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(names, inner, max_size=4),
+        max_leaves=8,
+    )
+    provider = Hostile(b"")
+
+    @settings(max_examples=30, deadline=None, derandomize=True, database=None)
+    @given(answer=st.binary(max_size=200) | tree.map(lambda drawn: json.dumps({"tiles": drawn}).encode()))
+    def ask(answer: bytes) -> None:
+        provider.answer = answer
         outcome = "a sentence"
         with contextlib.suppress(UserError):
             outcome = download(store, url).outcome
         assert outcome in {"a sentence", "failure"}
-    assert store.totals() == (0, 0)
+        assert store.totals() == (0, 0)
+
+    with serving(provider) as url:
+        ask()
 
 
 def test_an_endless_body_is_cut_off(store: TileStore) -> None:

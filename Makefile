@@ -4,7 +4,7 @@ BOARD ?= qemu-virt
 export OMP_NUM_THREADS ?= 1
 unexport PYTHONDONTWRITEBYTECODE  # dozens of processes start in the tests: let each module be compiled once
 
-WORKERS ?= $(shell expr $$(nproc) \* 3 / 2)# processes that run tests: some wait for others
+WORKERS ?= $(shell expr $$(nproc) \* 2)# processes that run tests: some wait for others
 
 .DEFAULT_GOAL := help
 .PHONY: help setup native demo test test-all fuzz lint bench mutate pins images licences clean

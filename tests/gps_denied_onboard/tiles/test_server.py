@@ -43,6 +43,7 @@ def other_user(folder: Path) -> subprocess.Popen[str]:
     return other
 
 
+@pytest.mark.slow
 def test_shared_killed_and_stopped(open_folder: Path) -> None:
     """Two processes share one server; it survives a user's kill, comes back after its own, stops with the last user.
 

@@ -43,7 +43,10 @@ def measure(minutes: float, hours: float, enqueues: int) -> dict[str, Any]:
         root = Path(folder)
         parts: dict[str, Callable[[], dict[str, Any]]] = {
             "writer": lambda: writer_cost(root / "cost", minutes),
-            "enqueue_us": lambda: enqueue_times(root / "enqueue", enqueues),
+            "enqueue_us": lambda: {
+                "back to back": enqueue_times(root / "enqueue", enqueues, 0.0),
+                "after pauses of 5 ms": enqueue_times(root / "paused", enqueues, 0.005),
+            },
             "capped": lambda: capped_flight(root / "capped", hours / 8.0),
             "long": lambda: long_flight(root / "long", hours),
         }
@@ -112,9 +115,10 @@ def writer_cost(folder: Path, minutes: float) -> dict[str, float]:
     }
 
 
-def enqueue_times(folder: Path, count: int) -> dict[str, dict[str, float]]:
-    """Microseconds of handing one IMU record on, in bursts of ten, the writer running: of all, and of each burst's
-    first, which finds the processor's caches full of what ran during the pause."""
+def enqueue_times(folder: Path, count: int, pause_s: float) -> dict[str, dict[str, float]]:
+    """Microseconds of handing one IMU record on, ten at a time with a pause between, the writer running: of all, and
+    after a pause of each ten's first, which finds the processor's caches full of what ran meanwhile. `nothing` is a
+    call that does nothing, in the same places."""
     samples = _Samples()
     flight = open_flight(RecorderConfig(directory=str(folder)), META, Aboard({}, "bench", "", {}, {}))
     client = flight.client("flight")
@@ -124,13 +128,16 @@ def enqueue_times(folder: Path, count: int) -> dict[str, dict[str, float]]:
         "recorder": client.record,
         "queue.Queue": lambda m: plain.put(encoded(kind_of(m), m, "flight")),
         "multiprocessing": lambda m: shared.put(encoded(kind_of(m), m, "flight")),
+        "nothing": lambda _m: None,
     }
     spent: dict[str, list[int]] = {name: [] for name in ways}
     first: dict[str, list[int]] = {name: [] for name in ways}
     names = list(ways)
     for n in range(count):
         message = samples.imu(n, time.monotonic_ns())
-        for place, name in enumerate(names[n % 3 :] + names[: n % 3]):  # none of them always first after the pause
+        turn = n // 10 % len(names) + n  # none of them always first after the pause
+        for place in range(len(names)):
+            name = names[(turn + place) % len(names)]
             way = ways[name]
             began = time.perf_counter_ns()
             way(message)
@@ -139,16 +146,12 @@ def enqueue_times(folder: Path, count: int) -> dict[str, dict[str, float]]:
                 first[name].append(spent[name][-1])
         plain.get()
         shared.get()
-        if n % 10 == 9:
-            time.sleep(10 / IMU_HZ / 5.0)
+        if n % 10 == 9 and pause_s > 0.0:
+            time.sleep(pause_s)
     flight.close(flight.flight_id, clean=True)
+    shown = {"": spent} | ({"first ": first} if pause_s > 0.0 else {})
     return {
-        name: {
-            "p50": _percentile_us(spent[name], 50),
-            "p99": _percentile_us(spent[name], 99),
-            "first of a burst p50": _percentile_us(first[name], 50),
-            "first of a burst p99": _percentile_us(first[name], 99),
-        }
+        name: {f"{whose}p{p}": _percentile_us(times[name], p) for whose, times in shown.items() for p in (50, 99)}
         for name in ways
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import shutil
@@ -10,6 +11,7 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -51,39 +53,84 @@ def open_folder() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def postgres_url() -> Iterator[str]:
-    """Return the address of a server that the whole run shares; its database has the newest schema and no rows."""
+def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder that all processes of one run share."""
+    base = tmp_path_factory.getbasetemp()
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+
+@pytest.fixture(scope="session")
+def postgres_url(run_folder: Path) -> Iterator[str]:
+    """Return the address of a server that the processes of a run share; its database has the newest schema and no rows.
+
+    The first process that asks makes it, the last one to leave removes it.
+    """
     import psycopg
 
     from gps_denied_onboard.tiles import schema
     from gps_denied_onboard.tiles.server import LocalServer
 
-    folder = Path(tempfile.mkdtemp(prefix="gps-denied-test-"))
-    folder.chmod(0o755)
-    server = LocalServer(folder)
-    url = server.start()
-    with psycopg.connect(url, autocommit=True) as connection:  # nothing here has to outlive a power cut
-        for setting in ("fsync", "synchronous_commit", "full_page_writes"):
-            connection.execute(f"ALTER SYSTEM SET {setting} = off")
-        connection.execute("SELECT pg_reload_conf()")
-    schema.upgrade(url)
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid()))
+    folder = Path(tempfile.gettempdir()) / f"gps-denied-test-{run}"
+    with FileLock(run_folder / "postgres.lock"):
+        new = not folder.exists()
+        folder.mkdir(exist_ok=True)
+        folder.chmod(0o755)
+        server = LocalServer(folder)
+        url = server.start()
+        if new:
+            with psycopg.connect(url, autocommit=True) as connection:  # nothing here has to outlive a power cut
+                for setting in ("fsync", "synchronous_commit", "full_page_writes"):
+                    connection.execute(f"ALTER SYSTEM SET {setting} = off")
+                connection.execute("SELECT pg_reload_conf()")
+            schema.upgrade(url)
     yield url
-    server.stop()
-    shutil.rmtree(folder)
+    with FileLock(run_folder / "postgres.lock"):
+        server.stop()
+        if not (server.data_folder / "postmaster.pid").exists():
+            shutil.rmtree(folder)
 
 
 _databases = itertools.count(1)
+_emptied: list[str] = []
+
+
+@contextlib.contextmanager
+def fresh_database(postgres_url: str) -> Iterator[str]:
+    """Give the address of a database with the newest schema and no rows: a new one, or one that was emptied."""
+    import psycopg
+
+    from gps_denied_onboard.tiles import schema
+
+    if not _emptied:
+        name = f"test_{os.getpid()}_{next(_databases)}"
+        with psycopg.connect(postgres_url.replace("/postgres?", "/template1?"), autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name} TEMPLATE postgres")
+        _emptied.append(postgres_url.replace("/postgres?", f"/{name}?"))
+    url = _emptied.pop()
+    yield url
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("""
+            SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+            WHERE datname = current_database() AND pid <> pg_backend_pid()
+        """)
+        if schema.current_revision(connection) == schema.newest_revision():
+            names = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall()
+            tables = ", ".join({name for (name,) in names} - {"alembic_version", "store_totals"})
+            connection.execute(f"TRUNCATE {tables} RESTART IDENTITY CASCADE")
+            connection.execute("UPDATE store_totals SET tiles = 0, bytes = 0")
+            _emptied.append(url)
 
 
 @pytest.fixture
 def database_url(postgres_url: str) -> Iterator[str]:
     """Return the address of a fresh database with the newest schema, for one test."""
-    import psycopg
+    with fresh_database(postgres_url) as url:
+        yield url
 
-    name = f"test_{next(_databases)}"
-    maintenance = postgres_url.replace("/postgres?", "/template1?")
-    with psycopg.connect(maintenance, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name} TEMPLATE postgres")
-    yield postgres_url.replace("/postgres?", f"/{name}?")
-    with psycopg.connect(maintenance, autocommit=True) as connection:
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+@pytest.fixture
+def other_database_url(postgres_url: str) -> Iterator[str]:
+    """Return the address of a second one: another machine's."""
+    with fresh_database(postgres_url) as url:
+        yield url

@@ -24,6 +24,8 @@ from gps_denied_onboard.pose.settings import GateConfig, PoseConfig
 from gps_denied_onboard.recorder.settings import RecorderConfig
 from gps_denied_onboard.tiles.settings import TilesConfig
 
+T = typing.TypeVar("T")
+
 
 @dataclass(frozen=True, slots=True)
 class StrategyNames:
@@ -162,20 +164,23 @@ class Config:
 
 def load_config(path: Path | None) -> Config:
     """The configuration of a TOML file; the defaults for None. UserError names the key and what would be right."""
-    if path is None:
-        return Config()
+    return Config() if path is None else read_toml(path, Config, "configuration")
+
+
+def read_toml(path: Path, cls: type[T], what: str) -> T:
+    """A TOML file as a dataclass, its tables as the dataclasses within. UserError as in `load_config`."""
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise UserError(f"configuration {path} does not exist; check the path.") from None
+        raise UserError(f"{what} {path} does not exist; check the path.") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"configuration {path} cannot be read: {error}.") from error
+        raise UserError(f"{what} {path} cannot be read: {error}.") from error
     try:
         tree = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise UserError(f"configuration {path} is not valid TOML: {error}.") from error
+        raise UserError(f"{what} {path} is not valid TOML: {error}.") from error
     try:
-        return typing.cast(Config, _build(Config, tree, ""))
+        return typing.cast(T, _build(cls, tree, ""))
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
 

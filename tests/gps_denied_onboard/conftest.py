@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -26,22 +25,20 @@ TINY_FLIGHT_S = 2.2
 
 
 @pytest.fixture(scope="session")
-def short_recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def short_recording(run_folder: Path) -> Path:
     """Return a recording of eight seconds, sixteen small pictures, good conditions. Nobody writes into it.
 
     The processes of one run share it: the first that asks renders it.
     """
     from gps_denied_sim.recording import FlyRequest, make_recording
 
-    base = tmp_path_factory.getbasetemp()
-    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
-    out = base / "short-flight"
-    with FileLock(base / "short-flight.lock"):
+    out = run_folder / "short-flight"
+    with FileLock(run_folder / "short-flight.lock"):
         if not out.exists():
             size = {"width_px": 684, "height_px": 456}
             request = FlyRequest(3, SHORT_FLIGHT_S / 60.0, frame_rate_hz=2.0, buffer_m=200.0, **size)
-            make_recording(request, base / "short-flight-begun", lambda *_: None)
-            (base / "short-flight-begun").rename(out)
+            make_recording(request, run_folder / "short-flight-begun", lambda *_: None)
+            (run_folder / "short-flight-begun").rename(out)
     return out
 
 

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 import scipy.fft
 
 from gps_denied_onboard.geo import LocalFrame
@@ -65,7 +64,6 @@ class GridPlace:
         self._mosaic = mosaic
         self._local = local
         self._config = config
-        self._spectra: tuple[tuple[object, ...], list[npt.NDArray[np.complex64]]] | None = None
 
     def rungs(self, prior: CameraPrior) -> tuple[Rung, ...]:
         """Searches to try one after the other until a place is accepted.

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.provisioning.manifest import MANIFEST_FILE, artefact_of, manifest_bytes
+from gps_denied_onboard.whole_file import replace_whole
 
 SUFFIXES = (".onnx", ".engine")
 
@@ -22,12 +22,7 @@ def write_manifest(directory: Path, out: Path | None) -> tuple[Path, list[str]]:
         if not files:
             raise UserError(f"{directory} holds no model ({', '.join(SUFFIXES)}); give the folder that holds them.")
         artefacts = [artefact_of(file.name, file.read_bytes()) for file in files]
-        part = target.with_name(f"{target.name}.part")
-        with part.open("wb") as stream:
-            stream.write(manifest_bytes(artefacts))
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(part, target)
+        replace_whole(target, manifest_bytes(artefacts))
     except OSError as error:
         raise UserError(
             f"{error.filename or target}: {error.strerror}; give a folder of models that can be read, and --out a file "

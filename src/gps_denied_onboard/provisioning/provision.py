@@ -21,10 +21,10 @@ from gps_denied_onboard.provisioning.cache_manifest import CacheBody, parse_cach
 from gps_denied_onboard.provisioning.manifest import MANIFEST_FILE, Artefact, ManifestError, artefact_of, manifest_bytes
 from gps_denied_onboard.provisioning.mission_file import MissionFile
 from gps_denied_onboard.provisioning.overview_build import OVERVIEW_FOLDER, SquareJob, TileOnDisk, build_overviews
-from gps_denied_onboard.provisioning.whole_file import PART_SUFFIX, write_whole
 from gps_denied_onboard.tiles import files
 from gps_denied_onboard.tiles.coverage import Square, digest_square, square_records
 from gps_denied_onboard.tiles.overview import OverviewHeader, is_overview
+from gps_denied_onboard.whole_file import PART_SUFFIX, write_whole
 
 if TYPE_CHECKING:
     from gps_denied_onboard.camera import CameraModel

@@ -5,13 +5,12 @@ The record names the picture's SHA-256, so that the signed segments vouch for it
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gps_denied_onboard.recorder.records import TileRecord
+from gps_denied_onboard.whole_file import replace_whole
 
 if TYPE_CHECKING:
     from gps_denied_onboard.recorder.client import RecorderClient
@@ -46,7 +45,8 @@ class TileSnapshots:
                 self._record(t_ns, NO_SNAPSHOT, tile, "the cap of a flight's snapshots is reached; this is said once")
             return
         try:
-            self._write(self._folder / snapshot_name(tile.key.zoom, tile.key.x, tile.key.y), tile.jpeg)
+            self._folder.mkdir(exist_ok=True)
+            replace_whole(self._folder / snapshot_name(tile.key.zoom, tile.key.x, tile.key.y), tile.jpeg)
         except OSError as error:
             self._record(t_ns, NO_SNAPSHOT, tile, str(error))
             return
@@ -60,23 +60,3 @@ class TileSnapshots:
     def _record(self, t_ns: int, event: str, tile: NewTile, detail: str) -> None:
         key = tile.key
         self._client.record(TileRecord(t_ns, event, key.source, key.zoom, key.x, key.y, detail[:500]))
-
-    def _write(self, path: Path, data: bytes) -> None:
-        """Whole under its name, or not at all."""
-        self._folder.mkdir(exist_ok=True)
-        partial = path.with_suffix(".partial")
-        try:
-            with partial.open("wb") as stream:
-                stream.write(data)
-                stream.flush()
-                os.fsync(stream.fileno())
-            partial.replace(path)
-        except OSError:
-            with contextlib.suppress(OSError):
-                partial.unlink()
-            raise
-        folder = os.open(self._folder, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)

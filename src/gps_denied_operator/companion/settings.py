@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import re
-import tomllib
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from gps_denied_onboard.config import read_toml
 from gps_denied_onboard.errors import UserError
 
 
@@ -49,27 +47,4 @@ class CompanionSettings:
 
 def read_companion(path: Path) -> CompanionSettings:
     """The settings of a file. UserError names the key that is wrong."""
-    try:
-        tree = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"companion file {path} cannot be read ({error.strerror}); check the path.") from None
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UserError(f"companion file {path} is not valid TOML: {error}.") from None
-    known = {field.name: field for field in fields(CompanionSettings)}
-    values: dict[str, Any] = {}
-    for key, value in tree.items():
-        if key not in known:
-            near = difflib.get_close_matches(key, known, n=1, cutoff=0.0)
-            raise UserError(f"{path}: unknown key '{key}'; did you mean '{near[0]}'?")
-        wanted = {"str": str, "int": int, "float": float}[str(known[key].type)]
-        value = float(value) if wanted is float and type(value) is int else value
-        if type(value) is not wanted:
-            raise UserError(f"{path}: '{key}' must be {wanted.__name__}, got {value!r}.")
-        values[key] = value
-    missing = [name for name in ("host", "user", "identity") if name not in values]
-    if missing:
-        raise UserError(f"{path}: missing key '{missing[0]}'; add it.")
-    try:
-        return CompanionSettings(**values)
-    except UserError as error:
-        raise UserError(f"{path}: {error}") from None
+    return read_toml(path, CompanionSettings, "companion file")

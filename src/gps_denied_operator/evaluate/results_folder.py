@@ -17,6 +17,7 @@ import orjson
 
 from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.recorder.output_folder import MARKER_FILE, refuse_foreign
+from gps_denied_onboard.whole_file import replace_whole
 
 KIND = "evaluation"
 LOCK_FILE = ".lock"
@@ -48,7 +49,7 @@ class ResultsFolder:
             self.path.mkdir(parents=True, exist_ok=True)
             entries = sorted([LOCK_FILE, RECORDINGS, REPLAYS, *FILES, *map(partial_name, FILES)])
             marker = {"kind": KIND, "entries": entries}
-            write_whole(self.path / MARKER_FILE, orjson.dumps(marker, option=orjson.OPT_APPEND_NEWLINE))
+            replace_whole(self.path / MARKER_FILE, orjson.dumps(marker, option=orjson.OPT_APPEND_NEWLINE))
             self._lock.acquire(timeout=0)
         except Timeout:
             raise UserError(
@@ -108,13 +109,3 @@ def write_flushed(path: Path, content: bytes) -> None:
         stream.write(content)
         stream.flush()
         os.fsync(stream.fileno())
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file under another name and rename it."""
-    partial = path.with_name(f"{path.name}.{os.getpid()}")
-    try:
-        write_flushed(partial, content)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)

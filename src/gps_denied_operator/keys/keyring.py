@@ -20,7 +20,7 @@ from gps_denied_onboard.provisioning.trusted_keys import (
     fingerprint,
     read_trusted_keys,
 )
-from gps_denied_onboard.provisioning.whole_file import write_whole
+from gps_denied_onboard.whole_file import write_whole
 
 PRIVATE_SUFFIX = ".key"
 ACTIVE_FILE = "active"

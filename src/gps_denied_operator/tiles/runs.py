@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from gps_denied_onboard.errors import UserError
+from gps_denied_onboard.whole_file import replace_whole
 
 FOLDER = "reports"
 HIDDEN = "***"
@@ -70,6 +71,4 @@ def traced_run(root: Path, kind: str, secrets: Sequence[str]) -> Iterator[Path]:
 
 def write_report(path: Path, report: Mapping[str, Any]) -> None:
     """Write a report whole or not at all."""
-    unfinished = path.with_name(f".{path.name}.unfinished")
-    unfinished.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    unfinished.replace(path)
+    replace_whole(path, f"{json.dumps(report, indent=2)}\n".encode())

@@ -31,17 +31,10 @@ def home(tmp_path: Path, database_url: str) -> Iterator[TileStore]:
 
 
 @pytest.fixture
-def aircraft(tmp_path: Path, postgres_url: str) -> Iterator[TileStore]:
+def aircraft(tmp_path: Path, other_database_url: str) -> Iterator[TileStore]:
     """Return the aircraft's store, empty."""
-    import psycopg
-
-    maintenance = postgres_url.replace("/postgres?", "/template1?")
-    with psycopg.connect(maintenance, autocommit=True) as connection:
-        connection.execute("CREATE DATABASE aircraft TEMPLATE postgres")
-    with TileStore.open(tmp_path / "aircraft", postgres_url.replace("/postgres?", "/aircraft?")) as store:
+    with TileStore.open(tmp_path / "aircraft", other_database_url) as store:
         yield store
-    with psycopg.connect(maintenance, autocommit=True) as connection:
-        connection.execute("DROP DATABASE aircraft WITH (FORCE)")
 
 
 def send(home: TileStore, folder: Path) -> None:

@@ -13,7 +13,7 @@ from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.provisioning.mission_file import MissionFile
 from gps_denied_onboard.provisioning.trusted_keys import TrustedKeys
 from gps_denied_operator.cache.build import BuildReport, Order, build_cache
-from gps_denied_operator.companion.settings import CompanionSettings, read_companion
+from gps_denied_operator.companion.settings import CompanionSettings
 
 from .ssh_server import free_port, new_ssh_key
 
@@ -55,21 +55,3 @@ def test_every_failure_has_its_phase_and_exit_code(build: Callable[..., BuildRep
     ]  # fmt: skip
     assert [r.exception for r in reports[1:4]] == ["DownloadFailedError", "CompanionNotReadyError", "LockHeldError"]
     assert all(r.outcome == "failure" and r.reason and r.remediation for r in reports)
-
-
-@pytest.mark.parametrize(
-    ("text", "why"),
-    [
-        ("host = 'a'\nuser = 'b'\n", "missing key 'identity'"),
-        ("host = 'a'\nuser = 'b'\nidentity = 'c'\nprt = 1\n", "did you mean 'port'"),
-        ("host = 'a'\nuser = 'b'\nidentity = 'c'\nport = '22'\n", "must be int"),
-        ("host = 'a b'\nuser = 'b'\nidentity = 'c'\n", "name or address|companion's address"),
-        ("host = 'a'\nuser = 'b'\nidentity = 'c'\ncache = 'here'\n", "absolute path"),
-        ("host = ", "not valid TOML"),
-    ],
-)
-def test_a_companion_file_with_a_mistake_is_refused(tmp_path: Path, text: str, why: str) -> None:
-    """Each mistake in the companion file is named."""
-    (tmp_path / "companion.toml").write_text(text)
-    with pytest.raises(UserError, match=why):
-        read_companion(tmp_path / "companion.toml")

@@ -8,7 +8,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -38,21 +37,6 @@ def helper(name: str) -> ModuleType:
     return module
 
 
-@contextmanager
-def database(postgres_url: str, name: str) -> Iterator[str]:
-    """A fresh database of the test's server."""
-    import psycopg
-
-    maintenance = postgres_url.replace("/postgres?", "/template1?")
-    with psycopg.connect(maintenance, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name} TEMPLATE postgres")
-    try:
-        yield postgres_url.replace("/postgres?", f"/{name}?")
-    finally:
-        with psycopg.connect(maintenance, autocommit=True) as connection:
-            connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
-
-
 @pytest.fixture(scope="module")
 def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a simulated flight with the map that it flies over."""
@@ -68,26 +52,21 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def world(recording: Path, tmp_path: Path, postgres_url: str) -> Iterator[SimpleNamespace]:
+def world(recording: Path, tmp_path: Path, database_url: str, other_database_url: str) -> Iterator[SimpleNamespace]:
     """Return two machines: the workstation and, behind a real sshd, the aircraft's computer."""
     from gps_denied_sim.provider.faults import Faults
     from gps_denied_sim.provider.serve import provider_app, running
 
     app = provider_app(recording / "tiles" / "provider", KEY, Faults(), 0)
-    with (
-        database(postgres_url, "workstation") as home_url,
-        database(postgres_url, "companion") as aircraft_url,
-        running(app) as provider_port,
-        sshd(tmp_path / "aircraft") as companion,
-    ):
+    with running(app) as provider_port, sshd(tmp_path / "aircraft") as companion:
         both = {**os.environ, "PYTHONPATH": str(SRC)}
         folders = {"GPS_DENIED_KEYS": str(tmp_path / "keys"), "GPS_DENIED_TILES": str(tmp_path / "store")}
         yield SimpleNamespace(
             recording=recording,
             folder=tmp_path,
             companion=companion,
-            home={**both, **folders, "DATABASE_URL": home_url, "GPS_DENIED_PROVIDER_KEY": KEY},
-            aircraft={**both, "DATABASE_URL": aircraft_url},
+            home={**both, **folders, "DATABASE_URL": database_url, "GPS_DENIED_PROVIDER_KEY": KEY},
+            aircraft={**both, "DATABASE_URL": other_database_url},
             provider=f"http://127.0.0.1:{provider_port}",
         )
 

@@ -12,7 +12,6 @@ import hashlib
 import math
 import os
 import warnings
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -149,24 +148,21 @@ class RasterReader:
         self._open.close()
 
 
-@contextlib.contextmanager
-def open_dataset(path: Path) -> Iterator[Any]:
-    """Open a raster with rasterio; UserError where it is not there or is not one."""
+def open_dataset(path: Path) -> Any:
+    """Return a raster opened with rasterio, a context manager; UserError where it is not there or is not one."""
     if not path.is_file():
         raise UserError(f"{path} is not there: give the path of a GeoTIFF, an MBTiles file or a folder of z/x/y tiles.")
-    with contextlib.ExitStack() as stack:
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", NotGeoreferencedWarning)
-                dataset = stack.enter_context(rasterio.open(path))
-        except RasterioIOError as error:
-            if path.stat().st_size == 0:
-                raise UserError(f"{path} is empty: copy it again from where it came.") from error
-            raise UserError(
-                f"{path} is not a raster that can be read ({error}): give a GeoTIFF, an MBTiles file or a folder of "
-                "z/x/y tiles."
-            ) from error
-        yield dataset
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+            return rasterio.open(path)
+    except RasterioIOError as error:
+        if path.stat().st_size == 0:
+            raise UserError(f"{path} is empty: copy it again from where it came.") from error
+        raise UserError(
+            f"{path} is not a raster that can be read ({error}): give a GeoTIFF, an MBTiles file or a folder of "
+            "z/x/y tiles."
+        ) from error
 
 
 def damaged(path: Path, error: Exception) -> UserError:

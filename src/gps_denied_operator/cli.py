@@ -20,6 +20,7 @@ from gps_denied_operator.missions import cli as missions_cli
 app = typer.Typer(no_args_is_help=True, help="Prepare flights without GPS, and see how good they are.")
 app.add_typer(missions_cli.app, name="plan")
 app.command("build-cache")(cache_cli.build_cache)
+app.command("provision")(cache_cli.provision)
 app.add_typer(companion_cli.app, name="companion")
 app.add_typer(keys_cli.app, name="keys")
 app.add_typer(tiles_cli.app, name="tiles")

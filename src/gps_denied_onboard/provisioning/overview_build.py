@@ -8,7 +8,8 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -24,6 +25,8 @@ from gps_denied_onboard.tiles.overview import BLOCKS, LEVEL_MAX, LEVEL_MIN, SIDE
 from gps_denied_onboard.whole_file import write_whole
 
 OVERVIEW_FOLDER = "overview"
+Pool = Callable[[int], AbstractContextManager[Executor]]
+"""Gives what runs so many jobs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,27 +50,34 @@ class SquareJob:
     out: Path
 
 
+def processes(workers: int) -> Pool | None:
+    """That many processes of this machine, 0: one for each CPU that this process may use. None for one: no pool."""
+    count = workers if workers > 0 else len(os.sched_getaffinity(0))
+    # Fresh processes: a fork would carry over the database's connections and threads.
+    return (lambda jobs: ProcessPoolExecutor(min(count, jobs), mp_context=get_context("spawn"))) if count > 1 else None
+
+
 def build_overviews(
-    jobs: Sequence[SquareJob], workers: int, progress: Callable[[int, int], None] = lambda _done, _all: None
+    jobs: Sequence[SquareJob], pool: Pool | None, progress: Callable[[int, int], None] = lambda _done, _all: None
 ) -> None:
     """Write the files of all jobs; what is done stays when a later one fails or the work is interrupted.
 
-    `workers` processes; the bytes do not depend on their number. UserError names a damaged tile or a full disk.
+    `pool` does not show in the bytes; None: in this process. UserError names a damaged tile or a full disk.
     """
-    if workers <= 1 or len(jobs) <= 1:
+    if pool is None or len(jobs) <= 1:
         for number, job in enumerate(jobs, 1):
             build_overview(job)
             progress(number, len(jobs))
         return
-    # Fresh processes: a fork would carry over the database's connections and threads.
-    with ProcessPoolExecutor(min(workers, len(jobs)), mp_context=get_context("spawn")) as pool:
-        waiting = [pool.submit(build_overview, job) for job in jobs]
+    with pool(len(jobs)) as executor:
+        waiting = [executor.submit(build_overview, job) for job in jobs]
         try:
             for number, future in enumerate(as_completed(waiting), 1):
                 future.result()
                 progress(number, len(jobs))
         except BaseException:
-            pool.shutdown(wait=True, cancel_futures=True)
+            for future in waiting:
+                future.cancel()
             raise
 
 
@@ -127,8 +137,3 @@ def _decode(tile: TileOnDisk) -> tuple[Grey, Mask]:
 
 
 _AGAIN = "remove it and fetch the area again, then provision again."
-
-
-def worker_count(asked: int) -> int:
-    """How many processes: as asked, else one for each CPU that this process may use."""
-    return asked if asked > 0 else len(os.sched_getaffinity(0))

@@ -20,7 +20,7 @@ from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.provisioning.cache_manifest import CacheBody, parse_cache_manifest, seal, sign
 from gps_denied_onboard.provisioning.manifest import MANIFEST_FILE, Artefact, ManifestError, artefact_of, manifest_bytes
 from gps_denied_onboard.provisioning.mission_file import MissionFile
-from gps_denied_onboard.provisioning.overview_build import OVERVIEW_FOLDER, SquareJob, TileOnDisk, build_overviews
+from gps_denied_onboard.provisioning.overview_build import OVERVIEW_FOLDER, Pool, SquareJob, TileOnDisk, build_overviews
 from gps_denied_onboard.tiles import files
 from gps_denied_onboard.tiles.coverage import Square, digest_square, square_records
 from gps_denied_onboard.tiles.overview import OverviewHeader, is_overview
@@ -72,7 +72,7 @@ def provision(
     store: TileStore,
     wanted: Wanted,
     cache: Path,
-    workers: int,
+    pool: Pool | None,
     private_key: bytes | None,
     progress: Progress = lambda _what, _done, _all: None,
 ) -> ProvisionReport:
@@ -83,7 +83,7 @@ def provision(
         _remove_parts(cache)
         squares, jobs, downgraded = _read_area(store, wanted, cache)
         todo = [job for job in jobs if not _is_made(job)]
-        build_overviews(todo, workers, lambda done, count: progress("map overview", done, count))
+        build_overviews(todo, pool, lambda done, count: progress("map overview", done, count))
         small = _small_files(wanted)
         for path, data in small.items():
             if not _holds(cache / path, data):

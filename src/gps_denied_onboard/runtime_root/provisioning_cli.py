@@ -15,6 +15,8 @@ from gps_denied_onboard.errors import UserError
 
 if TYPE_CHECKING:
     from gps_denied_onboard.config import Config
+    from gps_denied_onboard.provisioning.mission_file import MissionFile
+    from gps_denied_onboard.provisioning.overview_build import Pool
     from gps_denied_onboard.tiles.store import TileStore
 
 MissionOption = Annotated[Path, typer.Option(help="Mission file, as `operator-tool build-cache` writes it.")]
@@ -33,22 +35,37 @@ def provision(
     json: JsonOption = False,
 ) -> None:
     """Make a mission's cache from the tile store: coarse map levels, calibration, models, manifest; no network."""
-    from gps_denied_onboard.config import load_config
     from gps_denied_onboard.provisioning.mission_file import read_mission
-    from gps_denied_onboard.provisioning.overview_build import worker_count
+    from gps_denied_onboard.provisioning.overview_build import processes
+
+    private_key = _private_key(key) if key is not None else None
+    provision_cache(read_mission(mission), config, out, private_key, processes(workers), json)
+
+
+def provision_cache(
+    asked: MissionFile,
+    config: Path,
+    out: Path,
+    private_key: bytes | None,
+    pool: Pool | None,
+    json: bool,
+    composition_sha256: str = "",
+) -> None:
+    """Provision for the software of this composition ("": that which runs here), and print the report."""
+    from gps_denied_onboard.config import load_config
     from gps_denied_onboard.provisioning.provision import Wanted
     from gps_denied_onboard.provisioning.provision import provision as build
     from gps_denied_onboard.runtime_root.models_to_provision import models_of
     from gps_denied_onboard.runtime_root.strategies import load_composition
 
-    asked, loaded, composition = read_mission(mission), load_config(config), load_composition()
+    loaded, composition = load_config(config), load_composition()
     if loaded.camera is None:
         raise UserError(f"{config} has no [camera] table: its calibration is part of what is provisioned; add it.")
-    private_key = _private_key(key) if key is not None else None
     models = models_of(loaded, composition, out)
+    flies = composition_sha256 or composition.sha256
     with _store(loaded, config) as store:
-        wanted = Wanted(asked, loaded.map.source, loaded.map.zoom, loaded.camera, composition.sha256, models)
-        report = build(store, wanted, out, worker_count(workers), private_key, _progress)
+        wanted = Wanted(asked, loaded.map.source, loaded.map.zoom, loaded.camera, flies, models)
+        report = build(store, wanted, out, pool, private_key, _progress)
     done = f"{report.outcome}: {report.tiles} tiles in {report.squares} squares, {report.artefacts} files of "
     waits = "" if report.signed else "; the manifest waits to be signed"
     _say(report.as_dict(), f"{done}{report.artefact_bytes / 1e6:.1f} MB{waits}; {report.manifest}", json)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +18,7 @@ from gps_denied_operator.tiles.options import ConfigOption, JsonOption, RootOpti
 if TYPE_CHECKING:
     from gps_denied_onboard.provisioning.mission_file import MissionFile
     from gps_denied_operator.cache.build import BuildReport, Fetch
+    from gps_denied_operator.missions.flight import ResolvedFlight
 
 PlanOption = Annotated[
     Path | None, typer.Option("--flight-file", help="QGroundControl .plan, QGC WPL waypoints, GeoJSON or KML.")
@@ -46,7 +48,6 @@ def build_cache(
 
     Without --provider and --template the tiles of the store are taken as they are.
     """
-    from gps_denied_onboard.provisioning.mission_file import MissionFile
     from gps_denied_operator.cache.build import BuildReport, Order
     from gps_denied_operator.cache.build import build_cache as build
     from gps_denied_operator.companion.settings import read_companion
@@ -64,9 +65,7 @@ def build_cache(
         report.failed("resolve", error, error.exit_code)
         _end(report, json)
         raise typer.Exit(report.exit_code) from error
-    mission = MissionFile(
-        flight.mission_id, flight.flight_id, flight.takeoff_latitude_deg, flight.takeoff_longitude_deg, flight.bbox
-    )
+    mission = _mission(flight)
     store_root = root or default_root()
     fetch = None if not (provider or template) else _fetch(
         provider, template, captured, zoom, source, api_key, ca, config, quiet=json
@@ -129,3 +128,46 @@ def _end(report: BuildReport, json: bool) -> None:
             f"{report.outcome}: mission {report.mission_id}, {tiles} tiles, {cache_mb:.1f} MB of cache, signed and "
             f"verified on the companion in {report.seconds:.0f} s"
         )
+
+
+def provision(
+    flight_file: Annotated[Path, typer.Option(help="QGroundControl .plan, QGC WPL waypoints, GeoJSON or KML.")],
+    config: Annotated[Path, typer.Option(help="The flight's configuration (TOML): camera, map, strategies.")],
+    out: Annotated[Path, typer.Option(help="The cache's folder; what is there and still good is kept.")],
+    composition: Annotated[
+        str, typer.Option(help="SHA-256 of the companion's composition, as `companion check --json` tells it.")
+    ],
+    buffer: BufferOption = 2000.0,
+    cluster: Annotated[
+        str,
+        typer.Option(help="Dask scheduler whose workers see the same folders; else this machine works."),
+    ] = "",
+    keys: KeysOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Make and sign a cache here, for a companion to carry: for a large area on the workers of a Dask cluster."""
+    from gps_denied_onboard.errors import UserError
+    from gps_denied_onboard.provisioning.overview_build import processes
+    from gps_denied_onboard.runtime_root.provisioning_cli import provision_cache
+    from gps_denied_operator.keys.keyring import default_keys_folder, signing_key
+
+    if re.fullmatch("[0-9a-f]{64}", composition) is None:
+        raise UserError(
+            f"--composition is '{composition}': give the 64 hex digits of `companion check --json`."
+        )
+    private_key, _ = signing_key(keys or default_keys_folder())
+    mission = _mission(resolve_from_options(flight_file, "", buffer, "", None, None))
+    pool = processes(0)
+    if cluster:
+        from gps_denied_operator.cache.cluster import cluster as workers_of
+
+        pool = lambda _jobs: workers_of(cluster)  # noqa: E731
+    provision_cache(mission, config.absolute(), out.absolute(), private_key, pool, json, composition)
+
+
+def _mission(flight: ResolvedFlight) -> MissionFile:
+    from gps_denied_onboard.provisioning.mission_file import MissionFile
+
+    return MissionFile(
+        flight.mission_id, flight.flight_id, flight.takeoff_latitude_deg, flight.takeoff_longitude_deg, flight.bbox
+    )

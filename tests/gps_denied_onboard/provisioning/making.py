@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from gps_denied_onboard import geo
 from gps_denied_onboard.camera import CameraModel
 from gps_denied_onboard.provisioning.mission_file import MissionFile
+from gps_denied_onboard.provisioning.overview_build import Pool
 from gps_denied_onboard.provisioning.provision import ProvisionReport, Wanted, provision
 from gps_denied_onboard.provisioning.trusted_keys import TrustedKeys, fingerprint
 from gps_denied_onboard.tiles import codec
@@ -53,8 +54,8 @@ def mission(columns: int = 6, rows: int = 5, name: str = "training-1") -> Missio
 
 
 def make_cache(
-    store: TileStore, cache: Path, key: bytes | None = PRIVATE_KEY, workers: int = 1, **wanted: object
+    store: TileStore, cache: Path, key: bytes | None = PRIVATE_KEY, pool: Pool | None = None, **wanted: object
 ) -> ProvisionReport:
     """Provision the mission of `fill`."""
     asked = Wanted(mission(), SOURCE, ZOOM, CAMERA, "", **wanted)  # type: ignore[arg-type]
-    return provision(store, asked, cache, workers, key)
+    return provision(store, asked, cache, pool, key)

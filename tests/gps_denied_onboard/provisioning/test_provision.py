@@ -11,6 +11,7 @@ import pytest
 
 from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.provisioning.cache_manifest import parse_cache_manifest, seal, sign
+from gps_denied_onboard.provisioning.overview_build import processes
 from gps_denied_onboard.provisioning.provision import UNSIGNED_FILE
 from gps_denied_onboard.provisioning.verify import CacheNotTrustedError, verify_cache
 from gps_denied_onboard.tiles.grid import TileKey
@@ -55,7 +56,7 @@ def test_the_same_bytes_twice_and_then_nothing(store: TileStore, tmp_path: Path)
 def test_several_processes_make_the_same_bytes(store: TileStore, tmp_path: Path) -> None:
     """The number of processes does not show in the cache."""
     make_cache(store, tmp_path / "a")
-    make_cache(store, tmp_path / "b", workers=2)
+    make_cache(store, tmp_path / "b", pool=processes(2))
     assert files_of(tmp_path / "a") == files_of(tmp_path / "b")
 
 

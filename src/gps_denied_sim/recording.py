@@ -112,7 +112,12 @@ def prepare(request: FlyRequest) -> Prepared:
 def make_recording(request: FlyRequest, out: Path, progress: Progress) -> dict[str, object]:
     """Simulate and write the folder `out`; returns the summary that `--json` prints. UserError for a bad target."""
     refuse_existing(out)
-    prepared = prepare(request)
+    return write_recording(prepare(request), out, progress)
+
+
+def write_recording(prepared: Prepared, out: Path, progress: Progress) -> dict[str, object]:
+    """Take the pictures of a flight and write its folder, as `make_recording`."""
+    request = prepared.request
     with complete_or_nothing(out) as folder:
         world = World(request.seed, prepared.scenario.style)
         for done in _frames(prepared, world, folder / FRAMES_FOLDER):

@@ -17,6 +17,9 @@ from gps_denied_operator.images import cli as images_cli
 from gps_denied_operator.keys import cli as keys_cli
 from gps_denied_operator.missions import cli as missions_cli
 
+INTERRUPTED = 130
+"""How typer ends a command at ctrl-C: as a shell tells of one that SIGINT killed."""
+
 app = typer.Typer(no_args_is_help=True, help="Prepare flights without GPS, and see how good they are.")
 app.add_typer(missions_cli.app, name="plan")
 app.command("build-cache")(cache_cli.build_cache)
@@ -65,6 +68,10 @@ def main() -> None:
             told = {"outcome": "failure", "exit_code": error.exit_code, "error": type(error).__name__}
             print(orjson.dumps(told | {"reason": str(error)}).decode())
         sys.exit(error.exit_code)
+    except SystemExit as ended:
+        if ended.code == INTERRUPTED:
+            print("operator-tool: interrupted; what was done stays. Run the same command to go on.", file=sys.stderr)
+        raise
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -82,6 +83,20 @@ def operator(world: SimpleNamespace, *arguments: str, code: int = 0, **environme
     return json.loads(done.stdout) if done.stdout else None, done.stderr
 
 
+def interrupted(world: SimpleNamespace, *arguments: str, at: str) -> None:
+    """Run a command, press ctrl-C when it says that phase `at` begins: it ends soon, with one sentence."""
+    command = [sys.executable, "-m", "gps_denied_operator.cli", *arguments]
+    process = subprocess.Popen(command, env=world.home, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    assert any(line.startswith(f"{at} ...") for line in process.stderr), "it ended before"
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors.splitlines()[-1]) == (
+        130, "operator-tool: interrupted; what was done stays. Run the same command to go on."
+    ), errors  # fmt: skip
+    assert "Traceback" not in errors
+
+
 def write_plan(world: SimpleNamespace) -> Path:
     """The flown route as GeoJSON."""
     from gps_denied_onboard.recorder.mcap_io import RecordingReader
@@ -144,6 +159,9 @@ def test_from_a_plan_to_the_uploaded_tiles(world: SimpleNamespace) -> None:
     checked, _ = operator(world, "companion", "check", str(companion))
     assert all(item["good"] for item in checked["items"])
 
+    for phase in ("companion", "send", "build"):
+        interrupted(world, *build, at=phase)
+    assert not (cache / "manifest.json").exists()
     told, lines = operator(world, *build)
     assert told["outcome"] == "success"
     phases = told["phases"]

@@ -24,8 +24,13 @@ SILENT_NS = 3_000_000_000
 """An autopilot that is not heard for this long is told as silent."""
 ENOUGH = 0.7
 """A message that comes at less than this part of the wanted rate is asked for again."""
+LESS = 0.4
+RATE_HZ_MIN = 10.0
+"""A message that comes too seldom even for LESS of its rate is asked for at that: ArduPilot refuses more than 0.8 of
+its loop's rate (40 Hz of a plane's 50), and leaves the message as it was."""
 _AUTOPILOT_COMPONENT = 1
 _NO_AUTOPILOT = 8
+_ARMED = 128
 LATENCY_NAME = "nav_dly_ms"
 
 RATES_HZ: dict[str, float] = {
@@ -78,7 +83,10 @@ class ArduPilotLink:
         self.messages = 0
         self.positions = 0
         self._autopilot: tuple[int, int] | None = None
+        self._armed: bool | None = None
         self._heard: Counter[str] = Counter()  # since the rates were last asked for
+        self._rates_hz = dict(RATES_HZ)
+        self._asked = False
         self._next_heartbeat_ns = self._next_timesync_ns = self._next_request_ns = self._next_latency_ns = 0
         self._opened = self._reboots = 0
         self._heard_ns: int | None = None
@@ -110,7 +118,7 @@ class ArduPilotLink:
         self.positions += 1
         self.feed.on_sent(state)
         late = self.latency.on_sent(state.t_ns, now_ns, self.clock.round_trip_ns)
-        primary = self.promotion.on_state(now_ns, state)
+        primary = self.promotion.on_state(now_ns, state, self._armed)
         if primary is not None and self._autopilot is not None:
             self.port.send(now_ns, self._encoder.set_parameter(*self._autopilot, PARAMETER, primary))
         return [*([late] if late is not None else []), *self.promotion.on_time(now_ns)]
@@ -169,6 +177,7 @@ class ArduPilotLink:
             text = f"an autopilot with system id {source[0]} is heard, not {self._encoder.system_id}: see system_id"
             return [Alert(now_ns, 4, text)]
         self._heard_ns = now_ns
+        self._armed = bool(message.base_mode & _ARMED)
         if self._autopilot != source:
             self._autopilot = source
             self._ask_for_all(now_ns)
@@ -199,6 +208,8 @@ class ArduPilotLink:
 
     def _ask_for_all(self, now_ns: int) -> None:
         self._heard.clear()
+        self._asked = False
+        self._rates_hz = dict(RATES_HZ)
         self._next_request_ns = now_ns
 
     def _send_due(self, now_ns: int) -> None:
@@ -219,8 +230,14 @@ class ArduPilotLink:
             self._ask_for_rates(self._autopilot, now_ns)
 
     def _ask_for_rates(self, autopilot: tuple[int, int], now_ns: int) -> None:
-        for name, rate_hz in RATES_HZ.items():
-            if self._heard[name] < rate_hz * ENOUGH * ASK_AGAIN_NS / 1e9:
+        for name, asked_hz in self._rates_hz.items():
+            heard_hz = self._heard[name] / (ENOUGH * ASK_AGAIN_NS / 1e9)
+            rate_hz = min(asked_hz, max(asked_hz * LESS, RATE_HZ_MIN))
+            if not self._asked or heard_hz >= rate_hz:
+                rate_hz = asked_hz
+            self._rates_hz[name] = rate_hz
+            if heard_hz < rate_hz:
                 number = getattr(self.port.dialect, f"MAVLINK_MSG_ID_{name}")
                 self.port.send(now_ns, self._encoder.set_message_interval(*autopilot, number, rate_hz))
         self._heard.clear()
+        self._asked = True

@@ -2,13 +2,15 @@
 
 With GPS_AUTO_SWITCH 0 ArduPilot follows GPS_PRIMARY alone, whatever the receivers say: so it never falls back to a
 forged one when we have no position ourselves. PARAM_VALUE confirms a change; until then it is asked for again.
+The autopilot keeps the parameter when it is switched off, and a take-off place is no position for long: so it is on
+its own receiver while it is disarmed, and on ours once the map has shown us where we are, or its GPS is bad in flight.
 """
 
 from __future__ import annotations
 
 import math
 
-from gps_denied_onboard.messages import Alert, GpsHealth, NavState, PositionSource
+from gps_denied_onboard.messages import Alert, GpsHealth, NavState, PositionSource, SourceLabel
 
 PARAMETER = "GPS_PRIMARY"
 ASK_AGAIN_NS = 250_000_000
@@ -26,15 +28,17 @@ class Promotion:
         self._asked_ns = 0
         self._wanted_ns = 0
         self._told = False
+        self._anchored = False
 
     @property
     def confirmed(self) -> int | None:
         """The instance that the autopilot said it follows; None before it said any."""
         return self._confirmed
 
-    def on_state(self, now_ns: int, state: NavState) -> int | None:
-        """The value to set GPS_PRIMARY to now; None for nothing to do."""
-        wanted = self._wanted_by(state)
+    def on_state(self, now_ns: int, state: NavState, armed: bool | None = None) -> int | None:
+        """The value to set GPS_PRIMARY to now; None for nothing to do. `armed`: its motors, None: unknown."""
+        self._anchored |= state.source_label is SourceLabel.SATELLITE_ANCHORED
+        wanted = self._wanted_by(state, armed)
         if wanted is not None and wanted != self._wanted:
             self._wanted, self._wanted_ns, self._asked_ns, self._told = wanted, now_ns, 0, False
         if self._wanted is None or self._wanted == self._confirmed or now_ns - self._asked_ns < ASK_AGAIN_NS:
@@ -64,11 +68,13 @@ class Promotion:
         """After a restart of the autopilot: what it confirmed may be gone."""
         self._confirmed = None
 
-    def _wanted_by(self, state: NavState) -> int | None:
+    def _wanted_by(self, state: NavState, armed: bool | None) -> int | None:
         """Ours when we have a full fix or its GPS is known to be bad; its own when the gate let that through."""
         if self._real < 0:
             return None
         if state.position_source is PositionSource.GPS:
             return self._real
+        if not self._anchored and armed is False:
+            return self._real
         bad = state.gps_health in (GpsHealth.SPOOFED, GpsHealth.DEGRADED)
-        return self._ours if state.fix_type >= FULL_FIX or bad else None
+        return self._ours if bad or (self._anchored and state.fix_type >= FULL_FIX) else None

@@ -116,6 +116,27 @@ def test_udp_telemetry_in_and_positions_out(udp: tuple[Flight, Any]) -> None:
     assert "BAD_DATA" not in flight.kinds()
 
 
+def test_a_rate_that_is_refused_is_asked_for_at_less(udp: tuple[Flight, Any]) -> None:
+    """ArduPilot refuses more than its loop can do and goes on as before: what is far too rare is asked for at less."""
+    flight, peer = udp
+    imu, attitude = ardupilotmega.MAVLINK_MSG_ID_HIGHRES_IMU, ardupilotmega.MAVLINK_MSG_ID_ATTITUDE_QUATERNION
+
+    def asked_hz(number: int) -> list[float]:
+        requests = [m for m in flight.heard if m.get_type() == "COMMAND_LONG" and m.command == 511]
+        return [round(1e6 / m.param2) for m in requests if m.param1 == number]
+
+    for second in range(1, 19):
+        greet(peer)
+        for _ in range(20):
+            peer.mav.attitude_quaternion_send(30_000, 1.0, 0.0, 0.0, 0.0, 0, 0, 0)
+        peer.mav.highres_imu_send(30_000_000, 0.5, 0.25, -9.75, 0.125, 0, 0, 0, 0, 0, 0, 0, 0, 0, 63)
+        flight.until(lambda heard=22 * second: flight.link.messages >= heard)
+        flight.now_ns += 1_000_000_000
+    flight.until(lambda: len(asked_hz(imu)) >= 4)
+    assert asked_hz(imu)[:4] == [100, 40, 16, 10]
+    assert asked_hz(attitude) == [25]
+
+
 def test_timesync_is_asked_and_answered(udp: tuple[Flight, Any]) -> None:
     """Our questions bring the autopilot's clock onto ours; its questions are answered with our time."""
     flight, peer = udp

@@ -41,6 +41,29 @@ def test_whom_to_follow(source: PositionSource, health: GpsHealth, fix_type: int
     assert Promotion(OURS, -1).on_state(NOW_NS, state) is None
 
 
+@pytest.mark.parametrize(
+    ("armed", "health", "anchored_before", "primary"),
+    [
+        (False, UNKNOWN, False, REAL),  # whatever the last flight left behind: the take-off is on the real receiver
+        (False, BAD, False, REAL),  # it has no fix yet
+        (True, UNKNOWN, False, None),
+        (None, UNKNOWN, False, None),
+        (True, BAD, False, OURS),
+        (True, FORGED, False, OURS),
+        (False, UNKNOWN, True, OURS),
+    ],
+)
+def test_a_takeoff_place_is_no_reason_to_be_followed(
+    armed: bool | None, health: GpsHealth, anchored_before: bool, primary: int | None
+) -> None:
+    """Before the map has shown us where we are a full fix is not enough; a disarmed aircraft is on its own receiver."""
+    promotion = Promotion(OURS, REAL)
+    if anchored_before:
+        promotion.on_state(0, STATE, armed)
+    state = replace(STATE, source_label=SourceLabel.DEAD_RECKONED, gps_health=health)
+    assert promotion.on_state(NOW_NS, state, armed) == primary
+
+
 def test_it_is_asked_again_until_confirmed() -> None:
     """Every quarter of a second until PARAM_VALUE says so; then no more, and the ground is told."""
     promotion = Promotion(OURS, REAL)

@@ -51,6 +51,8 @@ AIRFRAME = {
     "PTCH_RATE_D": 0.007,
     "PTCH_RATE_FF": 0.6,
     "NAVL1_PERIOD": 15,
+    "RC3_MIN": 1000,
+    "RC3_MAX": 2000,
     "RC3_TRIM": 1000,
     "SERVO3_MIN": 1000,
     "SERVO3_MAX": 2000,

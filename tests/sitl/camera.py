@@ -23,7 +23,7 @@ import numpy as np
 from .scene import BLIND_BELOW_M, Scene
 from .truth import Pose, Track
 
-RATE_HZ = 2.0
+RATE_HZ = 1.0
 DELAY_S = 0.25
 JPEG_QUALITY = 92
 AROUND_M = 500.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from gps_denied_onboard.autopilot.telemetry import EKF_POSITION_ABSOLUTE
 from gps_denied_onboard.messages import Alert, NavState
 
 ECHO_AFTER_NS = 5_000_000_000
@@ -11,7 +12,6 @@ ECHO_AFTER_NS = 5_000_000_000
 ECHO_OFF_M = 100.0
 METRES_PER_DEGREE = 111_320.0
 NO_FIX_TYPE = 1
-EKF_POSITION_ABSOLUTE = 16
 EKF_GPS_GLITCH = 32768
 SEVERITY_BACK = 5
 SEVERITY_LOST = 3

@@ -95,6 +95,11 @@ class InavLink:
         self._ask(now_ns)
         return out
 
+    def armed(self, now_ns: int) -> bool | None:
+        """Whether the motors are armed; None where it has not said so lately."""
+        silent = self._heard_ns is None or now_ns - self._heard_ns > SILENT_NS
+        return None if silent else self.decoder.armed
+
     def send_position(self, now_ns: int, state: NavState) -> list[Alert]:
         """Send MSP2_SENSOR_GPS of a state; an Alert when it was withheld. There is never an answer to it."""
         unix_ns = None if self._unix_ns_at_zero is None else self._unix_ns_at_zero + state.t_ns

@@ -83,9 +83,10 @@ class ArduPilotLink:
         self.messages = 0
         self.positions = 0
         self._autopilot: tuple[int, int] | None = None
-        self._armed: bool | None = None
+        self._beat: tuple[int, bool] | None = None  # when it last beat, and whether it was armed
         self._heard: Counter[str] = Counter()  # since the rates were last asked for
         self._rates_hz = dict(RATES_HZ)
+        self._in_vain: Counter[str] = Counter()  # rounds without any; of one that it does not have it tells the ground
         self._asked = False
         self._next_heartbeat_ns = self._next_timesync_ns = self._next_request_ns = self._next_latency_ns = 0
         self._opened = self._reboots = 0
@@ -118,10 +119,14 @@ class ArduPilotLink:
         self.positions += 1
         self.feed.on_sent(state)
         late = self.latency.on_sent(state.t_ns, now_ns, self.clock.round_trip_ns)
-        primary = self.promotion.on_state(now_ns, state, self._armed)
+        primary = self.promotion.on_state(now_ns, state, self.armed(now_ns))
         if primary is not None and self._autopilot is not None:
             self.port.send(now_ns, self._encoder.set_parameter(*self._autopilot, PARAMETER, primary))
         return [*([late] if late is not None else []), *self.promotion.on_time(now_ns)]
+
+    def armed(self, now_ns: int) -> bool | None:
+        """Whether the motors are armed; None where it has not said so lately."""
+        return None if self._beat is None or now_ns - self._beat[0] > SILENT_NS else self._beat[1]
 
     def counts(self) -> dict[str, int]:
         """Counters for the log."""
@@ -158,7 +163,7 @@ class ArduPilotLink:
         if kind in RATES_HZ:
             self._heard[kind] += 1
         if kind == "EKF_STATUS_REPORT":
-            return [*self.feed.on_filter(now_ns, message.flags)]
+            return [*self.feed.on_filter(now_ns, message.flags), *self.decoder.decode(message, now_ns)]
         if kind == "PARAM_VALUE":
             return [*self.promotion.on_parameter(now_ns, message.param_id, message.param_value)]
         told = self._echo(message, now_ns) if kind == self._our_gps else []
@@ -177,7 +182,7 @@ class ArduPilotLink:
             text = f"an autopilot with system id {source[0]} is heard, not {self._encoder.system_id}: see system_id"
             return [Alert(now_ns, 4, text)]
         self._heard_ns = now_ns
-        self._armed = bool(message.base_mode & _ARMED)
+        self._beat = (now_ns, bool(message.base_mode & _ARMED))
         if self._autopilot != source:
             self._autopilot = source
             self._ask_for_all(now_ns)
@@ -209,6 +214,7 @@ class ArduPilotLink:
     def _ask_for_all(self, now_ns: int) -> None:
         self._heard.clear()
         self._asked = False
+        self._in_vain.clear()
         self._rates_hz = dict(RATES_HZ)
         self._next_request_ns = now_ns
 
@@ -236,7 +242,9 @@ class ArduPilotLink:
             if not self._asked or heard_hz >= rate_hz:
                 rate_hz = asked_hz
             self._rates_hz[name] = rate_hz
-            if heard_hz < rate_hz:
+            self._in_vain[name] = 0 if heard_hz else self._in_vain[name] + 1
+            seldom = self._in_vain[name] & (self._in_vain[name] - 1)  # neither 0 nor a power of two
+            if heard_hz < rate_hz and not seldom:
                 number = getattr(self.port.dialect, f"MAVLINK_MSG_ID_{name}")
                 self.port.send(now_ns, self._encoder.set_message_interval(*autopilot, number, rate_hz))
         self._heard.clear()

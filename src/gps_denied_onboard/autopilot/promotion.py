@@ -2,8 +2,8 @@
 
 With GPS_AUTO_SWITCH 0 ArduPilot follows GPS_PRIMARY alone, whatever the receivers say: so it never falls back to a
 forged one when we have no position ourselves. PARAM_VALUE confirms a change; until then it is asked for again.
-The autopilot keeps the parameter when it is switched off, and a take-off place is no position for long: so it is on
-its own receiver while it is disarmed, and on ours once the map has shown us where we are, or its GPS is bad in flight.
+The autopilot keeps the parameter when it is switched off, and a take-off place is no position for long: until the map
+has shown us where we are it is on its own receiver, if it is disarmed, and in flight stays on what it has.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class Promotion:
             return None
         if state.position_source is PositionSource.GPS:
             return self._real
-        if not self._anchored and armed is False:
-            return self._real
+        if not self._anchored:
+            return self._real if armed is False else None
         bad = state.gps_health in (GpsHealth.SPOOFED, GpsHealth.DEGRADED)
-        return self._ours if bad or (self._anchored and state.fix_type >= FULL_FIX) else None
+        return self._ours if state.fix_type >= FULL_FIX or bad else None

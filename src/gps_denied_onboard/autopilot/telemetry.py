@@ -37,6 +37,7 @@ GPS_EPOCH_NS = GPS_EPOCH_UNIX_S * 1_000_000_000
 UTC_AGE_NS = 3_000_000_000
 INTERFERENCE_AGE_NS = 3_000_000_000
 UNKNOWN_16 = 65535
+EKF_POSITION_ABSOLUTE = 16
 _FACING_DOWN = 25  # MAV_SENSOR_ROTATION_PITCH_270
 
 Received: TypeAlias = Telemetry | Alert
@@ -60,6 +61,7 @@ class TelemetryDecoder:
         self._barometer = Barometer()
         self._utc: tuple[int, int] | None = None  # (t_ns, UTC ns since 1970) of the newest SYSTEM_TIME
         self._interference: tuple[int, int] | None = None  # (arrival, bits) of the newest GNSS_INTEGRITY
+        self._located = False
         self.malformed = 0
         self.last_position: TakeoffOrigin | None = None
         self._handlers: dict[str, Callable[[Any, int], Received | None]] = {
@@ -73,6 +75,7 @@ class TelemetryDecoder:
             "GPS2_RAW": self._on_gps,
             gnss_integrity.NAME: self._on_gnss_integrity,
             "GLOBAL_POSITION_INT": self._on_position,
+            "EKF_STATUS_REPORT": self._on_filter,
             "DISTANCE_SENSOR": self._on_distance,
             "STATUSTEXT": self._on_text,
             "SYSTEM_TIME": self._on_system_time,
@@ -214,9 +217,16 @@ class TelemetryDecoder:
     def _on_position(self, m: Any, now_ns: int) -> Received | None:
         t_ns = self._boot_time(m.time_boot_ms * 1_000_000, now_ns)
         if (m.lat, m.lon) != (0, 0) and abs(m.lat) <= 900_000_000 and abs(m.lon) <= 1_800_000_000:
-            self._barometer.on_altitude(m.alt / 1000.0)
+            if self._located:
+                self._barometer.on_altitude(m.alt / 1000.0)
             velocity = (m.vx / 100.0, m.vy / 100.0, m.vz / 100.0)
             self.last_position = TakeoffOrigin(t_ns, m.lat / 1e7, m.lon / 1e7, m.alt / 1000.0, 5.0, 5.0, velocity)
+        return None
+
+    def _on_filter(self, m: Any, now_ns: int) -> Received | None:
+        """Whether the autopilot's filter has a place on earth; until then its position and altitude are left-overs."""
+        del now_ns
+        self._located = bool(m.flags & EKF_POSITION_ABSOLUTE)
         return None
 
     def _on_distance(self, m: Any, now_ns: int) -> Received | None:
@@ -250,9 +260,9 @@ def parse_reloc(text: str, now_ns: int, sender: tuple[int, int] = (0, 0)) -> Rel
 class Barometer:
     """Altitude above mean sea level from static pressure, calibrated once on the ground.
 
-    From when the autopilot knows where it is (GLOBAL_POSITION_INT), CALIBRATION_SAMPLES pressures are compared with its
-    altitude; after that only pressure counts, so that no false GPS can move it. Standard atmosphere (ICAO 7488/3):
-    44330.8 m, exponent 0.190263.
+    From when the autopilot knows where it is (EKF_STATUS_REPORT, GLOBAL_POSITION_INT), CALIBRATION_SAMPLES pressures are
+    compared with its altitude; after that only pressure counts, so that no false GPS can move it. Standard atmosphere
+    (ICAO 7488/3): 44330.8 m, exponent 0.190263.
     """
 
     def __init__(self) -> None:

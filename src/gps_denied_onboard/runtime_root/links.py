@@ -22,6 +22,7 @@ class Autopilot(Protocol):
 
     def poll(self, now_ns: int) -> list[Received]: ...
     def send_position(self, now_ns: int, state: NavState) -> list[Alert]: ...
+    def armed(self, now_ns: int) -> bool | None: ...
     def counts(self) -> dict[str, int]: ...
     def close(self) -> None: ...
 
@@ -46,6 +47,10 @@ class Links:
         for ground in self._grounds:
             ground.send_state(now_ns, state)
         return self._autopilot.send_position(now_ns, state)
+
+    def armed(self, now_ns: int) -> bool | None:
+        """Whether the autopilot's motors are armed; None where it has not said so lately."""
+        return self._autopilot.armed(now_ns)
 
     def send_alert(self, now_ns: int, alert: Alert) -> None:
         """An alert to every ground station."""

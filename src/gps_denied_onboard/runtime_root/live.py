@@ -25,6 +25,7 @@ from gps_denied_onboard.geo import LocalFrame
 from gps_denied_onboard.messages import (
     AidRecord,
     Alert,
+    GpsSample,
     NavState,
     OdometryStep,
     Output,
@@ -43,6 +44,7 @@ from gps_denied_onboard.runtime_root.links import Links, build_links
 from gps_denied_onboard.runtime_root.provisioned import open_provisioned
 from gps_denied_onboard.runtime_root.recording import AirborneCheck, FlightRecording
 from gps_denied_onboard.runtime_root.service_manager import ServiceManager
+from gps_denied_onboard.runtime_root.standing import Standing
 from gps_denied_onboard.runtime_root.strategies import load_composition
 from gps_denied_onboard.runtime_root.thermal_publisher import ThermalPublisher
 from gps_denied_onboard.runtime_root.worker import Worker
@@ -209,6 +211,7 @@ class _Flight:
         self._recording = recording
         mission = config.mission
         self._airborne = AirborneCheck(mission.ground_altitude_amsl_m, mission.ground_sigma_m)
+        self._standing = Standing(mission)
         self._held: list[Telemetry] = []
         self._log = _logger(recording.bridge)
         self._gate = AlertGate()
@@ -262,16 +265,24 @@ class _Flight:
 
     def _start(self, first: Telemetry) -> bool:
         """The origin before the first sample. A flight that broke off is gone on with, if the aircraft is in the air:
-        until that is clear, samples are held back. Tells whether the flight has begun; then none is."""
-        going_on = self._recording.resumed(first.t_ns)
+        until that is clear, samples are held back. Before take-off only the GPS is watched. Tells whether the flight
+        has begun; then none is held back."""
+        going_on = None if self._standing.began else self._recording.resumed(first.t_ns)
         if going_on is not None:
             self._held.append(first)
             flies = self._airborne.add(first)
             if flies is None:
                 return False
             going_on = self._recording.resumed(self._held[0].t_ns) if flies else None
+        stood = self._standing.began
+        stands = going_on is None and self._standing.holds(first, self._links.armed(time.monotonic_ns()))
+        if not stood:
+            self._tell([self._recording.welcome(first.t_ns)])
+        if stands:
+            self._held.clear()
+            self._emit(self._pipeline.on_telemetry(first) if isinstance(first, GpsSample) else [])
+            return False
         self._started = True
-        self._tell([self._recording.welcome(first.t_ns)])
         if going_on is not None:
             origin, alert = going_on
             self._tell([alert])
@@ -293,7 +304,7 @@ class _Flight:
             mission.origin_latitude_deg,
             mission.origin_longitude_deg,
             mission.ground_altitude_amsl_m,
-            mission.takeoff_sigma_horizontal_m,
+            math.hypot(mission.takeoff_sigma_horizontal_m, self._standing.run_sigma_m),
             mission.takeoff_sigma_vertical_m,
         )
         return self._pipeline.on_telemetry(origin)
@@ -357,7 +368,8 @@ class _Flight:
             self._counts.gap_ms = max(self._counts.gap_ms, (now_ns - self._last_tick_ns) / 1e6)
         self._last_tick_ns = now_ns
         self._next_tick_ns = max(self._next_tick_ns + self._period_ns, now_ns + self._period_ns // 2)
-        self._emit(self._pipeline.on_tick(now_ns))
+        at_rest = None if self._started else self._standing.state(now_ns)
+        self._emit(self._pipeline.on_tick(now_ns) if at_rest is None else [at_rest])
 
     def _tell(self, alerts: Iterable[Alert]) -> None:
         """Alerts that are not the pipeline's own: its tap has not seen them."""

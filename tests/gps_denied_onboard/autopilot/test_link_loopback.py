@@ -135,6 +135,7 @@ def test_a_rate_that_is_refused_is_asked_for_at_less(udp: tuple[Flight, Any]) ->
     flight.until(lambda: len(asked_hz(imu)) >= 4)
     assert asked_hz(imu)[:4] == [100, 40, 16, 10]
     assert asked_hz(attitude) == [25]
+    assert asked_hz(ardupilotmega.MAVLINK_MSG_ID_GNSS_INTEGRITY) == [1, 1, 1]  # never comes: rounds one, two, four
 
 
 def test_timesync_is_asked_and_answered(udp: tuple[Flight, Any]) -> None:

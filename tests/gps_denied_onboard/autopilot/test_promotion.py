@@ -48,8 +48,9 @@ def test_whom_to_follow(source: PositionSource, health: GpsHealth, fix_type: int
         (False, BAD, False, REAL),  # it has no fix yet
         (True, UNKNOWN, False, None),
         (None, UNKNOWN, False, None),
-        (True, BAD, False, OURS),
-        (True, FORGED, False, OURS),
+        (True, BAD, False, None),
+        (True, FORGED, False, None),  # so it seems to a state that no map has confirmed
+        (True, FORGED, True, OURS),
         (False, UNKNOWN, True, OURS),
     ],
 )

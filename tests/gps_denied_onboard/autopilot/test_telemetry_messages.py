@@ -103,6 +103,11 @@ def test_pressure_is_altitude_once_the_autopilot_knows_where_it_is() -> None:
     pressure = mavlink.MAVLink_scaled_pressure_message(BOOT_MS, 990.0, 0.0, 20)
     assert d.decode(pressure, NOW_NS) == []
     assert d.decode(hud, NOW_NS) == [BaroSample(NOW_NS, 3.0)]
+    lost, located = (mavlink.MAVLink_ekf_status_report_message(flags, 0, 0, 0, 0, 0) for flags in (8, 24))
+    d.decode(lost, NOW_NS)
+    d.decode(mavlink.MAVLink_global_position_int_message(BOOT_MS, 3, -2, 50, 0, 0, 0, 0, 0), NOW_NS)
+    assert d.decode(pressure, NOW_NS) == []  # left-overs in its memory, while its filter has no position
+    d.decode(located, NOW_NS)
     d.decode(position(), NOW_NS)
     for _ in range(12):
         assert d.decode(pressure, NOW_NS) == [BaroSample(NOW_NS, 150.0)]

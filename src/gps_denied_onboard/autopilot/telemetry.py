@@ -38,6 +38,7 @@ UTC_AGE_NS = 3_000_000_000
 INTERFERENCE_AGE_NS = 3_000_000_000
 UNKNOWN_16 = 65535
 EKF_POSITION_ABSOLUTE = 16
+TWO_D = 2
 _FACING_DOWN = 25  # MAV_SENSOR_ROTATION_PITCH_270
 
 Received: TypeAlias = Telemetry | Alert
@@ -168,7 +169,8 @@ class TelemetryDecoder:
     def _on_gps(self, m: Any, now_ns: int) -> Received | None:
         if m.get_type() != self._gps_type:
             return None
-        t_ns = self._usec_time(m.time_usec, now_ns)
+        # ArduPilot's time is that of the last fix: without one it stands still, and would look like a restart.
+        t_ns = self._usec_time(m.time_usec, now_ns) if m.fix_type >= TWO_D else now_ns
         if abs(m.lat) > 900_000_000 or abs(m.lon) > 1_800_000_000:
             self.malformed += 1
             return None
@@ -260,9 +262,9 @@ def parse_reloc(text: str, now_ns: int, sender: tuple[int, int] = (0, 0)) -> Rel
 class Barometer:
     """Altitude above mean sea level from static pressure, calibrated once on the ground.
 
-    From when the autopilot knows where it is (EKF_STATUS_REPORT, GLOBAL_POSITION_INT), CALIBRATION_SAMPLES pressures are
-    compared with its altitude; after that only pressure counts, so that no false GPS can move it. Standard atmosphere
-    (ICAO 7488/3): 44330.8 m, exponent 0.190263.
+    From when the autopilot knows where it is (EKF_STATUS_REPORT, GLOBAL_POSITION_INT), CALIBRATION_SAMPLES pressures
+    are compared with its altitude; after that only pressure counts, so that no false GPS can move it. Standard
+    atmosphere (ICAO 7488/3): 44330.8 m, exponent 0.190263.
     """
 
     def __init__(self) -> None:

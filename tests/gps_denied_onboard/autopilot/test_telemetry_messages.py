@@ -137,6 +137,18 @@ def test_only_the_real_receiver_is_watched() -> None:
     assert decoder(0).decode(second, NOW_NS) == []
 
 
+def test_a_receiver_without_a_fix_does_not_turn_the_clock_back() -> None:
+    """ArduPilot stamps a receiver's message by its last fix: seconds ago when jammed, but now is meant."""
+    clock = ClockAlignment()
+    d = TelemetryDecoder(clock, 0)
+    d.decode(highres(), NOW_NS)
+    stale_us = (BOOT_MS - 20_000) * 1000
+    jammed = mavlink.MAVLink_gps_raw_int_message(stale_us, 1, 0, 0, 0, 90, 90, 0, 0, 2, 0, 9000, 0, 0, 0, 0)
+    (sample,) = d.decode(jammed, NOW_NS + 5)
+    assert sample.t_ns == NOW_NS + 5
+    assert clock.reboots == 0
+
+
 def test_the_autopilots_position_is_kept_for_the_start() -> None:
     """GLOBAL_POSITION_INT is no measurement; its last value is at hand for the take-off."""
     d = decoder()

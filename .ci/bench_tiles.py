@@ -224,12 +224,10 @@ ROWS_SQL = """
 
 
 def fill(store: TileStore, rows: int, data: bytes) -> None:
-    """Make so many rows: those that will be evicted with their files, of the others the folders."""
+    """Make so many rows: those that will be evicted with their files, of the others the folders are there."""
     for start in range(0, EVICTED, 1000):
         store.insert([NewTile(TileKey("provider", ZOOM, X0 + n // 100, Y0 + n % 100), data, 0.4)
                       for n in range(start, start + 1000)])  # fmt: skip
-    for x in range(100_000, 100_000 + rows // 1000):
-        (store.root / "provider" / str(ZOOM) / str(x)).mkdir(parents=True, exist_ok=True)
     with store.connection() as connection:
         connection.execute(ROWS_SQL, (rows - EVICTED - 1,))
         connection.execute("ANALYZE tiles")
@@ -252,6 +250,8 @@ def store_of(folder: Path, rows: int) -> dict[str, Any]:
     server = LocalServer(folder)
     url = server.start()
     data = pictures()[0]
+    for x in range(100_000, 100_000 + rows // 1000):  # before it is opened: it looks into new ones
+        (folder / "provider" / str(ZOOM) / str(x)).mkdir(parents=True)
     with TileStore.open(folder, url) as store:
         fill(store, rows, data)
         spent_ms = box_times_ms(store, rows)
@@ -319,9 +319,11 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="gps-denied-bench-") as name:
         folder = Path(name)
         folder.chmod(0o755)
-        found = exchange(folder, tiles, killed_tiles)
-        found["store"] = store_of(folder / "rows", rows)
+        found: dict[str, Any] = {"store": store_of(folder / "rows", rows)}
+        print(json.dumps(found), flush=True)
         found["upload"] = upload(folder, uploads)
+        print(json.dumps(found["upload"]), flush=True)
+        found |= exchange(folder, tiles, killed_tiles)
     found["whole"] = {"seconds": round(time.perf_counter() - began)}
     out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(found, indent=1))

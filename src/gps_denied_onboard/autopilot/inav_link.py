@@ -25,14 +25,15 @@ from gps_denied_onboard.messages import Alert, NavState
 
 RATES_HZ: dict[int, float] = {
     RAW_IMU: 50.0,
-    ATTITUDE: 25.0,
-    ALTITUDE: 10.0,
-    INAV_AIR_SPEED: 10.0,
+    ATTITUDE: 20.0,
+    ALTITUDE: 5.0,
+    INAV_AIR_SPEED: 5.0,
     RAW_GPS: 1.0,
     WAYPOINT: 1.0,
     SENSOR_STATUS: 1.0,
     INAV_STATUS: 1.0,
 }
+"""With ten positions a second fewer than 100 frames: iNav's serial task takes one frame a port, 100 times a second."""
 MAX_WAITING = 4
 """Questions without an answer yet. iNav answers one after the other; more would only lie in its buffer."""
 ANSWER_NS = 200_000_000

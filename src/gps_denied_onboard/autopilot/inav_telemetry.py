@@ -1,8 +1,8 @@
 """iNav's answers as our messages: units and frames are converted here and nowhere else; no I/O.
 
 iNav's body is forward, left, up (fc_msp.c writes its accelerations in 1/512 g and its rates in whole degrees a second
-as they are); ours is forward, right, down. Its pitch counts nose down as positive. Nothing of it carries a time:
-what arrives is of `now_ns`.
+as they are); ours is forward, right, down. Its pitch counts nose down as positive. Its yaw is cut off to whole degrees:
+the middle of the degree is taken. Nothing of it carries a time: what arrives is of `now_ns`.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class InavDecoder:
         return ImuSample(now_ns, (forward, -left, -up), (roll, -pitch, -yaw))
 
     def _on_attitude(self, v: tuple[int, ...], now_ns: int) -> Received | None:
-        roll, pitch, yaw = math.radians(v[0] / 10.0), math.radians(-v[1] / 10.0), math.radians(v[2])
+        roll, pitch, yaw = math.radians(v[0] / 10.0), math.radians(-v[1] / 10.0), math.radians(v[2] + 0.5)
         if abs(v[0]) > 1800 or abs(v[1]) > 900 or not -360 <= v[2] <= 360:
             self.malformed += 1
             return None

@@ -115,13 +115,13 @@ def sensor_gps(state: NavState, unix_ns: int | None) -> bytes | Alert:
     """MSP2_SENSOR_GPS of a state, always 52 bytes, or an Alert when it may not be sent.
 
     iNav divides the accuracies by ten and calls the result centimetres: they are sent in mm. `unix_ns` is UTC at the
-    state's time by a trusted clock; None sends week 0 and the first of January 1970.
+    state's time by a trusted clock; None sends week 0 and a date of zeros. A year of 0 leaves iNav's clock alone,
+    any other one sets it, once for the whole flight (gpsUpdateTime in its gps.c).
     """
     wrong = why_not_sent(state)
     if wrong:
         return Alert(state.t_ns, 3, f"position withheld from autopilot: {wrong}")
     week, week_ms = week_and_ms(unix_ns)
-    utc = _EPOCH + timedelta(microseconds=(unix_ns or 0) // 1000)
     north, east, down = state.velocity_ned_mps
     yaw = yaw_cdeg(state.quaternion_body_to_ned)  # 0: not known, 36000: north
     payload = SENSOR_GPS_LAYOUT.pack(
@@ -142,14 +142,17 @@ def sensor_gps(state: NavState, unix_ns: int | None) -> bytes | Alert:
         round(down * 100.0),
         round(math.degrees(math.atan2(east, north)) * 100.0) % 36000,
         yaw % 36000 if yaw else NO_YAW,
-        utc.year,
-        utc.month,
-        utc.day,
-        utc.hour,
-        utc.minute,
-        utc.second,
+        *_date(unix_ns),
     )
     return packed(SENSOR_GPS, payload)
+
+
+def _date(unix_ns: int | None) -> tuple[int, ...]:
+    """Year, month, day, hour, minute, second; zeros where the time is not known."""
+    if unix_ns is None:
+        return (0,) * 6
+    utc = _EPOCH + timedelta(microseconds=unix_ns // 1000)
+    return (utc.year, utc.month, utc.day, utc.hour, utc.minute, utc.second)
 
 
 def _unsigned(value: float) -> int:

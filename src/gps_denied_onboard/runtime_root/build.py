@@ -13,6 +13,7 @@ import numpy as np
 from gps_denied_onboard.camera import CameraModel
 from gps_denied_onboard.config import Config
 from gps_denied_onboard.errors import UserError
+from gps_denied_onboard.fusion.config import over_msp
 from gps_denied_onboard.fusion.integrity import Integrity
 from gps_denied_onboard.fusion.integrity_config import IntegrityConfig
 from gps_denied_onboard.fusion.labels import LabelLimits
@@ -100,7 +101,8 @@ def build_pipeline(
     engines: tuple[InferenceRecord, ...] = ()
     if mosaic is not None:
         localiser, engines = _build_localiser(config, world, mosaic, terrain, composition, closing or ExitStack())
-    fusion = fusion_class(world.local, world.camera, config.fusion)
+    settings = over_msp(config.fusion) if config.strategies.autopilot == "inav" else config.fusion
+    fusion = fusion_class(world.local, world.camera, settings)
     limits = LabelLimits(
         config.fusion.anchor_age_s_max, config.fusion.anchor_sigma_m_max, config.fusion.odometry_age_s_max
     )

@@ -97,6 +97,11 @@ def test_telemetry_comes_by_asking(flight: Flight) -> None:
     assert flight.link.counts()["bad_bytes"] == 0
 
 
+def test_fewer_frames_than_the_serial_task_takes() -> None:
+    """iNav takes one frame a port 100 times a second: questions and ten positions a second leave some room."""
+    assert sum(RATES_HZ.values()) + 10.0 <= 95.0
+
+
 def test_positions_arrive_whole_and_are_used(flight: Flight) -> None:
     """Positions of 52 bytes, five a second; the sensor status, not the echo, proves that they are used."""
     flight.sending = STATE

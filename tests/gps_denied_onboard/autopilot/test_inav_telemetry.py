@@ -28,19 +28,26 @@ def test_accelerations_and_rates_are_turned_to_forward_right_down() -> None:
 
 
 @pytest.mark.parametrize(
-    ("roll", "pitch", "yaw", "quaternion"),
+    ("roll", "pitch", "yaw", "angles_deg"),
     [
-        (0, 0, 0, (1.0, 0.0, 0.0, 0.0)),
-        (0, 0, 90, (0.70711, 0.0, 0.0, 0.70711)),
-        (200, 0, 0, (0.98481, 0.17365, 0.0, 0.0)),
-        (0, -200, 0, (0.98481, 0.0, 0.17365, 0.0)),  # its pitch is positive with the nose down
+        (0, 0, 0, (0.0, 0.0, 0.5)),
+        (0, 0, 90, (0.0, 0.0, 90.5)),
+        (0, 0, 359, (0.0, 0.0, -0.5)),
+        (200, 0, 0, (20.0, 0.0, 0.5)),
+        (0, -200, 0, (0.0, 20.0, 0.5)),  # its pitch is positive with the nose down
     ],
 )
-def test_attitude(roll: int, pitch: int, yaw: int, quaternion: tuple[float, ...]) -> None:
-    """Tenths of a degree, whole degrees of heading, and the nose-up sign."""
+def test_attitude(roll: int, pitch: int, yaw: int, angles_deg: tuple[float, ...]) -> None:
+    """Tenths of a degree, the nose-up sign, and the middle of the degree to which the heading was cut off."""
     found = decoder().decode(inav.ATTITUDE, struct.pack("<hhh", roll, pitch, yaw), NOW_NS)
     assert isinstance(found, AttitudeSample)
-    assert found.quaternion_body_to_ned == pytest.approx(quaternion, abs=1e-5)
+    w, x, y, z = found.quaternion_body_to_ned
+    angles = (
+        math.atan2(2.0 * (w * x + y * z), 1.0 - 2.0 * (x * x + y * y)),
+        math.asin(2.0 * (w * y - z * x)),
+        math.atan2(2.0 * (w * z + x * y), 1.0 - 2.0 * (y * y + z * z)),
+    )
+    assert [math.degrees(a) for a in angles] == pytest.approx(angles_deg, abs=1e-6)
 
 
 def test_altitude_counts_from_the_ground() -> None:

@@ -68,10 +68,10 @@ def test_yaw_and_course() -> None:
 
 
 def test_an_unsure_time_is_no_time() -> None:
-    """Without a trusted clock the week is 0 and the date the first of 1970: never a guess, never the receiver's."""
+    """Without a trusted clock week and date are 0: never a guess, and a year of 0 sets no clock."""
     values = fields(STATE, None)
     assert values[1:3] == (0, 0)
-    assert values[17:] == (1970, 1, 1, 0, 0, 0)
+    assert values[17:] == (0, 0, 0, 0, 0, 0)
 
 
 @pytest.mark.parametrize(

@@ -321,9 +321,9 @@ def main() -> int:
         folder.chmod(0o755)
         found: dict[str, Any] = {"store": store_of(folder / "rows", rows)}
         print(json.dumps(found), flush=True)
-        found["upload"] = upload(folder, uploads)
-        print(json.dumps(found["upload"]), flush=True)
         found |= exchange(folder, tiles, killed_tiles)
+        print(json.dumps(found), flush=True)
+        found["upload"] = upload(folder, uploads)
     found["whole"] = {"seconds": round(time.perf_counter() - began)}
     out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(found, indent=1))

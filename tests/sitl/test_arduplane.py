@@ -32,7 +32,7 @@ OUT = "GPS_DENIED_SITL_OUT"
 MAP = "GPS_DENIED_SITL_MAP"
 SHIPPED = ROOT / "_docs" / "autopilot" / "arduplane.param"
 
-HEIGHT_M = 300.0
+HEIGHT_M = 400.0
 CORNERS_EN_M: FloatArray = np.array([[1500.0, -200.0], [1500.0, 1000.0], [-300.0, 1000.0], [-300.0, -200.0]])
 SCENE = Scene(11, 48.3, 37.2, 120.0, (-300.0, -200.0), (1500.0, 1000.0), HEIGHT_M)
 MAP_AROUND_M = 600.0
@@ -175,9 +175,11 @@ def test_a_jammed_and_then_forged_receiver_leads_it_nowhere(flight: Flight) -> N
     take_off(flight)
     flight.mark("at_height")
     flight.fly(ON_GPS_S)
+    follows(plane, REAL, 120.0)
     plane.set_parameter("SIM_GPS1_JAM", 1)
     flight.mark("jammed")
     left_after_s = follows(plane, OURS, 20.0)
+    flight.mark("taken")
     flight.fly(60.0 * minutes)
     plane.set_parameter("SIM_GPS1_GLTCH_X", FORGED_NORTH_M / 111_200.0)
     plane.set_parameter("SIM_GPS1_JAM", 0)
@@ -186,6 +188,9 @@ def test_a_jammed_and_then_forged_receiver_leads_it_nowhere(flight: Flight) -> N
     flight.mark("ended")
     found = {"left_after_s": round(left_after_s, 1), **figures(flight)}
     tell(found)
+    assert {m.param_value for _, m in flight.heard("PARAM_VALUE", "taken", "ended") if m.param_id == "GPS_PRIMARY"} <= {
+        float(OURS)
+    }
     assert plane.parameter("GPS_PRIMARY") == OURS
     real = receiver_errors_m(flight, "GPS2_RAW", "forged", "ended")
     assert np.median(real[len(real) // 2 :]) > 0.9 * FORGED_NORTH_M  # it was forged indeed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import pty
 import random
@@ -136,6 +137,21 @@ def test_a_rate_that_is_refused_is_asked_for_at_less(udp: tuple[Flight, Any]) ->
     assert asked_hz(imu)[:4] == [100, 40, 16, 10]
     assert asked_hz(attitude) == [25]
     assert asked_hz(ardupilotmega.MAVLINK_MSG_ID_GNSS_INTEGRITY) == [1, 1, 1]  # never comes: rounds one, two, four
+
+
+def test_who_is_followed_depends_on_the_motors(udp: tuple[Flight, Any]) -> None:
+    """Unanchored and disarmed: its own receiver. What was said of the motors counts for three seconds."""
+    flight, peer = udp
+    assert flight.link.armed(flight.now_ns) is None
+    greet(peer)
+    flight.until(lambda: flight.link.armed(flight.now_ns) is False)
+    flight.link.send_position(flight.now_ns, dataclasses.replace(STATE, source_label=SourceLabel.DEAD_RECKONED))
+    flight.until(lambda: "PARAM_SET" in flight.kinds())
+    (wish,) = (m for m in flight.heard if m.get_type() == "PARAM_SET")
+    assert (wish.param_id, wish.param_value) == ("GPS_PRIMARY", 1.0)
+    assert flight.link.armed(flight.now_ns + 4_000_000_000) is None
+    peer.mav.heartbeat_send(1, 3, 128, 0, 4)
+    flight.until(lambda: flight.link.armed(flight.now_ns) is True)
 
 
 def test_timesync_is_asked_and_answered(udp: tuple[Flight, Any]) -> None:

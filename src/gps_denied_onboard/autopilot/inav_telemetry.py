@@ -40,7 +40,8 @@ GPS_OK = 1
 class InavDecoder:
     """Answers in, at most one message out for each. `malformed` counts answers that are too short or cannot be.
 
-    `gps_status` is MSP_SENSOR_STATUS's word on the GPS that we are (1: in use, 2: lost), `echo` its MSP_RAW_GPS (fix
+    `gps_status` is MSP_SENSOR_STATUS's word on the GPS that we are (1: in use; lost: 0, and 2 from the fifth loss since
+    it was started on), `echo` its MSP_RAW_GPS (fix
     type, latitude and longitude in deg), `here` the place of its own estimate, `armed` from MSP2_INAV_STATUS; all None
     before they came. The altitude counts from where the barometer was started, `ground_altitude_m`.
     """

@@ -37,6 +37,8 @@ RATES_HZ: dict[int, float] = {
 MAX_WAITING = 4
 """Questions without an answer yet. iNav answers one after the other; more would only lie in its buffer."""
 ANSWER_NS = 200_000_000
+BUFFERED_NS = 20_000_000
+"""How long after a poll the answers to its questions come at most: where nobody looked for longer they are no newer."""
 MAX_BYTES_A_POLL = 32_768
 SILENT_NS = 3_000_000_000
 
@@ -55,6 +57,7 @@ class InavLink:
         self._due_ns = dict.fromkeys(RATES_HZ, 0)
         self._waiting: deque[tuple[int, int]] = deque()  # (function, asked at)
         self._opened = 0
+        self._polled_ns: int | None = None
         self._was_alive: bool | None = None
         self._heard_ns: int | None = None
         self._silent = False
@@ -80,6 +83,8 @@ class InavLink:
             self.flooded_bytes += len(data) - MAX_BYTES_A_POLL
             data = data[-MAX_BYTES_A_POLL:]
         out: list[Received] = [*self._changes(now_ns)]
+        answered_ns = now_ns if self._polled_ns is None else min(now_ns, self._polled_ns + BUFFERED_NS)
+        self._polled_ns = now_ns
         for frame in self._parser.feed(data):
             if not self._was_asked(frame.function):
                 self.unasked += 1
@@ -89,7 +94,7 @@ class InavLink:
                 self.refused += 1
                 continue
             self.messages += 1
-            message = self.decoder.decode(frame.function, frame.payload, now_ns)
+            message = self.decoder.decode(frame.function, frame.payload, answered_ns)
             if message is not None:
                 out.append(message)
         out += self._use(now_ns)

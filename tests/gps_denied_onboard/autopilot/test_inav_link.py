@@ -102,6 +102,19 @@ def test_fewer_frames_than_the_serial_task_takes() -> None:
     assert sum(RATES_HZ.values()) + 10.0 <= 95.0
 
 
+def test_a_stall_makes_no_answer_newer(flight: Flight) -> None:
+    """What lay in the buffer while half a second nobody looked is of the moment of its question, not of now."""
+    flight.run(1.0)
+    flight.until(lambda: any(f in (102, 108) for f, _ in flight.link._waiting))
+    asked_ns = flight.now_ns
+    select.select([flight.socket()], [], [], 1.0)
+    flight.received.clear()
+    flight.received += flight.link.poll(asked_ns + 500_000_000)
+    samples = [item for item in flight.received if isinstance(item, ImuSample | AttitudeSample)]
+    assert samples
+    assert all(asked_ns <= sample.t_ns <= asked_ns + 20_000_000 for sample in samples)
+
+
 def test_positions_arrive_whole_and_are_used(flight: Flight) -> None:
     """Positions of 52 bytes, five a second; the sensor status, not the echo, proves that they are used."""
     flight.sending = STATE

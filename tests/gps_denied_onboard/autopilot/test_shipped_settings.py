@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pymavlink.mavparm import MAVParmDict
 
+from gps_denied_onboard.autopilot.link import RATES_HZ
 from gps_denied_onboard.autopilot.promotion import PARAMETER
 from gps_denied_onboard.config import AutopilotConfig
 
@@ -28,6 +29,11 @@ def test_the_parameters_fit_the_programs_defaults() -> None:
     assert parameters["GPS1_DELAY_MS"] == ours.gps_delay_ms
     assert parameters["GPS_AUTO_SWITCH"] == 0
     assert parameters[PARAMETER] == ours.real_gps_id
+
+
+def test_the_autopilots_loop_is_quick_enough_for_what_is_asked_of_it() -> None:
+    """ArduPilot refuses a message at more than 0.8 of its loop's rate."""
+    assert 0.8 * loaded()["SCHED_LOOP_RATE"] >= max(RATES_HZ.values())
 
 
 def test_every_parameter_has_its_reason() -> None:

@@ -147,6 +147,13 @@ def receiver_errors_m(flight: Flight, kind: str, since: str, until: str) -> Floa
     return np.array(out)
 
 
+def in_ellipse_percent(flight: Flight, since: str, until: str) -> float:
+    """How many of our positions, as the autopilot shows them, had the truth within their 95 % circle."""
+    errors_m = receiver_errors_m(flight, "GPS_RAW_INT", since, until)
+    sigma_m = np.array([m.h_acc / 1000.0 for _, m in flight.heard("GPS_RAW_INT", since, until)])[: len(errors_m)]
+    return round(100.0 * float(np.mean(errors_m <= math.sqrt(5.991) * sigma_m)), 1)
+
+
 def figures(flight: Flight) -> dict[str, Any]:
     """Distances from the mission's legs, and how far positions were off, in metres."""
     parts = {"on_gps": ("at_height", "jammed"), "denied": ("jammed", "forged"), "forged": ("forged", "ended")}
@@ -157,6 +164,7 @@ def figures(flight: Flight) -> dict[str, Any]:
             for name, part in parts.items()
         },
         "our_gps_off_m": spread(receiver_errors_m(flight, "GPS_RAW_INT", "jammed", "ended")),
+        "our_gps_in_95_percent": in_ellipse_percent(flight, "jammed", "ended"),
         "autopilot_off_m": spread(receiver_errors_m(flight, "GLOBAL_POSITION_INT", "jammed", "ended")),
     }
 
@@ -188,9 +196,8 @@ def test_a_jammed_and_then_forged_receiver_leads_it_nowhere(flight: Flight) -> N
     flight.mark("ended")
     found = {"left_after_s": round(left_after_s, 1), **figures(flight)}
     tell(found)
-    assert {m.param_value for _, m in flight.heard("PARAM_VALUE", "taken", "ended") if m.param_id == "GPS_PRIMARY"} <= {
-        float(OURS)
-    }
+    told = [m for _, m in flight.heard("PARAM_VALUE", "taken", "ended") if m.param_id == "GPS_PRIMARY"]
+    assert {m.param_value for m in told} <= {float(OURS)}
     assert plane.parameter("GPS_PRIMARY") == OURS
     real = receiver_errors_m(flight, "GPS2_RAW", "forged", "ended")
     assert np.median(real[len(real) // 2 :]) > 0.9 * FORGED_NORTH_M  # it was forged indeed

@@ -38,6 +38,8 @@ SCENE = Scene(11, 48.3, 37.2, 120.0, (-300.0, -200.0), (1500.0, 1000.0), HEIGHT_
 MAP_AROUND_M = 600.0
 WIND = {"SIM_WIND_SPD": 5.0, "SIM_WIND_DIR": 240.0, "SIM_WIND_TURB": 1.0}
 ON_GPS_S = 60.0
+ANSWERS_S = 2.0
+"""An answer with a parameter's old value may come after the word of its change."""
 FORGED_NORTH_M = 500.0
 FORGED_S = 75.0
 OURS, REAL = 0, 1
@@ -187,6 +189,7 @@ def test_a_jammed_and_then_forged_receiver_leads_it_nowhere(flight: Flight) -> N
     plane.set_parameter("SIM_GPS1_JAM", 1)
     flight.mark("jammed")
     left_after_s = follows(plane, OURS, 20.0)
+    flight.fly(ANSWERS_S)
     flight.mark("taken")
     flight.fly(60.0 * minutes)
     plane.set_parameter("SIM_GPS1_GLTCH_X", FORGED_NORTH_M / 111_200.0)

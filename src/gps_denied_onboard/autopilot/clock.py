@@ -7,7 +7,7 @@ from collections import deque
 REBOOT_NS = 1_000_000_000
 FUTURE_NS = 20_000_000
 STALE_NS = 2_000_000_000
-WINDOW = 64
+WINDOW = 8
 SLOTS = 8
 SLOT_NS = 5_000_000_000
 

@@ -96,7 +96,7 @@ def make_root(root: Path, debs: list[Path], board: Board, kernel: KernelTree, py
     for generator in words(HERE / "masked-generators.txt"):
         _link(root / "etc/systemd/system-generators" / generator, "/dev/null")
     wants = f"{UNITS}/multi-user.target.wants"
-    for unit in sorted((root / UNITS).glob("*.service")):
+    for unit in sorted(path for path in (root / UNITS).iterdir() if path.suffix in {".service", ".socket"}):
         if not unit.is_symlink() and "WantedBy=multi-user.target" in unit.read_text(encoding="utf-8"):
             _link(root / wants / unit.name, f"../{unit.name}")
     for name in words(HERE / "enabled.txt"):

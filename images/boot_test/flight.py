@@ -13,20 +13,22 @@ from pathlib import Path
 from boot_test.console import watch
 from boot_test.flips import copy_disk, direct_start, flip
 from boot_test.machine import Machine
-from boot_test.onboard import put_configuration
+from boot_test.onboard import FOLDER, put_configuration
 from boot_test.pilot import Listener, Pilot
+from boot_test.visit import Visit
 
 from gps_denied_onboard.recorder.meta import RecordingMeta, read_meta
 from gps_denied_operator.images.disk import partitions
 
 SOURCES = Path(__file__).resolve().parents[2] / "src"
 FIRST_LIMIT_S, FLIGHT_LIMIT_S = 600.0, 2400.0
-DISK_BYTES = 2500 << 20
+DISK_BYTES = 4 << 30
 FLIPPED_BYTE = 100_000_000
 PICTURE_NS = 2_000_000_000
 """The recording's first picture comes later than this."""
 STANDS_WITHIN_M = 1000.0
 METRES_A_DEGREE = 111_320.0
+ROUTE_M = 60.0
 RECORDING = ["--seed", "4", "--minutes", "1", "--frame-rate", "0.2", "--imu-rate", "50", "--map-buffer", "300"]
 FIRST_BOOT = {
     "slot A refused": r"slot root-a refused: a block is damaged",
@@ -60,13 +62,16 @@ def check_flight(image: Path, scratch: Path) -> list[str]:
     with disk.open("r+b") as stream:
         stream.truncate(DISK_BYTES)
     meta = read_meta(content / "recording")
+    visit = Visit(scratch, content / "recording" / str(meta.tiles_directory) / meta.tiles_source, f"{FOLDER}/cache.toml", route(meta))
     faults = watch(Machine(disk, scratch, direct=direct_start(image, scratch)), FIRST_BOOT, FIRST_LIMIT_S)
     if faults:
         return faults
-    put_configuration(disk, content / "recording", scratch)
+    put_configuration(disk, content / "recording", scratch, visit.write_files())
     pilot = Pilot(meta.origin_altitude_m)
-    machine = Machine(disk, scratch, extra_disk=extra, link=lambda got: pilot.turn(got, time.monotonic_ns()))
-    faults = watch(machine, NEXT_BOOT, FLIGHT_LIMIT_S, lambda: len(pilot.heard.places_deg) > 10)
+    link = lambda got: pilot.turn(got, time.monotonic_ns())  # noqa: E731
+    machine = Machine(disk, scratch, extra_disk=extra, link=link, ssh_port=visit.port)
+    enough = lambda: visit.ended and len(pilot.heard.places_deg) > 10  # noqa: E731
+    faults = watch(machine, NEXT_BOOT, FLIGHT_LIMIT_S, enough, visit.note) + visit.faults
     replayed = Listener()
     replayed.take(machine.serial)
     return faults or compare(extra, scratch) + served(replayed, pilot, meta)
@@ -104,6 +109,12 @@ def compare(extra: Path, scratch: Path) -> list[str]:
         f"{max(apart_m):.3f} m, {sigmas:.2f} of the stated standard deviation (allowed 1); {labels} labels differ"
     )
     return [] if before_m < 1e-3 and sigmas <= 1.0 and not labels else ["NavState differs by too much"]
+
+
+def route(meta: RecordingMeta) -> list[list[float]]:
+    """Some metres of a route where the aircraft stands, (longitude, latitude) in degrees."""
+    east_deg, north_deg = meta.origin_longitude_deg, meta.origin_latitude_deg
+    return [[east_deg, north_deg], [east_deg, north_deg + ROUTE_M / METRES_A_DEGREE]]
 
 
 def distance_m(a: dict[str, float], b: dict[str, float]) -> float:

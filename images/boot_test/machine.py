@@ -15,6 +15,9 @@ from pathlib import Path
 FIRMWARE = Path("/usr/share/AAVMF/AAVMF_CODE.fd")
 VARIABLES = Path("/usr/share/AAVMF/AAVMF_VARS.fd")
 START_LIMIT_S = 60.0
+QUIET_S = 1.0
+COMPANION = "10.41.10.2"
+NETWORK = "user,id=n0,net=10.41.10.0/24,host=10.41.10.1,dns=10.41.10.3,dhcpstart=10.41.10.15,restrict=on"
 ESCAPES = re.compile(rb"\x1b\[[0-9;?=]*[A-Za-z]|\x1b[()][A-Z0-9]|\r")
 
 
@@ -22,12 +25,13 @@ class Machine:
     """Runs from construction to `close`. `direct` is (kernel, initrd, command line): no firmware, no boot loader.
 
     `link` is the other end of ttyS1: it is given what arrived and says what to send, some hundred times a second.
+    `ssh_port` of this machine's loopback is the companion's port 22, over a network that leads nowhere else.
     """
 
     def __init__(
         self, disk: Path, scratch: Path, *, extra_disk: Path | None = None, discard: bool = False,
         direct: tuple[Path, Path, str] | None = None, cores: int = 2,
-        link: Callable[[bytes], bytes] = lambda _received: b"",
+        link: Callable[[bytes], bytes] = lambda _received: b"", ssh_port: int | None = None,
     ) -> None:  # fmt: skip
         paths = [scratch / f"{disk.stem}.{name}" for name in ("console", "ttyS0", "ttyS1")]
         listeners = []
@@ -46,6 +50,9 @@ class Machine:
         for number, path in enumerate(paths[1:], 2):
             command += ["-chardev", f"socket,id=c{number},path={path}", "-device", f"pci-serial,chardev=c{number}"]
         command += ["-device", "virtio-rng-pci"]
+        if ssh_port is not None:
+            command += ["-netdev", f"{NETWORK},hostfwd=tcp:127.0.0.1:{ssh_port}-{COMPANION}:22"]
+            command += ["-device", "virtio-net-pci,netdev=n0,romfile="]
         if direct is None:
             variables = scratch / f"{disk.stem}.vars"
             shutil.copyfile(VARIABLES, variables)
@@ -56,7 +63,7 @@ class Machine:
         for number, file in enumerate(filter(None, (disk, extra_disk))):
             snapshot = ",snapshot=on" if discard else ""
             command += ["-drive", f"if=none,id=d{number},format=raw,file={file},cache=unsafe{snapshot}"]
-            command += ["-device", f"virtio-blk-pci,drive=d{number}"]
+            command += ["-device", f"virtio-blk-pci,drive=d{number},bootindex={number}"]
         self._process = subprocess.Popen(command)
         try:
             self._console, self._serial, self._port = (listener.accept()[0] for listener in listeners)
@@ -73,8 +80,8 @@ class Machine:
         """What ttyS0 has sent."""
 
     def lines(self, limit_s: float) -> Iterator[str]:
-        """Console lines, until the machine ends. TimeoutError after `limit_s` seconds."""
-        end_s = time.monotonic() + limit_s
+        """Console lines, an empty one after each quiet second, until the machine ends. TimeoutError after `limit_s`."""
+        end_s, told_s = time.monotonic() + limit_s, time.monotonic()
         while self._process.poll() is None:
             if time.monotonic() > end_s:
                 raise TimeoutError(f"the machine did not get further in {limit_s:.0f} s")
@@ -88,6 +95,10 @@ class Machine:
                 self._partial += self._console.recv(1 << 16)
                 *whole, self._partial = self._partial.split(b"\n")
                 yield from (ESCAPES.sub(b"", line).decode(errors="replace") for line in whole)
+                told_s = time.monotonic()
+            elif time.monotonic() - told_s > QUIET_S:
+                told_s = time.monotonic()
+                yield ""
 
     def close(self) -> None:
         self._process.terminate()

@@ -38,8 +38,11 @@ cap_mib = 256
 """
 
 
-def put_configuration(disk: Path, recording: Path, scratch: Path) -> None:
-    """Write flight.toml, the recording's map and a dark video to the data partition of a disk that does not run."""
+def put_configuration(disk: Path, recording: Path, scratch: Path, more: dict[str, Path]) -> None:
+    """Write flight.toml, the recording's map and a dark video to the data partition of a disk that does not run.
+
+    more: further files by their place beside flight.toml.
+    """
     meta = read_meta(recording)
     video, config = scratch / "dark.avi", scratch / "flight.toml"
     write_dark_video(video)
@@ -56,6 +59,8 @@ def put_configuration(disk: Path, recording: Path, scratch: Path) -> None:
     tiles = recording / meta.tiles_directory
     lines = [f"mkdir {folder}" for folder in reversed([FOLDER, *map(str, Path(FOLDER).parents)][:-1])]
     lines += [f"write {config} {FOLDER}/flight.toml", f"write {video} {FOLDER}/dark.avi", f"mkdir {FOLDER}/tiles"]
+    lines += [f"mkdir {FOLDER}/{folder}" for folder in sorted({str(Path(place).parent) for place in more} - {"."})]
+    lines += [f"write {path} {FOLDER}/{place}" for place, path in more.items()]
     for path in sorted(tiles.rglob("*")):
         inside = f"{FOLDER}/tiles/{path.relative_to(tiles)}"
         lines.append(f"mkdir {inside}" if path.is_dir() else f"write {path} {inside}")

@@ -62,7 +62,8 @@ def check_flight(image: Path, scratch: Path) -> list[str]:
     with disk.open("r+b") as stream:
         stream.truncate(DISK_BYTES)
     meta = read_meta(content / "recording")
-    visit = Visit(scratch, content / "recording" / str(meta.tiles_directory) / meta.tiles_source, f"{FOLDER}/cache.toml", route(meta))
+    tiles = content / "recording" / str(meta.tiles_directory) / meta.tiles_source
+    visit = Visit(scratch, tiles, f"{FOLDER}/cache.toml", route(meta))
     faults = watch(Machine(disk, scratch, direct=direct_start(image, scratch)), FIRST_BOOT, FIRST_LIMIT_S)
     if faults:
         return faults

@@ -94,7 +94,7 @@ class Visit:
         try:
             self.faults += self._refusals()
             self.faults += self._build()
-        except Exception as error:  # noqa: BLE001 - a fault of any kind is the test's to report
+        except Exception as error:  # a fault of any kind is the test's to report
             self.faults.append(f"the operator's visit: {type(error).__name__}: {error}")
 
     def _refusals(self) -> list[str]:
@@ -130,7 +130,7 @@ class Visit:
         said, status = channel.makefile("rb").read(), channel.recv_exit_status()
         try:
             transport.open_channel("direct-tcpip", ("127.0.0.1", 22), ("127.0.0.1", 1), timeout=120)
-        except Exception as refused:  # noqa: BLE001 - paramiko's ChannelException
+        except Exception as refused:  # paramiko's ChannelException, or an end
             print(f"ssh: a command that is not ours ends with {status}; a tunnel is refused: {refused}", flush=True)
             return [] if status == 126 and not said else [f"a shell's command answered {status}, {said!r}"]
         return ["a tunnel was opened"]
@@ -145,11 +145,13 @@ class Visit:
         )  # fmt: skip
         plan.write_text(json.dumps({"type": "LineString", "coordinates": self._route_deg}))
         store, zoom = ("--root", str(self._folder / "store")), ("--zoom", str(self._zoom))
+        captured = ("--captured", f"{date.today():%Y-%m-%d}")
         self._tool("keys", "new")
-        self._tool("tiles", "import", str(self._tiles), "--source", "provider", "--captured", f"{date.today():%Y-%m-%d}", *zoom, *store)
+        self._tool("tiles", "import", str(self._tiles), "--source", "provider", *captured, *zoom, *store)
         self._tool("companion", "trust", str(companion))
         checked = self._tool("companion", "check", str(companion))
-        print("companion check:", "; ".join(f"{i['name']} {'good' if i['good'] else 'NOT'}: {i['told']}" for i in checked["items"]), flush=True)
+        for item in checked["items"]:
+            print(f"companion check: {'ok ' if item['good'] else 'NOT'} {item['name']}: {item['told']}", flush=True)
         build = ("build-cache", "--companion", str(companion), "--flight-file", str(plan), "--buffer", BUFFER_M)
         built = self._tool(*build, *zoom, *store)
         print(f"build-cache: {json.dumps(built['phases'])}", flush=True)

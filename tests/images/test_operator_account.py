@@ -1,4 +1,4 @@
-"""The operator's account in the aircraft's image: what it may start, where it may write, and when a flight waits for it."""
+"""The operator's account in the aircraft's image: what it may start and write, and when a flight waits for it."""
 
 from __future__ import annotations
 
@@ -16,6 +16,11 @@ from gps_denied_operator.companion.settings import CompanionSettings
 OVERLAY = Path(__file__).resolve().parents[2] / "images" / "companion" / "overlay"
 PROGRAMS = OVERLAY / "usr/lib/gps-denied"
 UNITS = OVERLAY / "etc/systemd/system"
+
+
+def listed(name: str) -> list[str]:
+    """Lines of one of the image's lists of accounts."""
+    return (OVERLAY / "etc" / name).read_text().splitlines()
 
 
 @pytest.fixture
@@ -62,7 +67,7 @@ def test_the_later_environment_wins(session: Any, tmp_path: Path) -> None:
 
 
 def test_the_folders_of_a_companion_file_can_be_written() -> None:
-    """Each folder that a companion file names where it says nothing is made for the operator, and inside its sandbox."""
+    """Each folder that a companion file names by default is made for the operator, and in the sandbox."""
     made = [line.split() for line in (OVERLAY / "usr/lib/tmpfiles.d/companion.conf").read_text().splitlines()]
     owned = {words[1]: (words[2], words[3], words[4]) for words in made if words[0] == "d"}
     unit = (UNITS / "gps-denied-ssh@.service").read_text()
@@ -77,15 +82,12 @@ def test_the_folders_of_a_companion_file_can_be_written() -> None:
 
 def test_every_account_that_is_named_exists() -> None:
     """Users and groups of units and of folders are in the image's own lists."""
-    users, groups = (
-        {line.split(":")[0] for line in (OVERLAY / "etc" / name).read_text().splitlines()} for name in ("passwd", "group")
-    )
+    users, groups = ({line.split(":")[0] for line in listed(name)} for name in ("passwd", "group"))
     units = [line for path in UNITS.glob("*.service") for line in path.read_text().splitlines()]
     made = [line.split() for line in (OVERLAY / "usr/lib/tmpfiles.d/companion.conf").read_text().splitlines()]
     assert {line.split("=")[1] for line in units if line.startswith("User=")} | {words[3] for words in made} <= users
     assert {words[4] for words in made} <= groups
-    locked = {line.split(":")[0] for line in (OVERLAY / "etc/shadow").read_text().splitlines() if "*" in line.split(":")[1]}
-    assert locked == users
+    assert {line.split(":")[0] for line in listed("shadow") if "*" in line.split(":")[1]} == users
 
 
 @pytest.mark.parametrize(

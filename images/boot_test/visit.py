@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -162,11 +163,13 @@ class Visit:
     def _tool(self, *arguments: str) -> Any:
         """`operator-tool ... --json`, as the operator runs it; its object."""
         own = {"PYTHONPATH": str(SOURCES), "GPS_DENIED_KEYS": str(self._folder / "keys")}
+        begin_s = time.monotonic()
         done = subprocess.run(
             [sys.executable, "-m", "gps_denied_operator.cli", *arguments, "--json"],
             env={**os.environ, **own}, capture_output=True, text=True, timeout=LIMIT_S, check=False,
         )  # fmt: skip
-        print(f"operator-tool {' '.join(arguments[:2])}: exit code {done.returncode}", flush=True)
+        took_s = time.monotonic() - begin_s
+        print(f"operator-tool {' '.join(arguments[:2])}: exit code {done.returncode}, {took_s:.0f} s", flush=True)
         if done.returncode:
             raise RuntimeError(f"operator-tool {arguments[0]}: {done.stdout[-2000:]}{done.stderr[-2000:]}")
         return json.loads(done.stdout)

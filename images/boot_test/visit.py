@@ -21,7 +21,7 @@ SOURCES = Path(__file__).resolve().parents[2] / "src"
 STARTS = r"bless: good boot"
 """On the console: from here on the processor has time for it."""
 HOST_KEY = r"ssh: host key (SHA256:\S+)"
-LIMIT_S = 600.0
+LIMIT_S = 1800.0
 BUFFER_M = "30"
 COMPANION = """host = "127.0.0.1"
 port = {port}

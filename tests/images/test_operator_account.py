@@ -53,9 +53,10 @@ def test_nothing_else_is_started(session: Any, wanted: str) -> None:
     assert session.chosen(wanted) is None
 
 
-def test_files_that_come_are_the_navigation_services_too(session: Any) -> None:
-    """SFTP writes for the group, and keeps others out."""
-    assert session.chosen(session.SFTP) == [session.SFTP, "-u", "0007"]
+def test_files_that_come_are_read_by_the_navigation_service_alone(session: Any) -> None:
+    """SFTP lets the group read, not write, and keeps others out; the store's files are the group's to write."""
+    assert session.chosen(session.SFTP) == [session.SFTP, "-u", "0027"]
+    assert session.UMASK == 0o007
 
 
 def test_the_later_environment_wins(session: Any, tmp_path: Path) -> None:

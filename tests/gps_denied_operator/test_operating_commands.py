@@ -15,6 +15,7 @@ from typer.core import TyperGroup
 
 from gps_denied_onboard.config import load_config
 from gps_denied_operator.cli import spread
+from gps_denied_operator.companion.settings import read_companion
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS: dict[str, str] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
@@ -67,13 +68,16 @@ def test_make_targets_exist() -> None:
 
 
 def test_the_documented_configuration_is_read(tmp_path: Path) -> None:
-    """The configurations in operating.md have no unknown key and no wrong type."""
+    """The configurations in operating.md, a companion file among them, have no unknown key and no wrong type."""
     blocks = re.findall(r"^```toml\n(.*?)^```", (ROOT / "_docs/operating.md").read_text(), re.MULTILINE | re.DOTALL)
     assert blocks
     loaded = []
     for number, block in enumerate(blocks):
         path = tmp_path / f"{number}.toml"
         path.write_text(block)
-        loaded.append(load_config(path))
+        if block.startswith("host = "):
+            assert read_companion(path).user == "operator"
+        else:
+            loaded.append(load_config(path))
     assert loaded[0].mission.origin_latitude_deg == pytest.approx(33.6437)
     assert [config.strategies.matching for config in loaded].count("learned") == 1

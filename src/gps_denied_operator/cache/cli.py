@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import re
+import signal
 import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -71,12 +75,33 @@ def build_cache(
         provider, template, captured, zoom, source, api_key, ca, config, quiet=json
     )  # fmt: skip
     order = Order(mission, source, zoom, private_key, trusted, _active(private_key))
-    with traced_run(store_root, "build-cache", [api_key]) as path:
-        report = build(order, store_root, where, fetch, lambda line: print(line, file=sys.stderr), (api_key,))
+    with traced_run(store_root, "build-cache", [api_key]) as path, _interruptible() as tell:
+        report = build(order, store_root, where, fetch, tell, (api_key,))
         write_report(path, report.as_dict())
     _end(report, json)
     if report.exit_code:
         raise typer.Exit(report.exit_code)
+
+
+@contextmanager
+def _interruptible() -> Iterator[Callable[[str], None]]:
+    """Give what prints a line. A ctrl-C that was swallowed, as destructors do, is raised again by the next one."""
+    pressed = threading.Event()
+
+    def press(_number: int, _frame: object) -> None:
+        pressed.set()
+        raise KeyboardInterrupt
+
+    def tell(line: str) -> None:
+        if pressed.is_set():
+            raise KeyboardInterrupt
+        print(line, file=sys.stderr)
+
+    before = signal.signal(signal.SIGINT, press)
+    try:
+        yield tell
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _active(private_key: bytes) -> str:

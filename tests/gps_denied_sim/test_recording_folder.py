@@ -35,6 +35,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
+@pytest.mark.slow
 def test_same_seed_same_bytes(recorded: Path, tmp_path: Path) -> None:
     """A second run of the same seed writes the same files with the same bytes."""
     make_recording(REQUEST, tmp_path / "b", quiet)

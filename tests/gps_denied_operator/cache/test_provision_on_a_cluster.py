@@ -153,6 +153,7 @@ def test_a_cluster_without_workers_is_refused(
     assert (done.code, "has no workers" in done.errors) == (2, True), done.errors
 
 
+@pytest.mark.slow
 def test_no_scheduler_and_no_composition_are_refused(tmp_path: Path, desk: Callable[..., SimpleNamespace]) -> None:
     """An address where nobody listens, one that is none and a composition that is no digest: a sentence each."""
     for address in ("tcp://127.0.0.1:1", "nowhere://x", "tcp://[x"):

@@ -26,6 +26,7 @@ class ClockAlignment:
         self._newest_boot_ns = 0
         self.reboots = 0
         self.clamped = 0
+        self.answers = 0  # of TIMESYNC, that count
 
     @property
     def offset_ns(self) -> int | None:
@@ -40,14 +41,24 @@ class ClockAlignment:
         return min(self._exchanges)[0] if self._exchanges else None
 
     @property
-    def synchronised(self) -> bool:
-        """Whether TIMESYNC has answered."""
-        return bool(self._exchanges)
+    def residual_ns(self) -> int | None:
+        """How far from the truth the offset may be; None before TIMESYNC has answered.
+
+        An answer tells the offset to within half of its way there and back (RFC 5905, section 4). Where the span of
+        another one of the last WINDOW does not meet the span of the one that counts, a clock has wandered meanwhile.
+        """
+        if not self._exchanges:
+            return None
+        round_trip_ns, offset_ns = min(self._exchanges)
+        spans = [(abs(other_ns - offset_ns), way_ns // 2) for way_ns, other_ns in self._exchanges]
+        wandered = [apart_ns + half_ns for apart_ns, half_ns in spans if apart_ns > half_ns + round_trip_ns // 2]
+        return max(wandered, default=round_trip_ns // 2)
 
     def on_answer(self, asked_ns: int, remote_ns: int, now_ns: int) -> None:
         """A TIMESYNC answer: we asked at `asked_ns`, the autopilot's clock showed `remote_ns`, it is `now_ns`."""
         round_trip_ns = now_ns - asked_ns
         if 0 <= round_trip_ns <= REBOOT_NS:
+            self.answers += 1
             self._exchanges.append((round_trip_ns, asked_ns + round_trip_ns // 2 - remote_ns))
 
     def time_ns(self, boot_ns: int, now_ns: int) -> int:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 from gps_denied_onboard.autopilot import gnss_integrity
@@ -22,6 +24,9 @@ TIMESYNC_NS = 1_000_000_000
 LATENCY_NS = 1_000_000_000
 SILENT_NS = 3_000_000_000
 """An autopilot that is not heard for this long is told as silent."""
+CLOCK_UNSURE_NS = 40_000_000
+"""Clocks that are known to each other no better displace the aircraft by 1 m at 25 m/s."""
+TELL_AGAIN_NS = 60_000_000_000
 ENOUGH = 0.7
 """A message that comes at less than this part of the wanted rate is asked for again."""
 LESS = 0.4
@@ -90,6 +95,7 @@ class ArduPilotLink:
         self._asked = False
         self._next_heartbeat_ns = self._next_timesync_ns = self._next_request_ns = self._next_latency_ns = 0
         self._opened = self._reboots = 0
+        self._clock_told_ns = -TELL_AGAIN_NS
         self._heard_ns: int | None = None
         self._silent = False
         self._strangers: set[int] = set()
@@ -111,7 +117,7 @@ class ArduPilotLink:
 
         Alerts tell that it was withheld, is late, or is not followed.
         """
-        packet = self._encoder.gps_input(state)
+        packet = self._encoder.gps_input(self._as_sure_as_the_clock(state))
         if isinstance(packet, Alert):
             return [packet]
         if not self.port.send(now_ns, packet):
@@ -124,19 +130,28 @@ class ArduPilotLink:
             self.port.send(now_ns, self._encoder.set_parameter(*self._autopilot, PARAMETER, primary))
         return [*([late] if late is not None else []), *self.promotion.on_time(now_ns)]
 
+    def _as_sure_as_the_clock(self, state: NavState) -> NavState:
+        """The same with the way that the aircraft makes in the time by which the clocks may differ."""
+        residual_ns = self.clock.residual_ns
+        if residual_ns is None:
+            return state
+        way_m = math.hypot(*state.velocity_ned_mps[:2]) * residual_ns / 1e9
+        return replace(state, horizontal_accuracy_m=math.hypot(state.horizontal_accuracy_m, way_m))
+
     def armed(self, now_ns: int) -> bool | None:
         """Whether the motors are armed; None where it has not said so lately."""
         return None if self._beat is None or now_ns - self._beat[0] > SILENT_NS else self._beat[1]
 
     def counts(self) -> dict[str, int]:
         """Counters for the log."""
-        delay_ms = self.latency.median_ms
+        delay_ms, residual_ns = self.latency.median_ms, self.clock.residual_ns
         return {
             "positions": self.positions,
             "heard": self.messages,
             "malformed": self.decoder.malformed,
             "reboots": self.clock.reboots,
             "delay_ms": -1 if delay_ms is None else round(delay_ms),
+            "clock_residual_us": -1 if residual_ns is None else residual_ns // 1000,
             **self.port.counts(),
         }
 
@@ -158,8 +173,7 @@ class ArduPilotLink:
             return []
         self._heard_ns = now_ns
         if kind == "TIMESYNC":
-            self._on_timesync(message, now_ns)
-            return []
+            return self._on_timesync(message, now_ns)
         if kind in RATES_HZ:
             self._heard[kind] += 1
         if kind == "EKF_STATUS_REPORT":
@@ -188,11 +202,18 @@ class ArduPilotLink:
             self._ask_for_all(now_ns)
         return []
 
-    def _on_timesync(self, message: Any, now_ns: int) -> None:
+    def _on_timesync(self, message: Any, now_ns: int) -> list[Received]:
         if message.tc1 == 0:
             self.port.send(now_ns, self._encoder.timesync(message.ts1, now_ns))
         elif 0 < message.ts1 <= now_ns:
             self.clock.on_answer(message.ts1, message.tc1, now_ns)
+            residual_ns = self.clock.residual_ns or 0
+            if residual_ns > CLOCK_UNSURE_NS and now_ns >= self._clock_told_ns + TELL_AGAIN_NS:
+                self._clock_told_ns = now_ns
+                return [
+                    Alert(now_ns, 4, f"autopilot's clock known to {residual_ns / 1e6:.0f} ms only: check the link")
+                ]
+        return []
 
     def _changes(self, now_ns: int) -> list[Alert]:
         """Alerts when the autopilot fell silent, spoke again, or its clock began anew."""

@@ -22,7 +22,7 @@ def test_arrival_alone_is_late_by_the_least_latency() -> None:
         now_ns = boot_ns + OFFSET_NS + 3 * MS + round(rng.expovariate(1 / 8) * MS)
         errors.append(clock.time_ns(boot_ns, now_ns) - boot_ns - OFFSET_NS)
     assert all(3 * MS <= error < 4 * MS for error in errors[200:])
-    assert not clock.synchronised
+    assert clock.answers == 0
 
 
 def test_timesync_takes_out_the_latency() -> None:
@@ -35,7 +35,7 @@ def test_timesync_takes_out_the_latency() -> None:
         clock.on_answer(asked_ns, asked_ns + there - OFFSET_NS, asked_ns + there + back)
     boot_ns = 50_000 * MS
     t_ns = clock.time_ns(boot_ns, boot_ns + OFFSET_NS + 9 * MS)
-    assert clock.synchronised
+    assert clock.answers == 30
     assert abs(t_ns - boot_ns - OFFSET_NS) < 1 * MS
 
 
@@ -78,5 +78,35 @@ def test_impossible_answers_do_not_count() -> None:
     clock = ClockAlignment()
     clock.on_answer(5_000 * MS, 7 * MS, 4_000 * MS)
     clock.on_answer(5_000 * MS, 7 * MS, 6_500 * MS)
-    assert not clock.synchronised
+    assert clock.answers == 0
     assert clock.offset_ns is None
+
+
+def test_the_residual_is_what_the_answers_leave_open() -> None:
+    """Half of the shortest way there and back; asymmetric ways explain themselves and add nothing."""
+    rng = random.Random(3)
+    clock = ClockAlignment()
+    assert clock.residual_ns is None
+    shortest_ns = 1000 * MS
+    for k in range(8):
+        asked_ns = OFFSET_NS + 20_000 * MS + k * 1000 * MS
+        there, back = (2 * MS + round(rng.expovariate(1 / 5) * MS) for _ in range(2))
+        shortest_ns = min(shortest_ns, there + back)
+        clock.on_answer(asked_ns, asked_ns + there - OFFSET_NS, asked_ns + there + back)
+    assert clock.residual_ns == shortest_ns // 2
+
+
+@pytest.mark.parametrize("lost_ms_a_second", [10, 100, -100])
+def test_a_clock_that_wanders_shows_in_the_residual(lost_ms_a_second: int) -> None:
+    """Whatever an even drift has made of the offset since the answer that is used, the residual covers it."""
+    clock = ClockAlignment()
+    rng = random.Random(4)
+    for k in range(40):
+        asked_ns = OFFSET_NS + 20_000 * MS + k * 1000 * MS
+        way_ns = round((1 + rng.random()) * MS)
+        lost_ns = k * lost_ms_a_second * MS
+        clock.on_answer(asked_ns, asked_ns + way_ns - OFFSET_NS - lost_ns, asked_ns + 2 * way_ns)
+        if k >= 8:
+            assert clock.offset_ns is not None
+            assert clock.residual_ns is not None
+            assert abs(clock.offset_ns - OFFSET_NS - lost_ns) <= clock.residual_ns

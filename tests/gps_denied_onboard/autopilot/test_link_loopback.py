@@ -117,6 +117,28 @@ def test_udp_telemetry_in_and_positions_out(udp: tuple[Flight, Any]) -> None:
     assert "BAD_DATA" not in flight.kinds()
 
 
+@pytest.mark.parametrize(("lost_ms", "unsure"), [(0, False), (300, True)])
+def test_clocks_that_disagree_make_the_position_less_sure(udp: tuple[Flight, Any], lost_ms: int, unsure: bool) -> None:
+    """What TIMESYNC leaves open is told, and what the aircraft flies in that time is in the accuracy that is sent."""
+    flight, peer = udp
+    greet(peer)
+
+    def asked() -> list[Any]:
+        return [m for m in flight.heard if m.get_type() == "TIMESYNC" and m.tc1 == 0]
+
+    for k in range(2):
+        flight.until(lambda wanted=k + 1: len(asked()) >= wanted)
+        moment_ns = asked()[-1].ts1
+        peer.mav.timesync_send(moment_ns - 50_000_000_000 - k * lost_ms * 1_000_000, moment_ns)
+        flight.until(lambda answers=k + 1: flight.link.clock.answers >= answers)
+        flight.now_ns += 1_000_000_000
+    flight.link.send_position(flight.now_ns, STATE)
+    flight.until(lambda: "GPS_INPUT" in flight.kinds())
+    fix = next(message for message in flight.heard if message.get_type() == "GPS_INPUT")
+    assert (fix.horiz_accuracy > 3.0) is unsure  # 10 m/s over 0.3 s, and 2 m
+    assert any("clock known to" in text for text in flight.texts()) is unsure
+
+
 def test_a_rate_that_is_refused_is_asked_for_at_less(udp: tuple[Flight, Any]) -> None:
     """ArduPilot refuses more than its loop can do and goes on as before: what is far too rare is asked for at less."""
     flight, peer = udp
@@ -161,7 +183,7 @@ def test_timesync_is_asked_and_answered(udp: tuple[Flight, Any]) -> None:
     flight.until(lambda: any(m.get_type() == "TIMESYNC" and m.tc1 == 0 for m in flight.heard))
     question = next(m for m in flight.heard if m.get_type() == "TIMESYNC")
     peer.mav.timesync_send(question.ts1 - 50_000_000_000, question.ts1)
-    flight.until(lambda: flight.link.clock.synchronised)
+    flight.until(lambda: flight.link.clock.answers > 0)
     assert flight.link.clock.offset_ns == pytest.approx(50_000_000_000, abs=500_000_000)
     peer.mav.timesync_send(0, 1234)
     flight.until(lambda: any(m.get_type() == "TIMESYNC" and m.tc1 > 0 and m.ts1 == 1234 for m in flight.heard))

@@ -1,1 +1,4 @@
 """Everything that flies: position without satellite navigation, for the companion computer."""
+
+VERSION = "0.1.0"
+"""Of the whole source tree: both images, both programs. pyproject.toml reads it here."""

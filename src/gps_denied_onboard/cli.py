@@ -10,6 +10,7 @@ import typer
 
 from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.runtime_root import provisioning_cli
+from gps_denied_onboard.version_option import VersionOption
 
 USER_ERROR_CODE = 2
 
@@ -22,6 +23,11 @@ app.command("provision")(provisioning_cli.provision)
 app.command("verify-cache")(provisioning_cli.verify_cache)
 app.command("receive-tiles")(provisioning_cli.receive_tiles)
 app.command("describe")(provisioning_cli.describe)
+
+
+@app.callback()
+def _group(version: VersionOption = False) -> None:
+    """Position without satellite navigation."""
 
 
 @app.command()

@@ -7,6 +7,7 @@ import sys
 import typer
 
 from gps_denied_onboard.errors import UserError
+from gps_denied_onboard.version_option import VersionOption
 from gps_denied_operator import flight_cli, tiles_cli
 from gps_denied_operator.cache import cli as cache_cli
 from gps_denied_operator.calibrate import cli as calibrate_cli
@@ -38,7 +39,7 @@ app.command("flash")(images_cli.flash)
 
 
 @app.callback()
-def _group() -> None:
+def _group(version: VersionOption = False) -> None:
     """Prepare flights without GPS, and see how good they are."""
 
 

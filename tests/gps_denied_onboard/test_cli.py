@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import sys
+import tomllib
 from pathlib import Path
 
 import orjson
 import pytest
+from scikit_build_core.metadata import regex
 
 from gps_denied_onboard.cli import main
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
@@ -27,6 +31,20 @@ def test_replay_prints_its_summary(
     summary = orjson.loads(capsys.readouterr().out)
     assert (summary["frames"], summary["anchored"], summary["out"]) == (4, 4, str(tmp_path / "out"))
     assert (tmp_path / "out" / "gps_input.tlog").stat().st_size > 0
+
+
+def test_one_version_for_everything(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """`--version`, what `describe` tells the workstation, and the wheel's own version are the same."""
+    assert run(monkeypatch, "--version") == 0
+    version = capsys.readouterr().out.strip()
+    config = tmp_path / "flight.toml"
+    config.write_text("")
+    assert run(monkeypatch, "describe", "--config", config, "--json") == 0
+    assert orjson.loads(capsys.readouterr().out)["version"] == version
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["scikit-build"]
+    assert regex.dynamic_metadata("version", {"input": str(ROOT / settings["metadata"]["version"]["input"])}) == version
 
 
 def test_check_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

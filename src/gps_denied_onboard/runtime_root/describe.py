@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import shutil
 import time
 from pathlib import Path
 from typing import Any
 
+from gps_denied_onboard import VERSION
 from gps_denied_onboard.config import Config
 from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.provisioning.trusted_keys import read_trusted_keys
@@ -37,7 +37,7 @@ def describe(config: Config, trusted_keys: Path | None, cache: Path | None) -> d
         found = read_trusted_keys(folder)
         keys, revoked = list(found.good), sorted(found.revoked)
     return {
-        "version": _version(),
+        "version": VERSION,
         "image": composition.image,
         "composition_sha256": composition.sha256,
         "unix_time_s": time.time(),
@@ -51,13 +51,6 @@ def describe(config: Config, trusted_keys: Path | None, cache: Path | None) -> d
         "matching": config.strategies.matching,
         "problems": problems,
     }
-
-
-def _version() -> str:
-    try:
-        return importlib.metadata.version("gps-denied-onboard")
-    except importlib.metadata.PackageNotFoundError:
-        return "source tree"
 
 
 def _free_bytes(folder: Path) -> int:

@@ -18,6 +18,7 @@ from typing import Any
 
 import orjson
 
+from gps_denied_onboard import VERSION
 from gps_denied_onboard.config import Config
 from gps_denied_onboard.messages import AirspeedSample, Alert, BaroSample, TakeoffOrigin, Telemetry
 from gps_denied_onboard.pipeline import Pipeline
@@ -41,7 +42,8 @@ from gps_denied_onboard.runtime_root.tapped import TappedPipeline
 
 FEW_SLOTS = 64
 PROTOCOLS = {"ardupilot": "mavlink2", "inav": "msp2"}
-LIBRARIES = ("gps-denied-onboard", "numpy", "opencv-python-headless", "gtsam", "onnxruntime", "mcap", "pymavlink")
+OURS = "gps-denied-onboard"
+LIBRARIES = ("numpy", "opencv-python-headless", "gtsam", "onnxruntime", "mcap", "pymavlink")
 
 
 class FlightRecording:
@@ -163,7 +165,7 @@ def aboard(config: Config, composition: Composition) -> Aboard:
     named = os.environ.get(COMPOSITION_ENV)
     manifest = Path(config.inference.manifest) if config.inference.manifest else None
     return Aboard(
-        versions={name: importlib.metadata.version(name) for name in LIBRARIES if _installed(name)},
+        versions={OURS: VERSION} | {name: importlib.metadata.version(name) for name in LIBRARIES if _installed(name)},
         image=composition.image,
         composition_sha256=_sha256(Path(named)) if named else "",
         config=orjson.loads(orjson.dumps(dataclasses.asdict(config))),

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
-import importlib.metadata
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from gps_denied_onboard import VERSION
 from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.provisioning.cache_manifest import CacheBody, parse_cache_manifest, seal, sign
 from gps_denied_onboard.provisioning.manifest import MANIFEST_FILE, ManifestError
@@ -31,7 +31,6 @@ from gps_denied_operator.companion.check import FREE_BYTES_MIN, check_companion
 from gps_denied_operator.companion.settings import CompanionSettings
 from gps_denied_operator.companion.ssh import CompanionLink, CompanionNotReadyError
 
-SOURCE_TREE = "source tree"
 OVERVIEW_BYTES = 6_300_000
 """Of one square; and a tile is on the companion twice while it is taken in."""
 Fetch = Callable[[MissionFile, TileStore], dict[str, Any]]
@@ -104,14 +103,6 @@ class Order:
     private_key: bytes
     trusted: TrustedKeys
     active: str
-
-
-def own_version() -> str:
-    """This workstation's release."""
-    try:
-        return importlib.metadata.version("gps-denied-onboard")
-    except importlib.metadata.PackageNotFoundError:
-        return SOURCE_TREE
 
 
 def build_cache(
@@ -200,7 +191,7 @@ class _Build:
 
     def _check(self, link: CompanionLink) -> dict[str, Any]:
         state = check_companion(
-            link, self.companion, own_version(), self.order.trusted, self.order.active, time.time
+            link, self.companion, VERSION, self.order.trusted, self.order.active, time.time
         )
         state.require_ready()
         self.described = state.described

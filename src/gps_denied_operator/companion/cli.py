@@ -26,8 +26,8 @@ def check(file: CompanionArgument, keys: KeysOption = None, json: JsonOption = F
     import time
     from dataclasses import asdict
 
+    from gps_denied_onboard import VERSION
     from gps_denied_onboard.provisioning.trusted_keys import TrustedKeys, read_trusted_keys
-    from gps_denied_operator.cache.build import own_version
     from gps_denied_operator.companion.check import check_companion
     from gps_denied_operator.companion.settings import read_companion
     from gps_denied_operator.companion.ssh import CompanionLink, CompanionNotReadyError
@@ -37,7 +37,7 @@ def check(file: CompanionArgument, keys: KeysOption = None, json: JsonOption = F
     trusted = read_trusted_keys(folder) if folder.is_dir() else TrustedKeys({})
     active = next((entry.fingerprint for entry in list_keys(folder) if entry.state == "active"), "")
     with CompanionLink(settings) as link:
-        state = check_companion(link, settings, own_version(), trusted, active, time.time)
+        state = check_companion(link, settings, VERSION, trusted, active, time.time)
     if json:
         print_json({
             "outcome": "success" if state.ready else "failure", "items": [asdict(item) for item in state.items],

@@ -25,7 +25,7 @@ class FusionConfig:
     accel_bias_sigma_mps2: float = 0.08
     gyro_bias_sigma_radps: float = 0.006
     accel_bias_walk_mps2_rts: float = 0.001
-    gyro_bias_walk_radps_rts: float = 2.5e-5
+    gyro_bias_walk_radps_rts: float = 1.0e-4
     gap_accel_noise_mps2_rthz: float = 3.0
     gap_gyro_noise_radps_rthz: float = 0.2
     imu_hold_s: float = 0.2

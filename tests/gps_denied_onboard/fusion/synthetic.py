@@ -39,7 +39,10 @@ Message = ImuSample | AttitudeSample | AirspeedSample | BaroSample | TakeoffOrig
 
 @dataclass(frozen=True)
 class Plan:
-    """What to fly and what fails; `blackouts_s` are spans without odometry and fixes."""
+    """What to fly and what fails; `blackouts_s` are spans without odometry and fixes.
+
+    `gyro_drift_radps2`: how quickly each axis' zero runs away, as a gyro's does that warms up.
+    """
 
     seed: int
     duration_s: float = 120.0
@@ -53,6 +56,8 @@ class Plan:
     fix_delay_s: float = 0.3
     odometry_delay_s: float = 0.05
     origin: bool = True
+    gyro_drift_radps2: float = 0.0
+    fix_pixel_px: float = 1.5
 
 
 @dataclass
@@ -131,6 +136,8 @@ def _sensors(
     white = math.sqrt(plan.imu_hz)
     accel = force + rng.normal(0.0, 0.05, 3) + rng.standard_normal((n, 3)) * 0.003 * white
     gyro = rate + rng.normal(0.0, 0.003, 3) + rng.standard_normal((n, 3)) * 0.00015 * white
+    elapsed_s = (np.arange(n) / plan.imu_hz)[:, None]
+    gyro += plan.gyro_drift_radps2 * elapsed_s * np.array([1.0, -1.0, 1.0])
     attitude_step, slow_step = round(plan.imu_hz / 25.0), round(plan.imu_hz / 10.0)
     count = n // attitude_step + 1
     level = math.radians(float(rng.uniform(0.3, 0.7)))
@@ -174,7 +181,7 @@ def _pictures(flight: Flight, rng: np.random.Generator) -> None:
     step = round(plan.frame_s * plan.imu_hz)
     rows = list(range(step // 2, len(flight.t_ns), step))
     dark = lambda t_s, spans: any(a <= t_s < b for a, b in spans)  # noqa: E731
-    covariance = pose_covariance(plan.height_m)
+    covariance = pose_covariance(plan.height_m, plan.fix_pixel_px)
     root = np.linalg.cholesky(covariance)
     offset = np.stack([wander(rng, len(rows), plan.frame_s, plan.map_sigma_m, 60.0) for _ in range(2)], axis=1)
     ground_error = float(rng.normal(0.0, 4.0))

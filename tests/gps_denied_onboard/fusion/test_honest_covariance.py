@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -30,6 +32,14 @@ def test_error_lies_inside_the_95_ellipse_and_the_ellipse_is_not_much_too_large(
     assert inside.mean() >= 0.93
     assert 0.7 < nees.mean() < 4.0
     assert np.median(np.concatenate([s.horizontal_m() for s in scores])) < 2.5
+
+
+def test_a_gyro_that_warms_up_is_followed() -> None:
+    """Zeros that run away by 0.05 degrees a second each minute, and fixes that say little of tilt: still inside."""
+    plan = Plan(0, duration_s=180.0, imu_hz=50.0, map_sigma_m=1.5, gyro_drift_radps2=1.45e-5, fix_pixel_px=12.0)
+    scores = [fly(dataclasses.replace(plan, seed=s)) for s in range(2)]
+    assert np.concatenate([s.inside_95() for s in scores]).mean() >= 0.93
+    assert np.concatenate([s.nees() for s in scores]).mean() < 3.0
 
 
 def test_drift_in_35_s_of_blackout_is_below_50_m(blacked_out: list[Score]) -> None:

@@ -1,6 +1,6 @@
 """The simulated aircraft's camera as a process: true poses come in on stdin, an MJPEG stream is served on loopback.
 
-`python -m tests.sitl.camera SCENE` (JSON) prints its port once the ground is painted. A line of stdin is a pose:
+`python -m tests.sitl.camera SCENE` (JSON) prints its address once the ground is painted. A line of stdin is a pose:
 `t_ns east north up` and nine numbers of the rotation body to ENU. Every picture leaves DELAY_S after the middle of
 its exposure, as a real camera's do: the poses around that moment have come by then, and it is drawn.
 """
@@ -14,12 +14,11 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
 
+from .mjpeg import MjpegServer
 from .scene import BLIND_BELOW_M, Scene
 from .truth import Pose, Track
 
@@ -27,7 +26,6 @@ RATE_HZ = 1.0
 DELAY_S = 0.25
 JPEG_QUALITY = 92
 AROUND_M = 500.0
-BOUNDARY = b"--frame\r\n"
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -48,9 +46,8 @@ class Camera:
         )
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        port = self._process.stdout.readline().strip()
-        assert port, f"the camera did not start: {log.read_text()}"
-        self.url = f"http://127.0.0.1:{port}/camera.mjpg"
+        self.url = self._process.stdout.readline().strip()
+        assert self.url, f"the camera did not start: {log.read_text()}"
 
     def tell(self, pose: Pose) -> None:
         """Where the aircraft is; in order of time."""
@@ -65,58 +62,6 @@ class Camera:
         self._log.close()
         counts: dict[str, int] = json.loads(out)
         return counts
-
-
-class _Pictures:
-    """The newest picture as JPEG, for as many viewers as there are."""
-
-    def __init__(self) -> None:
-        self._new = threading.Condition()
-        self._number, self._jpeg = 0, b""
-        self.over = False
-
-    def show(self, jpeg: bytes) -> None:
-        with self._new:
-            self._number, self._jpeg = self._number + 1, jpeg
-            self._new.notify_all()
-
-    def end(self) -> None:
-        with self._new:
-            self.over = True
-            self._new.notify_all()
-
-    def __iter__(self) -> Iterator[bytes]:
-        seen = self._number
-        while True:
-            with self._new:
-                while self._number == seen and not self.over:
-                    self._new.wait()
-                if self.over:
-                    return
-                seen, jpeg = self._number, self._jpeg
-            yield jpeg
-
-
-def _server(pictures: _Pictures) -> ThreadingHTTPServer:
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
-            self.end_headers()
-            try:
-                for jpeg in pictures:
-                    head = b"Content-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(jpeg)
-                    self.wfile.write(BOUNDARY + head + jpeg + b"\r\n")
-                    self.wfile.flush()
-            except OSError:
-                return  # the viewer has gone
-
-        def log_message(self, *_: object) -> None:
-            """Nothing on stderr."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    return server
 
 
 class _Drawing:
@@ -169,11 +114,9 @@ def _hear(drawing: _Drawing, stop: threading.Event) -> None:
 
 def main(scene: Scene) -> None:
     """Serve pictures until stdin ends."""
-    drawing, pictures, stop = _Drawing(scene), _Pictures(), threading.Event()
-    server = _server(pictures)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    drawing, stream, stop = _Drawing(scene), MjpegServer(), threading.Event()
     threading.Thread(target=_hear, args=(drawing, stop), daemon=True).start()
-    print(server.server_port, flush=True)
+    print(stream.url, flush=True)
     counts = {"pictures": 0, "dark": 0, "late": 0}
     period_ns, delay_ns = round(1e9 / RATE_HZ), round(DELAY_S * 1e9)
     exposed_ns = time.monotonic_ns()
@@ -183,13 +126,12 @@ def main(scene: Scene) -> None:
         due_s = (exposed_ns + delay_ns - time.monotonic_ns()) / 1e9
         if due_s >= 0.0:
             stop.wait(due_s)
-            pictures.show(jpeg or drawing.dark)
+            stream.show(jpeg or drawing.dark)
             counts["pictures"] += 1
         else:
             counts["late"] += 1
         exposed_ns = max(exposed_ns + period_ns, time.monotonic_ns() - delay_ns // 2)
-    pictures.end()
-    server.shutdown()
+    stream.close()
     print(json.dumps(counts), flush=True)
 
 

@@ -17,37 +17,38 @@ from gps_denied_onboard.camera import CameraModel
 from gps_denied_onboard.frames.camera import CameraSource
 
 from .camera import DELAY_S, RATE_HZ, ROOT
-from .scene import Scene
 
 MEASURED_PICTURES = 8
+END_S = 30.0
 
 
-def write_config(
-    scene: Scene, camera: CameraModel, map_folder: Path, url: str, delay_s: float, link: str, out: Path
-) -> Path:
-    """Write `out`, a configuration for this scene; `link` is the table of the autopilot's link."""
+def write_config(out: Path, camera: CameraModel, map_folder: Path, mission: str, frames: str, more: str = "") -> Path:
+    """Write `out`: a camera's calibration, the lines of [mission] and [frames], and other tables."""
     c = camera
-    ground_m, sigma_m = scene.ground_level()
     rows = ", ".join(str(list(row)) for row in c.rotation_camera_to_body)
     out.write_text(
-        f"[mission]\norigin_latitude_deg = {scene.home_latitude_deg}\n"
-        f"origin_longitude_deg = {scene.home_longitude_deg}\n"
-        f"ground_altitude_amsl_m = {ground_m:.1f}\nground_sigma_m = {sigma_m:.1f}\ntakeoff_known = true\n"
-        f'[map]\ndirectory = "{map_folder}"\n'
-        f'[frames]\nsource = "{url}"\nrate_hz = {RATE_HZ}\nexposure_delay_s = {delay_s:.4f}\n'
+        f'[mission]\n{mission}[map]\ndirectory = "{map_folder}"\n[frames]\n{frames}rate_hz = {RATE_HZ}\n'
         f"[camera]\nwidth_px = {c.width_px}\nheight_px = {c.height_px}\nfx_px = {c.fx_px}\nfy_px = {c.fy_px}\n"
         f'cx_px = {c.cx_px}\ncy_px = {c.cy_px}\ndistortion_model = "{c.distortion_model}"\n'
         f"distortion = {list(c.distortion)}\nrotation_camera_to_body = [{rows}]\n"
-        f'[recorder]\ndirectory = "{out.parent / "flights"}"\n{link}'
+        f'[recorder]\ndirectory = "{out.parent / "flights"}"\n{more}'
     )
     return out
 
 
-class Companion:
-    """The process; what it says goes to a file."""
+def mission_lines(latitude_deg: float, longitude_deg: float, ground_m: float, ground_sigma_m: float) -> str:
+    """The flight's origin, and what a height map tells of the ground."""
+    return (
+        f"origin_latitude_deg = {latitude_deg}\norigin_longitude_deg = {longitude_deg}\n"
+        f"ground_altitude_amsl_m = {ground_m:.1f}\nground_sigma_m = {ground_sigma_m:.1f}\n"
+    )
 
-    def __init__(self, config: Path) -> None:
-        self._log = config.with_suffix(".log").open("w")
+
+class Companion:
+    """The process; what it says goes to `log`."""
+
+    def __init__(self, config: Path, log: Path) -> None:
+        self._log = log.open("w")
         self._process = subprocess.Popen(
             [sys.executable, "-m", "gps_denied_onboard.cli", "run", "--config", str(config)],
             stdout=self._log,
@@ -59,16 +60,19 @@ class Companion:
     def runs(self) -> bool:
         return self._process.poll() is None
 
-    def close(self) -> int:
-        """End it as a service manager does; returns its exit code."""
+    def kill(self) -> None:
+        """As a power cut would; once it has ended this does nothing."""
+        self._process.kill()
+        self._process.wait()
+        self._log.close()
+
+    def end(self) -> int:
+        """As a service manager does; the exit code."""
         self._process.send_signal(signal.SIGTERM)
         try:
-            return self._process.wait(timeout=20)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            return self._process.wait()
+            return self._process.wait(timeout=END_S)
         finally:
-            self._log.close()
+            self.kill()
 
 
 def measured_delay_s(url: str) -> float:

@@ -19,7 +19,7 @@ from gps_denied_onboard.autopilot.transport import ReopeningLink
 from gps_denied_onboard.messages import NavState, SourceLabel
 from gps_denied_sim.recording import FlyRequest
 
-from .inav_companion import Companion, write_config
+from .companion import Companion, mission_lines, write_config
 from .inav_flown import Flown
 from .inav_line import Claim, SerialLine
 from .inav_pictures import NetworkCamera, monotonic_since
@@ -219,8 +219,14 @@ class Bench:
         flown.take_off()
         self.camera = NetworkCamera(flown.pictures, flown.prepared.frame_times_s, monotonic_since(flown.start_s))
         self._stack.callback(self.camera.close)
-        tiles, autopilot = flown.folder / "tiles", f"tcp:127.0.0.1:{self.line.port}"
-        self._config = write_config(flown.meta, tiles, self.camera.address, autopilot, self._work)
+        meta = flown.meta
+        mission = mission_lines(
+            meta.origin_latitude_deg, meta.origin_longitude_deg, meta.origin_altitude_m, meta.ground_sigma_m
+        )
+        link = f'[strategies]\nautopilot = "inav"\n[autopilot]\naddress = "tcp:127.0.0.1:{self.line.port}"\n'
+        frames = f'source = "{self.camera.stream.url}"\n'
+        out = self._work / "flight.toml"
+        self._config = write_config(out, meta.camera, flown.folder / "tiles", mission, frames, link)
         time.sleep(max(flown.start_s - time.monotonic(), 0.0))
 
     def companion(self, name: str) -> Companion:
@@ -249,7 +255,7 @@ def alone(bench: Bench, watch: Watch, seconds: float) -> dict[str, Any]:
         "accepted_again_s": round(again_s, 2),
         "after_restart": figures(after, bench.line.claims),
         "unanswered": watch.unanswered,
-        "pictures": bench.camera.shown,
+        "pictures": bench.camera.stream.shown,
         "exit_code": companion.end(),
     }
 

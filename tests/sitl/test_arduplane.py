@@ -22,7 +22,8 @@ from gps_denied_onboard.messages import FloatArray
 
 from .arduplane import ArduPlane, binary_from_environment
 from .camera import ROOT, Camera
-from .companion import Companion, measured_delay_s, write_config
+from .claims import claims
+from .companion import Companion, measured_delay_s, mission_lines, write_config
 from .mission import off_track_m, round_trip
 from .scene import Scene
 
@@ -59,6 +60,7 @@ class Flight:
 
     plane: ArduPlane
     companion: Companion
+    recordings: Path
     began: dict[str, int] = field(default_factory=dict)
 
     def mark(self, what: str) -> None:
@@ -98,12 +100,16 @@ def flight(tmp_path: Path) -> Iterator[Flight]:
         plane.restart()
         link = f'[autopilot]\naddress = "udpin:127.0.0.1:{plane.companion_port}"\n'
         delay_s = measured_delay_s(camera.url)
-        config = write_config(SCENE, SCENE.camera()[1], map_folder, camera.url, delay_s, link, tmp_path / "flight.toml")
-        companion = Companion(config)
-        yield Flight(plane, companion)
+        mission = mission_lines(SCENE.home_latitude_deg, SCENE.home_longitude_deg, *SCENE.ground_level())
+        frames = f'source = "{camera.url}"\nexposure_delay_s = {delay_s:.4f}\n'
+        config = write_config(
+            tmp_path / "flight.toml", SCENE.camera()[1], map_folder, f"{mission}takeoff_known = true\n", frames, link
+        )
+        companion = Companion(config, tmp_path / "flight.log")
+        yield Flight(plane, companion, tmp_path / "flights")
     finally:
         if companion is not None:
-            companion.close()
+            companion.end()
         plane.close()
         camera.close()
 
@@ -149,11 +155,22 @@ def receiver_errors_m(flight: Flight, kind: str, since: str, until: str) -> Floa
     return np.array(out)
 
 
-def in_ellipse_percent(flight: Flight, since: str, until: str) -> float:
-    """How many of our positions, as the autopilot shows them, had the truth within their 95 % circle."""
-    errors_m = receiver_errors_m(flight, "GPS_RAW_INT", since, until)
-    sigma_m = np.array([m.h_acc / 1000.0 for _, m in flight.heard("GPS_RAW_INT", since, until)])[: len(errors_m)]
-    return round(100.0 * float(np.mean(errors_m <= math.sqrt(5.991) * sigma_m)), 1)
+def our_claims(flight: Flight, since: str, until: str) -> dict[str, Any]:
+    """Our recorded positions from the truth, along and across the track, and how many had it in their 95 % ellipse."""
+    told = claims(flight.recordings, flight.plane.track, SCENE.frame(), flight.began[since], flight.began[until])
+    return {
+        "off_m": spread(told.off_m),
+        "along_m": spread(np.abs(told.along_m)),
+        "across_m": spread(np.abs(told.across_m)),
+        "sigma_m": spread(told.sigma_m),
+        "in_95_percent": round(100.0 * float(told.inside.mean()), 1),
+    }
+
+
+def clock_lost_s(flight: Flight, since: str, until: str) -> float:
+    """By how much the simulator's clock fell behind ours."""
+    behind_ns = [t - m.time_boot_ms * 1_000_000 for t, m in flight.heard("GLOBAL_POSITION_INT", since, until)]
+    return round(float(min(behind_ns[-20:]) - min(behind_ns[:20])) / 1e9, 3)
 
 
 def figures(flight: Flight) -> dict[str, Any]:
@@ -165,9 +182,11 @@ def figures(flight: Flight) -> dict[str, Any]:
             f"off_track_{name}_m": spread(off_track_m(CORNERS_EN_M, flight.positions_en_m(*part)))
             for name, part in parts.items()
         },
-        "our_gps_off_m": spread(receiver_errors_m(flight, "GPS_RAW_INT", "jammed", "ended")),
-        "our_gps_in_95_percent": in_ellipse_percent(flight, "jammed", "ended"),
+        "ours_denied": our_claims(flight, "jammed", "forged"),
+        "ours_forged": our_claims(flight, "forged", "ended"),
+        "echo_off_m": spread(receiver_errors_m(flight, "GPS_RAW_INT", "jammed", "ended")),
         "autopilot_off_m": spread(receiver_errors_m(flight, "GLOBAL_POSITION_INT", "jammed", "ended")),
+        "clock_lost_s": clock_lost_s(flight, "jammed", "ended"),
     }
 
 
@@ -197,6 +216,7 @@ def test_a_jammed_and_then_forged_receiver_leads_it_nowhere(flight: Flight) -> N
     flight.mark("forged")
     flight.fly(FORGED_S)
     flight.mark("ended")
+    flight.companion.end()
     found = {"left_after_s": round(left_after_s, 1), **figures(flight)}
     tell(found)
     told = [m for _, m in flight.heard("PARAM_VALUE", "taken", "ended") if m.param_id == "GPS_PRIMARY"]

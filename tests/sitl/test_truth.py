@@ -14,7 +14,7 @@ SQUARE = np.array([[0.0, 0.0], [1000.0, 0.0], [1000.0, 1000.0], [0.0, 1000.0]])
 
 
 def heading(yaw_rad: float) -> np.ndarray:
-    return rotations_body_to_enu(np.zeros(1), np.zeros(1), np.array([yaw_rad]))[0]
+    return np.asarray(rotations_body_to_enu(np.zeros(1), np.zeros(1), np.array([yaw_rad]))[0])
 
 
 def test_off_track_is_the_distance_from_the_nearest_leg() -> None:

@@ -40,13 +40,13 @@ class LocalFrame:
 
     def __init__(self, latitude_deg: float, longitude_deg: float, altitude_m: float) -> None:
         check_latitude_longitude(latitude_deg, longitude_deg, "origin of the local frame")
-        self.latitude_deg = latitude_deg
-        self.longitude_deg = longitude_deg
-        self.altitude_m = altitude_m
+        # Plain numbers: the text of NumPy's own, "np.float64(48.5)", is a zero to PROJ, without a word.
+        self.latitude_deg, self.longitude_deg = float(latitude_deg), float(longitude_deg)
+        self.altitude_m = float(altitude_m)
         self._pipeline = pyproj.Transformer.from_pipeline(
             "+proj=pipeline +step +proj=unitconvert +xy_in=deg +xy_out=rad +step +proj=cart +ellps=WGS84 "
-            f"+step +proj=topocentric +ellps=WGS84 +lon_0={longitude_deg!r} +lat_0={latitude_deg!r} "
-            f"+h_0={altitude_m!r}"
+            f"+step +proj=topocentric +ellps=WGS84 +lon_0={self.longitude_deg!r} "
+            f"+lat_0={self.latitude_deg!r} +h_0={self.altitude_m!r}"
         )
 
     def enu_from_geodetic(

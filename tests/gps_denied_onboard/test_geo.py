@@ -28,6 +28,15 @@ def test_matterhorn_from_zermatt() -> None:
     assert zermatt.enu_from_geodetic(45.976, 7.658, 4531.0) == pytest.approx([-7134.8, -4556.3, 2852.4], abs=0.1)
 
 
+def test_numbers_of_numpy_make_the_same_frame() -> None:
+    """An origin out of an array is the same place as that of plain numbers, not one on the equator."""
+    plain, numpy = LocalFrame(46.017, 7.750, 1673.0), LocalFrame(*np.array([46.017, 7.750, 1673.0]))
+    assert (
+        numpy.enu_from_geodetic(45.976, 7.658, 4531.0).tolist()
+        == plain.enu_from_geodetic(45.976, 7.658, 4531.0).tolist()
+    )
+
+
 def test_chicago_in_mercator_pixels() -> None:
     """Pixels agree with the published example of the Google Maps documentation (zoom 0 and 3)."""
     assert mercator_px_from_geodetic(41.85, -87.65, 0) == pytest.approx([65.67111111, 95.17492655], abs=1e-6)

@@ -16,6 +16,7 @@ import numpy as np
 
 from gps_denied_onboard.config import PipelineConfig
 from gps_denied_onboard.fusion import Fusion
+from gps_denied_onboard.fusion.camera_clock import CameraClock
 from gps_denied_onboard.fusion.integrity import Integrity
 from gps_denied_onboard.fusion.labels import LabelLimits, horizontal_sigma_m, navstate_from_estimate
 from gps_denied_onboard.geo import LocalFrame
@@ -28,6 +29,7 @@ from gps_denied_onboard.messages import (
     FloatArray,
     Frame,
     GpsSample,
+    ImuSample,
     InferenceRecord,
     NavState,
     OdometryStep,
@@ -81,6 +83,7 @@ class Pipeline:
         fusion: Fusion,
         limits: LabelLimits,
         integrity: Integrity,
+        camera_clock: CameraClock,
         config: PipelineConfig,
         stage: Stage = lambda _name: nullcontext(),
         engines: tuple[InferenceRecord, ...] = (),
@@ -94,6 +97,7 @@ class Pipeline:
         self._config = config
         self._stage = stage
         self._integrity = integrity
+        self._camera_clock = camera_clock
         self._previous: Frame | None = None
         self._hint: RelocHint | None = None
         self._jobs: deque[LocateJob] = deque()
@@ -109,6 +113,8 @@ class Pipeline:
         if isinstance(message, RelocHint):
             return self.on_hint(message)
         self._integrity.on_sample(message.t_ns)
+        if isinstance(message, ImuSample):
+            self._camera_clock.on_imu(message)
         return list(self._fusion.update(message))
 
     def on_hint(self, hint: RelocHint) -> list[Output]:
@@ -128,7 +134,12 @@ class Pipeline:
         return [_unused(frame)] if job is None else self.on_moved(job, self.move(job))
 
     def begin(self, frame: Frame) -> MoveJob | None:
-        """A frame in its order; None (and nothing more to do) while there is no attitude."""
+        """A frame in its order; None (and nothing more to do) while there is no attitude.
+
+        From here on its time is on the autopilot's clock: see `CameraClock`.
+        """
+        if (t_ns := self._camera_clock.moved_ns(frame.t_ns)) != frame.t_ns:
+            frame = replace(frame, t_ns=t_ns)
         previous, self._previous = self._previous, frame
         self._integrity.on_frame(frame.t_ns)
         prior = self._prior(frame.t_ns)
@@ -196,12 +207,25 @@ class Pipeline:
         with self._stage("fusion"):
             records = self._fusion.update(fix)
         out.extend(records)
+        out.extend(self._time_of(fix))
         if any(r.accepted for r in records):
             self._hint = None
             out.extend(self._integrity.on_fix(fix, self._fusion.estimate(fix.t_ns)))
         elif fix.accepted and any(r.reason == TOO_LATE for r in records):
             self._hint = self._hint_of(fix)
         return out
+
+    def _time_of(self, fix: PoseFix) -> list[Output]:
+        """What a fix tells of its picture's time."""
+        clock, estimate = self._camera_clock, self._fusion.estimate(fix.t_ns)
+        if estimate is None or not clock.on_fix(fix, estimate.rotation_camera_to_body):
+            return []
+        text = f"camera's clock is off: pictures moved {clock.offset_ns / 1e6:+.0f} ms; set time_offset_s"
+        found = (clock.estimate_s,), (clock.sigma_s**2,)
+        return [
+            AidRecord(fix.t_ns, "camera_clock", *found, (), (), 0.0, True, "pictures are moved by this"),
+            Alert(fix.t_ns, 4, text),
+        ]
 
     def candidate_of(self, frame: Frame, fix: PoseFix) -> CandidateJob | None:
         """What tiles may be made of after `on_fix`; None unless the frame is satellite anchored by that fix."""

@@ -13,6 +13,7 @@ import numpy as np
 from gps_denied_onboard.camera import CameraModel
 from gps_denied_onboard.config import Config
 from gps_denied_onboard.errors import UserError
+from gps_denied_onboard.fusion.camera_clock import CameraClock
 from gps_denied_onboard.fusion.config import over_msp
 from gps_denied_onboard.fusion.integrity import Integrity
 from gps_denied_onboard.fusion.integrity_config import IntegrityConfig
@@ -108,7 +109,10 @@ def build_pipeline(
     )
     monitor = integrity(world.local, limits, config.integrity, config.fusion.map_sigma_m)
     odometry = odometry_class(world.camera, config.odometry)
-    return pipeline(world.local, terrain, odometry, localiser, fusion, limits, monitor, config.pipeline, stage, engines)
+    clock = CameraClock(settings.gyro_noise_radps_rthz)
+    return pipeline(
+        world.local, terrain, odometry, localiser, fusion, limits, monitor, clock, config.pipeline, stage, engines
+    )  # fmt: skip
 
 
 def _build_localiser(

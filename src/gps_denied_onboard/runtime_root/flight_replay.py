@@ -150,7 +150,8 @@ class _FlightReplay:
             frame = self._frames.load(replace(record, name=file_name(record)))
         if frame is not None:
             moved = replace(frame, t_ns=frame.t_ns + self._offset_ns)
-            self._moves[moved.t_ns] = self._pipeline.begin(moved)
+            job = self._pipeline.begin(moved)
+            self._moves[moved.t_ns if job is None else job.frame.t_ns] = job
         return []
 
     def _on_moved(self, record: MovedRecord) -> list[Output]:

@@ -242,7 +242,7 @@ class _Replay:
         start_ns = max(frame.t_ns, self._worker_free_ns)
         self._worker_free_ns = start_ns + round(self._config.pipeline.worker_delay_s * 1e9)
         fix = self._pipeline.locate(job)
-        pending = _Pending(self._worker_free_ns, fix, frame, step, self._watch.take())
+        pending = _Pending(self._worker_free_ns, fix, job.frame, step, self._watch.take())
         pending.latency_ms = (time.perf_counter_ns() - began_ns) / 1e6
         heapq.heappush(self._pending, (pending.due_ns, frame.index, pending))
 

@@ -13,6 +13,7 @@ import numpy as np
 from gps_denied_onboard.camera import CameraModel
 from gps_denied_onboard.config import Config
 from gps_denied_onboard.frames.photo_info import PhotoInfo
+from gps_denied_onboard.fusion.camera_clock import CameraClock
 from gps_denied_onboard.fusion.integrity import Integrity
 from gps_denied_onboard.fusion.labels import LabelLimits
 from gps_denied_onboard.fusion.vision import VisionConfig, VisionFusion
@@ -89,6 +90,7 @@ class _Run:
             self._fusion,
             limits,
             Integrity(local, limits, config.integrity, config.fusion.map_sigma_m),
+            CameraClock(config.fusion.gyro_noise_radps_rthz),
             dataclasses.replace(config.pipeline, queue_length=1),
             self._watch.stage,
         )

@@ -36,6 +36,7 @@ from gps_denied_onboard.recorder.records import (
     TickRecord,
 )
 from gps_denied_onboard.runtime_root.build import World, build_pipeline, open_map
+from gps_denied_onboard.runtime_root.provisioned import open_provisioned
 from gps_denied_onboard.runtime_root.strategies import load_composition
 from gps_denied_onboard.runtime_root.tapped import file_name
 
@@ -92,13 +93,18 @@ def _drop(_output: Output) -> None:
 
 class _FlightReplay:
     def __init__(self, recording: Path, meta: RecordingMeta, config: Config, pictures: bool, stack: ExitStack) -> None:
+        composition = load_composition()
+        provisioned = open_provisioned(config, composition, stack) if pictures else None
+        config = config if provisioned is None else provisioned.config
         camera = config.camera or meta.camera
         local = LocalFrame(meta.origin_latitude_deg, meta.origin_longitude_deg, meta.origin_altitude_m)
         world = World(local, meta.origin_altitude_m, meta.ground_sigma_m, camera)
         tiles = None if meta.tiles_directory is None else recording / meta.tiles_directory / meta.tiles_source
-        mosaic = open_map(config, stack, tiles) if pictures else None
+        mosaic = None if provisioned is None else provisioned.mosaic
+        if pictures and mosaic is None:
+            mosaic = open_map(config, stack, tiles)
         self._pipeline: Pipeline = build_pipeline(
-            config, world, mosaic, load_composition(), lambda _name: nullcontext(), stack
+            config, world, mosaic, composition, lambda _name: nullcontext(), stack
         )
         self._offset_ns = round(camera.time_offset_s * 1e9)
         size = (camera.width_px, camera.height_px)

@@ -176,6 +176,10 @@ def test_from_a_plan_to_the_uploaded_tiles(world: SimpleNamespace) -> None:
     flown = onboard(world, "replay", str(world.recording), "--out", str(flight), "--record", "--json")
     assert flown.returncode == 0, flown.stderr
     assert json.loads(flown.stdout)["anchored"] > 0
+    again_flown = onboard(world, "replay", str(flight), "--out", str(world.folder / "flown-again"), "--json")
+    assert again_flown.returncode == 0, again_flown.stderr
+    told = json.loads(again_flown.stdout)
+    assert told["identical"] == told["recorded"] > 0
     there = {"DATABASE_URL": world.aircraft["DATABASE_URL"]}
     page = world.folder / "report.html"
     shown, _ = operator(world, "report", str(flight), "--truth", str(world.recording), "--out", str(page), **there)

@@ -14,7 +14,7 @@ from gps_denied_onboard.rotations import exp_rotation
 
 from .synthetic import SECOND_NS, Flight, Plan, make_flight
 
-PLAN = Plan(seed=0, duration_s=240.0, imu_hz=50.0)
+PLAN = Plan(seed=0, duration_s=180.0, imu_hz=50.0)
 
 
 class Watched:
@@ -41,7 +41,7 @@ class Watched:
 
 @pytest.mark.parametrize("seed", range(2))
 def test_a_right_clock_is_left_alone(seed: int) -> None:
-    """Nothing moves in four minutes of turns, and the estimate is near zero by what it claims."""
+    """Nothing moves in three minutes of turns, and the estimate is near zero by what it claims."""
     watched = Watched(make_flight(dataclasses.replace(PLAN, seed=seed)), 0.0)
     assert watched.moves == []
     assert watched.clock.sigma_s < 0.03

@@ -21,6 +21,7 @@ from gps_denied_onboard.rotations import exp_rotation, log_rotation
 
 MEMORY_S = 300.0
 GYRO_S = 6.0
+JUMP_NS = 1_000_000_000
 PAIR_S = 3.0
 RATE_OVER_NS = 50_000_000
 """A rate is the mean of this long before and after."""
@@ -75,8 +76,10 @@ class CameraClock:
         return self._weighted / self._information if self._information > 0.0 else 0.0
 
     def on_imu(self, sample: ImuSample) -> None:
-        """Samples in the order of their time; older ones are passed over."""
-        if self._gyro and sample.t_ns <= self._gyro[-1][0]:
+        """Samples in the order of their time; late ones and those without a number are passed over."""
+        if self._gyro and sample.t_ns < self._gyro[-1][0] - JUMP_NS:
+            self._gyro.clear()  # the clock was set back
+        if not all(map(math.isfinite, sample.gyro_body_radps)) or (self._gyro and sample.t_ns <= self._gyro[-1][0]):
             return
         self._gyro.append((sample.t_ns, sample.gyro_body_radps))
         while self._gyro[0][0] < sample.t_ns - GYRO_S * 1e9:
@@ -112,6 +115,8 @@ class CameraClock:
         gyro_rad2 = GYRO_RAD**2 + self._gyro_noise_radps_rthz**2 * (second.t_ns - first.t_ns) / 1e9
         noise = second.covariance + turned.T @ first.covariance @ turned
         noise = noise + np.eye(3) * (gyro_rad2 + (MOUNT_RAD * angle_rad) ** 2)
+        if not np.all(np.isfinite(noise)) or not np.all(np.isfinite(added)):
+            return False
         if np.any(np.abs(added) > OUTLIER_SIGMAS * np.sqrt(np.diag(noise)) + np.abs(change) * LIMIT_S):
             return False
         weights = np.linalg.inv(noise)

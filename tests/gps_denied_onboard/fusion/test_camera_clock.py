@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from gps_denied_onboard.fusion.config import FusionConfig
 from gps_denied_onboard.messages import FloatArray, ImuSample, PoseFix
 from gps_denied_onboard.rotations import exp_rotation
 
-from .synthetic import SECOND_NS, Flight, Plan, make_flight
+from .synthetic import SECOND_NS, Flight, Message, Plan, make_flight
 
 PLAN = Plan(seed=0, duration_s=180.0, imu_hz=50.0)
 
@@ -93,3 +94,19 @@ def test_a_fix_of_an_unknown_picture_is_passed_over() -> None:
     assert not clock.on_fix(fix, flight.mount)
     assert not clock.on_fix(dataclasses.replace(fix, t_ns=clock.moved_ns(fix.t_ns), accepted=False), flight.mount)
     assert clock.estimate_s == 0.0
+
+
+def test_bad_samples_and_fixes_break_nothing() -> None:
+    """Gyros without a number, a clock that is a day ahead for one sample, a covariance of NaN: found all the same."""
+    flight = make_flight(PLAN)
+    spoilt: list[tuple[int, Message]] = []
+    for k, (arrival_ns, message) in enumerate(flight.messages):
+        if isinstance(message, ImuSample) and k % 997 == 0:
+            spoilt.append((arrival_ns, dataclasses.replace(message, gyro_body_radps=(math.nan, math.inf, 0.0))))
+        if isinstance(message, ImuSample) and k == 5000:
+            spoilt.append((arrival_ns, dataclasses.replace(message, t_ns=message.t_ns + 86_400 * SECOND_NS)))
+        if isinstance(message, PoseFix) and message.frame_index % 50 == 7:
+            message = dataclasses.replace(message, covariance=np.full((6, 6), math.nan))
+        spoilt.append((arrival_ns, message))
+    watched = Watched(dataclasses.replace(flight, messages=spoilt), 0.3)
+    assert watched.clock.offset_ns / SECOND_NS == pytest.approx(-0.3, abs=0.05)

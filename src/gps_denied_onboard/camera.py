@@ -43,6 +43,10 @@ class CameraModel:
             raise UserError(
                 "camera calibration: focal lengths must be positive and all numbers finite; calibrate again."
             )
+        if not abs(self.time_offset_s) <= 1.0:
+            raise UserError(
+                f"camera calibration: time_offset_s is in seconds, one at most either way, got {self.time_offset_s}."
+            )
         if self.width_px < 32 or self.height_px < 32:
             raise UserError(
                 f"camera calibration: image of {self.width_px}x{self.height_px} is too small to navigate by."

@@ -13,6 +13,7 @@ from scikit_build_core.metadata import regex
 from gps_denied_onboard.cli import main
 
 ROOT = Path(__file__).resolve().parents[2]
+CAMERA = "[camera]\nwidth_px = 640\nheight_px = 480\nfx_px = 600.0\nfy_px = 600.0\ncx_px = 319.5\ncy_px = 239.5\n"
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
@@ -66,6 +67,8 @@ def test_check_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: p
         ('[autopilot]\naddress = "nonsense"\n', "link 'nonsense' is not known"),
         ('[map]\ndirectory = "/no/such/folder"\n', "is not a folder"),
         ("[mission]\nground_sigma_m = -1.0\n", "mission.ground_sigma_m must be positive"),
+        ("[frames]\nexposure_delay_s = 250.0\n", "frames.exposure_delay_s is in seconds"),
+        (CAMERA + "time_offset_s = -187.0\n", "time_offset_s is in seconds"),
     ],
 )
 def test_mistakes_end_with_one_sentence(

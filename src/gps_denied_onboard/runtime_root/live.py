@@ -119,7 +119,7 @@ def missing_for_flight(config: Config) -> tuple[str, ...]:
 
 
 def check_values(config: Config) -> None:
-    """UserError for values that are wrong by themselves: address, time, origin, a map folder that is not there."""
+    """UserError for values that are wrong by themselves: address, times, origin, a map folder that is not there."""
     for address in filter(None, (config.autopilot.address, config.gcs.address)):
         opener(address)
     if config.mission.utc_at_zero:
@@ -131,6 +131,8 @@ def check_values(config: Config) -> None:
             ) from None
     if config.map.directory and not Path(config.map.directory).is_dir():
         raise UserError(f"map.directory {config.map.directory} is not a folder; give the folder that holds the tiles.")
+    if not 0.0 <= config.frames.exposure_delay_s <= 2.0:
+        raise UserError(f"frames.exposure_delay_s is in seconds, 0 to 2, got {config.frames.exposure_delay_s}.")
     if config.mission.ground_sigma_m <= 0.0:
         raise UserError(f"mission.ground_sigma_m must be positive, got {config.mission.ground_sigma_m}.")
 

@@ -220,7 +220,7 @@ class Pipeline:
         clock, estimate = self._camera_clock, self._fusion.estimate(fix.t_ns)
         if estimate is None or not clock.on_fix(fix, estimate.rotation_camera_to_body):
             return []
-        text = f"camera's clock is off: pictures moved {clock.offset_ns / 1e6:+.0f} ms; set time_offset_s"
+        text = f"camera's clock is off: pictures moved {clock.offset_ns / 1e6:+.0f} ms; add that to time_offset_s"
         found = (clock.estimate_s,), (clock.sigma_s**2,)
         return [
             AidRecord(fix.t_ns, "camera_clock", *found, (), (), 0.0, True, "pictures are moved by this"),

@@ -55,7 +55,7 @@ def test_pictures_that_are_stamped_too_late_are_moved_back() -> None:
             told += pipeline.on_telemetry(message)
     alerts = [output.text for output in told if isinstance(output, Alert) and "clock" in output.text]
     assert alerts
-    assert "set time_offset_s" in alerts[0]
+    assert "add that to time_offset_s" in alerts[0]
     found = [output for output in told if isinstance(output, AidRecord) and output.source == "camera_clock"]
     assert abs(found[-1].observation[0] + LATE_NS / SECOND_NS) < 0.03
     assert np.mean(np.array(squares[-80:]) <= 5.991) >= 0.9

@@ -42,6 +42,8 @@ SECONDS, FRAME_RATE_HZ = 12.0, 0.5
 EDGE_M = 800.0
 """Starts keep this far from the edge of the map, so that the flight stays over it."""
 PYTHON = [sys.executable, "-m"]
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+"""For the processes of the starts, as in flight."""
 
 
 def area(side_m: float) -> tuple[Prepared, list[tuple[int, int]]]:
@@ -118,8 +120,12 @@ def start_somewhere(ground: Prepared, side_m: float, k: int, out: Path, origin: 
     write_meta(out, meta)
 
 
-def kidnapped(ground: Prepared, side_m: float, k: int, config: Config, origin: LocalFrame) -> dict[str, float]:
+def kidnapped(job: tuple[float, int, Config, tuple[float, float]]) -> dict[str, float]:
     """One start: seconds of computing and frames until the first anchor, and its error; NaN where it found none."""
+    side_m, k, config, middle = job
+    cv2.setNumThreads(1)
+    ground, _ = area(side_m)
+    origin = LocalFrame(*middle, ground.frame.altitude_m)
     with tempfile.TemporaryDirectory(prefix="gps-denied-bench-") as folder:
         recording = Path(folder) / "flight"
         start_somewhere(ground, side_m, k, recording, origin)
@@ -143,7 +149,9 @@ def kidnapped(ground: Prepared, side_m: float, k: int, config: Config, origin: L
                 found.update(s=sum(searched), frames=frames, error_m=error_m)
 
         replay_recording(recording, config, None, look)
-        return {**found, "one_search_s_max": max(searched, default=math.nan), "false_anchors": false_anchors}
+        out = {**found, "one_search_s_max": max(searched, default=math.nan), "false_anchors": false_anchors}
+        print(f"start {k}: {json.dumps(out)}", flush=True)
+        return out
 
 
 def measure(out: Path, side_m: float, starts: int) -> dict[str, Any]:
@@ -188,18 +196,24 @@ def measure(out: Path, side_m: float, starts: int) -> dict[str, Any]:
             figures[f"zoom_{zoom}_cache_mb"] = disk_mb(work / f"cache-{zoom}")
         figures["tiles_mb"] = round(disk_mb(store) - (disk_mb(database) if database.is_relative_to(store) else 0.0), 1)
         figures["database_mb"] = disk_mb(database)
-        origin = LocalFrame(*middle, ground.frame.altitude_m)
         config = replace(
             Config(), map=MapConfig(str(store), "provider", ZOOM, True), camera=ground.calibration,
             mission=MissionConfig(manifest=str(work / f"cache-{ZOOM}" / "manifest.json"), trusted_keys=str(keys)),
         )  # fmt: skip
-        found = [kidnapped(ground, side_m, k, config, origin) for k in range(starts)]
+        jobs = [(side_m, k, config, middle) for k in range(starts)]
+        with ProcessPoolExecutor(workers) as pool:
+            found = list(pool.map(kidnapped, jobs))
+    return figures | starts_figures(found)
+
+
+def starts_figures(found: list[dict[str, float]]) -> dict[str, Any]:
+    """What the starts come to."""
     seconds_s = np.array([one["s"] for one in found])
     known = np.isfinite(seconds_s)
     frames = [one["frames"] for one in found if math.isfinite(one["frames"])]
     errors = [one["error_m"] for one in found if math.isfinite(one["error_m"])]
-    return figures | {
-        "starts": starts,
+    return {
+        "starts": len(found),
         "found": int(known.sum()),
         "frames_until_found_p50_max": np.percentile(frames, (50, 100)).tolist() if frames else [],
         "false_anchors": int(sum(one["false_anchors"] for one in found)),

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import cv2
 
+from gps_denied_onboard.messages import FloatArray
 from gps_denied_onboard.recorder.mcap_io import RecordingReader
 from gps_denied_onboard.recorder.meta import RecordingMeta, read_meta
 
@@ -26,10 +27,10 @@ def write_video(recording: Path, out: Path) -> int:
     return frames[0].t_ns
 
 
-def camera_table(meta: RecordingMeta) -> str:
-    """The recording's calibration as a [camera] table."""
+def camera_table(meta: RecordingMeta, mount: FloatArray | None = None) -> str:
+    """The recording's calibration as a [camera] table; `mount` (3, 3) is a calibrated one."""
     c = meta.camera
-    rows = ", ".join(str(list(row)) for row in c.rotation_camera_to_body)
+    rows = ", ".join(str(list(row)) for row in (c.rotation_camera_to_body if mount is None else mount.tolist()))
     return (
         f"[camera]\nwidth_px = {c.width_px}\nheight_px = {c.height_px}\nfx_px = {c.fx_px}\nfy_px = {c.fy_px}\n"
         f'cx_px = {c.cx_px}\ncy_px = {c.cy_px}\ndistortion_model = "{c.distortion_model}"\n'
@@ -46,13 +47,21 @@ def mission_table(meta: RecordingMeta) -> str:
     )
 
 
-def write_config(recording: Path, video: Path, port: int, out: Path, mission: str = "", more: str = "") -> Path:
+def write_config(
+    recording: Path,
+    video: Path,
+    port: int,
+    out: Path,
+    mission: str = "",
+    more: str = "",
+    mount: FloatArray | None = None,
+) -> Path:
     """Write a configuration that flies `video` over the recording's map with the autopilot at a loopback port."""
     meta = read_meta(recording)
     out.write_text(
         f'{mission or mission_table(meta)}[map]\ndirectory = "{recording / "tiles"}"\n'
         f'[frames]\nsource = "video:{video}"\nrate_hz = {RATE_HZ}\n'
-        f'[autopilot]\naddress = "udpout:127.0.0.1:{port}"\n{camera_table(meta)}'
+        f'[autopilot]\naddress = "udpout:127.0.0.1:{port}"\n{camera_table(meta, mount)}'
         f'[recorder]\ndirectory = "{out.parent / "flights"}"\n{more}'
     )
     return out

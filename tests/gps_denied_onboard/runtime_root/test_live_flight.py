@@ -8,6 +8,7 @@ import math
 import os
 import shutil
 import signal
+import statistics
 import threading
 import time
 from pathlib import Path
@@ -16,23 +17,34 @@ from typing import Any
 import pytest
 
 from gps_denied_onboard.geo import LocalFrame
+from gps_denied_onboard.messages import FloatArray
 from gps_denied_onboard.recorder.mcap_io import RecordingReader
 from gps_denied_onboard.recorder.meta import read_meta
+from gps_denied_onboard.recorder.reader import FlightReader
+from gps_denied_sim.eye import make_camera
 
 from .flying import start, write_config, write_video
 from .peer import Autopilot, free_port
 
 STALL_S = 5.0
+SHORT_FLIGHT_SEED = 3
+"""Of `short_recording`."""
 SLOW_SEARCH = "[place]\nyaw_step_deg = 0.1\nheight_step = 0.01\n"
 
 
 def fly(
-    recording: Path, folder: Path, *options: str, mission: str = "", more: str = "", stop_after_s: float = 0.0
+    recording: Path,
+    folder: Path,
+    *options: str,
+    mission: str = "",
+    more: str = "",
+    mount: FloatArray | None = None,
+    stop_after_s: float = 0.0,
 ) -> tuple[Autopilot, str]:
     """Fly the recording's pictures; returns the autopilot with all that it heard, and the program's stderr."""
     begin_ns = write_video(recording, folder / "frames.avi")
     port = free_port()
-    config = write_config(recording, folder / "frames.avi", port, folder / "flight.toml", mission, more)
+    config = write_config(recording, folder / "frames.avi", port, folder / "flight.toml", mission, more, mount)
     autopilot = Autopilot(port, recording, begin_ns)
     process = start(config, *options)
     if stop_after_s:
@@ -50,6 +62,14 @@ def heard(autopilot: Autopilot, kind: str) -> list[tuple[int, Any]]:
 def gaps_ms(positions: list[tuple[int, Any]]) -> list[float]:
     """Time between positions by the program's own clock."""
     return [(b.time_usec - a.time_usec) / 1e3 for (_, a), (_, b) in itertools.pairwise(positions)]
+
+
+def shown_since_ns(flights: Path, recording: Path) -> int:
+    """The monotonic clock at the recording's time zero, by the pictures that the flight recorder has."""
+    (flight,) = (path for path in flights.iterdir() if path.is_dir())
+    taken_ns = [frame.t_ns for frame in RecordingReader(recording).frames()]
+    shown = FlightReader(flight).messages({"frame"})
+    return round(statistics.median(frame.t_ns - taken_ns[frame.index] for frame in shown))
 
 
 def stalling_map(recording: Path, out: Path) -> tuple[Path, Path]:
@@ -101,7 +121,7 @@ def test_positions_keep_coming_while_the_map_search_stalls(short_recording: Path
 
 @pytest.mark.slow
 def test_positions_follow_the_truth_until_it_is_told_to_stop(short_recording: Path, tmp_path: Path) -> None:
-    """From a known take-off place the positions are anchored and near the truth; SIGTERM ends it cleanly."""
+    """From a known take-off place, with a calibrated mount, they are anchored and near the truth; SIGTERM ends it."""
     truth = list(RecordingReader(short_recording).truth())
     meta = read_meta(short_recording)
     mission = (
@@ -109,13 +129,16 @@ def test_positions_follow_the_truth_until_it_is_told_to_stop(short_recording: Pa
         f"ground_altitude_amsl_m = {meta.origin_altitude_m}\nground_sigma_m = {meta.ground_sigma_m}\n"
         "takeoff_known = true\ntakeoff_sigma_vertical_m = 1000.0\n"
     )
-    autopilot, errors = fly(short_recording, tmp_path, mission=mission, stop_after_s=9.0)
+    mount = make_camera(SHORT_FLIGHT_SEED, meta.camera.width_px, meta.camera.height_px)[0].rotation_camera_to_body
+    autopilot, errors = fly(short_recording, tmp_path, mission=mission, mount=mount, stop_after_s=9.0)
     assert heard(autopilot, "STATUSTEXT")[-1][1].text == "navigation has ended"
     positions = heard(autopilot, "GPS_INPUT")
     assert max(gaps_ms(positions)) <= 220.0
     times = [sample.t_ns for sample in truth]
-    for arrival_ns, message in positions[20:60]:
-        sample = truth[min(bisect.bisect(times, autopilot.recording_ns(arrival_ns)), len(truth) - 1)]
+    # The video begins when the program opens it, not with the telemetry: the truth is where the pictures are.
+    began_ns = shown_since_ns(tmp_path / "flights", short_recording)
+    for _, message in positions[20:60]:
+        sample = truth[min(bisect.bisect(times, message.time_usec * 1000 - began_ns), len(truth) - 1)]
         here = LocalFrame(sample.latitude_deg, sample.longitude_deg, sample.altitude_amsl_m)
         off = here.enu_from_geodetic(message.lat / 1e7, message.lon / 1e7, message.alt)
         assert math.hypot(off[0], off[1]) < 30.0

@@ -69,7 +69,7 @@ def shown_since_ns(flights: Path, recording: Path) -> int:
     (flight,) = (path for path in flights.iterdir() if path.is_dir())
     taken_ns = [frame.t_ns for frame in RecordingReader(recording).frames()]
     shown = FlightReader(flight).messages({"frame"})
-    return round(statistics.median(frame.t_ns - taken_ns[frame.index] for frame in shown))
+    return round(float(statistics.median(frame.t_ns - taken_ns[frame.index] for frame in shown)))
 
 
 def stalling_map(recording: Path, out: Path) -> tuple[Path, Path]:

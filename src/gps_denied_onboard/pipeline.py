@@ -217,7 +217,8 @@ class Pipeline:
 
     def _time_of(self, fix: PoseFix) -> list[Output]:
         """What a fix tells of its picture's time."""
-        clock, estimate = self._camera_clock, self._fusion.estimate(fix.t_ns)
+        clock = self._camera_clock
+        estimate = self._fusion.estimate(fix.t_ns) if fix.accepted else None
         if estimate is None or not clock.on_fix(fix, estimate.rotation_camera_to_body):
             return []
         text = f"camera's clock is off: pictures moved {clock.offset_ns / 1e6:+.0f} ms; add that to time_offset_s"

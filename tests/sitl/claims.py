@@ -11,12 +11,11 @@ import numpy.typing as npt
 from gps_denied_onboard.geo import LocalFrame
 from gps_denied_onboard.messages import FloatArray, NavState
 from gps_denied_onboard.recorder.reader import FlightReader
+from gps_denied_onboard.recorder.resume import FIX_2D
+from gps_denied_operator.evaluate.metrics import CHI2_95_2DOF
 
 from .truth import Track
 
-CHI_SQUARE_95 = 5.991464547107979
-"""95 % quantile with two degrees of freedom."""
-FIX_2D = 2
 COURSE_NS = 200_000_000
 
 
@@ -55,6 +54,6 @@ def claims(flights: Path, track: Track, home: LocalFrame, from_ns: int, to_ns: i
             square = float(error @ np.linalg.solve(covariance, error))
             right = np.array([ahead[1], -ahead[0]])
             sigma_m = float(np.linalg.eigvalsh(covariance)[-1]) ** 0.5
-            rows.append((error @ ahead, error @ right, sigma_m, square <= CHI_SQUARE_95))
+            rows.append((error @ ahead, error @ right, sigma_m, square <= CHI2_95_2DOF))
     along, across, sigma, inside = np.array(rows).reshape(-1, 4).T
     return Claims(along, across, sigma, inside > 0.5)

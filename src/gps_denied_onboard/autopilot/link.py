@@ -10,7 +10,7 @@ from typing import Any
 from gps_denied_onboard.autopilot import gnss_integrity
 from gps_denied_onboard.autopilot.clock import ClockAlignment
 from gps_denied_onboard.autopilot.feed_watch import FeedWatch
-from gps_denied_onboard.autopilot.latency import LatencyMeter
+from gps_denied_onboard.autopilot.latency import DRIFT_MS, TELL_AGAIN_NS, LatencyMeter
 from gps_denied_onboard.autopilot.mavlink import MavlinkEncoder
 from gps_denied_onboard.autopilot.port import MavlinkPort
 from gps_denied_onboard.autopilot.promotion import PARAMETER, Promotion
@@ -24,9 +24,6 @@ TIMESYNC_NS = 1_000_000_000
 LATENCY_NS = 1_000_000_000
 SILENT_NS = 3_000_000_000
 """An autopilot that is not heard for this long is told as silent."""
-CLOCK_UNSURE_NS = 40_000_000
-"""Clocks that are known to each other no better displace the aircraft by 1 m at 25 m/s."""
-TELL_AGAIN_NS = 60_000_000_000
 ENOUGH = 0.7
 """A message that comes at less than this part of the wanted rate is asked for again."""
 LESS = 0.4
@@ -208,7 +205,7 @@ class ArduPilotLink:
         elif 0 < message.ts1 <= now_ns:
             self.clock.on_answer(message.ts1, message.tc1, now_ns)
             residual_ns = self.clock.residual_ns or 0
-            if residual_ns > CLOCK_UNSURE_NS and now_ns >= self._clock_told_ns + TELL_AGAIN_NS:
+            if residual_ns > DRIFT_MS * 1e6 and now_ns >= self._clock_told_ns + TELL_AGAIN_NS:
                 self._clock_told_ns = now_ns
                 return [
                     Alert(now_ns, 4, f"autopilot's clock known to {residual_ns / 1e6:.0f} ms only: check the link")

@@ -16,6 +16,7 @@ from gps_denied_onboard.messages import ImageArray
 
 FieldArray = npt.NDArray[np.float32]
 MaskArray = npt.NDArray[np.bool_]
+SpectrumArray = npt.NDArray[np.complex64]
 
 CHANNELS = 4
 SMOOTHING_PX = 1.5
@@ -51,8 +52,8 @@ def correlate(template: FieldArray, field: FieldArray) -> FieldArray:
     """Correlation of `template` (C, h, w) with `field` (C, H, W) at all (H - h + 1, W - w + 1) whole offsets."""
     h, w = template.shape[1:]
     shape = field_shape(field.shape[1], field.shape[2])
-    spectrum = scipy.fft.rfft2(field, s=shape)
-    return correlate_spectrum(template, spectrum, shape)[: field.shape[1] - h + 1, : field.shape[2] - w + 1]
+    surface = correlate_spectra(template_spectrum(template, shape), field_spectrum(field, shape), shape)
+    return surface[: field.shape[1] - h + 1, : field.shape[2] - w + 1]
 
 
 def field_shape(height: int, width: int) -> tuple[int, int]:
@@ -60,13 +61,25 @@ def field_shape(height: int, width: int) -> tuple[int, int]:
     return (scipy.fft.next_fast_len(height, real=True), scipy.fft.next_fast_len(width, real=True))
 
 
-def correlate_spectrum(template: FieldArray, spectrum: npt.NDArray[np.complex64], shape: tuple[int, int]) -> FieldArray:
-    """Circular correlation, of size `shape`, with a field whose `rfft2` is given: for many templates on one map."""
+def field_spectrum(field: FieldArray, shape: tuple[int, int]) -> SpectrumArray:
+    """(C, rows, columns) transform of a map's field, for many templates."""
+    return np.asarray(scipy.fft.rfft2(field, s=shape))
+
+
+def template_spectrum(template: FieldArray, shape: tuple[int, int]) -> SpectrumArray:
+    """(C, rows, columns) conjugate transform of a template, for many fields."""
     # Row by row first: most of the rows that rfft2 would transform are padding.
     t = scipy.fft.fft(scipy.fft.rfft(template, n=shape[1], axis=2), n=shape[0], axis=1, overwrite_x=True)
-    np.conjugate(t, out=t)
-    t *= spectrum
-    return np.asarray(scipy.fft.irfft2(t.sum(axis=0), s=shape), dtype=np.float32)
+    return np.asarray(np.conjugate(t, out=t))
+
+
+def correlate_spectra(template: SpectrumArray, field: SpectrumArray, shape: tuple[int, int]) -> FieldArray:
+    """Circular correlation, of size `shape`, of a template with a field."""
+    product = template[0] * field[0]
+    term = np.empty_like(product)
+    for k in range(1, len(template)):
+        product += np.multiply(template[k], field[k], out=term)
+    return np.asarray(scipy.fft.irfft2(product, s=shape, overwrite_x=True), dtype=np.float32)
 
 
 def subpixel_peak(surface: FieldArray, row: int, column: int) -> tuple[float, float]:

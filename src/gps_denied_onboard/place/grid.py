@@ -12,16 +12,18 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import scipy.fft
 
 from gps_denied_onboard.geo import LocalFrame
 from gps_denied_onboard.matching.orientation import (
     CHANNELS,
     FieldArray,
-    correlate_spectrum,
+    SpectrumArray,
+    correlate_spectra,
     field_shape,
+    field_spectrum,
     orientation_field,
     subpixel_peak,
+    template_spectrum,
 )
 from gps_denied_onboard.matching.rectify import FrameRectifier, MapGrid
 from gps_denied_onboard.messages import CameraPrior, FloatArray, PlaceCandidate
@@ -29,7 +31,8 @@ from gps_denied_onboard.place.settings import PlaceConfig
 from gps_denied_onboard.rotations import image_up_yaw, rotation_z, wrap_angle
 from gps_denied_onboard.tiles.mosaic import MapMosaic
 
-GROUP_BYTES_MAX = 256 * 1024 * 1024
+SPECTRA_BYTES_MAX = 256 * 1024 * 1024
+"""Of the parts of the map that are searched together: a template is transformed once for all of them."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,6 +44,37 @@ class _Template:
     cells_from_position: FloatArray
 
 
+@dataclass(frozen=True, slots=True)
+class _Cut:
+    """A window (x0, y0, x1, y1) cut into equal pieces of `rows` by `columns`, the last of which may reach beyond it.
+    Each is transformed, with half of `reach` around it, at the size `shape`."""
+
+    window: tuple[int, int, int, int]
+    rows: int
+    columns: int
+    reach: int
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return field_shape(self.rows + self.reach, self.columns + self.reach)
+
+    @property
+    def corners(self) -> list[tuple[int, int]]:
+        """(x, y) of each piece's first cell."""
+        x0, y0, x1, y1 = self.window
+        return [(x, y) for y in range(y0, y1, self.rows) for x in range(x0, x1, self.columns)]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Part:
+    """A piece with what lies around it: where it begins, its field's transform and that field's RMS."""
+
+    x: int
+    y: int
+    spectrum: SpectrumArray
+    rms: float
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Found:
     score: float
@@ -50,11 +84,13 @@ class _Found:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rung:
-    """One search of a frame: its longer side becomes `cells` map cells under each of the heights."""
+    """One search of a frame: its longer side becomes `cells` map cells under each of the heights. Heights for which the
+    window has more than `map_cells_max` cells are left out."""
 
     cells: float
     heights_m: FloatArray
     candidates: int
+    map_cells_max: float = math.inf
 
 
 class GridPlace:
@@ -65,8 +101,9 @@ class GridPlace:
         self._local = local
         self._config = config
 
-    def rungs(self, prior: CameraPrior) -> tuple[Rung, ...]:
-        """Searches to try one after the other until a place is accepted.
+    def rungs(self, prior: CameraPrior, thorough: bool = True) -> tuple[Rung, ...]:
+        """Searches to try one after the other until a place is accepted. Not `thorough`: without the finer search of a
+        large map, which takes as long as the coarse one of several frames.
 
         An unknown height is searched an octave at a time from the highest down: the larger the footprint, the fewer map
         cells, so that what takes long is only tried when the rest has failed.
@@ -78,10 +115,11 @@ class GridPlace:
         heights = self._heights(prior, coarse=True)
         if len(fine) <= cfg.fine_heights_max:
             coarse = Rung(cfg.coarse_footprint_cells, heights, cfg.candidates_unknown)
-            return (coarse, Rung(cfg.footprint_cells, fine, cfg.candidates_unknown))
+            cells_max = math.inf if thorough else cfg.fine_cells_max
+            return (coarse, Rung(cfg.footprint_cells, fine, cfg.candidates_unknown, cells_max))
         octave = np.floor(np.log2(heights.max() / heights) + 1e-9).astype(int)
         return tuple(
-            Rung(cfg.coarse_footprint_cells, heights[octave == k], cfg.candidates_unscaled)
+            Rung(cfg.coarse_footprint_cells, heights[octave == k], cfg.candidates_unscaled, cfg.unscaled_cells_max)
             for k in range(int(octave.max()) + 1)
         )
 
@@ -89,8 +127,7 @@ class GridPlace:
         self, frame: FrameRectifier, prior: CameraPrior, footprint_m: float, ground_up_m: float, rung: Rung
     ) -> list[PlaceCandidate]:
         """Best places, best first. `footprint_m` is the ground length of the frame's longer side at the prior's height.
-        Coarse searches take larger steps and the second harmonic alone. An octave of heights for which the map has more
-        than `unscaled_cells_max` cells is left out: see PlaceConfig.
+        Coarse searches take larger steps and the second harmonic alone.
 
         `score` is the correlation over the template's norm, in units of the map field's RMS: comparable between
         hypotheses. `margin` is the best score over that of the best place elsewhere (1 for every other candidate).
@@ -106,12 +143,12 @@ class GridPlace:
             width, height = window[2] - window[0], window[3] - window[1]
             if width < 16 or height < 16:
                 continue
-            if prior.height_sigma_m >= prior.height_m and width * height > self._config.unscaled_cells_max:
+            if width * height > rung.map_cells_max:
                 continue
             centre = self._centre_enu(*window, level, ground_up_m)
             grid = MapGrid.at(self._local, self._mosaic.zoom, level, centre, ground_up_m)
-            for group in self._template_groups(frame, prior, grid, heights_m, coarse):
-                found.extend(self._correlate(group, level, window, grid))
+            if templates := self._templates(frame, prior, grid, heights_m, coarse):
+                found.extend(self._correlate(templates, level, window, grid))
         return self._candidates(found, footprint_m / prior.height_m, rung.candidates)
 
     def level_for(self, resolution_m: float) -> int:
@@ -141,23 +178,13 @@ class GridPlace:
         altitude_m = float(self._local.geodetic_from_enu([0.0, 0.0, ground_up_m])[2])
         return self._local.enu_from_mercator_px([(x0 + x1) / 2.0, (y0 + y1) / 2.0], zoom, altitude_m)[:2]
 
-    def _template_groups(
+    def _templates(
         self, frame: FrameRectifier, prior: CameraPrior, grid: MapGrid, heights_m: list[float], coarse: bool
-    ) -> Iterator[list[_Template]]:
-        group: list[_Template] = []
-        size = 0
-        for height_m in heights_m:
-            for turn in self._turns(prior, coarse):
-                template = _template(frame, prior, grid, turn, height_m, CHANNELS // 2 if coarse else CHANNELS)
-                if template is None:
-                    continue
-                group.append(template)
-                size += self._config.block_cells**2 * 16
-                if size > GROUP_BYTES_MAX:
-                    yield group
-                    group, size = [], 0
-        if group:
-            yield group
+    ) -> list[_Template]:
+        channels = CHANNELS // 2 if coarse else CHANNELS
+        turns = self._turns(prior, coarse)
+        made = (_template(frame, prior, grid, turn, height_m, channels) for height_m in heights_m for turn in turns)
+        return [template for template in made if template is not None]
 
     def _turns(self, prior: CameraPrior, coarse: bool) -> FloatArray:
         step = math.radians(self._config.coarse_yaw_step_deg if coarse else self._config.yaw_step_deg)
@@ -178,29 +205,37 @@ class GridPlace:
         return np.asarray(prior.height_m * np.exp(np.arange(-count, count + 1) * step), dtype=np.float64)
 
     def _correlate(
-        self, group: list[_Template], level: int, window: tuple[int, int, int, int], grid: MapGrid
+        self, templates: list[_Template], level: int, window: tuple[int, int, int, int], grid: MapGrid
     ) -> list[_Found]:
-        reach = max(max(t.field.shape[1:]) for t in group)
+        reach = max(max(t.field.shape[1:]) for t in templates)
+        cut = _cut(window, reach, max(self._config.block_cells - reach, reach))
+        corners, shape, channels = cut.corners, cut.shape, len(templates[0].field)
+        together = max(1, SPECTRA_BYTES_MAX // (channels * shape[0] * (shape[1] // 2 + 1) * 8))
         found: list[_Found] = []
-        for bx, by, bw, bh in _blocks(window, reach, self._config.block_cells):
-            grey, valid = self._mosaic.window(level, bx, by, bw, bh)
-            if not valid.any():
-                continue
-            field = orientation_field(grey, valid)[: len(group[0].field)]
-            rms = float(np.sqrt(np.mean(field[:, valid] ** 2))) + 1e-6
-            shape = field_shape(bh + reach, bw + reach)
-            spectrum = scipy.fft.rfft2(field, s=shape)
-            for template in group:
-                surface = correlate_spectrum(template.field, spectrum, shape)
-                h, w = template.field.shape[1:]
-                # Half of the template may hang over the edge of the window: circular rows are moved to the front.
-                surface = np.roll(surface, (h // 2, w // 2), axis=(0, 1))[:bh, :bw]
-                for row, column in _peaks(surface, 3, max(8, reach // 6)):
-                    y, x = subpixel_peak(surface, row, column)
-                    score = float(surface[row, column]) / template.norm / rms
-                    cell = np.array([bx + x - w // 2, by + y - h // 2]) - template.cells_from_position
-                    found.append(_Found(score, grid.enu_from_cell(cell), template))
+        for first in range(0, len(corners), together):
+            made = [self._part(level, cut, *corner, channels) for corner in corners[first : first + together]]
+            parts = [part for part in made if part is not None]
+            for template in templates:
+                spectrum = template_spectrum(template.field, shape)
+                for part in parts:
+                    found.extend(_found_in(part, cut, template, spectrum, grid))
         return found
+
+    def _part(self, level: int, cut: _Cut, x: int, y: int, channels: int) -> _Part | None:
+        """The piece whose first cell is (x, y); None where the map has nothing."""
+        x, y = x - cut.reach // 2, y - cut.reach // 2
+        rows, columns = cut.shape
+        left, top = max(x, cut.window[0]), max(y, cut.window[1])
+        right, bottom = min(x + columns, cut.window[2]), min(y + rows, cut.window[3])
+        grey, valid = self._mosaic.window(level, left, top, right - left, bottom - top)
+        if not valid.any():
+            return None
+        field = orientation_field(grey, valid)[:channels]
+        known = field if valid.all() else field[:, valid]
+        rms = math.sqrt(float(np.vdot(known, known)) / known.size) + 1e-6
+        padded = np.zeros((channels, rows, columns), np.float32)
+        padded[:, top - y : bottom - y, left - x : right - x] = field
+        return _Part(x, y, field_spectrum(padded, cut.shape), rms)
 
     def _candidates(self, found: list[_Found], footprint_over_height: float, count: int) -> list[PlaceCandidate]:
         chosen: list[_Found] = []
@@ -237,23 +272,32 @@ def _template(
     return _Template(field, norm, wrap_angle(image_up_yaw(rotation)), float(height_m), offset)
 
 
-def _blocks(window: tuple[int, int, int, int], reach: int, block: int) -> Iterator[tuple[int, int, int, int]]:
-    """(x, y, width, height) of blocks that cover the window and overlap by `reach`."""
+def _cut(window: tuple[int, int, int, int], reach: int, side: int) -> _Cut:
+    """A window in pieces of at most `side` cells a side."""
     x0, y0, x1, y1 = window
-    step = max(block - reach, block // 2)
-    for y in range(y0, max(y1 - reach, y0 + 1), step):
-        for x in range(x0, max(x1 - reach, x0 + 1), step):
-            yield x, y, min(block, x1 - x), min(block, y1 - y)
+    columns, rows = x1 - x0, y1 - y0
+    return _Cut(
+        window, math.ceil(rows / math.ceil(rows / side)), math.ceil(columns / math.ceil(columns / side)), reach
+    )
 
 
-def _peaks(surface: FieldArray, count: int, apart: int) -> list[tuple[int, int]]:
-    """The highest `count` cells at least `apart` cells from one another."""
-    rest = surface.copy()
+def _found_in(part: _Part, cut: _Cut, template: _Template, spectrum: SpectrumArray, grid: MapGrid) -> Iterator[_Found]:
+    """Where a template's middle fits best in a piece."""
+    h, w = template.field.shape[1:]
+    top, left = cut.reach // 2 - h // 2, cut.reach // 2 - w // 2
+    surface = correlate_spectra(spectrum, part.spectrum, cut.shape)[top : top + cut.rows, left : left + cut.columns]
+    for y, x, value in _peaks(surface, 3, max(8, cut.reach // 6)):
+        cell = np.array([part.x + left + x, part.y + top + y]) - template.cells_from_position
+        yield _Found(value / template.norm / part.rms, grid.enu_from_cell(cell), template)
+
+
+def _peaks(surface: FieldArray, count: int, apart: int) -> list[tuple[float, float, float]]:
+    """(row, column, value) of the highest `count` cells at least `apart` cells from one another; spoils `surface`."""
     out = []
     for _ in range(count):
-        _, value, _, (column, row) = cv2.minMaxLoc(rest)
+        _, value, _, (column, row) = cv2.minMaxLoc(surface)
         if value <= 0.0:
             break
-        out.append((row, column))
-        rest[max(0, row - apart) : row + apart + 1, max(0, column - apart) : column + apart + 1] = 0.0
+        out.append((*subpixel_peak(surface, row, column), value))
+        surface[max(0, row - apart) : row + apart + 1, max(0, column - apart) : column + apart + 1] = 0.0
     return out

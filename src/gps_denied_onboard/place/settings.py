@@ -22,6 +22,8 @@ class PlaceConfig:
     candidates_unscaled: int = 40
     fine_heights_max: int = 5
     """With more height hypotheses than this the finer search of the whole map is left out: it would take minutes."""
+    fine_cells_max: int = 4_000_000
+    """A whole map of more cells than this is searched finely for some frames only (PipelineConfig.thorough_every)."""
     unscaled_cells_max: int = 4_000_000
     """With an unknown height, heights for which the whole map has more cells than this are left out."""
     block_cells: int = 1024

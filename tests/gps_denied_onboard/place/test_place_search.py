@@ -17,8 +17,8 @@ from gps_denied_onboard.rotations import rotation_z, wrap_angle
 FOOTPRINT_M = 300.0 * 480 / 500
 
 
-def search(ground: Any, frame: Frame, prior: CameraPrior) -> list[PlaceCandidate]:
-    place = GridPlace(ground.mosaic(), ground.local, PlaceConfig())
+def search(ground: Any, frame: Frame, prior: CameraPrior, **settings: int) -> list[PlaceCandidate]:
+    place = GridPlace(ground.mosaic(), ground.local, PlaceConfig(**settings))
     rectifier = FrameRectifier(frame, Undistorter(ground.camera))
     return place.search(rectifier, prior, FOOTPRINT_M, 0.0, place.rungs(prior)[0])
 
@@ -67,3 +67,37 @@ def test_outside_the_map_there_is_nothing(painted_ground: Any) -> None:
     pose = painted_ground.pose()
     prior = painted_ground.prior((pose[0] + [5000.0, 0.0, 0.0], pose[1]))
     assert search(painted_ground, painted_ground.frame(pose), prior) == []
+
+
+@pytest.mark.parametrize("block_cells", [150, 200, 333, 4096])
+def test_the_map_is_searched_in_pieces(painted_ground: Any, block_cells: int) -> None:
+    """However large the pieces are, the best place is the same."""
+    pose = painted_ground.pose()
+    prior = painted_ground.prior(pose, known=False)
+    best = search(painted_ground, painted_ground.frame(pose), prior, block_cells=block_cells)[0]
+    assert math.dist(best.centre_enu_m, pose[0][:2]) < 10.0
+
+
+@pytest.mark.parametrize("inwards", [(0, 1, 1, -1), (2, 3, -1, 1)])
+def test_a_camera_over_the_edge_of_the_map_is_found(painted_ground: Any, inwards: tuple[int, int, int, int]) -> None:
+    """A picture whose middle lies 60 m inside a corner of the map, so that half of it shows none, has its place."""
+    position, rotation = painted_ground.pose()
+    bounds = painted_ground.bounds_tiles()
+    corner_px = [256.0 * bounds[inwards[0]], 256.0 * bounds[inwards[1]]]
+    corner = painted_ground.local.enu_from_mercator_px(corner_px, float(painted_ground.zoom), 100.0)[:2]
+    position = np.array([*(corner + 60.0 * np.array(inwards[2:])), position[2]])
+    frame = painted_ground.frame((position, rotation))
+    found = search(painted_ground, frame, painted_ground.prior((position, rotation), known=False))
+    assert min(math.dist(one.centre_enu_m, position[:2]) for one in found[:3]) < 15.0
+
+
+def test_the_long_search_of_a_large_map_is_left_out_unless_asked_for(painted_ground: Any) -> None:
+    """The finer search finds nothing on a map of too many cells, and everything when it is to be thorough."""
+    pose = painted_ground.pose()
+    prior = painted_ground.prior(pose, known=False)
+    place = GridPlace(painted_ground.mosaic(), painted_ground.local, PlaceConfig(fine_cells_max=1000))
+    rectifier = FrameRectifier(painted_ground.frame(pose), Undistorter(painted_ground.camera))
+    for thorough in (False, True):
+        coarse, fine = place.rungs(prior, thorough)
+        assert place.search(rectifier, prior, FOOTPRINT_M, 0.0, coarse)
+        assert bool(place.search(rectifier, prior, FOOTPRINT_M, 0.0, fine)) == thorough

@@ -30,6 +30,8 @@ GYRO_RAD = math.radians(0.15)
 MOUNT_RAD = math.radians(1.0)
 """How well the gyros know a turn, without their noise, and the filter the camera's mount."""
 CORRELATED = 2.0
+TURNS_MIN = 5.0
+"""Fewer pairs of pictures than this move nothing: two fixes that are a little wrong look like a time."""
 SIGMAS = 4.0
 STEP_S = 0.010
 """Less than this is left alone: the mean of a rolling shutter, the delay of a gyro's filter."""
@@ -64,11 +66,17 @@ class CameraClock:
         self._newest_ns: int | None = None
         self._information = 0.0  # 1/s2
         self._weighted = 0.0  # 1/s
+        self._squares = 0.0  # of what the pictures added, in sigmas
+        self._pairs = 0.0
 
     @property
     def sigma_s(self) -> float:
-        """Of the offset; infinite before the first turn."""
-        return math.sqrt(CORRELATED / self._information) if self._information > 0.0 else math.inf
+        """Of the offset, larger where one offset does not explain the turns; infinite before the first turn."""
+        if self._information <= 0.0:
+            return math.inf
+        left = self._squares - self._weighted**2 / self._information
+        unexplained = max(1.0, left / max(3.0 * self._pairs - 1.0, 1.0))
+        return math.sqrt(CORRELATED * unexplained / self._information)
 
     @property
     def estimate_s(self) -> float:
@@ -92,9 +100,12 @@ class CameraClock:
         return moved_ns
 
     def on_fix(self, fix: PoseFix, rotation_camera_to_body: FloatArray) -> bool:
-        """A fix of a picture, and the mount as the filter has it. Tells whether `offset_ns` has changed."""
+        """A fix of a picture, and the mount as the filter has it. Tells whether `offset_ns` has changed.
+
+        A fix that was found without the state's help tells nothing: it may be the wrong place.
+        """
         used_ns = next((offset_ns for moved_ns, offset_ns in self._used if moved_ns == fix.t_ns), None)
-        if used_ns is None or not fix.accepted:
+        if used_ns is None or not fix.accepted or fix.global_search:
             return False
         rotation = fix.rotation_camera_to_enu @ rotation_camera_to_body.T
         seen = _Seen(fix.t_ns, used_ns, rotation, rotation.T @ fix.covariance[3:, 3:] @ rotation)
@@ -126,8 +137,10 @@ class CameraClock:
         whole = added + change * (second.used_ns / 1e9)
         self._information = kept * self._information + float(change @ weights @ change)
         self._weighted = kept * self._weighted + float(change @ weights @ whole)
+        self._squares = kept * self._squares + float(whole @ weights @ whole)
+        self._pairs = kept * self._pairs + 1.0
         wrong_s = abs(self.estimate_s - self.offset_ns / 1e9)
-        if wrong_s < max(STEP_S, SIGMAS * self.sigma_s) or abs(self.estimate_s) > LIMIT_S:
+        if self._pairs < TURNS_MIN or wrong_s < max(STEP_S, SIGMAS * self.sigma_s) or abs(self.estimate_s) > LIMIT_S:
             return False
         self.offset_ns = round(self.estimate_s * 1e9)
         return True

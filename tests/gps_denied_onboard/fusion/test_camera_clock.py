@@ -21,7 +21,9 @@ PLAN = Plan(seed=0, duration_s=180.0, imu_hz=50.0)
 class Watched:
     """A clock that has seen a flight with pictures stamped too late by `late_s`; `moves` are (when, offset) in s."""
 
-    def __init__(self, flight: Flight, late_s: float, spoil: FloatArray | None = None) -> None:
+    def __init__(
+        self, flight: Flight, late_s: float, spoil: FloatArray | None = None, global_search: bool = False
+    ) -> None:
         self.clock = CameraClock(FusionConfig().gyro_noise_radps_rthz)
         self.moves: list[tuple[float, float]] = []
         late_ns = round(late_s * SECOND_NS)
@@ -36,7 +38,9 @@ class Watched:
             elif isinstance(message, PoseFix):
                 t_ns = self.clock.moved_ns(message.t_ns + late_ns)
                 seen = message.rotation_camera_to_enu if spoil is None else spoil @ message.rotation_camera_to_enu
-                fix = dataclasses.replace(message, t_ns=t_ns, rotation_camera_to_enu=seen)
+                fix = dataclasses.replace(
+                    message, t_ns=t_ns, rotation_camera_to_enu=seen, global_search=global_search
+                )
                 waiting.append((arrival_ns + SECOND_NS, fix))
 
 
@@ -84,6 +88,32 @@ def test_wrong_fixes_move_nothing() -> None:
             clock.on_fix(dataclasses.replace(message, t_ns=t_ns, rotation_camera_to_enu=turned), flight.mount)
     assert abs(clock.offset_ns) < LIMIT_S * SECOND_NS
     assert clock.offset_ns == 0
+
+
+def test_a_few_fixes_in_one_turn_move_nothing() -> None:
+    """Five fixes of a flight into a turn, each attitude two degrees off and sure of itself, are not taken for a time."""
+    flight = make_flight(PLAN)
+    fixes = [message for _, message in flight.messages if isinstance(message, PoseFix)]
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        first = int(rng.integers(0, len(fixes) - 5))
+        clock, several = CameraClock(0.00025), {fix.t_ns for fix in fixes[first : first + 5]}
+        for _, message in flight.messages:
+            if isinstance(message, ImuSample):
+                clock.on_imu(message)
+            elif isinstance(message, PoseFix) and message.t_ns in several:
+                off = exp_rotation(rng.normal(0.0, math.radians(2.0), 3))
+                seen = off @ message.rotation_camera_to_enu
+                t_ns = clock.moved_ns(message.t_ns)
+                clock.on_fix(dataclasses.replace(message, t_ns=t_ns, rotation_camera_to_enu=seen), flight.mount)
+        assert clock.offset_ns == 0
+
+
+def test_places_found_without_help_tell_nothing() -> None:
+    """Fixes of a search over the whole map may be wrong places: a wrong clock is not looked for in them."""
+    watched = Watched(make_flight(PLAN), 0.3, global_search=True)
+    assert watched.moves == []
+    assert watched.clock.estimate_s == 0.0
 
 
 def test_a_fix_of_an_unknown_picture_is_passed_over() -> None:

@@ -75,15 +75,13 @@ class MapConfig:
 class PipelineConfig:
     """`worker_delay_s` is what a replay gives the slow stages, in the recording's time; live it is what they take.
     While the computer is throttled for heat, a frame is searched for on the map only about every
-    `throttled_matching_interval_s`. Of frames that may be anywhere on a large map, one in `thorough_every` gets the
-    search that takes long."""
+    `throttled_matching_interval_s`."""
 
     output_rate_hz: float = 10.0
     queue_length: int = 2
     worker_delay_s: float = 0.15
     attitude_timeout_s: float = 1.0
     throttled_matching_interval_s: float = 2.0
-    thorough_every: int = 4
 
     def __post_init__(self) -> None:
         if not 5.0 <= self.output_rate_hz <= 50.0:
@@ -97,8 +95,6 @@ class PipelineConfig:
         if not 0.0 <= self.throttled_matching_interval_s <= 60.0:
             given = self.throttled_matching_interval_s
             raise UserError(f"pipeline.throttled_matching_interval_s must be 0 to 60, got {given}.")
-        if not 1 <= self.thorough_every <= 100:
-            raise UserError(f"pipeline.thorough_every must be 1 to 100, got {self.thorough_every}.")
 
 
 @dataclass(frozen=True, slots=True)

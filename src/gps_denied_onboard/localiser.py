@@ -52,14 +52,8 @@ class Localiser:
         self._pose = pose
         self._gates = gates
 
-    def locate(
-        self,
-        frame: Frame,
-        prior: CameraPrior,
-        stage: Stage = lambda _name: nullcontext(),
-        thorough: bool = True,
-    ) -> PoseFix:
-        """Find the camera pose of `frame`. `stage(name)` wraps each stage for timing. thorough: see GridPlace.rungs."""
+    def locate(self, frame: Frame, prior: CameraPrior, stage: Stage = lambda _name: nullcontext()) -> PoseFix:
+        """Find the camera pose of `frame`. `stage(name)` wraps each stage for timing."""
         texture = float(np.std(frame.image[::8, ::8]))
         if texture < self._gates.texture_min:
             return _rejected(frame, prior, "no_texture", {"texture": texture})
@@ -69,7 +63,7 @@ class Localiser:
         fix = _rejected(frame, prior, "outside_map", {})
         likely: PoseFix | None = None
         scaled = prior.height_sigma_m < prior.height_m
-        for rung in self._place.rungs(prior, thorough):
+        for rung in self._place.rungs(prior):
             with stage("place"):
                 places = self._place.search(rectifier, prior, footprint_m, ground_up, rung)
             if not places:

@@ -55,11 +55,10 @@ TOO_LATE = "older than the history"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LocateJob:
-    """Work for the slow stages: find this frame on the map. `thorough`: see GridPlace.rungs."""
+    """Work for the slow stages: find this frame on the map."""
 
     frame: Frame
     prior: CameraPrior
-    thorough: bool = True
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -105,7 +104,6 @@ class Pipeline:
         self._engines = engines
         self._throttled = False
         self._last_job_ns: int | None = None
-        self._anywhere = 0  # frames without any place, in a row
 
     def on_telemetry(self, message: Telemetry) -> list[Output]:
         """Anything that the autopilot or the operator says. The autopilot's GPS is watched, never fused."""
@@ -195,21 +193,13 @@ class Pipeline:
         return t_ns - self._last_job_ns < early * self._config.throttled_matching_interval_s * 1e9
 
     def take_job(self) -> LocateJob | None:
-        """The oldest waiting job, for the worker to hand to `locate`.
-
-        Of frames that may be anywhere on the map, each `thorough_every`-th in a row is searched thoroughly: the next
-        frame, over other ground, is sooner found than this one.
-        """
-        if not self._jobs:
-            return None
-        job = self._jobs.popleft()
-        self._anywhere = 0 if job.prior.position_known else self._anywhere + 1
-        return replace(job, thorough=self._anywhere % self._config.thorough_every == 0)
+        """The oldest waiting job, for the worker to hand to `locate`."""
+        return self._jobs.popleft() if self._jobs else None
 
     def locate(self, job: LocateJob, stage: Stage | None = None) -> PoseFix:
         """The slow stages. Uses nothing of the flight's state: may run beside the other calls, with its own `stage`."""
         assert self._localiser is not None, "a pipeline without a map takes fixes, it finds none"
-        return self._localiser.locate(job.frame, job.prior, stage or self._stage, job.thorough)
+        return self._localiser.locate(job.frame, job.prior, stage or self._stage)
 
     def on_fix(self, fix: PoseFix) -> list[Output]:
         """A job's result, however late."""

@@ -66,7 +66,6 @@ def test_every_table_is_read(tmp_path: Path) -> None:
         ("[pipeline]\noutput_rate_hz = 3.0\n", "pipeline.output_rate_hz must be 5 to 50"),
         ("[pipeline]\nqueue_length = 0\n", "pipeline.queue_length must be 1 to 100, got 0."),
         ("[pipeline]\nworker_delay_s = -0.1\n", "pipeline.worker_delay_s must be 0 to 2, got -0.1."),
-        ("[pipeline]\nthorough_every = 0\n", "pipeline.thorough_every must be 1 to 100, got 0."),
         ("[fusion]\nbaro_noise_m = 0.0\n", "fusion.baro_noise_m must be a positive number, got 0.0"),
     ],
 )

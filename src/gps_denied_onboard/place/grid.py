@@ -84,13 +84,11 @@ class _Found:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rung:
-    """One search of a frame: its longer side becomes `cells` map cells under each of the heights. Heights for which the
-    window has more than `map_cells_max` cells are left out."""
+    """One search of a frame: its longer side becomes `cells` map cells under each of the heights."""
 
     cells: float
     heights_m: FloatArray
     candidates: int
-    map_cells_max: float = math.inf
 
 
 class GridPlace:
@@ -101,9 +99,8 @@ class GridPlace:
         self._local = local
         self._config = config
 
-    def rungs(self, prior: CameraPrior, thorough: bool = True) -> tuple[Rung, ...]:
-        """Searches to try one after the other until a place is accepted. Not `thorough`: without the finer search of a
-        large map, which takes as long as the coarse one of several frames.
+    def rungs(self, prior: CameraPrior) -> tuple[Rung, ...]:
+        """Searches to try one after the other until a place is accepted.
 
         An unknown height is searched an octave at a time from the highest down: the larger the footprint, the fewer map
         cells, so that what takes long is only tried when the rest has failed.
@@ -115,11 +112,10 @@ class GridPlace:
         heights = self._heights(prior, coarse=True)
         if len(fine) <= cfg.fine_heights_max:
             coarse = Rung(cfg.coarse_footprint_cells, heights, cfg.candidates_unknown)
-            cells_max = math.inf if thorough else cfg.fine_cells_max
-            return (coarse, Rung(cfg.footprint_cells, fine, cfg.candidates_unknown, cells_max))
+            return (coarse, Rung(cfg.footprint_cells, heights, cfg.candidates_unknown))
         octave = np.floor(np.log2(heights.max() / heights) + 1e-9).astype(int)
         return tuple(
-            Rung(cfg.coarse_footprint_cells, heights[octave == k], cfg.candidates_unscaled, cfg.unscaled_cells_max)
+            Rung(cfg.coarse_footprint_cells, heights[octave == k], cfg.candidates_unscaled)
             for k in range(int(octave.max()) + 1)
         )
 
@@ -127,12 +123,13 @@ class GridPlace:
         self, frame: FrameRectifier, prior: CameraPrior, footprint_m: float, ground_up_m: float, rung: Rung
     ) -> list[PlaceCandidate]:
         """Best places, best first. `footprint_m` is the ground length of the frame's longer side at the prior's height.
-        Coarse searches take larger steps and the second harmonic alone.
+        Without a position steps are larger, and the second harmonic alone is compared. An octave of heights for which the
+        map has more than `unscaled_cells_max` cells is left out: see PlaceConfig.
 
         `score` is the correlation over the template's norm, in units of the map field's RMS: comparable between
         hypotheses. `margin` is the best score over that of the best place elsewhere (1 for every other candidate).
         """
-        coarse = rung.cells <= self._config.coarse_footprint_cells
+        coarse = not prior.position_known
         by_level: dict[int, list[float]] = {}
         for height_m in rung.heights_m:
             level = self.level_for(footprint_m * height_m / prior.height_m / rung.cells)
@@ -143,7 +140,7 @@ class GridPlace:
             width, height = window[2] - window[0], window[3] - window[1]
             if width < 16 or height < 16:
                 continue
-            if width * height > rung.map_cells_max:
+            if prior.height_sigma_m >= prior.height_m and width * height > self._config.unscaled_cells_max:
                 continue
             centre = self._centre_enu(*window, level, ground_up_m)
             grid = MapGrid.at(self._local, self._mosaic.zoom, level, centre, ground_up_m)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 @dataclass(frozen=True, slots=True)
 class PlaceConfig:
     """Search steps. A frame's longer side becomes `footprint_cells` map cells in the correlation; without a position
-    the search begins with `coarse_footprint_cells`."""
+    the search begins with `coarse_footprint_cells` and takes the coarse steps."""
 
     footprint_cells: float = 110.0
     coarse_footprint_cells: float = 64.0
@@ -21,9 +21,7 @@ class PlaceConfig:
     candidates_unknown: int = 14
     candidates_unscaled: int = 40
     fine_heights_max: int = 5
-    """With more height hypotheses than this the finer search of the whole map is left out: it would take minutes."""
-    fine_cells_max: int = 4_000_000
-    """A whole map of more cells than this is searched finely for some frames only (PipelineConfig.thorough_every)."""
+    """With more height hypotheses than this the finer search of the whole map is left out: it would take too long."""
     unscaled_cells_max: int = 4_000_000
     """With an unknown height, heights for which the whole map has more cells than this are left out."""
     block_cells: int = 1024

@@ -89,15 +89,3 @@ def test_a_camera_over_the_edge_of_the_map_is_found(painted_ground: Any, inwards
     frame = painted_ground.frame((position, rotation))
     found = search(painted_ground, frame, painted_ground.prior((position, rotation), known=False))
     assert min(math.dist(one.centre_enu_m, position[:2]) for one in found[:3]) < 15.0
-
-
-def test_the_long_search_of_a_large_map_is_left_out_unless_asked_for(painted_ground: Any) -> None:
-    """The finer search finds nothing on a map of too many cells, and everything when it is to be thorough."""
-    pose = painted_ground.pose()
-    prior = painted_ground.prior(pose, known=False)
-    place = GridPlace(painted_ground.mosaic(), painted_ground.local, PlaceConfig(fine_cells_max=1000))
-    rectifier = FrameRectifier(painted_ground.frame(pose), Undistorter(painted_ground.camera))
-    for thorough in (False, True):
-        coarse, fine = place.rungs(prior, thorough)
-        assert place.search(rectifier, prior, FOOTPRINT_M, 0.0, coarse)
-        assert bool(place.search(rectifier, prior, FOOTPRINT_M, 0.0, fine)) == thorough

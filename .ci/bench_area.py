@@ -31,6 +31,7 @@ from gps_denied_onboard.recorder.mcap_io import RecordingReader
 from gps_denied_onboard.recorder.meta import read_meta, write_meta
 from gps_denied_onboard.runtime_root.replay import FrameTrace, replay_recording
 from gps_denied_onboard.tiles.server import ServerUser, default_data_folder
+from gps_denied_operator.evaluate.metrics import CHI2_95_2DOF
 from gps_denied_sim.looks import map_look
 from gps_denied_sim.map_tiles import BLOCK, JPEG_QUALITY, ZOOM, TilePainter, tiles_around
 from gps_denied_sim.recording import FlyRequest, Prepared, prepare, write_recording
@@ -38,7 +39,7 @@ from gps_denied_sim.scenarios import Event
 from gps_denied_sim.world import GroundPicture, World
 
 SEED = 77
-SECONDS, FRAME_RATE_HZ = 12.0, 0.5
+SECONDS, FRAME_RATE_HZ = 20.0, 0.5
 EDGE_M = 800.0
 """Starts keep this far from the edge of the map, so that the flight stays over it."""
 PYTHON = [sys.executable, "-m"]
@@ -121,7 +122,8 @@ def start_somewhere(ground: Prepared, side_m: float, k: int, out: Path, origin: 
 
 
 def kidnapped(job: tuple[float, int, Config, tuple[float, float]]) -> dict[str, float]:
-    """One start: seconds of computing and frames until the first anchor, and its error; NaN where it found none."""
+    """One start: seconds of computing and frames until the first anchor, and its error; NaN where it found none.
+    `anchored` states, those more than 50 m off and those inside the 95 % ellipse that they claimed, until its end."""
     side_m, k, config, middle = job
     cv2.setNumThreads(1)
     ground, _ = area(side_m)
@@ -132,10 +134,10 @@ def kidnapped(job: tuple[float, int, Config, tuple[float, float]]) -> dict[str, 
         truth = [(s.t_ns, s.latitude_deg, s.longitude_deg) for s in RecordingReader(recording).truth()]
         times, *where = np.array(truth).T
         searched, frames, found = [], 0, {"s": math.nan, "frames": math.nan, "error_m": math.nan}
-        false_anchors = 0
+        anchored = false_anchors = inside = 0
 
         def look(trace: FrameTrace) -> None:
-            nonlocal frames, false_anchors
+            nonlocal frames, anchored, false_anchors, inside
             state = trace.state
             if trace.fix is not None and math.isnan(found["s"]):
                 frames += 1
@@ -143,13 +145,18 @@ def kidnapped(job: tuple[float, int, Config, tuple[float, float]]) -> dict[str, 
             if state is None or state.source_label is not SourceLabel.SATELLITE_ANCHORED:
                 return
             there = LocalFrame(*(float(np.interp(state.t_ns, times, degrees)) for degrees in where), 0.0)
-            error_m = float(np.hypot(*there.enu_from_geodetic(state.latitude_deg, state.longitude_deg, 0.0)[:2]))
+            error = there.enu_from_geodetic(state.latitude_deg, state.longitude_deg, 0.0)[:2]
+            error_m = float(np.hypot(*error))
+            covariance_m2 = np.array(state.covariance_enu_m2).reshape(3, 3)[:2, :2]
+            anchored += 1
             false_anchors += error_m > 50.0
+            inside += float(error @ np.linalg.solve(covariance_m2, error)) <= CHI2_95_2DOF
             if math.isnan(found["s"]):
                 found.update(s=sum(searched), frames=frames, error_m=error_m)
 
         replay_recording(recording, config, None, look)
-        out = {**found, "one_search_s_max": max(searched, default=math.nan), "false_anchors": false_anchors}
+        counts = {"anchored": anchored, "false_anchors": false_anchors, "inside_95": inside}
+        out = {**found, "one_search_s_max": max(searched, default=math.nan), **counts}
         print(f"start {k}: {json.dumps(out)}", flush=True)
         return out
 
@@ -216,7 +223,7 @@ def starts_figures(found: list[dict[str, float]]) -> dict[str, Any]:
         "starts": len(found),
         "found": int(known.sum()),
         "frames_until_found_p50_max": np.percentile(frames, (50, 100)).tolist() if frames else [],
-        "false_anchors": int(sum(one["false_anchors"] for one in found)),
+        **{key: int(sum(one[key] for one in found)) for key in ("anchored", "false_anchors", "inside_95")},
         "search_s_p50_p95_max": np.percentile(seconds_s[known], (50, 95, 100)).round(1).tolist() if known.any() else [],
         "one_search_s_max": round(max(one["one_search_s_max"] for one in found), 1),
         "error_m_p50_max": np.percentile(errors, (50, 100)).round(1).tolist() if errors else [],

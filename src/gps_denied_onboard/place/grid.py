@@ -123,8 +123,8 @@ class GridPlace:
         self, frame: FrameRectifier, prior: CameraPrior, footprint_m: float, ground_up_m: float, rung: Rung
     ) -> list[PlaceCandidate]:
         """Best places, best first. `footprint_m` is the ground length of the frame's longer side at the prior's height.
-        Without a position steps are larger, and the second harmonic alone is compared. An octave of heights for which the
-        map has more than `unscaled_cells_max` cells is left out: see PlaceConfig.
+        Without a position steps are larger, and the second harmonic alone is compared. An octave of heights for which
+        the map has more than `unscaled_cells_max` cells is left out: see PlaceConfig.
 
         `score` is the correlation over the template's norm, in units of the map field's RMS: comparable between
         hypotheses. `margin` is the best score over that of the best place elsewhere (1 for every other candidate).

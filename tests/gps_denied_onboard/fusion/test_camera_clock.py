@@ -91,7 +91,7 @@ def test_wrong_fixes_move_nothing() -> None:
 
 
 def test_a_few_fixes_in_one_turn_move_nothing() -> None:
-    """Five fixes of a flight into a turn, each attitude two degrees off and sure of itself, are not taken for a time."""
+    """Five fixes of a flight into a turn, two degrees off and sure of themselves, are not taken for a time."""
     flight = make_flight(PLAN)
     fixes = [message for _, message in flight.messages if isinstance(message, PoseFix)]
     for seed in range(20):

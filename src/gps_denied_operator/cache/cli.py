@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gps_denied_operator.keys.cli import KeysOption
-from gps_denied_operator.missions.options import BufferOption, FlightIdOption, resolve_from_options
+from gps_denied_operator.missions.options import BufferOption, FlightFileOption, FlightIdOption, resolve_from_options
 from gps_denied_operator.tiles.exchange_cli import CaOption, KeyOption, UrlOption
 from gps_denied_operator.tiles.options import ConfigOption, JsonOption, RootOption, default_root, print_json
 
@@ -24,14 +24,10 @@ if TYPE_CHECKING:
     from gps_denied_operator.cache.build import BuildReport, Fetch
     from gps_denied_operator.missions.flight import ResolvedFlight
 
-PlanOption = Annotated[
-    Path | None, typer.Option("--flight-file", help="QGroundControl .plan, QGC WPL waypoints, GeoJSON or KML.")
-]
-
 
 def build_cache(
     companion: Annotated[Path, typer.Option(help="TOML file that says where the companion is.")],
-    flight_file: PlanOption = None,
+    flight_file: FlightFileOption = None,
     flight_id: FlightIdOption = "",
     buffer: BufferOption = 2000.0,
     provider: UrlOption = "",

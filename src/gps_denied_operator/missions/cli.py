@@ -9,6 +9,7 @@ import typer
 
 from gps_denied_operator.missions.options import (
     BufferOption,
+    FlightFileOption,
     FlightIdOption,
     resolve_from_options,
 )
@@ -28,6 +29,7 @@ def show(
     file: Annotated[
         Path | None, typer.Argument(metavar="FILE", help="QGroundControl .plan, QGC WPL waypoints, GeoJSON or KML.")
     ] = None,
+    flight_file: FlightFileOption = None,
     flight_id: FlightIdOption = "",
     zoom: Annotated[int, typer.Option(min=0, max=22, help="Zoom of the tiles.")] = 18,
     buffer: BufferOption = 2000.0,
@@ -50,7 +52,9 @@ def show(
     from gps_denied_operator.missions.plan_page import plan_page
     from gps_denied_operator.report.html import write_page
 
-    flight = resolve_from_options(file, flight_id, buffer, provider, key_file, ca)
+    if file is not None and flight_file is not None:
+        raise typer.BadParameter("give the plan once, as FILE or as --flight-file")
+    flight = resolve_from_options(file or flight_file, flight_id, buffer, provider, key_file, ca)
     folder = root or default_root()
     with TileStore.open(folder) if folder.is_dir() else nullcontext() as store:
         found = needs(flight, zoom, source, store, load_config(config).tiles, datetime.now(UTC))

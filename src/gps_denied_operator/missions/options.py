@@ -10,6 +10,9 @@ import typer
 if TYPE_CHECKING:
     from gps_denied_operator.missions.flight import ResolvedFlight
 
+FlightFileOption = Annotated[
+    Path | None, typer.Option("--flight-file", help="QGroundControl .plan, QGC WPL waypoints, GeoJSON or KML.")
+]
 FlightIdOption = Annotated[str, typer.Option(help="Instead of a file: the flight's UUID at the flights API.")]
 BufferOption = Annotated[float, typer.Option("--buffer", help="Metres of map on all sides of the route.")]
 

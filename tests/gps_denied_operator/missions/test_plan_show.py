@@ -57,6 +57,20 @@ def test_the_command_writes_page_and_figures(tmp_path: Path, monkeypatch: pytest
     assert not (tmp_path / "none").exists()
 
 
+def test_the_plan_may_be_named_as_for_build_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`--flight-file` does what the argument does, and both of them are a mistake."""
+    monkeypatch.setenv("GPS_DENIED_TILES", str(tmp_path / "none"))
+    plan, out = tmp_path / "ridge.plan", str(tmp_path / "plan.html")
+    plan.write_bytes(qgc_plan())
+    answers = [
+        CliRunner().invoke(app, ["plan", "show", *words, "--out", out, "--json"])
+        for words in ([str(plan)], ["--flight-file", str(plan)], [str(plan), "--flight-file", str(plan)])
+    ]
+    assert [answer.exit_code for answer in answers] == [0, 0, 2]
+    assert answers[0].stdout == answers[1].stdout
+    assert "give the plan once" in answers[2].output
+
+
 def test_what_the_store_holds_and_where_old_tiles_are_refused(tmp_path: Path, database_url: str) -> None:
     """Stored tiles, their mean size, old ones and the sectors of the box are counted and drawn."""
     flight = resolved(ROUTE, "ridge.plan", mission_id="ridge", buffer_m=2000.0)

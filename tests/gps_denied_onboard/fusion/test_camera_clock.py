@@ -109,6 +109,22 @@ def test_a_few_fixes_in_one_turn_move_nothing() -> None:
         assert clock.offset_ns == 0
 
 
+def test_fixes_that_are_worse_than_they_claim_move_nothing() -> None:
+    """Three minutes of turns with a right clock and fixes many times as far off as they say: no time explains that."""
+    flight = make_flight(PLAN)
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        clock = CameraClock(0.00025)
+        for _, message in flight.messages:
+            if isinstance(message, ImuSample):
+                clock.on_imu(message)
+            elif isinstance(message, PoseFix):
+                seen = exp_rotation(rng.normal(0.0, math.radians(3.0), 3)) @ message.rotation_camera_to_enu
+                t_ns = clock.moved_ns(message.t_ns)
+                clock.on_fix(dataclasses.replace(message, t_ns=t_ns, rotation_camera_to_enu=seen), flight.mount)
+        assert clock.offset_ns == 0
+
+
 def test_places_found_without_help_tell_nothing() -> None:
     """Fixes of a search over the whole map may be wrong places: a wrong clock is not looked for in them."""
     watched = Watched(make_flight(PLAN), 0.3, global_search=True)

@@ -25,7 +25,6 @@ test: setup ## what a change must pass: linters, types, C++ tests, the quick sui
 	@.ci/setup chromium || true
 	$(MAKE) --no-print-directory lint
 	@.ci/setup native-tests
-	@$(BIN)/python -m compileall -q -j 0 src
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not tier2 and not slow"
 
 test-all: setup ## the quick suite and the slow one

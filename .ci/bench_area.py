@@ -121,11 +121,9 @@ def start_somewhere(ground: Prepared, side_m: float, k: int, out: Path, origin: 
     write_meta(out, meta)
 
 
-def kidnapped(job: tuple[float, int, Config, tuple[float, float]]) -> dict[str, float]:
-    """One start: seconds of computing and frames until the first anchor, and its error; NaN where it found none.
+def kidnapped(side_m: float, k: int, config: Config, middle: tuple[float, float]) -> dict[str, float]:
+    """One start: seconds of searching and frames until the first anchor, and its error; NaN where it found none.
     `anchored` states, those more than 50 m off and those inside the 95 % ellipse that they claimed, until its end."""
-    side_m, k, config, middle = job
-    cv2.setNumThreads(1)
     ground, _ = area(side_m)
     origin = LocalFrame(*middle, ground.frame.altitude_m)
     with tempfile.TemporaryDirectory(prefix="gps-denied-bench-") as folder:
@@ -207,9 +205,7 @@ def measure(out: Path, side_m: float, starts: int) -> dict[str, Any]:
             Config(), map=MapConfig(str(store), "provider", ZOOM, True), camera=ground.calibration,
             mission=MissionConfig(manifest=str(work / f"cache-{ZOOM}" / "manifest.json"), trusted_keys=str(keys)),
         )  # fmt: skip
-        jobs = [(side_m, k, config, middle) for k in range(starts)]
-        with ProcessPoolExecutor(workers) as pool:
-            found = list(pool.map(kidnapped, jobs))
+        found = [kidnapped(side_m, k, config, middle) for k in range(starts)]
     return figures | starts_figures(found)
 
 
@@ -242,5 +238,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    cv2.setNumThreads(1)
     sys.exit(main())

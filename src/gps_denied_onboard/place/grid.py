@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
+from itertools import repeat
 
 import cv2
 import numpy as np
@@ -33,6 +36,8 @@ from gps_denied_onboard.tiles.mosaic import MapMosaic
 
 SPECTRA_BYTES_MAX = 256 * 1024 * 1024
 """Of the parts of the map that are searched together: a template is transformed once for all of them."""
+THREADS_MAX = 4
+"""Each holds up to 40 MB for as long as it searches."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -209,18 +214,23 @@ class GridPlace:
         corners, shape, channels = cut.corners, cut.shape, len(templates[0].field)
         together = max(1, SPECTRA_BYTES_MAX // (channels * shape[0] * (shape[1] // 2 + 1) * 8))
         found: list[_Found] = []
-        for first in range(0, len(corners), together):
-            made = [self._part(level, cut, *corner, channels) for corner in corners[first : first + together]]
-            parts = [part for part in made if part is not None]
-            for template in templates:
-                spectrum = template_spectrum(template.field, shape)
-                for part in parts:
-                    found.extend(_found_in(part, cut, template, spectrum, grid))
+
+        def fits(template: _Template, parts: list[_Part]) -> list[_Found]:
+            spectrum = template_spectrum(template.field, shape)
+            return [one for part in parts for one in _found_in(part, cut, template, spectrum, grid)]
+
+        # As many as OpenCV may use, which those who fly several flights beside one another set to one.
+        with ThreadPoolExecutor(min(cv2.getNumThreads(), THREADS_MAX)) as pool:
+            for first in range(0, len(corners), together):
+                made = pool.map(partial(self._part, level, cut, channels), corners[first : first + together])
+                parts = [part for part in made if part is not None]
+                for of_template in pool.map(fits, templates, repeat(parts)):
+                    found.extend(of_template)
         return found
 
-    def _part(self, level: int, cut: _Cut, x: int, y: int, channels: int) -> _Part | None:
-        """The piece whose first cell is (x, y); None where the map has nothing."""
-        x, y = x - cut.reach // 2, y - cut.reach // 2
+    def _part(self, level: int, cut: _Cut, channels: int, corner: tuple[int, int]) -> _Part | None:
+        """The piece whose first cell (x, y) is `corner`; None where the map has nothing."""
+        x, y = corner[0] - cut.reach // 2, corner[1] - cut.reach // 2
         rows, columns = cut.shape
         left, top = max(x, cut.window[0]), max(y, cut.window[1])
         right, bottom = min(x + columns, cut.window[2]), min(y + rows, cut.window[3])

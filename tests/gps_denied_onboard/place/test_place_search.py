@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
@@ -76,6 +77,21 @@ def test_the_map_is_searched_in_pieces(painted_ground: Any, block_cells: int) ->
     prior = painted_ground.prior(pose, known=False)
     best = search(painted_ground, painted_ground.frame(pose), prior, block_cells=block_cells)[0]
     assert math.dist(best.centre_enu_m, pose[0][:2]) < 10.0
+
+
+@pytest.mark.parametrize("threads", [2, 8])
+def test_threads_change_nothing(painted_ground: Any, threads: int) -> None:
+    """However many threads search, every candidate is the same to the last bit."""
+    pose = painted_ground.pose()
+    frame, prior = painted_ground.frame(pose), painted_ground.prior(pose, known=False)
+    before = cv2.getNumThreads()
+    try:
+        cv2.setNumThreads(1)
+        alone = search(painted_ground, frame, prior, block_cells=200)
+        cv2.setNumThreads(threads)
+        assert search(painted_ground, frame, prior, block_cells=200) == alone
+    finally:
+        cv2.setNumThreads(before)
 
 
 @pytest.mark.parametrize("inwards", [(0, 1, 1, -1), (2, 3, -1, 1)])

@@ -25,6 +25,8 @@ TAIL_LINES = 30
 JSON_BYTES_MAX = 16 * 1024 * 1024
 SMALL_FILE_BYTES_MAX = 64 * 1024 * 1024
 POLL_S = 0.02
+HELD_OPEN_S = 2.0
+"""Silence after a program's exit that ends the wait for its output, which something that it started may hold open."""
 PIECE_BYTES = 32 * 1024
 KEEPALIVE_S = 15
 Tell = Callable[[str], None]
@@ -304,9 +306,12 @@ def _lines(channel: Any, silence_timeout_s: float) -> Iterator[tuple[bytes, bool
     """Lines of both outputs as they come; True for those of stdout, which may hold the report. Memory is bounded."""
     held = {True: bytearray(), False: bytearray()}
     heard_s = time.monotonic()
+    exited = False
     while True:
-        ended = channel.exit_status_ready() or channel.closed or channel.eof_received
-        some = False
+        # Not the exit status: a server may send it before the last of the output.
+        ended = channel.closed or channel.eof_received
+        some = not exited and channel.exit_status_ready()
+        exited = exited or some
         for out, ready, receive in (
             (False, channel.recv_stderr_ready, channel.recv_stderr),
             (True, channel.recv_ready, channel.recv),
@@ -319,7 +324,7 @@ def _lines(channel: Any, silence_timeout_s: float) -> Iterator[tuple[bytes, bool
                 yield from ((bytes(line), out) for line in whole if line.strip())
         if some:
             heard_s = time.monotonic()
-        elif ended and (channel.exit_status_ready() or channel.closed):
+        elif exited and (ended or time.monotonic() - heard_s > HELD_OPEN_S):
             break
         elif time.monotonic() - heard_s > silence_timeout_s:
             raise TimeoutError(f"nothing was heard for {silence_timeout_s:.0f} s")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -78,6 +80,25 @@ def test_output_is_told_as_it_comes_and_the_last_line_is_the_report(server: Comp
         assert link.run("one", "two ; exit 3") == {"outcome": "success", "got": "one two ; exit 3"}
     assert sorted(len(line) for line in told)[-1] == 2000
     assert {"step 1", "api_key=*** x", "from postgres://u:***@h/db"} <= set(told)
+
+
+def test_output_after_the_exit_status_is_read(server: CompanionSettings, tmp_path: Path) -> None:
+    """A server may tell that a program ended before it sends the rest of what it said: nothing of that is lost."""
+    late = script(server, tmp_path, "(sleep 0.3; echo '{\"late\": true}') & exit 0")
+    with CompanionLink(late) as link:
+        assert link.run("anything") == {"late": True}
+
+
+def test_output_that_is_held_open_does_not_hold_us(
+    server: CompanionSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a program left running keeps its output open: its report counts all the same, once it has ended."""
+    monkeypatch.setattr("gps_denied_operator.companion.ssh.HELD_OPEN_S", 0.2)
+    left = script(server, tmp_path, "echo '{\"done\": true}'; sleep 30 & echo $! >&2")
+    told: list[str] = []
+    with CompanionLink(left, told.append) as link:
+        assert link.run("anything") == {"done": True}
+    os.kill(int(told[-1]), signal.SIGKILL)
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,7 @@ EDGE_M = 800.0
 """Starts keep this far from the edge of the map, so that the flight stays over it."""
 PYTHON = [sys.executable, "-m"]
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-"""For the processes of the starts, as in flight."""
+"""As in flight."""
 
 
 def area(side_m: float) -> tuple[Prepared, list[tuple[int, int]]]:
@@ -121,11 +121,9 @@ def start_somewhere(ground: Prepared, side_m: float, k: int, out: Path, origin: 
     write_meta(out, meta)
 
 
-def kidnapped(side_m: float, k: int, config: Config, middle: tuple[float, float]) -> dict[str, float]:
+def kidnapped(ground: Prepared, origin: LocalFrame, side_m: float, k: int, config: Config) -> dict[str, float]:
     """One start: seconds of searching and frames until the first anchor, and its error; NaN where it found none.
     `anchored` states, those more than 50 m off and those inside the 95 % ellipse that they claimed, until its end."""
-    ground, _ = area(side_m)
-    origin = LocalFrame(*middle, ground.frame.altitude_m)
     with tempfile.TemporaryDirectory(prefix="gps-denied-bench-") as folder:
         recording = Path(folder) / "flight"
         start_somewhere(ground, side_m, k, recording, origin)
@@ -205,7 +203,8 @@ def measure(out: Path, side_m: float, starts: int) -> dict[str, Any]:
             Config(), map=MapConfig(str(store), "provider", ZOOM, True), camera=ground.calibration,
             mission=MissionConfig(manifest=str(work / f"cache-{ZOOM}" / "manifest.json"), trusted_keys=str(keys)),
         )  # fmt: skip
-        found = [kidnapped(side_m, k, config, middle) for k in range(starts)]
+        origin = LocalFrame(*middle, ground.frame.altitude_m)
+        found = [kidnapped(ground, origin, side_m, k, config) for k in range(starts)]
     return figures | starts_figures(found)
 
 

@@ -25,7 +25,7 @@ TAIL_LINES = 30
 JSON_BYTES_MAX = 16 * 1024 * 1024
 SMALL_FILE_BYTES_MAX = 64 * 1024 * 1024
 POLL_S = 0.02
-HELD_OPEN_S = 2.0
+HELD_OPEN_S = 10.0
 """Silence after a program's exit that ends the wait for its output, which something that it started may hold open."""
 PIECE_BYTES = 32 * 1024
 KEEPALIVE_S = 15

@@ -44,10 +44,10 @@ lint: setup ## ruff and mypy --strict
 	$(BIN)/mypy
 
 bench: setup ## measure the figures of _docs/benchmarks.md again; SETS="video" for some (an hour)
-	$(BIN)/python .ci/bench $(SETS)
+	$(BIN)/python tools/bench $(SETS)
 
 mutate: setup ## break the integrity monitor in many small ways and count what its tests notice (half an hour)
-	@.ci/mutate $(PART)
+	@tools/mutate $(PART)
 
 pins: setup ## make requirements/*.txt again from requirements/*.in (needs a package index)
 	cd requirements && for name in onboard operator sim dev; do CUSTOM_COMPILE_COMMAND="make pins" \
@@ -63,7 +63,7 @@ images: ## both sealed images by Nix, from the pins, into build/; BOARD=jetson-o
 	nix build --out-link build/operator-image .#operator-image
 
 licences: setup ## write _docs/licences.md from what is installed and, with Nix, from the images' SBOMs
-	$(BIN)/python .ci/licences.py $$(command -v nix >/dev/null && nix build --json --no-link .#sbom-companion .#sbom-operator | \
+	$(BIN)/python tools/licences.py $$(command -v nix >/dev/null && nix build --json --no-link .#sbom-companion .#sbom-operator | \
 		$(BIN)/python -c 'import json, sys; print(*(build["outputs"]["out"] for build in json.load(sys.stdin)))')
 
 clean: ## remove what was built; .venv stays

@@ -40,7 +40,7 @@ void take_imu(const Config& config, State& state, std::int64_t t_ns, const Vec3&
 
 // Remembers the pose of now under its time; the oldest goes where there is no room.
 void remember(State& state);
-void forget_clones(State& state);
+void drop_clones(State& state);
 
 // Each fuses at state.t_ns. `decide` false: take it without looking at the gate (a decision that was made before).
 void take_origin(const Config& config, State& state, const Origin& origin, Aid& aid);

@@ -85,7 +85,7 @@ void History::rebase(std::int64_t t_ns) {
   snapshots_.clear();
   newest_ns_ = newest_imu_ns_ = t_ns;
   if (!started_) return;
-  forget_clones(state_);
+  drop_clones(state_);
   state_.t_ns = state_.imu_t_ns = t_ns;
   state_.rejected_since_ns.fill(0);
   // Nobody knows how long the clock was away.
@@ -300,7 +300,7 @@ bool History::seed(const State& given) {
   s.rejected_since_ns = own->rejected_since_ns;
   s.position_known = true;
   s.travelled = own->travelled;
-  forget_clones(s);
+  drop_clones(s);
   if (!healthy(s)) return false;
   while (!events_.empty() && events_.front().t_ns <= s.t_ns) events_.pop_front();
   snapshots_.clear();

@@ -197,6 +197,6 @@ void remember(State& s) {
   p.middleCols<3>(at + 3) = p.middleCols<3>(kAttitude).eval();
 }
 
-void forget_clones(State& s) { s.clones = 0; }
+void drop_clones(State& s) { s.clones = 0; }
 
 }  // namespace gps_denied::eskf

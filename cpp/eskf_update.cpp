@@ -105,7 +105,7 @@ double camera_yaw(const Quat& body, const Quat& mount, Vec3& gradient) {
 }
 
 void replace_position(State& s, const Vec3& position, const Vec3& sigma) {
-  forget_clones(s);
+  drop_clones(s);
   s.covariance.middleRows<3>(kPosition).setZero();
   s.covariance.middleCols<3>(kPosition).setZero();
   for (int i = 0; i < 3; ++i) s.covariance(kPosition + i, kPosition + i) = sigma(i) * sigma(i);

@@ -66,7 +66,7 @@ def test_operator_starts_without_the_simulator() -> None:
 
 def test_messages_and_geometry_stand_at_the_bottom() -> None:
     """The message module and the pure geometry import nothing of the project above them."""
-    allowed = {"gps_denied_onboard.messages", "gps_denied_onboard.errors", "gps_denied_onboard.geo"}
+    allowed = {"gps_denied_onboard.messages", "gps_denied_onboard.errors", "gps_denied_onboard.geometry.geodesy"}
     found = [
         f"{name}: {module}"
         for name in ("messages.py", "geo.py", "camera.py", "errors.py")

@@ -54,7 +54,7 @@ def check_flight(image: Path, scratch: Path) -> list[str]:
     content = scratch / "content"
     content.mkdir()
     run(scratch, "gps_denied_sim.cli", "fly", *RECORDING, "--out", content / "recording")
-    run(scratch, "gps_denied_onboard.cli", "replay", content / "recording", "--out", scratch / "here")
+    run(scratch, "gps_denied_onboard.cli.main", "replay", content / "recording", "--out", scratch / "here")
     extra = scratch / "replay.img"
     subprocess.run(["mke2fs", "-q", "-t", "ext4", "-L", "replay", "-d", content, extra, "128M"], check=True)
     disk = copy_disk(image, scratch / "flight.img")

@@ -11,18 +11,18 @@ from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
-from gps_denied_onboard.camera import CameraModel
 from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.fusion.config import FusionConfig
-from gps_denied_onboard.fusion.integrity_config import IntegrityConfig
-from gps_denied_onboard.inference.settings import InferenceConfig
-from gps_denied_onboard.inference.thermal import ThermalConfig
-from gps_denied_onboard.matching.settings import LearnedConfig, MatchingConfig
-from gps_denied_onboard.odometry.settings import OdometryConfig
-from gps_denied_onboard.place.settings import PlaceConfig
-from gps_denied_onboard.pose.settings import GateConfig, PoseConfig
-from gps_denied_onboard.recorder.settings import RecorderConfig
-from gps_denied_onboard.tiles.settings import TilesConfig
+from gps_denied_onboard.geometry.camera import CameraModel
+from gps_denied_onboard.inference.config import InferenceConfig
+from gps_denied_onboard.integrity.config import IntegrityConfig
+from gps_denied_onboard.localisation.matching.config import LearnedConfig, MatchingConfig
+from gps_denied_onboard.localisation.place_config import PlaceConfig
+from gps_denied_onboard.localisation.pose_config import GateConfig, PoseConfig
+from gps_denied_onboard.odometry.config import OdometryConfig
+from gps_denied_onboard.recorder.config import RecorderConfig
+from gps_denied_onboard.thermal.state import ThermalConfig
+from gps_denied_onboard.tiles.config import TilesConfig
 
 T = typing.TypeVar("T")
 

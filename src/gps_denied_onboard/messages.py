@@ -246,7 +246,7 @@ class PlaceCandidate:
 class Matches:
     """Correspondences of one frame with the map: `pixel_px` (N, 2), `ground_enu_m` (N, 3), `quality` (N,) in 0..1.
 
-    `attempted` counts the template positions that were tried, `map_resolution_m` the size of a map cell in the
+    `attempted` counts the template positions that were tried, `map_gsd_m` the size of a map cell in the
     finest correlation. `place` is the candidate that they belong to.
     """
 
@@ -255,7 +255,7 @@ class Matches:
     ground_enu_m: FloatArray
     quality: FloatArray
     attempted: int
-    map_resolution_m: float
+    map_gsd_m: float
     place: PlaceCandidate
 
 

@@ -16,11 +16,13 @@ import numpy as np
 
 from gps_denied_onboard.config import PipelineConfig
 from gps_denied_onboard.fusion import Fusion
-from gps_denied_onboard.fusion.camera_clock import CameraClock
-from gps_denied_onboard.fusion.integrity import Integrity
-from gps_denied_onboard.fusion.labels import LabelLimits, horizontal_sigma_m, navstate_from_estimate
-from gps_denied_onboard.geo import LocalFrame
-from gps_denied_onboard.localiser import Localiser
+from gps_denied_onboard.fusion.time_offset import TimeOffsetEstimator
+from gps_denied_onboard.geometry.geodesy import LocalFrame
+from gps_denied_onboard.geometry.terrain import FlatTerrain
+from gps_denied_onboard.integrity.monitor import Integrity
+from gps_denied_onboard.integrity.source_label import LabelLimits, horizontal_sigma_m, navstate_from_estimate
+from gps_denied_onboard.localisation.localiser import Localiser
+from gps_denied_onboard.localisation.tile_candidates import CandidateJob, ground_sigma_m
 from gps_denied_onboard.messages import (
     AidRecord,
     Alert,
@@ -42,8 +44,6 @@ from gps_denied_onboard.messages import (
     ThermalState,
 )
 from gps_denied_onboard.odometry.planar import PlanarOdometry
-from gps_denied_onboard.terrain import FlatTerrain
-from gps_denied_onboard.tiles.candidates import CandidateJob, ground_sigma_m
 
 Stage = Callable[[str], AbstractContextManager[object]]
 
@@ -54,7 +54,7 @@ TOO_LATE = "older than the history"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class LocateJob:
+class MatchJob:
     """Work for the slow stages: find this frame on the map."""
 
     frame: Frame
@@ -62,7 +62,7 @@ class LocateJob:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class MoveJob:
+class OdometryJob:
     """Work for the odometry: the frame, the one before (None for the first), and what the state says of both."""
 
     previous: Frame | None
@@ -83,7 +83,7 @@ class Pipeline:
         fusion: Fusion,
         limits: LabelLimits,
         integrity: Integrity,
-        camera_clock: CameraClock,
+        camera_clock: TimeOffsetEstimator,
         config: PipelineConfig,
         stage: Stage = lambda _name: nullcontext(),
         engines: tuple[InferenceRecord, ...] = (),
@@ -100,7 +100,7 @@ class Pipeline:
         self._camera_clock = camera_clock
         self._previous: Frame | None = None
         self._hint: RelocHint | None = None
-        self._jobs: deque[LocateJob] = deque()
+        self._jobs: deque[MatchJob] = deque()
         self._engines = engines
         self._throttled = False
         self._last_job_ns: int | None = None
@@ -108,7 +108,7 @@ class Pipeline:
     def on_telemetry(self, message: Telemetry) -> list[Output]:
         """Anything that the autopilot or the operator says. The autopilot's GPS is watched, never fused."""
         if isinstance(message, GpsSample):
-            known = self._integrity.knows(message.t_ns)
+            known = self._integrity.is_comparable(message.t_ns)
             return list(self._integrity.on_gps(message, self._fusion.estimate(message.t_ns) if known else None))
         if isinstance(message, RelocHint):
             return self.on_hint(message)
@@ -131,12 +131,12 @@ class Pipeline:
     def on_frame(self, frame: Frame) -> list[Output]:
         """Odometry against the frame before, and a job for the worker (see `take_job`): the three next calls in one."""
         job = self.begin(frame)
-        return [_unused(frame)] if job is None else self.on_moved(job, self.move(job))
+        return [_unused(frame)] if job is None else self.on_odometry(job, self.run_odometry(job))
 
-    def begin(self, frame: Frame) -> MoveJob | None:
+    def begin(self, frame: Frame) -> OdometryJob | None:
         """A frame in its order; None (and nothing more to do) while there is no attitude.
 
-        From here on its time is on the autopilot's clock: see `CameraClock`.
+        From here on its time is on the autopilot's clock: see `TimeOffsetEstimator`.
         """
         if (t_ns := self._camera_clock.moved_ns(frame.t_ns)) != frame.t_ns:
             frame = replace(frame, t_ns=t_ns)
@@ -146,16 +146,16 @@ class Pipeline:
         if prior is None:
             return None
         before = self._prior(previous.t_ns) if previous is not None and previous.t_ns < frame.t_ns else None
-        return MoveJob(previous, before, frame, prior)
+        return OdometryJob(previous, before, frame, prior)
 
-    def move(self, job: MoveJob, stage: Stage | None = None) -> OdometryStep | None:
+    def run_odometry(self, job: OdometryJob, stage: Stage | None = None) -> OdometryStep | None:
         """Odometry of a frame; None without a frame before. May run beside the other calls, one job after the other."""
         if job.previous is None or job.before is None:
             return None
         with (stage or self._stage)("odometry"):
             return self._odometry.step(job.previous, job.before, job.frame, job.prior)
 
-    def on_moved(self, job: MoveJob, step: OdometryStep | None) -> list[Output]:
+    def on_odometry(self, job: OdometryJob, step: OdometryStep | None) -> list[Output]:
         """The odometry of a frame, however late; queues the frame for the map."""
         out: list[Output] = []
         frame, prior = job.frame, job.prior
@@ -164,7 +164,7 @@ class Pipeline:
             with self._stage("fusion"):
                 records = self._fusion.update(step)
             out.extend(records)
-            self._integrity.on_moved(frame.t_ns, any(r.accepted for r in records))
+            self._integrity.on_odometry(frame.t_ns, any(r.accepted for r in records))
         if job.before is not None:
             prior = self._prior(frame.t_ns) or prior
         if self._too_soon(frame.t_ns):
@@ -173,7 +173,7 @@ class Pipeline:
             dropped = self._jobs.popleft()
             out.append(_passed_over(dropped.frame, "dropped: the queue was full"))
         self._last_job_ns = frame.t_ns
-        self._jobs.append(LocateJob(frame, self._hinted(prior)))
+        self._jobs.append(MatchJob(frame, self._hinted(prior)))
         return out
 
     def on_thermal(self, sample: ThermalSample) -> list[Output]:
@@ -192,11 +192,11 @@ class Pipeline:
         early = 0.9  # frames do not come on the dot
         return t_ns - self._last_job_ns < early * self._config.throttled_matching_interval_s * 1e9
 
-    def take_job(self) -> LocateJob | None:
+    def take_job(self) -> MatchJob | None:
         """The oldest waiting job, for the worker to hand to `locate`."""
         return self._jobs.popleft() if self._jobs else None
 
-    def locate(self, job: LocateJob, stage: Stage | None = None) -> PoseFix:
+    def locate(self, job: MatchJob, stage: Stage | None = None) -> PoseFix:
         """The slow stages. Uses nothing of the flight's state: may run beside the other calls, with its own `stage`."""
         assert self._localiser is not None, "a pipeline without a map takes fixes, it finds none"
         return self._localiser.locate(job.frame, job.prior, stage or self._stage)
@@ -237,9 +237,7 @@ class Pipeline:
             return None
         ground_up_m = self._terrain.up_m(fix.position_enu_m[:2])
         sigma_m = max(horizontal_sigma_m(estimate), ground_sigma_m(fix, ground_up_m))
-        return CandidateJob(
-            frame, fix.position_enu_m, fix.rotation_camera_to_enu, fix.covariance, sigma_m, ground_up_m
-        )
+        return CandidateJob(frame, fix.position_enu_m, fix.rotation_camera_to_enu, fix.covariance, sigma_m, ground_up_m)
 
     def _hint_of(self, fix: PoseFix) -> RelocHint:
         """A fix that took longer than the fusion remembers, as over a whole map, tells the next ones where to look."""
@@ -268,7 +266,7 @@ class Pipeline:
             labels.anchor_age_ms(estimate.t_ns),
             self._local,
             frame_index,
-            labels.blind_s(estimate.t_ns),
+            labels.visual_outage_s(estimate.t_ns),
         )
 
     def _prior(self, t_ns: int) -> CameraPrior | None:

@@ -6,17 +6,18 @@ import sys
 
 import typer
 
+from gps_denied_onboard.cli.version_option import VersionOption
 from gps_denied_onboard.errors import UserError
-from gps_denied_onboard.version_option import VersionOption
-from gps_denied_operator import flight_cli, tiles_cli
 from gps_denied_operator.cache import cli as cache_cli
 from gps_denied_operator.calibrate import cli as calibrate_cli
 from gps_denied_operator.companion import cli as companion_cli
 from gps_denied_operator.evaluate import cli as evaluate_cli
 from gps_denied_operator.fdr import cli as fdr_cli
+from gps_denied_operator.flights import cli as flights_cli
 from gps_denied_operator.images import cli as images_cli
 from gps_denied_operator.keys import cli as keys_cli
 from gps_denied_operator.missions import cli as missions_cli
+from gps_denied_operator.tiles import cli as tiles_cli
 
 INTERRUPTED = 130
 """How typer ends a command at ctrl-C: as a shell tells of one that SIGINT killed."""
@@ -31,9 +32,9 @@ app.add_typer(tiles_cli.app, name="tiles")
 app.add_typer(evaluate_cli.app, name="evaluate")
 app.add_typer(calibrate_cli.app, name="calibrate")
 app.add_typer(fdr_cli.app, name="fdr")
-app.command("reloc", context_settings={"ignore_unknown_options": True})(flight_cli.reloc)
-app.command("report")(flight_cli.report)
-app.command("upload")(flight_cli.upload)
+app.command("reloc", context_settings={"ignore_unknown_options": True})(flights_cli.reloc)
+app.command("report")(flights_cli.report)
+app.command("upload")(flights_cli.upload)
 app.command("verify-image")(images_cli.verify_image)
 app.command("flash")(images_cli.flash)
 

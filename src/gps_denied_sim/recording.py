@@ -14,9 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
-from gps_denied_onboard.camera import CameraModel
 from gps_denied_onboard.errors import UserError
-from gps_denied_onboard.geo import TILE_SIZE_PX, LocalFrame
+from gps_denied_onboard.geometry.camera import CameraModel
+from gps_denied_onboard.geometry.geodesy import TILE_SIZE_PX, LocalFrame
 from gps_denied_onboard.recorder.kinds import FrameRecord
 from gps_denied_onboard.recorder.mcap_io import RecordingWriter
 from gps_denied_onboard.recorder.meta import (
@@ -26,16 +26,16 @@ from gps_denied_onboard.recorder.meta import (
     unix_ns_from_iso,
     write_meta,
 )
-from gps_denied_sim.eye import CameraTruth, Eye, make_camera, pick_resolution
-from gps_denied_sim.flight import FlightTruth, fly, make_air
-from gps_denied_sim.looks import camera_look, map_look
-from gps_denied_sim.map_tiles import ZOOM, TilePainter, tiles_around, write_tiles
 from gps_denied_sim.noise import stream
-from gps_denied_sim.route import make_route
+from gps_denied_sim.render.appearance import camera_look, map_look
+from gps_denied_sim.render.atmosphere import air_at, make_sensor
+from gps_denied_sim.render.map_tiles import ZOOM, TilePainter, tiles_around, write_tiles
+from gps_denied_sim.render.sim_camera import CameraTruth, SimCamera, make_camera, pick_resolution
+from gps_denied_sim.render.world import GroundPicture, World
 from gps_denied_sim.scenarios import Scenario, make_scenario
-from gps_denied_sim.sensors import NANOSECONDS, Rates, telemetry, truth_samples
-from gps_denied_sim.weather import air_at, make_sensor
-from gps_denied_sim.world import GroundPicture, World
+from gps_denied_sim.sensors.telemetry import NANOSECONDS, Rates, telemetry, truth_samples
+from gps_denied_sim.vehicle.flight import FlightTruth, fly, make_air
+from gps_denied_sim.vehicle.route import make_route
 
 FRAME_QUALITY = 92
 TILES_FOLDER = "tiles"
@@ -162,7 +162,7 @@ def _frames(prepared: Prepared, world: World, folder: Path) -> Iterator[int]:
     resolution = pick_resolution(height, prepared.camera.model.fx_px)
     look = camera_look(request.seed, prepared.scenario.style.row_contrast)
     ground = GroundPicture(world, look, resolution, CAMERA_CHUNKS)
-    eye = Eye(prepared.camera, prepared.flight, ground, request.seed)
+    eye = SimCamera(prepared.camera, prepared.flight, ground, request.seed)
     sensor = make_sensor(request.seed, request.width_px, request.height_px)
     for index, t_s in enumerate(prepared.frame_times_s):
         image = eye.picture(t_s, index, air_at(prepared.scenario, t_s), sensor)

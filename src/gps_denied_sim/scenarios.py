@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from gps_denied_onboard.errors import UserError
 from gps_denied_sim.noise import stream
-from gps_denied_sim.terrain import DEFAULT_STYLE, LOW_TEXTURE_STYLE, WorldStyle
+from gps_denied_sim.scene.terrain import DEFAULT_STYLE, LOW_TEXTURE_STYLE, WorldStyle
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 from filelock import FileLock
 
-from gps_denied_onboard.camera import CameraModel, ground_points
-from gps_denied_onboard.geo import LocalFrame, mercator_px_from_geodetic
+from gps_denied_onboard.geometry.camera import CameraModel, ground_points
+from gps_denied_onboard.geometry.geodesy import LocalFrame, mercator_px_from_geodetic
+from gps_denied_onboard.geometry.rotations import exp_rotation, nadir_camera_to_enu
+from gps_denied_onboard.geometry.terrain import FlatTerrain
 from gps_denied_onboard.messages import CameraPrior, FloatArray, Frame, ImageArray, Telemetry
 from gps_denied_onboard.pipeline import Pipeline
-from gps_denied_onboard.rotations import exp_rotation, nadir_camera_to_enu
-from gps_denied_onboard.terrain import FlatTerrain
 from gps_denied_onboard.tiles.mosaic import MapMosaic
 
 SHORT_FLIGHT_S = 8.0

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from gps_denied_onboard.config import Config, StrategyNames
-from gps_denied_onboard.inference.settings import InferenceConfig
+from gps_denied_onboard.inference.config import InferenceConfig
 from gps_denied_onboard.provisioning.model_folder import write_manifest
 from gps_denied_onboard.recorder.navlog import DECISIONS_FILE
-from gps_denied_onboard.runtime_root.replay import replay_recording
+from gps_denied_onboard.replay.recording import replay_recording
 
 
 @pytest.mark.slow

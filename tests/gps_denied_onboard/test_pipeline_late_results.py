@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from gps_denied_onboard.messages import AidRecord, Frame, NavState, PoseFix, TakeoffOrigin, Telemetry
-from gps_denied_onboard.pipeline import LocateJob, Pipeline
+from gps_denied_onboard.pipeline import MatchJob, Pipeline
 
 Messages = list[Frame | Telemetry]
 SECOND = 1_000_000_000
@@ -21,7 +21,7 @@ def feed(pipeline: Pipeline, messages: Messages) -> list[object]:
     return out
 
 
-def jobs_of(pipeline: Pipeline) -> list[LocateJob]:
+def jobs_of(pipeline: Pipeline) -> list[MatchJob]:
     out = []
     while (job := pipeline.take_job()) is not None:
         out.append(job)
@@ -74,7 +74,7 @@ def test_the_parts_of_a_frame_are_the_whole(new_pipeline: Callable[[], Pipeline]
         if isinstance(message, Frame):
             job = parts.begin(message)
             assert job is not None
-            parts.on_moved(job, parts.move(job))
+            parts.on_odometry(job, parts.run_odometry(job))
         else:
             parts.on_telemetry(message)
     assert parts.state_at(start_ns + 2 * SECOND) == whole.state_at(start_ns + 2 * SECOND)
@@ -88,7 +88,7 @@ def test_a_rejected_fix_changes_nothing(new_pipeline: Callable[[], Pipeline], sh
     job = jobs_of(pipeline)[-1]
     before = pipeline.state_at(start_ns + SECOND)
     dark = Frame(job.frame.t_ns, job.frame.index, job.frame.image // 64)
-    fix = pipeline.locate(LocateJob(dark, job.prior))
+    fix = pipeline.locate(MatchJob(dark, job.prior))
     assert pipeline.on_fix(fix) == [fix]
     assert fix.reason == "no_texture"
     assert pipeline.state_at(start_ns + SECOND) == before

@@ -51,9 +51,7 @@ def test_throttled_frames_are_searched_for_every_other_second(
     assert [int(o.observation[0]) for o in passed] == [index for index in cool if index not in hot]
 
 
-def test_positions_do_not_thin_out(
-    new_pipeline: Callable[[], Pipeline], short_flight: list[Frame | Telemetry]
-) -> None:
+def test_positions_do_not_thin_out(new_pipeline: Callable[[], Pipeline], short_flight: list[Frame | Telemetry]) -> None:
     """As many positions leave a throttled computer as a cool one."""
     counts = []
     for state in (ThermalState.NORMAL, ThermalState.THROTTLED):

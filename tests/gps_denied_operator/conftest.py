@@ -8,9 +8,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from gps_denied_onboard.geo import LocalFrame, error_ellipse_95
+from gps_denied_onboard.geometry.geodesy import LocalFrame, error_ellipse_95
 from gps_denied_onboard.messages import AidRecord, NavState, OdometryStep, PoseFix, SourceLabel
-from gps_denied_operator.evaluate.rows import FrameResult
+from gps_denied_operator.scoring.frames import FrameResult
 
 ORIGIN = LocalFrame(48.42, 37.1, 140.0)
 SECOND_NS = 1_000_000_000
@@ -118,9 +118,18 @@ def synthetic_flight(
             ("odometry", 6.0), ("place", 1.5), ("match", 9.0), ("pose", 0.7), ("fusion", 0.3))}  # fmt: skip
         rows.append(
             FrameResult(
-                t_ns, k, name.format(k), latitude if known else None, longitude if known else None,
-                altitude if known else None, state, _fix(rng, t_ns, truth[k], label, k), step,
-                sum(stages.values()), stages, _aids(rng, t_ns, label),
+                t_ns,
+                k,
+                name.format(k),
+                latitude if known else None,
+                longitude if known else None,
+                altitude if known else None,
+                state,
+                _fix(rng, t_ns, truth[k], label, k),
+                step,
+                sum(stages.values()),
+                stages,
+                _aids(rng, t_ns, label),
             )
         )
     return rows

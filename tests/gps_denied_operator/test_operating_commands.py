@@ -15,7 +15,7 @@ from typer.core import TyperGroup
 
 from gps_denied_onboard.config import load_config
 from gps_denied_operator.cli import spread
-from gps_denied_operator.companion.settings import read_companion
+from gps_denied_operator.companion.config import read_companion
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS: dict[str, str] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]

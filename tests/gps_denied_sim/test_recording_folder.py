@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from gps_denied_onboard.errors import UserError
-from gps_denied_onboard.geo import LocalFrame
+from gps_denied_onboard.geometry.geodesy import LocalFrame
 from gps_denied_onboard.recorder.mcap_io import RecordingReader
 from gps_denied_onboard.recorder.meta import read_meta
 from gps_denied_sim.recording import FlyRequest, complete_or_nothing, make_recording

@@ -25,7 +25,7 @@ def put(tree: Path, name: str, text: str = "") -> None:
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        ("src/gps_denied_sim/world.py", ""),
+        ("src/gps_denied_sim/render/world.py", ""),
         ("src/gps_denied_onboard/a.py", "from gps_denied_operator.tiles import x\n"),
         ("src/gps_denied_onboard/a.py", "def f():\n    import os, httpx\n"),
         ("src/gps_denied_onboard/a.py", "from urllib import parse, request\n"),

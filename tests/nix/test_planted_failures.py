@@ -41,7 +41,7 @@ def test_onboard_that_imports_the_operator_is_refused(tree: Path) -> None:
     file.write_text("import gps_denied_operator\n" + file.read_text())
     done = build(tree, "companion-contents")
     assert done.returncode != 0
-    assert "gps_denied_onboard/geo.py" in done.stderr
+    assert "gps_denied_onboard/geometry/geodesy.py" in done.stderr
 
 
 def test_a_forbidden_file_is_refused(tree: Path) -> None:

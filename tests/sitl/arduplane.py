@@ -18,8 +18,8 @@ from pymavlink import mavutil
 from pymavlink.dialects.v20 import ardupilotmega as mavlink
 from pymavlink.mavparm import MAVParmDict
 
-from gps_denied_onboard.geo import LocalFrame
-from gps_denied_onboard.rotations import ROTATION_NED_TO_ENU, matrix_from_quaternion
+from gps_denied_onboard.geometry.geodesy import LocalFrame
+from gps_denied_onboard.geometry.rotations import ROTATION_NED_TO_ENU, matrix_from_quaternion
 
 from .truth import Pose, Track
 

@@ -68,16 +68,16 @@ class _Drawing:
     """Draws the ground as the camera sees it from the poses that are known."""
 
     def __init__(self, scene: Scene) -> None:
-        from gps_denied_sim.eye import Eye
         from gps_denied_sim.noise import stream
-        from gps_denied_sim.weather import Air, dark_picture, make_sensor
+        from gps_denied_sim.render.atmosphere import Air, dark_picture, make_sensor
+        from gps_denied_sim.render.sim_camera import SimCamera
 
         camera, model = scene.camera()
         self.track = Track(kept=2000)
         ground = scene.camera_ground()
         for chunk in scene.chunks(AROUND_M):
             ground.chunk(*chunk)
-        self._eye = Eye(camera, self.track, ground, scene.seed)  # type: ignore[arg-type]  # it asks `at` alone
+        self._eye = SimCamera(camera, self.track, ground, scene.seed)  # type: ignore[arg-type]  # it asks `at` alone
         self._sensor = make_sensor(scene.seed, model.width_px, model.height_px)
         self._air = Air(0.0, 0.0, False)
         rng = stream(scene.seed, "dark")

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from gps_denied_onboard.geo import LocalFrame
+from gps_denied_onboard.geometry.geodesy import LocalFrame
 from gps_denied_onboard.messages import FloatArray, NavState
 from gps_denied_onboard.recorder.reader import FlightReader
 from gps_denied_onboard.recorder.resume import FIX_2D
-from gps_denied_operator.evaluate.metrics import CHI2_95_2DOF
+from gps_denied_operator.scoring.metrics import CHI2_95_2DOF
 
 from .truth import Track
 

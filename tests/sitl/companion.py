@@ -13,8 +13,8 @@ import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from gps_denied_onboard.camera import CameraModel
 from gps_denied_onboard.frames.camera import CameraSource
+from gps_denied_onboard.geometry.camera import CameraModel
 
 from .camera import DELAY_S, RATE_HZ, ROOT
 
@@ -50,7 +50,7 @@ class Companion:
     def __init__(self, config: Path, log: Path) -> None:
         self._log = log.open("w")
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "gps_denied_onboard.cli", "run", "--config", str(config)],
+            [sys.executable, "-m", "gps_denied_onboard.cli.main", "run", "--config", str(config)],
             stdout=self._log,
             stderr=self._log,
             env={**os.environ, "PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1"},

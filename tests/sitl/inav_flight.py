@@ -14,7 +14,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from gps_denied_onboard.autopilot.msp import sensor_gps
+from gps_denied_onboard.autopilot.msp.messages import sensor_gps
 from gps_denied_onboard.autopilot.transport import ReopeningLink
 from gps_denied_onboard.messages import NavState, SourceLabel
 from gps_denied_sim.recording import FlyRequest

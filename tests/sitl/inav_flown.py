@@ -6,12 +6,12 @@ import math
 import time
 from pathlib import Path
 
-from gps_denied_onboard.autopilot.telemetry import true_per_equivalent_airspeed
+from gps_denied_onboard.autopilot.mavlink.telemetry import true_per_equivalent_airspeed
+from gps_denied_onboard.geometry.rotations import ROTATION_NED_TO_ENU
 from gps_denied_onboard.messages import FloatArray
 from gps_denied_onboard.recorder.meta import FRAMES_FOLDER, read_meta
-from gps_denied_onboard.rotations import ROTATION_NED_TO_ENU
 from gps_denied_sim.recording import FlyRequest, Prepared, make_recording, prepare
-from gps_denied_sim.route import CRUISE_MPS
+from gps_denied_sim.vehicle.route import CRUISE_MPS
 
 from . import inav_xplane as xplane
 

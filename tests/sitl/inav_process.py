@@ -11,7 +11,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from gps_denied_onboard.autopilot.msp import MspParser, packed
+from gps_denied_onboard.autopilot.msp.messages import MspParser, packed
 
 FIRST_UART_PORT = 5760
 COMPANION_UART = 1  # as the CLI counts them: UART2

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from pymavlink.dialects.v20 import ardupilotmega as mavlink
 
-from gps_denied_onboard.geo import LocalFrame
+from gps_denied_onboard.geometry.geodesy import LocalFrame
 from gps_denied_onboard.messages import FloatArray
 
 FOR_EVER = -1

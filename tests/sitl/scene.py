@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from gps_denied_onboard.camera import CameraModel
-from gps_denied_onboard.geo import LocalFrame
-from gps_denied_sim.eye import CameraTruth, make_camera, pick_resolution
-from gps_denied_sim.looks import camera_look, map_look
-from gps_denied_sim.map_tiles import TilePainter, tiles_around, write_tiles
+from gps_denied_onboard.geometry.camera import CameraModel
+from gps_denied_onboard.geometry.geodesy import LocalFrame
 from gps_denied_sim.recording import MAP_PAINT_M, TILE_SOURCE
-from gps_denied_sim.world import CHUNK_M, GroundPicture, World
+from gps_denied_sim.render.appearance import camera_look, map_look
+from gps_denied_sim.render.map_tiles import TilePainter, tiles_around, write_tiles
+from gps_denied_sim.render.sim_camera import CameraTruth, make_camera, pick_resolution
+from gps_denied_sim.render.world import CHUNK_M, GroundPicture, World
 
 WIDTH_PX, HEIGHT_PX = 684, 456
 MAP_CHUNKS = 48

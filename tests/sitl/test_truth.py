@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gps_denied_sim.flight import rotations_body_to_enu
+from gps_denied_sim.vehicle.flight import rotations_body_to_enu
 
 from .mission import off_track_m
 from .truth import Pose, Track

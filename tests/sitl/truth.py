@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from gps_denied_onboard.geometry.rotations import exp_rotation, log_rotation
 from gps_denied_onboard.messages import FloatArray
-from gps_denied_onboard.rotations import exp_rotation, log_rotation
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -122,7 +122,7 @@ class FusionConfig:
             raise UserError(f"fusion.history_s must be at least 2 s, got {self.history_s}: fixes come late.")
 
 
-def over_msp(config: FusionConfig) -> FusionConfig:
+def msp_imu_noise(config: FusionConfig) -> FusionConfig:
     """The same for an IMU that is asked for over MSP: whole degrees a second, some 50 times a second, unevenly spaced.
 
     Over one second its rates integrate to 0.2 to 0.4 degrees, and its yaw comes in whole degrees (measured with iNav

@@ -15,7 +15,7 @@ from gps_denied_onboard.messages import FloatArray
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class HeldFix:
+class PendingFix:
     """A fix that waits for others: its position with covariance, and how far the aircraft had travelled by then.
 
     `travelled_enu_m` is the integral of the velocity from any moment that held fixes share; corrections of the position
@@ -29,7 +29,7 @@ class HeldFix:
     velocity_sigma_mps: float
 
 
-def agree(a: HeldFix, b: HeldFix, drift_fraction: float, gate: float) -> bool:
+def agree(a: PendingFix, b: PendingFix, drift_fraction: float, gate: float) -> bool:
     """True when the two fixes differ by the motion between them.
 
     Allowed are both covariances, `drift_fraction` of the distance flown, and the velocity's uncertainty over the time
@@ -44,7 +44,7 @@ def agree(a: HeldFix, b: HeldFix, drift_fraction: float, gate: float) -> bool:
     return float(residual @ np.linalg.solve(covariance, residual)) <= gate
 
 
-def agreeing(held: Sequence[HeldFix], drift_fraction: float, gate: float) -> list[HeldFix]:
+def agreeing(held: Sequence[PendingFix], drift_fraction: float, gate: float) -> list[PendingFix]:
     """Those of `held` that agree with the last one, the last one included, in their order."""
     if not held:
         return []

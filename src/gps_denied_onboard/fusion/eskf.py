@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 
 from gps_denied_onboard._native import EskfFilter
-from gps_denied_onboard.camera import CameraModel
 from gps_denied_onboard.errors import EstimatorAlreadyStartedError
 from gps_denied_onboard.fusion import FusionInput
 from gps_denied_onboard.fusion.config import FusionConfig
-from gps_denied_onboard.fusion.consistency import HeldFix, agreeing
-from gps_denied_onboard.geo import LocalFrame
+from gps_denied_onboard.fusion.consistency import PendingFix, agreeing
+from gps_denied_onboard.geometry.camera import CameraModel
+from gps_denied_onboard.geometry.geodesy import LocalFrame
+from gps_denied_onboard.geometry.rotations import quaternion_from_matrix
 from gps_denied_onboard.messages import (
     AidRecord,
     AirspeedSample,
@@ -32,7 +33,6 @@ from gps_denied_onboard.messages import (
     RangefinderSample,
     TakeoffOrigin,
 )
-from gps_denied_onboard.rotations import quaternion_from_matrix
 
 SOURCES = ("imu", "origin", "baro", "airspeed", "rangefinder", "attitude", "clone", "odometry", "fix")
 BARO, AIRSPEED, RANGEFINDER = (SOURCES.index(name) for name in ("baro", "airspeed", "rangefinder"))
@@ -75,7 +75,7 @@ class Eskf:
         self._core = EskfFilter(numbers, quaternion_from_matrix(camera.mount))
         self._origin_given = False
         self._remembered: deque[int] = deque(maxlen=16)
-        self._held: deque[HeldFix] = deque(maxlen=self._config.fixes_looked_at)
+        self._held: deque[PendingFix] = deque(maxlen=self._config.fixes_looked_at)
         self._handlers: dict[type, Callable[[Any], tuple[AidRecord, ...]]] = {
             ImuSample: self._imu,
             AttitudeSample: self._attitude,
@@ -238,7 +238,7 @@ class Eskf:
             return FixMode.PLACE
         speed_sigma = math.sqrt(float(np.linalg.eigvalsh(state["covariance"][3:5, 3:5])[-1]))
         self._held.append(
-            HeldFix(fix.t_ns, fix.position_enu_m, fix.covariance[:3, :3], state["travelled"], speed_sigma)
+            PendingFix(fix.t_ns, fix.position_enu_m, fix.covariance[:3, :3], state["travelled"], speed_sigma)
         )
         count = len(agreeing(tuple(self._held), config.drift_fraction, config.agreement_gate))
         if not state["position_known"]:

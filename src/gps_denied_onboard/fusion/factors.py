@@ -15,18 +15,18 @@ from typing import Any
 import gtsam
 import numpy as np
 
+from gps_denied_onboard.geometry.rotations import exp_rotation, image_up_yaw, log_rotation, rotation_z, skew, wrap_angle
 from gps_denied_onboard.messages import FloatArray
-from gps_denied_onboard.rotations import exp_rotation, image_up_yaw, log_rotation, rotation_z, skew, wrap_angle
 
 WIND, AUTOPILOT, BARO, AIRSPEED, MAP, ODOMETRY, MOUNT, GUST = (
     slice(0, 2), slice(2, 5), 5, 6, slice(7, 10), 10, slice(11, 14), slice(14, 16),
 )  # fmt: skip
-SLOW = 16
+BIAS_STATES = 16
 EARTH_RADIUS_M = 6371008.8
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Sensed:
+class KeyframeMeasurements:
     """What the autopilot measured at a keyframe; None: nothing. Sigmas are of these numbers."""
 
     rotation_body_to_enu: FloatArray | None
@@ -59,7 +59,7 @@ def dense_prior(keys: list[int], pose: Any, rest: FloatArray, covariance: FloatA
     return gtsam.CustomFactor(model, keys, error)
 
 
-def keyframe_factor(keys: list[int], decay: FloatArray, sigma: FloatArray, sensed: Sensed) -> Any:
+def keyframe_factor(keys: list[int], decay: FloatArray, sigma: FloatArray, sensed: KeyframeMeasurements) -> Any:
     """Keys X1, V1, S0, S1: the slow errors' step (`decay`, `sigma` (16,)) and the autopilot's sensors at 1."""
     sigmas = list(sigma)
     if sensed.rotation_body_to_enu is not None:
@@ -77,11 +77,11 @@ def keyframe_factor(keys: list[int], decay: FloatArray, sigma: FloatArray, sense
         r, p = pose.rotation().matrix(), pose.translation()
         e = np.empty(rows)
         jx, jv = np.zeros((rows, 6), order="F"), np.zeros((rows, 3), order="F")
-        j0, j1 = np.zeros((rows, SLOW), order="F"), np.zeros((rows, SLOW), order="F")
-        e[:SLOW] = s1 - decay * s0
-        j0[range(SLOW), range(SLOW)] = -decay
-        j1[range(SLOW), range(SLOW)] = 1.0
-        at = SLOW
+        j0, j1 = np.zeros((rows, BIAS_STATES), order="F"), np.zeros((rows, BIAS_STATES), order="F")
+        e[:BIAS_STATES] = s1 - decay * s0
+        j0[range(BIAS_STATES), range(BIAS_STATES)] = -decay
+        j1[range(BIAS_STATES), range(BIAS_STATES)] = 1.0
+        at = BIAS_STATES
         if sensed.rotation_body_to_enu is not None:
             e[at : at + 3] = log_rotation(sensed.rotation_body_to_enu @ r.T) - s1[AUTOPILOT]
             jx[at : at + 3, :3] = -r
@@ -101,8 +101,15 @@ def keyframe_factor(keys: list[int], decay: FloatArray, sigma: FloatArray, sense
     return gtsam.CustomFactor(model, keys, error)
 
 
-def _air(e: FloatArray, at: int, r: FloatArray, v: FloatArray, s: FloatArray, measured_mps: float,
-         jacobians: tuple[FloatArray, FloatArray, FloatArray]) -> None:
+def _air(
+    e: FloatArray,
+    at: int,
+    r: FloatArray,
+    v: FloatArray,
+    s: FloatArray,
+    measured_mps: float,
+    jacobians: tuple[FloatArray, FloatArray, FloatArray],
+) -> None:
     """Airspeed and no sideslip, in rows `at` and `at` + 1."""
     jx, jv, js = jacobians
     air = v - np.array([*(s[WIND] + s[GUST]), 0.0])
@@ -132,7 +139,7 @@ def fix_factor(keys: list[int], position: FloatArray, rotation: FloatArray, nomi
         pose, slow = values.atPose3(keys[0]), values.atVector(keys[1])
         camera, by_body, by_mount = _camera(pose, slow, nominal)
         if jacobians is not None:
-            jx, js = np.zeros((6, 6), order="F"), np.zeros((6, SLOW), order="F")
+            jx, js = np.zeros((6, 6), order="F"), np.zeros((6, BIAS_STATES), order="F")
             jx[:3, 3:] = pose.rotation().matrix()
             js[:3, MAP] = np.eye(3)
             jx[3:, :3] = by_body
@@ -170,7 +177,7 @@ def odometry_factor(
         if jacobians is not None:
             sideways = np.array([-turned[1], turned[0], 0.0])
             j0, j1 = np.zeros((4, 6), order="F"), np.zeros((4, 6), order="F")
-            js = np.zeros((4, SLOW), order="F")
+            js = np.zeros((4, BIAS_STATES), order="F")
             j0[:3, 3:], j1[:3, 3:] = -scale * body0, scale * body1
             j0[:3, :3] = -np.outer(sideways, gradient0 @ body0)
             js[:3, MOUNT] = -np.outer(sideways, gradient0 @ mount0)

@@ -12,14 +12,20 @@ from typing import Any
 
 import numpy as np
 
-from gps_denied_onboard.camera import CameraModel
 from gps_denied_onboard.fusion import FusionInput
 from gps_denied_onboard.fusion.config import FusionConfig
 from gps_denied_onboard.fusion.eskf import Eskf, refusal
-from gps_denied_onboard.fusion.factors import Sensed
+from gps_denied_onboard.fusion.factors import KeyframeMeasurements
 from gps_denied_onboard.fusion.samples import Samples
 from gps_denied_onboard.fusion.smoother import SmootherError, Window
-from gps_denied_onboard.geo import LocalFrame
+from gps_denied_onboard.geometry.camera import CameraModel
+from gps_denied_onboard.geometry.geodesy import LocalFrame
+from gps_denied_onboard.geometry.rotations import (
+    ROTATION_NED_TO_ENU,
+    exp_rotation,
+    log_rotation,
+    matrix_from_quaternion,
+)
 from gps_denied_onboard.messages import (
     AidRecord,
     AirspeedSample,
@@ -31,7 +37,6 @@ from gps_denied_onboard.messages import (
     OdometryStep,
     PoseFix,
 )
-from gps_denied_onboard.rotations import ROTATION_NED_TO_ENU, exp_rotation, log_rotation, matrix_from_quaternion
 
 GAP_S = 5.0  # a window that got no keyframe for so long starts again from the filter
 RETRY_S = 10.0  # after a failure
@@ -72,15 +77,15 @@ class Isam2:
                 self._rebases = self._filter.rebases
                 for samples in self._samples.values():
                     samples.clear()
-                return (*records, *self.hand_over(message.t_ns, "the clock was set anew"))
+                return (*records, *self.fall_back(message.t_ns, "the clock was set anew"))
             return records
         try:
             return (*records, *self._smooth(message, records))
         except SmootherError as error:
             t_ns = message.t1_ns if isinstance(message, OdometryStep) else message.t_ns
-            return (*records, *self.hand_over(t_ns, str(error)))
+            return (*records, *self.fall_back(t_ns, str(error)))
 
-    def hand_over(self, t_ns: int, reason: str) -> tuple[AidRecord, ...]:
+    def fall_back(self, t_ns: int, reason: str) -> tuple[AidRecord, ...]:
         """Let the filter answer from now on; the smoother starts again from it after some seconds.
 
         Also for the caller: a step that took too long is a reason that only somebody with a clock can know.
@@ -118,7 +123,7 @@ class Isam2:
         if window is None or reset or t_ns - window.newest_ns > GAP_S * 1e9:
             started = window is None
             if not accepted or t_ns < self._not_before_ns or not self._start(t_ns):
-                return () if started else self.hand_over(t_ns, "too long without a frame")
+                return () if started else self.fall_back(t_ns, "too long without a frame")
             return (AidRecord(t_ns, "isam2", (), (), (), (), 0.0, True, "smoother started"),) if started else ()
         if t_ns > window.newest_ns and (is_step or accepted):
             self._add_keyframe(window, t_ns)
@@ -145,9 +150,11 @@ class Isam2:
         imu = self._samples[ImuSample]
         between = [s for s in imu.between(window.newest_ns, t_ns) if isinstance(s, ImuSample)]
         after = imu.next_after(t_ns)
-        window.add_keyframe(t_ns, between, after if isinstance(after, ImuSample) else None, self._sensed(t_ns))
+        window.add_keyframe(
+            t_ns, between, after if isinstance(after, ImuSample) else None, self._keyframe_measurements(t_ns)
+        )
 
-    def _sensed(self, t_ns: int) -> Sensed:
+    def _keyframe_measurements(self, t_ns: int) -> KeyframeMeasurements:
         """The autopilot's sensors at a keyframe."""
         c = self._config
         attitude = self._samples[AttitudeSample].last_until(t_ns)
@@ -158,7 +165,7 @@ class Isam2:
         baro_up_m = None
         if isinstance(baro, BaroSample) and t_ns - baro.t_ns < 500_000_000:
             baro_up_m = baro.altitude_amsl_m - self._frame.altitude_m
-        return Sensed(
+        return KeyframeMeasurements(
             rotation_body_to_enu=self._attitude_at(attitude, t_ns) if isinstance(attitude, AttitudeSample) else None,
             attitude_sigma_rad=c.attitude_noise_rad,
             baro_up_m=baro_up_m,

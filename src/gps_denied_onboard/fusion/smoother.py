@@ -16,13 +16,13 @@ import numpy as np
 
 from gps_denied_onboard.fusion import factors
 from gps_denied_onboard.fusion.config import FusionConfig
+from gps_denied_onboard.geometry.rotations import exp_rotation, quaternion_from_matrix
 from gps_denied_onboard.messages import FloatArray, ImuSample, OdometryStep, PoseFix
-from gps_denied_onboard.rotations import exp_rotation, quaternion_from_matrix
 
-SLOW = factors.SLOW
+BIAS_STATES = factors.BIAS_STATES
 # Where gtsam's tangent (rotation, translation, velocity, accel bias, gyro bias, slow) lies in the filter's core.
-SLOW_IN_CORE = [15, 16, 20, 21, 22, 23, 24, 25, 26, 27, 28, 17, 18, 19, 29, 30]
-FROM_CORE = [6, 7, 8, 0, 1, 2, 3, 4, 5, 12, 13, 14, 9, 10, 11, *SLOW_IN_CORE]
+BIAS_STATES_IN_CORE = [15, 16, 20, 21, 22, 23, 24, 25, 26, 27, 28, 17, 18, 19, 29, 30]
+FROM_CORE = [6, 7, 8, 0, 1, 2, 3, 4, 5, 12, 13, 14, 9, 10, 11, *BIAS_STATES_IN_CORE]
 
 
 class SmootherError(RuntimeError):
@@ -142,7 +142,9 @@ class Window:
         """The keyframe of exactly this time, while it is in the window."""
         return next((k for k in reversed(self.keyframes) if k.t_ns == t_ns), None)
 
-    def add_keyframe(self, t_ns: int, imu: list[ImuSample], after: ImuSample | None, sensed: factors.Sensed) -> None:
+    def add_keyframe(
+        self, t_ns: int, imu: list[ImuSample], after: ImuSample | None, sensed: factors.KeyframeMeasurements
+    ) -> None:
         """Append a keyframe after the newest: `imu` are the samples since then, `after` the one that reaches over."""
         last = self.keyframes[-1]
         pim = gtsam.PreintegratedCombinedMeasurements(self._imu, self._bias)
@@ -154,7 +156,7 @@ class Window:
         if tail is not None:
             self._integrate(pim, tail, t_ns - at)
         dt_s = (t_ns - last.t_ns) * 1e-9
-        decay, sigma = self._slow_step(dt_s)
+        decay, sigma = self._bias_step(dt_s)
         predicted = pim.predict(gtsam.NavState(self._pose, self._velocity), self._bias)
         old, new = _keys(last.number), _keys(last.number + 1)
         graph = gtsam.NonlinearFactorGraph()
@@ -173,10 +175,10 @@ class Window:
         if dt_ns > 0:
             pim.integrateMeasurement(np.array(sample.accel_body_mps2), np.array(sample.gyro_body_radps), dt_ns * 1e-9)
 
-    def _slow_step(self, dt_s: float) -> tuple[FloatArray, FloatArray]:
+    def _bias_step(self, dt_s: float) -> tuple[FloatArray, FloatArray]:
         """Decay (16,) and noise (16,) of the slow errors over `dt_s`."""
         c = self._config
-        decay, sigma = np.ones(SLOW), np.full(SLOW, c.mount_walk_rad_rts * math.sqrt(dt_s))
+        decay, sigma = np.ones(BIAS_STATES), np.full(BIAS_STATES, c.mount_walk_rad_rts * math.sqrt(dt_s))
         sigma[factors.WIND] = c.wind_walk_mps_rts * math.sqrt(dt_s)
         for where, spread, time_s in (
             (slice(2, 4), c.autopilot_tilt_sigma_rad, c.autopilot_tilt_time_s),

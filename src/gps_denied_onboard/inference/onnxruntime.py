@@ -7,8 +7,8 @@ from typing import Any
 
 from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.inference import Array, InputArray, check_shapes, zeros
+from gps_denied_onboard.inference.config import InferenceConfig
 from gps_denied_onboard.inference.models import ModelFolder
-from gps_denied_onboard.inference.settings import InferenceConfig
 from gps_denied_onboard.messages import InferenceRecord
 
 TENSORRT = "TensorrtExecutionProvider"

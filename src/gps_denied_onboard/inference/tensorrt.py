@@ -15,10 +15,10 @@ import numpy as np
 
 from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.inference import Array, InputArray, check_shapes, zeros
+from gps_denied_onboard.inference.config import InferenceConfig
 from gps_denied_onboard.inference.cuda import Cuda
 from gps_denied_onboard.inference.engine_files import EngineFile, Host, engine_for, jetpack_of
 from gps_denied_onboard.inference.models import ModelFolder
-from gps_denied_onboard.inference.settings import InferenceConfig
 from gps_denied_onboard.messages import InferenceRecord
 
 RELEASE_FILE = Path("/etc/nv_tegra_release")

@@ -14,13 +14,13 @@ import cv2
 import numpy as np
 from scipy import fft
 
-from gps_denied_onboard.camera import CameraModel
-from gps_denied_onboard.matching.orientation import FieldArray, MaskArray, orientation_field
+from gps_denied_onboard.geometry.camera import CameraModel
+from gps_denied_onboard.geometry.rotations import rotation_z
+from gps_denied_onboard.imaging.orientation import FieldArray, MaskArray, orientation_field
 from gps_denied_onboard.messages import FloatArray, ImageArray
 from gps_denied_onboard.odometry.picture import Picture, picture_noise
 from gps_denied_onboard.odometry.plane_motion import PlaneMotion, apply_homography
 from gps_denied_onboard.odometry.tracking import draw_as_first
-from gps_denied_onboard.rotations import rotation_z
 
 GRID_CELLS = 160
 """Cells across the wider side of a ground picture."""

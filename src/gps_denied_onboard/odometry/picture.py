@@ -9,10 +9,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from gps_denied_onboard.camera import CameraModel
 from gps_denied_onboard.errors import UserError
+from gps_denied_onboard.geometry.camera import CameraModel
 from gps_denied_onboard.messages import FloatArray, Frame, ImageArray
-from gps_denied_onboard.odometry.settings import OdometryConfig
+from gps_denied_onboard.odometry.config import OdometryConfig
 
 CONTRAST_MIN = 2.0
 """Standard deviation, grey levels of 255, under which a picture shows nothing."""

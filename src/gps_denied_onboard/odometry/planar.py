@@ -6,14 +6,14 @@ import math
 
 import numpy as np
 
-from gps_denied_onboard.camera import CameraModel
+from gps_denied_onboard.geometry.camera import CameraModel
+from gps_denied_onboard.geometry.rotations import image_up_yaw, rotation_z
 from gps_denied_onboard.messages import CameraPrior, FloatArray, Frame, OdometryStep
+from gps_denied_onboard.odometry.config import OdometryConfig
 from gps_denied_onboard.odometry.picture import Picture
 from gps_denied_onboard.odometry.plane_motion import MotionPrior, PlaneMotion
 from gps_denied_onboard.odometry.registration import YAW_KNOWN_RAD, Candidate, Registration
-from gps_denied_onboard.odometry.settings import OdometryConfig
 from gps_denied_onboard.odometry.uncertainty import step_covariance, yaw_change
-from gps_denied_onboard.rotations import image_up_yaw, rotation_z
 
 SHIFT_LIMIT = 2.0
 """Displacement over height beyond which a prior's position is no guess for the tracks."""

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gps_denied_onboard.matching.orientation import MaskArray
+from gps_denied_onboard.geometry.rotations import exp_rotation, rotation_z
+from gps_denied_onboard.imaging.orientation import MaskArray
 from gps_denied_onboard.messages import FloatArray
-from gps_denied_onboard.rotations import exp_rotation, rotation_z
 
 SIZE = 10
 """Parameters: u (3), rotation of the second camera about ENU (3), tilt of both (2), slope of the ground (2)."""

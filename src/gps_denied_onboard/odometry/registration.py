@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from gps_denied_onboard.matching.orientation import MaskArray
+from gps_denied_onboard.imaging.orientation import MaskArray
 from gps_denied_onboard.messages import FloatArray
 from gps_denied_onboard.odometry.alignment import (
     Agreement,
@@ -17,6 +17,7 @@ from gps_denied_onboard.odometry.alignment import (
     search_motion,
     shifted_homography,
 )
+from gps_denied_onboard.odometry.config import OdometryConfig
 from gps_denied_onboard.odometry.picture import Picture
 from gps_denied_onboard.odometry.plane_motion import (
     MotionPrior,
@@ -26,7 +27,6 @@ from gps_denied_onboard.odometry.plane_motion import (
     tilt_vector,
     turn_about_up,
 )
-from gps_denied_onboard.odometry.settings import OdometryConfig
 from gps_denied_onboard.odometry.tracking import move_pixels, track
 from gps_denied_onboard.odometry.wide_baseline import match_features, robust_homography
 

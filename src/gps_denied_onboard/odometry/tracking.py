@@ -8,12 +8,12 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from gps_denied_onboard.camera import CameraModel
-from gps_denied_onboard.matching.orientation import MaskArray
+from gps_denied_onboard.geometry.camera import CameraModel
+from gps_denied_onboard.imaging.orientation import MaskArray
 from gps_denied_onboard.messages import FloatArray, ImageArray
+from gps_denied_onboard.odometry.config import OdometryConfig
 from gps_denied_onboard.odometry.picture import Picture, PointArray
 from gps_denied_onboard.odometry.plane_motion import apply_homography
-from gps_denied_onboard.odometry.settings import OdometryConfig
 
 MAP_STEP_PX = 16
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from gps_denied_onboard.geometry.rotations import image_up_yaw, wrap_angle
 from gps_denied_onboard.messages import CameraPrior, FloatArray
+from gps_denied_onboard.odometry.config import OdometryConfig
 from gps_denied_onboard.odometry.plane_motion import SIZE, PlaneMotion, Solution
-from gps_denied_onboard.odometry.settings import OdometryConfig
-from gps_denied_onboard.rotations import image_up_yaw, wrap_angle
 
 STEP_RAD = 1e-5
 

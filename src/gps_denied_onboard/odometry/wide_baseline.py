@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from gps_denied_onboard.matching.orientation import MaskArray
+from gps_denied_onboard.imaging.orientation import MaskArray
 from gps_denied_onboard.messages import FloatArray
 from gps_denied_onboard.odometry.picture import Picture
 

@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 
 from gps_denied_onboard.provisioning.manifest import Artefact, ManifestError, artefact_from_tree
-from gps_denied_onboard.tiles.coverage import Square, coverage_sha256
+from gps_denied_onboard.tiles.coverage import TileBlock, coverage_sha256
 
 FORMAT = "gps-denied cache"
 SCHEMA_VERSION = 1
@@ -41,7 +41,7 @@ class CacheBody:
     source: str
     zoom: int
     downgraded: bool
-    squares: tuple[Square, ...]
+    squares: tuple[TileBlock, ...]
     artefacts: tuple[Artefact, ...]
 
     @property
@@ -203,13 +203,13 @@ def _check_lists(body: CacheBody, covered: dict[str, Any]) -> None:
         raise ManifestError(f"the manifest's coverage does not add up. {_AGAIN}")
 
 
-def _square(entry: Any) -> Square:
+def _square(entry: Any) -> TileBlock:
     if not isinstance(entry, list) or len(entry) != 4:
         raise ManifestError(f"a square of the manifest's coverage is malformed. {_AGAIN}")
     digest = _text(entry[3], "coverage")
     if _SHA256.fullmatch(digest) is None:
         raise ManifestError(f"a square of the manifest's coverage has no SHA-256. {_AGAIN}")
-    return Square(_count(entry[0], "coverage"), _count(entry[1], "coverage"), _count(entry[2], "coverage"), digest)
+    return TileBlock(_count(entry[0], "coverage"), _count(entry[1], "coverage"), _count(entry[2], "coverage"), digest)
 
 
 def _is_object(value: Any) -> bool:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from gps_denied_onboard.atomic_file import replace_whole
 from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.provisioning.manifest import MANIFEST_FILE, artefact_of, manifest_bytes
-from gps_denied_onboard.whole_file import replace_whole
 
 SUFFIXES = (".onnx", ".engine")
 

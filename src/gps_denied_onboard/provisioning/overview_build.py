@@ -16,13 +16,13 @@ from pathlib import Path
 
 import numpy as np
 
+from gps_denied_onboard.atomic_file import write_whole
 from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.tiles import codec
 from gps_denied_onboard.tiles.codec import Grey, Mask
 from gps_denied_onboard.tiles.grid import SQUARE_TILES, TILE_PX
 from gps_denied_onboard.tiles.mosaic import BLOCK_PX, BLOCK_TILES, shrink
 from gps_denied_onboard.tiles.overview import BLOCKS, LEVEL_MAX, LEVEL_MIN, SIDE_PX, OverviewHeader, overview_bytes
-from gps_denied_onboard.whole_file import write_whole
 
 OVERVIEW_FOLDER = "overview"
 Pool = Callable[[int], AbstractContextManager[Executor]]

@@ -16,18 +16,18 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from gps_denied_onboard.atomic_file import PART_SUFFIX, write_whole
 from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.provisioning.cache_manifest import CacheBody, parse_cache_manifest, seal, sign
 from gps_denied_onboard.provisioning.manifest import MANIFEST_FILE, Artefact, ManifestError, artefact_of, manifest_bytes
 from gps_denied_onboard.provisioning.mission_file import MissionFile
 from gps_denied_onboard.provisioning.overview_build import OVERVIEW_FOLDER, Pool, SquareJob, TileOnDisk, build_overviews
 from gps_denied_onboard.tiles import files
-from gps_denied_onboard.tiles.coverage import Square, digest_square, square_records
+from gps_denied_onboard.tiles.coverage import TileBlock, digest_square, square_records
 from gps_denied_onboard.tiles.overview import OverviewHeader, is_overview
-from gps_denied_onboard.whole_file import PART_SUFFIX, write_whole
 
 if TYPE_CHECKING:
-    from gps_denied_onboard.camera import CameraModel
+    from gps_denied_onboard.geometry.camera import CameraModel
     from gps_denied_onboard.tiles.store import TileStore
 
 UNSIGNED_FILE = "manifest.unsigned.json"
@@ -121,7 +121,7 @@ def only_one(cache: Path) -> Iterator[None]:
         raise UserError(f"The cache {cache} cannot be made ({error.strerror}); give another --out.") from None
 
 
-def _read_area(store: TileStore, wanted: Wanted, cache: Path) -> tuple[list[Square], list[SquareJob], bool]:
+def _read_area(store: TileStore, wanted: Wanted, cache: Path) -> tuple[list[TileBlock], list[SquareJob], bool]:
     """Squares that hold tiles, the overview of each, and whether any of the tiles is stale."""
     squares, jobs, downgraded = [], [], False
     for column, row in wanted.mission.squares(wanted.zoom):
@@ -135,9 +135,7 @@ def _read_area(store: TileStore, wanted: Wanted, cache: Path) -> tuple[list[Squa
         for record in records:
             image = store.image_path(record.key)
             mask = files.mask_path(image) if record.mask_sha256 is not None else None
-            tiles.append(
-                TileOnDisk(record.key.x, record.key.y, image, record.content_sha256, mask, record.mask_sha256)
-            )
+            tiles.append(TileOnDisk(record.key.x, record.key.y, image, record.content_sha256, mask, record.mask_sha256))
         jobs.append(SquareJob(header, tuple(tiles), cache / OVERVIEW_FOLDER / header.file_name))
     if not squares:
         raise UserError(
@@ -147,7 +145,7 @@ def _read_area(store: TileStore, wanted: Wanted, cache: Path) -> tuple[list[Squa
     return squares, jobs, downgraded
 
 
-def _body(wanted: Wanted, downgraded: bool, squares: list[Square], artefacts: list[Artefact]) -> CacheBody:
+def _body(wanted: Wanted, downgraded: bool, squares: list[TileBlock], artefacts: list[Artefact]) -> CacheBody:
     mission = wanted.mission
     return CacheBody(
         mission.mission_id,

@@ -25,7 +25,7 @@ from gps_denied_onboard.provisioning.cache_manifest import (
 )
 from gps_denied_onboard.provisioning.manifest import MANIFEST_FILE, ManifestError
 from gps_denied_onboard.provisioning.trusted_keys import TrustedKeys
-from gps_denied_onboard.tiles.coverage import Square, read_coverage
+from gps_denied_onboard.tiles.coverage import TileBlock, read_coverage
 
 if TYPE_CHECKING:
     from gps_denied_onboard.tiles.store import TileStore
@@ -66,7 +66,7 @@ def faults(
     sealed: SealedManifest,
     trusted: TrustedKeys,
     found: Mapping[str, FoundFile],
-    coverage: Sequence[Square] | None,
+    coverage: Sequence[TileBlock] | None,
     expected: Expected,
 ) -> Iterator[str]:
     """Every fault of a manifest against the files found, by path, and the tiles that the store holds (None: not
@@ -121,7 +121,7 @@ def _signature_faults(sealed: SealedManifest, trusted: TrustedKeys) -> Iterator[
             yield f"the signature is not one of key {signature.key} over this manifest"
 
 
-def _coverage_faults(body: CacheBody, coverage: Sequence[Square]) -> Iterator[str]:
+def _coverage_faults(body: CacheBody, coverage: Sequence[TileBlock]) -> Iterator[str]:
     there = {(s.column, s.row): s for s in coverage}
     for square in body.squares:
         held = there.get((square.column, square.row))
@@ -151,7 +151,7 @@ def verify_cache(
         raise CacheNotTrustedError(cache, [str(error)]) from None
     body = sealed.body
     found = {artefact.path: find_file(cache, artefact.path) for artefact in body.artefacts}
-    coverage: tuple[Square, ...] | None = None
+    coverage: tuple[TileBlock, ...] | None = None
     damaged: list[str] = []
     if store is not None:
         places = [(s.column, s.row) for s in body.squares]

@@ -18,9 +18,9 @@ from pathlib import Path
 from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.recorder.chain import FlightKey, fingerprint
 from gps_denied_onboard.recorder.client import SLOT_BYTES, RecorderClient
+from gps_denied_onboard.recorder.config import RecorderConfig
 from gps_denied_onboard.recorder.meta import RecordingMeta, write_meta
 from gps_denied_onboard.recorder.records import HeaderRecord, Json
-from gps_denied_onboard.recorder.settings import RecorderConfig
 from gps_denied_onboard.recorder.writer import FlightWriter
 
 FLIGHTS_ENV = "GPS_DENIED_FLIGHTS"
@@ -44,7 +44,7 @@ class RecorderNotOpenError(RuntimeError):
 
 
 @dataclass(frozen=True, slots=True)
-class Aboard:
+class BuildInfo:
     """What the header says of the aircraft: libraries, image, configuration, calibration, manifest."""
 
     versions: Json
@@ -165,7 +165,7 @@ class FlightRecorder:
 def open_flight(
     config: RecorderConfig,
     meta: RecordingMeta,
-    aboard: Aboard,
+    aboard: BuildInfo,
     resumed_from: str = "",
     clock_ns: Callable[[], int] = time.monotonic_ns,
     utc_ns: Callable[[], int] = time.time_ns,

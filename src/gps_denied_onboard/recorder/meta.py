@@ -10,9 +10,9 @@ from typing import Any
 
 import orjson
 
-from gps_denied_onboard.camera import NADIR_CAMERA_TO_BODY, CameraModel
 from gps_denied_onboard.errors import UserError
-from gps_denied_onboard.geo import check_latitude_longitude
+from gps_denied_onboard.geometry.camera import NADIR_CAMERA_TO_BODY, CameraModel
+from gps_denied_onboard.geometry.geodesy import check_latitude_longitude
 
 META_FILE = "recording.json"
 FORMAT_VERSION = 1

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.messages import NavState, TakeoffOrigin
+from gps_denied_onboard.recorder.config import RecorderConfig
 from gps_denied_onboard.recorder.reader import FlightReader
 from gps_denied_onboard.recorder.records import ClockRecord, HeaderRecord
-from gps_denied_onboard.recorder.settings import RecorderConfig
 
 FLIGHTS_BACK = 5
 """A companion that starts several times in vain leaves flights without a position."""

@@ -9,8 +9,8 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gps_denied_onboard.atomic_file import replace_whole
 from gps_denied_onboard.recorder.records import TileRecord
-from gps_denied_onboard.whole_file import replace_whole
 
 if TYPE_CHECKING:
     from gps_denied_onboard.recorder.client import RecorderClient

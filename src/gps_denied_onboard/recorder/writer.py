@@ -15,6 +15,7 @@ from typing import Any
 
 from gps_denied_onboard.recorder.chain import FlightKey
 from gps_denied_onboard.recorder.client import RecorderClient
+from gps_denied_onboard.recorder.config import MIB, RecorderConfig
 from gps_denied_onboard.recorder.kinds import KIND_OF_CLASS, encoded
 from gps_denied_onboard.recorder.policies import LOST_TO_POLICY, THUMBNAIL, ThumbnailPolicy
 from gps_denied_onboard.recorder.records import (
@@ -25,7 +26,6 @@ from gps_denied_onboard.recorder.records import (
     SegmentRolloverRecord,
 )
 from gps_denied_onboard.recorder.segment import Segment
-from gps_denied_onboard.recorder.settings import MIB, RecorderConfig
 
 BATCH = 2048
 BATCHES_A_STEP = 16

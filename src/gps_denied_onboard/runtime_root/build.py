@@ -10,22 +10,22 @@ from pathlib import Path
 
 import numpy as np
 
-from gps_denied_onboard.camera import CameraModel
 from gps_denied_onboard.config import Config
 from gps_denied_onboard.errors import UserError
-from gps_denied_onboard.fusion.camera_clock import CameraClock
-from gps_denied_onboard.fusion.config import over_msp
-from gps_denied_onboard.fusion.integrity import Integrity
-from gps_denied_onboard.fusion.integrity_config import IntegrityConfig
-from gps_denied_onboard.fusion.labels import LabelLimits
-from gps_denied_onboard.geo import LocalFrame
-from gps_denied_onboard.localiser import Localiser
-from gps_denied_onboard.matching.ground import MapGround
+from gps_denied_onboard.fusion.config import msp_imu_noise
+from gps_denied_onboard.fusion.time_offset import TimeOffsetEstimator
+from gps_denied_onboard.geometry.camera import CameraModel
+from gps_denied_onboard.geometry.geodesy import LocalFrame
+from gps_denied_onboard.geometry.terrain import FlatTerrain
+from gps_denied_onboard.integrity.config import IntegrityConfig
+from gps_denied_onboard.integrity.monitor import Integrity
+from gps_denied_onboard.integrity.source_label import LabelLimits
+from gps_denied_onboard.localisation.localiser import Localiser
+from gps_denied_onboard.localisation.matching.map_projector import MapProjector
 from gps_denied_onboard.messages import InferenceRecord
 from gps_denied_onboard.pipeline import Pipeline, Stage
 from gps_denied_onboard.runtime_root.matchers import build_matcher
 from gps_denied_onboard.runtime_root.strategies import Composition, resolve
-from gps_denied_onboard.terrain import FlatTerrain
 from gps_denied_onboard.tiles.mosaic import MapMosaic
 from gps_denied_onboard.tiles.sources import DirectoryTileSource, StoreTileSource, TileSource
 
@@ -102,14 +102,14 @@ def build_pipeline(
     engines: tuple[InferenceRecord, ...] = ()
     if mosaic is not None:
         localiser, engines = _build_localiser(config, world, mosaic, terrain, composition, closing or ExitStack())
-    settings = over_msp(config.fusion) if config.strategies.autopilot == "inav" else config.fusion
+    settings = msp_imu_noise(config.fusion) if config.strategies.autopilot == "inav" else config.fusion
     fusion = fusion_class(world.local, world.camera, settings)
     limits = LabelLimits(
         config.fusion.anchor_age_s_max, config.fusion.anchor_sigma_m_max, config.fusion.odometry_age_s_max
     )
     monitor = integrity(world.local, limits, config.integrity, config.fusion.map_sigma_m)
     odometry = odometry_class(world.camera, config.odometry)
-    clock = CameraClock(settings.gyro_noise_radps_rthz)
+    clock = TimeOffsetEstimator(settings.gyro_noise_radps_rthz)
     return pipeline(
         world.local, terrain, odometry, localiser, fusion, limits, monitor, clock, config.pipeline, stage, engines
     )  # fmt: skip
@@ -127,7 +127,7 @@ def _build_localiser(
     place_class = resolve("place", config.strategies.place, composition)
     localiser_class = resolve("pose", config.strategies.pose, composition)
     place = place_class(mosaic, world.local, config.place)
-    ground = MapGround(mosaic, world.local, terrain, world.camera)
+    ground = MapProjector(mosaic, world.local, terrain, world.camera)
     built = build_matcher(config, ground, composition, closing)
     stale = config.tiles.downgraded_sigma_factor if mosaic.downgraded else 1.0
     pose = replace(config.pose, map_sigma_m=config.pose.map_sigma_m * stale)

@@ -11,10 +11,10 @@ from gps_denied_onboard.config import Config
 from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.inference import Engine, Runtime
 from gps_denied_onboard.inference.models import ModelFolder
-from gps_denied_onboard.matching import Matcher
-from gps_denied_onboard.matching.ground import MapGround
+from gps_denied_onboard.localisation.matching import Matcher
+from gps_denied_onboard.localisation.matching.map_projector import MapProjector
+from gps_denied_onboard.localisation.pose_config import GateConfig
 from gps_denied_onboard.messages import InferenceRecord
-from gps_denied_onboard.pose.settings import GateConfig
 from gps_denied_onboard.runtime_root.strategies import Composition, resolve
 
 CLASSIC, LEARNED = "classic", "learned"
@@ -29,7 +29,7 @@ class BuiltMatcher:
     engines: tuple[InferenceRecord, ...] = ()
 
 
-def build_matcher(config: Config, ground: MapGround, composition: Composition, closing: ExitStack) -> BuiltMatcher:
+def build_matcher(config: Config, ground: MapProjector, composition: Composition, closing: ExitStack) -> BuiltMatcher:
     """The matcher that the configuration names; `closing` releases its engines. UserError says what is missing."""
     name = config.strategies.matching
     matcher_class = resolve("matching", name, composition)
@@ -59,7 +59,7 @@ def open_models(config: Config) -> ModelFolder:
 
 def model_shapes(config: Config) -> dict[str, Mapping[str, tuple[int, ...]]]:
     """The learned matcher's models, extractor first, and the shapes of their inputs."""
-    from gps_denied_onboard.matching.learned import extractor_shapes, matcher_shapes
+    from gps_denied_onboard.localisation.matching.learned import extractor_shapes, matcher_shapes
 
     learned = config.learned
     return {learned.extractor: extractor_shapes(learned), learned.matcher: matcher_shapes(learned)}

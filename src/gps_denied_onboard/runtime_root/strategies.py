@@ -13,23 +13,23 @@ from gps_denied_onboard.runtime_root.composition import read_composition
 
 STRATEGIES: dict[str, dict[str, str]] = {
     "odometry": {"planar": "gps_denied_onboard.odometry.planar:PlanarOdometry"},
-    "place": {"grid": "gps_denied_onboard.place.grid:GridPlace"},
+    "place": {"grid": "gps_denied_onboard.localisation.place_search:GridPlace"},
     "matching": {
-        "classic": "gps_denied_onboard.matching.classic:ClassicMatcher",
-        "learned": "gps_denied_onboard.matching.learned:LearnedMatcher",
+        "classic": "gps_denied_onboard.localisation.matching.classic:ClassicMatcher",
+        "learned": "gps_denied_onboard.localisation.matching.learned:LearnedMatcher",
     },
     "inference": {
         "onnxruntime": "gps_denied_onboard.inference.onnxruntime:OnnxRuntime",
         "tensorrt": "gps_denied_onboard.inference.tensorrt:TensorRtRuntime",
     },
-    "pose": {"plane": "gps_denied_onboard.localiser:Localiser"},
+    "pose": {"plane": "gps_denied_onboard.localisation.localiser:Localiser"},
     "fusion": {
         "isam2": "gps_denied_onboard.fusion.isam2:Isam2",
         "eskf": "gps_denied_onboard.fusion.eskf:Eskf",
     },
     "autopilot": {
-        "ardupilot": "gps_denied_onboard.autopilot.link:ArduPilotLink",
-        "inav": "gps_denied_onboard.autopilot.inav_link:InavLink",
+        "ardupilot": "gps_denied_onboard.autopilot.mavlink.link:ArduPilotLink",
+        "inav": "gps_denied_onboard.autopilot.msp.link:InavLink",
     },
 }
 

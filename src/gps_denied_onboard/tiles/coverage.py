@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Square:
+class TileBlock:
     """The tiles with column * 32 <= x < column * 32 + 32, rows alike: how many there are, SHA-256 over them in hex."""
 
     column: int
@@ -44,7 +44,7 @@ def square_records(store: TileStore, source: str, zoom: int, column: int, row: i
     return sorted((r for r in found if r.key.flight_id is None), key=lambda r: (r.key.x, r.key.y))
 
 
-def digest_square(column: int, row: int, records: Sequence[TileRecord]) -> Square:
+def digest_square(column: int, row: int, records: Sequence[TileRecord]) -> TileBlock:
     """The digest of a square's records, which are in the order of `square_records`."""
     digest = hashlib.sha256()
     for record in records:
@@ -52,16 +52,18 @@ def digest_square(column: int, row: int, records: Sequence[TileRecord]) -> Squar
         key = record.key
         line = f"{key.source} {key.zoom} {key.x} {key.y} {record.content_sha256.hex()} {mask} {record.freshness}\n"
         digest.update(line.encode())
-    return Square(column, row, len(records), digest.hexdigest())
+    return TileBlock(column, row, len(records), digest.hexdigest())
 
 
-def read_coverage(store: TileStore, source: str, zoom: int, squares: Iterable[tuple[int, int]]) -> tuple[Square, ...]:
+def read_coverage(
+    store: TileStore, source: str, zoom: int, squares: Iterable[tuple[int, int]]
+) -> tuple[TileBlock, ...]:
     """The digests of these squares by the store's rows, in the order given; squares without tiles are left out."""
     found = (digest_square(c, r, square_records(store, source, zoom, c, r)) for c, r in squares)
     return tuple(square for square in found if square.tiles)
 
 
-def coverage_sha256(source: str, zoom: int, squares: Iterable[Square]) -> str:
+def coverage_sha256(source: str, zoom: int, squares: Iterable[TileBlock]) -> str:
     """One digest over squares, in hex; their order does not matter."""
     lines = sorted(f"{s.column} {s.row} {s.tiles} {s.sha256}\n" for s in squares)
     return hashlib.sha256("".join([f"{source} {zoom}\n", *lines]).encode()).hexdigest()

@@ -10,9 +10,9 @@ from typing import Any
 import rtree
 import shapely
 
-from gps_denied_onboard import geo
+from gps_denied_onboard.geometry import geodesy
+from gps_denied_onboard.tiles.config import SECTOR_CLASSES, TilesConfig
 from gps_denied_onboard.tiles.grid import TILE_PX, TileKey
-from gps_denied_onboard.tiles.settings import SECTOR_CLASSES, TilesConfig
 
 DAY_S = 86_400.0
 FUTURE_DAYS_MAX = 1.0  # clocks and time zones
@@ -64,7 +64,7 @@ class FreshnessGate:
         if not self._sectors:
             return self._decide(None, captured_at, now)
         corners = [[key.x * TILE_PX, (key.y + 1) * TILE_PX], [(key.x + 1) * TILE_PX, key.y * TILE_PX]]
-        (south, west), (north, east) = geo.geodetic_from_mercator_px(corners, key.zoom).tolist()
+        (south, west), (north, east) = geodesy.geodetic_from_mercator_px(corners, key.zoom).tolist()
         return self._decide(self._strictest(shapely.box(west, south, east, north)), captured_at, now)
 
     def _strictest(self, place: Any) -> Sector | None:

@@ -1,6 +1,6 @@
 """The tile grid: Web-Mercator z/x/y tiles of 256 px, x east from -180 degrees, y south from 85.05 degrees.
 
-Pixel coordinates are global and continuous, pixel centres at +0.5 (see gps_denied_onboard.geo).
+Pixel coordinates are global and continuous, pixel centres at +0.5 (see gps_denied_onboard.geometry.geodesy).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from uuid import NAMESPACE_URL, UUID, uuid5
 
-from gps_denied_onboard import geo
+from gps_denied_onboard.geometry import geodesy
 
 TILE_PX = 256
 SQUARE_TILES = 32
@@ -42,8 +42,8 @@ def flight_uuid(flight_id: str) -> UUID:
 @lru_cache(maxsize=4096)
 def tile_size_m(zoom: int, y: int) -> float:
     """Return the ground size of a tile along its middle parallel, metres, rounded to 1 mm so that it can identify."""
-    latitude_deg = float(geo.geodetic_from_mercator_px([128.0, (y + 0.5) * TILE_PX], zoom)[0])
-    return round(geo.mercator_resolution_m(latitude_deg, zoom) * TILE_PX, 3)
+    latitude_deg = float(geodesy.geodetic_from_mercator_px([128.0, (y + 0.5) * TILE_PX], zoom)[0])
+    return round(geodesy.mercator_resolution_m(latitude_deg, zoom) * TILE_PX, 3)
 
 
 def tile_range(west_deg: float, south_deg: float, east_deg: float, north_deg: float, zoom: int) -> tuple[int, ...]:
@@ -54,7 +54,7 @@ def tile_range(west_deg: float, south_deg: float, east_deg: float, north_deg: fl
     if west_deg > east_deg or south_deg > north_deg:
         raise ValueError(f"not a box: west {west_deg}, south {south_deg}, east {east_deg}, north {north_deg}")
     south_deg, north_deg = max(south_deg, -LATITUDE_MAX_DEG), min(north_deg, LATITUDE_MAX_DEG)
-    corners = geo.mercator_px_from_geodetic([north_deg, south_deg], [west_deg, east_deg], zoom) / TILE_PX
+    corners = geodesy.mercator_px_from_geodetic([north_deg, south_deg], [west_deg, east_deg], zoom) / TILE_PX
     count = 1 << zoom
     x0, y0 = (min(max(math.floor(value + 1e-9), 0), count - 1) for value in corners[0])
     x1, y1 = (min(max(math.ceil(value - 1e-9), 1), count) for value in corners[1])

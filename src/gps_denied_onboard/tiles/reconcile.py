@@ -34,9 +34,7 @@ class _Row:
     mask_sha256: bytes | None
 
 
-def reconcile(
-    root: Path, connection: psycopg.Connection[Any], only: Sequence[Path] | None = None
-) -> tuple[int, int]:
+def reconcile(root: Path, connection: psycopg.Connection[Any], only: Sequence[Path] | None = None) -> tuple[int, int]:
     """Make rows and files agree, in all folders or `only` in some; return (rows removed, files removed).
 
     The caller holds the right to write, so that nobody is between files and commit. Rows are streamed folder by

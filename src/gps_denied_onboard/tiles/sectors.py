@@ -10,8 +10,8 @@ import shapely
 from psycopg.types.json import Jsonb
 
 from gps_denied_onboard.errors import UserError
+from gps_denied_onboard.tiles.config import SECTOR_CLASSES
 from gps_denied_onboard.tiles.freshness import Sector
-from gps_denied_onboard.tiles.settings import SECTOR_CLASSES
 from gps_denied_onboard.tiles.store import TileStore
 
 

@@ -22,7 +22,7 @@ from psycopg.types.json import Jsonb
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from gps_denied_onboard.errors import UserError
-from gps_denied_onboard.tiles import files, identity, reconcile, schema, settled
+from gps_denied_onboard.tiles import files, identity, reconcile, reconcile_checkpoint, schema
 from gps_denied_onboard.tiles.access import AccessLog
 from gps_denied_onboard.tiles.grid import TileKey, tile_range
 from gps_denied_onboard.tiles.records import NewTile, TileDamagedError, TileExistsError, TileRecord, VotingStatusError
@@ -103,7 +103,7 @@ class TileStore:
             self._accesses.close()
         if self._wrote:
             with contextlib.suppress(StoreBusyError, OSError), self.writing("closing the store", timeout_s=0.0):
-                settled.remember(self._root, self._agreeing)
+                reconcile_checkpoint.remember(self._root, self._agreeing)
         self._pool.close()
         if self._server is not None:
             self._server.stop()
@@ -123,11 +123,11 @@ class TileStore:
             identity.settle(self._root, connection, private=self._server is not None)
         try:
             with self.writing("putting right what a crash left", timeout_s=0.0), self._pool.connection() as connection:
-                changed = settled.changed_folders(self._root)
+                changed = reconcile_checkpoint.changed_folders(self._root)
                 reconcile.reconcile(self._root, connection, changed)
-                self._agreeing = settled.folder_times(self._root)
+                self._agreeing = reconcile_checkpoint.folder_times(self._root)
                 if changed is None or changed:
-                    settled.remember(self._root, self._agreeing)
+                    reconcile_checkpoint.remember(self._root, self._agreeing)
         except StoreBusyError:
             log.info("tile store not reconciled, it is being written: root=%s", self._root)
 
@@ -154,10 +154,10 @@ class TileStore:
     def _changing(self, keys: Iterable[TileKey]) -> Iterator[None]:
         """Vouch for the folders of tiles that change: where this process did before, and no error comes."""
         names = {f"{key.source}/{key.zoom}/{key.x}" for key in keys}
-        mine = [name for name in names if settled.time_of(self._root, name) == self._agreeing.get(name)]
+        mine = [name for name in names if reconcile_checkpoint.time_of(self._root, name) == self._agreeing.get(name)]
         yield
         for name in mine:
-            moment = settled.time_of(self._root, name)
+            moment = reconcile_checkpoint.time_of(self._root, name)
             if moment is not None:
                 self._agreeing[name] = moment
 

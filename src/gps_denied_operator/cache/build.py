@@ -21,14 +21,14 @@ from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.provisioning.cache_manifest import CacheBody, parse_cache_manifest, seal, sign
 from gps_denied_onboard.provisioning.manifest import MANIFEST_FILE, ManifestError
 from gps_denied_onboard.provisioning.mission_file import MissionFile
-from gps_denied_onboard.provisioning.parcels import area_state, parcel_bytes, parcel_name
 from gps_denied_onboard.provisioning.provision import UNSIGNED_FILE
+from gps_denied_onboard.provisioning.tile_bundles import area_state, tile_bundle_bytes, tile_bundle_name
 from gps_denied_onboard.provisioning.trusted_keys import TrustedKeys
-from gps_denied_onboard.tiles.coverage import Square, square_records
+from gps_denied_onboard.tiles.coverage import TileBlock, square_records
 from gps_denied_onboard.tiles.records import TileDamagedError
 from gps_denied_onboard.tiles.store import TileStore
 from gps_denied_operator.companion.check import FREE_BYTES_MIN, check_companion
-from gps_denied_operator.companion.settings import CompanionSettings
+from gps_denied_operator.companion.config import CompanionSettings
 from gps_denied_operator.companion.ssh import CompanionLink, CompanionNotReadyError
 
 OVERVIEW_BYTES = 6_300_000
@@ -176,7 +176,7 @@ class _Build:
     report: BuildReport
     tell: Tell
     described: dict[str, Any] = field(default_factory=dict)
-    squares: tuple[Square, ...] = ()
+    squares: tuple[TileBlock, ...] = ()
 
     def steps(self, link: CompanionLink, store: TileStore) -> Iterator[tuple[str, Callable[[], dict[str, Any]]]]:
         yield "companion", lambda: self._check(link)
@@ -190,9 +190,7 @@ class _Build:
         return f"{self.companion.staging}/mission.json"
 
     def _check(self, link: CompanionLink) -> dict[str, Any]:
-        state = check_companion(
-            link, self.companion, VERSION, self.order.trusted, self.order.active, time.time
-        )
+        state = check_companion(link, self.companion, VERSION, self.order.trusted, self.order.active, time.time)
         state.require_ready()
         self.described = state.described
         flown = (state.described.get("source"), state.described.get("zoom"))
@@ -223,11 +221,11 @@ class _Build:
         names: set[str] = set()
         for number, (column, row) in enumerate(other, 1):
             try:
-                data = parcel_bytes(store, order.source, order.zoom, column, row)
+                data = tile_bundle_bytes(store, order.source, order.zoom, column, row)
             except TileDamagedError as error:
                 raise BuildFailedError(f"{error}: remove it and fetch the area again.") from error
-            names.add(parcel_name(data))
-            sent += link.put_resumable(staging, parcel_name(data), data)
+            names.add(tile_bundle_name(data))
+            sent += link.put_resumable(staging, tile_bundle_name(data), data)
             self.tell(f"tiles: square {number} of {len(other)} sent")
         if other:
             link.remove_others(staging, {*names, self.mission_path.rsplit("/", 1)[1]})
@@ -308,10 +306,9 @@ class _Build:
         return {**told, "changed": False}
 
 
-def _squares(told: dict[str, Any]) -> dict[tuple[int, int], Square]:
+def _squares(told: dict[str, Any]) -> dict[tuple[int, int], TileBlock]:
     try:
-        found = [Square(int(c), int(r), int(n), str(digest)) for c, r, n, digest in told["squares"]]
+        found = [TileBlock(int(c), int(r), int(n), str(digest)) for c, r, n, digest in told["squares"]]
     except (KeyError, TypeError, ValueError) as error:
         raise BuildFailedError(f"The companion's list of tiles cannot be read ({error}): same release?") from None
     return {(s.column, s.row): s for s in found}
-

@@ -16,13 +16,13 @@ import typer
 
 from gps_denied_operator.keys.cli import KeysOption
 from gps_denied_operator.missions.options import BufferOption, FlightFileOption, FlightIdOption, resolve_from_options
-from gps_denied_operator.tiles.exchange_cli import CaOption, KeyOption, UrlOption
 from gps_denied_operator.tiles.options import ConfigOption, JsonOption, RootOption, default_root, print_json
+from gps_denied_operator.tiles.provider_cli import CaOption, KeyOption, UrlOption
 
 if TYPE_CHECKING:
     from gps_denied_onboard.provisioning.mission_file import MissionFile
     from gps_denied_operator.cache.build import BuildReport, Fetch
-    from gps_denied_operator.missions.flight import ResolvedFlight
+    from gps_denied_operator.missions.route import ResolvedFlight
 
 
 def build_cache(
@@ -50,7 +50,7 @@ def build_cache(
     """
     from gps_denied_operator.cache.build import BuildReport, Order
     from gps_denied_operator.cache.build import build_cache as build
-    from gps_denied_operator.companion.settings import read_companion
+    from gps_denied_operator.companion.config import read_companion
     from gps_denied_operator.keys.keyring import default_keys_folder, signing_key
     from gps_denied_operator.missions.errors import FlightResolutionError
     from gps_denied_operator.tiles.runs import provider_key, traced_run, write_report
@@ -116,7 +116,7 @@ def _fetch(
     from gps_denied_onboard.tiles.store import TileStore
     from gps_denied_operator.tiles.admission import Admission
     from gps_denied_operator.tiles.download import Area, TileDownloader
-    from gps_denied_operator.tiles.exchange_cli import open_feed, progress_bar
+    from gps_denied_operator.tiles.provider_cli import open_feed, progress_bar
 
     connections = 8
     settings = load_config(config).tiles
@@ -167,15 +167,13 @@ def provision(
     json: JsonOption = False,
 ) -> None:
     """Make and sign a cache here, for a companion to carry: for a large area on the workers of a Dask cluster."""
+    from gps_denied_onboard.cli.provisioning import provision_cache
     from gps_denied_onboard.errors import UserError
     from gps_denied_onboard.provisioning.overview_build import processes
-    from gps_denied_onboard.runtime_root.provisioning_cli import provision_cache
     from gps_denied_operator.keys.keyring import default_keys_folder, signing_key
 
     if re.fullmatch("[0-9a-f]{64}", composition) is None:
-        raise UserError(
-            f"--composition is '{composition}': give the 64 hex digits of `companion check --json`."
-        )
+        raise UserError(f"--composition is '{composition}': give the 64 hex digits of `companion check --json`.")
     private_key, _ = signing_key(keys or default_keys_folder())
     mission = _mission(resolve_from_options(flight_file, "", buffer, "", None, None))
     pool = processes(0)

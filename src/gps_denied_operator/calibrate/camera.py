@@ -16,8 +16,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from gps_denied_onboard.camera import CameraModel
 from gps_denied_onboard.errors import UserError
+from gps_denied_onboard.geometry.camera import CameraModel
 from gps_denied_onboard.messages import FloatArray, ImageArray
 from gps_denied_operator.calibrate.errors import CalibrationRefusedError
 

@@ -41,7 +41,7 @@ def camera(
     from gps_denied_operator.calibrate.camera import calibrate_camera, camera_toml, find_views, picture_paths
     from gps_denied_operator.calibrate.pages import camera_page
     from gps_denied_operator.report.html import check_page_name, write_page
-    from gps_denied_operator.tiles.exchange_cli import progress_bar
+    from gps_denied_operator.tiles.provider_cli import progress_bar
 
     made = _board(board, square_mm, marker_mm, dictionary)
     if model not in ("brown", "fisheye"):
@@ -71,8 +71,8 @@ def mount(
     json: JsonOption = False,
 ) -> None:
     """Find how the camera is tilted in the body from a flight over the map with good GPS; refused with exit code 70."""
-    from gps_denied_operator.calibrate.flight_looks import read_looks
-    from gps_denied_operator.calibrate.mount import calibrate_mount, mount_toml
+    from gps_denied_operator.calibrate.boresight import calibrate_mount, mount_toml
+    from gps_denied_operator.calibrate.flight_matches import read_looks
     from gps_denied_operator.calibrate.pages import mount_page
     from gps_denied_operator.evaluate.progress import FrameBar
     from gps_denied_operator.report.html import check_page_name, write_page

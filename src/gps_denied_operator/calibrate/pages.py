@@ -9,8 +9,8 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from gps_denied_onboard.messages import FloatArray
+from gps_denied_operator.calibrate.boresight import MountCalibration, mount_toml
 from gps_denied_operator.calibrate.camera import CameraCalibration, camera_toml
-from gps_denied_operator.calibrate.mount import MountCalibration, mount_toml
 from gps_denied_operator.report.html import plain_page
 
 ARROWS_MAX = 3000

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gps_denied_onboard.provisioning.trusted_keys import TrustedKeys
-from gps_denied_operator.companion.settings import CompanionSettings
+from gps_denied_operator.companion.config import CompanionSettings
 from gps_denied_operator.companion.ssh import CompanionLink, CompanionNotReadyError
 
 CLOCK_OFF_S_MAX = 30.0

@@ -29,7 +29,7 @@ def check(file: CompanionArgument, keys: KeysOption = None, json: JsonOption = F
     from gps_denied_onboard import VERSION
     from gps_denied_onboard.provisioning.trusted_keys import TrustedKeys, read_trusted_keys
     from gps_denied_operator.companion.check import check_companion
-    from gps_denied_operator.companion.settings import read_companion
+    from gps_denied_operator.companion.config import read_companion
     from gps_denied_operator.companion.ssh import CompanionLink, CompanionNotReadyError
     from gps_denied_operator.keys.keyring import default_keys_folder, list_keys
 
@@ -54,7 +54,7 @@ def check(file: CompanionArgument, keys: KeysOption = None, json: JsonOption = F
 def trust(file: CompanionArgument, keys: KeysOption = None, json: JsonOption = False) -> None:
     """Make the companion trust the keys of this workstation, and no longer those revoked here."""
     from gps_denied_onboard.provisioning.trusted_keys import KEY_SUFFIX, REVOKED_FILE, read_trusted_keys
-    from gps_denied_operator.companion.settings import read_companion
+    from gps_denied_operator.companion.config import read_companion
     from gps_denied_operator.companion.ssh import CompanionLink
     from gps_denied_operator.keys.keyring import default_keys_folder
 

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gps_denied_onboard.errors import UserError
+from gps_denied_operator.companion.config import CompanionSettings
 from gps_denied_operator.companion.redact import shown
-from gps_denied_operator.companion.settings import CompanionSettings
 
 if TYPE_CHECKING:
     import paramiko

@@ -18,9 +18,9 @@ from typing import Any
 from gps_denied_operator.evaluate import campaign_plan, campaign_worker, machine, recordings
 from gps_denied_operator.evaluate.campaign_score import AttackScore, BlackoutScore
 from gps_denied_operator.evaluate.campaign_worker import CampaignTask
-from gps_denied_operator.evaluate.metrics import spread
 from gps_denied_operator.evaluate.processes import Processes, Step
 from gps_denied_operator.evaluate.recordings import FlightKey
+from gps_denied_operator.scoring.metrics import spread
 
 SCENARIO = "cruise"
 Scores = list[AttackScore] | list[BlackoutScore]

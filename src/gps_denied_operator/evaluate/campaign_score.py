@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from gps_denied_onboard.fusion.failsafe import BLACKOUT_FAILSAFE, RELOC_REQUEST
+from gps_denied_onboard.integrity.failsafe import BLACKOUT_FAILSAFE, RELOC_REQUEST
 from gps_denied_onboard.messages import AidRecord, Alert, NavState, PositionSource, SourceLabel
 from gps_denied_operator.evaluate.campaign_tap import Answer
 

@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from gps_denied_onboard.fusion.integrity import Integrity, Told
-from gps_denied_onboard.fusion.integrity_config import IntegrityConfig
-from gps_denied_onboard.fusion.labels import LabelLimits
-from gps_denied_onboard.geo import LocalFrame
+from gps_denied_onboard.geometry.geodesy import LocalFrame
+from gps_denied_onboard.integrity.config import IntegrityConfig
+from gps_denied_onboard.integrity.monitor import Integrity, IntegrityOutput
+from gps_denied_onboard.integrity.source_label import LabelLimits
 from gps_denied_onboard.messages import Estimate, GpsSample, NavState, PoseFix
 
 Setup = tuple[LocalFrame, LabelLimits, IntegrityConfig, float]
@@ -34,7 +34,7 @@ class Answer:
 
     t_ns: int
     state: NavState | None
-    told: Sequence[Told]
+    told: Sequence[IntegrityOutput]
 
 
 @dataclass(slots=True, eq=False)
@@ -63,24 +63,26 @@ class _Tapped(Integrity):
         self._tap.calls.append(Call("on_frame", t_ns, (t_ns,)))
         super().on_frame(t_ns)
 
-    def on_moved(self, t_ns: int, accepted: bool) -> None:
-        self._tap.calls.append(Call("on_moved", t_ns, (t_ns, accepted)))
-        super().on_moved(t_ns, accepted)
+    def on_odometry(self, t_ns: int, accepted: bool) -> None:
+        self._tap.calls.append(Call("on_odometry", t_ns, (t_ns, accepted)))
+        super().on_odometry(t_ns, accepted)
 
-    def on_gps(self, sample: GpsSample, estimate: Estimate | None) -> list[Told]:
+    def on_gps(self, sample: GpsSample, estimate: Estimate | None) -> list[IntegrityOutput]:
         sample = self._tap.gps.get(sample.t_ns, sample)
         self._tap.calls.append(Call("on_gps", sample.t_ns, (sample, estimate)))
         told = super().on_gps(sample, estimate)
         self._tap.answers.append(Answer(sample.t_ns, None, told))
         return told
 
-    def on_fix(self, fix: PoseFix, estimate: Estimate | None) -> list[Told]:
+    def on_fix(self, fix: PoseFix, estimate: Estimate | None) -> list[IntegrityOutput]:
         self._tap.calls.append(Call("on_fix", fix.t_ns, (fix, estimate)))
         told = super().on_fix(fix, estimate)
         self._tap.answers.append(Answer(fix.t_ns, None, told))
         return told
 
-    def on_tick(self, t_ns: int, state: NavState | None, position_known: bool) -> tuple[NavState | None, list[Told]]:
+    def on_tick(
+        self, t_ns: int, state: NavState | None, position_known: bool
+    ) -> tuple[NavState | None, list[IntegrityOutput]]:
         self._tap.calls.append(Call("on_tick", t_ns, (t_ns, state, position_known)))
         out, told = super().on_tick(t_ns, state, position_known)
         self._tap.answers.append(Answer(t_ns, out, told))

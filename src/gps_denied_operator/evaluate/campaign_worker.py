@@ -96,7 +96,7 @@ def _prepared(key: FlightKey) -> Prepared:
 
 def _replay(task: CampaignTask, folder: Path, tap: Tap, tell: Tell) -> None:
     from gps_denied_onboard.config import load_config
-    from gps_denied_onboard.runtime_root.replay import replay_recording
+    from gps_denied_onboard.replay.recording import replay_recording
 
     total, done = round(task.key.minutes * 60.0), 0
 
@@ -144,7 +144,7 @@ def _gps(prepared: Prepared, event: Event, seed: int, from_s: float, until_s: fl
     """The GPS of a part of a flight under one event, by time."""
     from gps_denied_sim.recording import START_NS
     from gps_denied_sim.scenarios import Scenario
-    from gps_denied_sim.sensors import GpsReceiver, Rates
+    from gps_denied_sim.sensors.telemetry import GpsReceiver, Rates
 
     receiver = GpsReceiver(prepared.flight, Scenario("campaign", (event,)), prepared.frame, seed)
     return {s.t_ns: s for s in receiver.samples(START_NS, Rates().gps_hz, from_s, until_s)}
@@ -156,16 +156,14 @@ def _hiding(sample: GpsSample, attack: campaign_plan.Attack) -> GpsSample:
         return sample
     azimuth, (north, east, down) = math.radians(attack.event.azimuth_deg), sample.velocity_ned_mps
     speed = attack.event.value
-    return replace(
-        sample, velocity_ned_mps=(north - speed * math.cos(azimuth), east - speed * math.sin(azimuth), down)
-    )
+    return replace(sample, velocity_ned_mps=(north - speed * math.cos(azimuth), east - speed * math.sin(azimuth), down))
 
 
 def _possible_ns(attack: campaign_plan.Attack, calls: Sequence[Call]) -> int | None:
     """When a verdict was possible: see AttackScore."""
-    from gps_denied_onboard.fusion.gps_health import chi_square
-    from gps_denied_onboard.fusion.integrity import reference_of
-    from gps_denied_onboard.fusion.integrity_config import IntegrityConfig
+    from gps_denied_onboard.integrity.config import IntegrityConfig
+    from gps_denied_onboard.integrity.gps_health import chi_square
+    from gps_denied_onboard.integrity.monitor import reference_of
     from gps_denied_sim.recording import START_NS
 
     azimuth = math.radians(attack.event.azimuth_deg)
@@ -203,7 +201,7 @@ def _darken(source: Path, target: Path, prepared: Prepared, dark: Sequence[Event
     from gps_denied_onboard.recorder.mcap_io import RecordingReader
     from gps_denied_onboard.recorder.meta import FRAMES_FOLDER
     from gps_denied_sim.noise import make_textures, stream
-    from gps_denied_sim.weather import dark_picture, make_sensor
+    from gps_denied_sim.render.atmosphere import dark_picture, make_sensor
 
     target.mkdir()
     for entry in source.iterdir():

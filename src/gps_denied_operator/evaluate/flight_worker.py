@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from gps_denied_operator.evaluate.processes import Tell
 from gps_denied_operator.evaluate.recordings import FlightKey
-from gps_denied_operator.evaluate.rows import FrameResult
 from gps_denied_operator.report.model import MapPicture
+from gps_denied_operator.scoring.frames import FrameResult
 
 if TYPE_CHECKING:
-    from gps_denied_onboard.geo import LocalFrame
+    from gps_denied_onboard.geometry.geodesy import LocalFrame
     from gps_denied_onboard.recorder.kinds import FrameRecord
     from gps_denied_onboard.recorder.meta import RecordingMeta
-    from gps_denied_onboard.runtime_root.replay import FrameTrace
+    from gps_denied_onboard.replay.recording import FrameTrace
     from gps_denied_onboard.tiles.mosaic import MapMosaic
 
 PICTURE_MARGIN_M = 350.0
@@ -62,9 +62,9 @@ def replay(task: FlightTask, tell: Tell) -> FlightOutcome:
     from gps_denied_onboard.config import load_config
     from gps_denied_onboard.recorder.mcap_io import RecordingReader
     from gps_denied_onboard.recorder.meta import read_meta
-    from gps_denied_onboard.runtime_root.replay import replay_recording
+    from gps_denied_onboard.replay.recording import replay_recording
     from gps_denied_operator.evaluate.machine import own_rss_peak_mb
-    from gps_denied_operator.evaluate.truth import truth_of_samples
+    from gps_denied_operator.scoring.truth import truth_of_samples
 
     _one_thread()
     meta = read_meta(task.folder)
@@ -122,8 +122,8 @@ def _illustrated(
     task: FlightTask, meta: RecordingMeta, rows: list[FrameResult], problems: Sequence[str], peak_mb: float
 ) -> FlightOutcome:
     """The outcome, with the map behind it and pictures of the worst frames."""
-    from gps_denied_onboard.geo import LocalFrame
-    from gps_denied_operator.evaluate.pictures import background
+    from gps_denied_onboard.geometry.geodesy import LocalFrame
+    from gps_denied_operator.report.pictures import background
 
     origin = (meta.origin_latitude_deg, meta.origin_longitude_deg, meta.origin_altitude_m)
     mosaic = _mosaic(task.folder, meta)
@@ -152,7 +152,7 @@ def _with_pictures(
 ) -> list[FrameResult]:
     from gps_denied_onboard.frames.recording import RecordingFrames
     from gps_denied_onboard.recorder.kinds import FrameRecord
-    from gps_denied_operator.evaluate.pictures import camera_pose, jpeg, map_view, readable, thumbnail, worst_first
+    from gps_denied_operator.report.pictures import camera_pose, jpeg, map_view, readable, thumbnail, worst_first
 
     frames = RecordingFrames(task.folder, grey=True)
     out = list(rows)

@@ -11,12 +11,12 @@ from pathlib import Path
 from gps_denied_onboard.errors import UserError
 from gps_denied_operator.evaluate import flight_worker, machine, recordings
 from gps_denied_operator.evaluate.flight_worker import FlightOutcome, FlightTask
-from gps_denied_operator.evaluate.metrics import figures
 from gps_denied_operator.evaluate.processes import Processes, Step
 from gps_denied_operator.evaluate.recordings import FlightKey
 from gps_denied_operator.evaluate.results_folder import RECORDINGS, REPLAYS
-from gps_denied_operator.evaluate.rows import RunFacts
 from gps_denied_operator.report.model import FlightPart, Report
+from gps_denied_operator.scoring.frames import RunFacts
+from gps_denied_operator.scoring.metrics import figures
 
 SEEDS_MAX = 10_000
 PAIRS_SHOWN = 60
@@ -108,7 +108,7 @@ def _run(tasks: Sequence[FlightTask], workers: int, progress: Progress) -> list[
 
 
 def _report(request: FlightsRequest, outcomes: Sequence[FlightOutcome], facts: RunFacts, command: str) -> Report:
-    from gps_denied_onboard.geo import LocalFrame
+    from gps_denied_onboard.geometry.geodesy import LocalFrame
 
     parts = [
         FlightPart(

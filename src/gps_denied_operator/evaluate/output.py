@@ -9,10 +9,10 @@ from typing import Any
 
 import orjson
 
-from gps_denied_operator.evaluate.metrics import frame_error
-from gps_denied_operator.evaluate.rows import STAGES, FrameResult
 from gps_denied_operator.report.html import render
 from gps_denied_operator.report.model import Report
+from gps_denied_operator.scoring.frames import STAGES, FrameResult
+from gps_denied_operator.scoring.metrics import frame_error
 
 COLUMNS = (
     "flight", "t_s", "index", "name", "truth_latitude_deg", "truth_longitude_deg", "truth_altitude_m", "latitude_deg",

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from gps_denied_onboard.camera import CameraModel
 from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.frames.photo_info import PhotoInfo
-from gps_denied_onboard.geo import LocalFrame
-from gps_denied_operator.evaluate.metrics import offset_m
-from gps_denied_operator.evaluate.truth import TruePlace
+from gps_denied_onboard.geometry.camera import CameraModel
+from gps_denied_onboard.geometry.geodesy import LocalFrame
+from gps_denied_operator.scoring.metrics import offset_m
+from gps_denied_operator.scoring.truth import TruePlace
 
 ASSUMED_FOV_HORIZONTAL_DEG = 65.0
 """Where nobody tells the field of view: height then only means scale, and position does not depend on it."""

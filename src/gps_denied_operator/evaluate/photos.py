@@ -10,27 +10,27 @@ from contextlib import ExitStack
 
 import numpy as np
 
-from gps_denied_onboard.camera import CameraModel
 from gps_denied_onboard.config import Config
 from gps_denied_onboard.frames.photo_info import PhotoInfo
-from gps_denied_onboard.fusion.camera_clock import CameraClock
-from gps_denied_onboard.fusion.integrity import Integrity
-from gps_denied_onboard.fusion.labels import LabelLimits
-from gps_denied_onboard.fusion.vision import VisionConfig, VisionFusion
-from gps_denied_onboard.localiser import Localiser
-from gps_denied_onboard.matching.ground import MapGround
+from gps_denied_onboard.fusion.time_offset import TimeOffsetEstimator
+from gps_denied_onboard.geometry.camera import CameraModel
+from gps_denied_onboard.geometry.rotations import image_up_yaw, nadir_camera_to_enu
+from gps_denied_onboard.geometry.terrain import FlatTerrain
+from gps_denied_onboard.integrity.monitor import Integrity
+from gps_denied_onboard.integrity.source_label import LabelLimits
+from gps_denied_onboard.localisation.localiser import Localiser
+from gps_denied_onboard.localisation.matching.map_projector import MapProjector
+from gps_denied_onboard.localisation.place_search import GridPlace
 from gps_denied_onboard.messages import AidRecord, Frame, OdometryStep, Output, PoseFix, RelocHint
 from gps_denied_onboard.odometry.planar import PlanarOdometry
 from gps_denied_onboard.pipeline import Pipeline
-from gps_denied_onboard.place.grid import GridPlace
-from gps_denied_onboard.rotations import image_up_yaw, nadir_camera_to_enu
+from gps_denied_onboard.replay.recording import FrameTrace
 from gps_denied_onboard.runtime_root.matchers import build_matcher
-from gps_denied_onboard.runtime_root.replay import FrameTrace
 from gps_denied_onboard.runtime_root.stopwatch import Stopwatch
 from gps_denied_onboard.runtime_root.strategies import load_composition
-from gps_denied_onboard.terrain import FlatTerrain
 from gps_denied_onboard.tiles.mosaic import MapMosaic
 from gps_denied_operator.evaluate.photo_options import PhotoOptions
+from gps_denied_operator.evaluate.picture_fusion import VisionConfig, VisionFusion
 
 UNKNOWN_HEIGHT_M = 200.0
 TOLD_HEIGHT_SIGMA = 0.08
@@ -78,7 +78,7 @@ class _Run:
         self._watch = Stopwatch(time.perf_counter_ns)
         odometry = dataclasses.replace(config.odometry, relative_tilt_sigma_deg=ODOMETRY_TILT_SIGMA_DEG)
         self._fusion = VisionFusion(camera, self._start(first), first.t_ns)
-        built = build_matcher(config, MapGround(mosaic, local, terrain, camera), load_composition(), closing)
+        built = build_matcher(config, MapProjector(mosaic, local, terrain, camera), load_composition(), closing)
         place = GridPlace(mosaic, local, config.place)
         localiser = Localiser(camera, place, built.matcher, terrain, config.pose, built.gates)
         limits = LabelLimits()
@@ -90,7 +90,7 @@ class _Run:
             self._fusion,
             limits,
             Integrity(local, limits, config.integrity, config.fusion.map_sigma_m),
-            CameraClock(config.fusion.gyro_noise_radps_rthz),
+            TimeOffsetEstimator(config.fusion.gyro_noise_radps_rthz),
             dataclasses.replace(config.pipeline, queue_length=1),
             self._watch.stage,
         )

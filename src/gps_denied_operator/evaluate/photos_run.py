@@ -10,19 +10,18 @@ from pathlib import Path
 
 import numpy as np
 
-from gps_denied_onboard.camera import CameraModel
 from gps_denied_onboard.config import Config, load_config
 from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.frames.folder import SUFFIXES, FolderSource, fov_of
 from gps_denied_onboard.frames.photo_info import PhotoInfo
 from gps_denied_onboard.frames.video import VideoSource
-from gps_denied_onboard.geo import LocalFrame, geodetic_from_mercator_px
+from gps_denied_onboard.geometry.camera import CameraModel
+from gps_denied_onboard.geometry.geodesy import LocalFrame, geodetic_from_mercator_px
 from gps_denied_onboard.messages import Frame
 from gps_denied_onboard.recorder.kinds import FrameRecord
 from gps_denied_onboard.tiles.mosaic import MapMosaic
-from gps_denied_operator.evaluate import machine, pictures
+from gps_denied_operator.evaluate import machine
 from gps_denied_operator.evaluate.flight_worker import PICTURE_MARGIN_M, Collector
-from gps_denied_operator.evaluate.metrics import figures
 from gps_denied_operator.evaluate.photo_options import (
     PhotoOptions,
     camera_for,
@@ -32,10 +31,12 @@ from gps_denied_operator.evaluate.photo_options import (
     refuse_swapped,
     without_position,
 )
-from gps_denied_operator.evaluate.rows import FrameResult, RunFacts
-from gps_denied_operator.evaluate.truth import Lookup, TruePlace, read_truth_csv, truth_of_photos
+from gps_denied_operator.report import pictures
 from gps_denied_operator.report.model import FlightPart, Report
 from gps_denied_operator.report.verdict import NOTHING_ANCHORED
+from gps_denied_operator.scoring.frames import FrameResult, RunFacts
+from gps_denied_operator.scoring.metrics import figures
+from gps_denied_operator.scoring.truth import Lookup, TruePlace, read_truth_csv, truth_of_photos
 from gps_denied_operator.tiles.direct import open_tile_source
 
 VIDEO_STEP_NS = 450_000_000

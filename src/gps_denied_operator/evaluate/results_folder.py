@@ -15,9 +15,9 @@ from types import TracebackType
 
 import orjson
 
+from gps_denied_onboard.atomic_file import replace_whole
 from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.recorder.output_folder import MARKER_FILE, refuse_foreign
-from gps_denied_onboard.whole_file import replace_whole
 
 KIND = "evaluation"
 LOCK_FILE = ".lock"
@@ -52,9 +52,7 @@ class ResultsFolder:
             replace_whole(self.path / MARKER_FILE, orjson.dumps(marker, option=orjson.OPT_APPEND_NEWLINE))
             self._lock.acquire(timeout=0)
         except Timeout:
-            raise UserError(
-                f"another run is writing {self.path}; wait for it, or give --out another folder."
-            ) from None
+            raise UserError(f"another run is writing {self.path}; wait for it, or give --out another folder.") from None
         except OSError as error:
             raise self.explained(error) from error
         return self

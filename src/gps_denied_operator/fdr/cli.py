@@ -108,7 +108,7 @@ def plot(
 ) -> None:
     """Draw a flight into one HTML file that needs nothing else."""
     from gps_denied_operator.evaluate.progress import FrameBar
-    from gps_denied_operator.fdr.plot import plot_flight
+    from gps_denied_operator.report.recording_page import plot_flight
 
     with FrameBar(None, "records") as bar:
         moments = plot_flight(flight, out, bar.show)

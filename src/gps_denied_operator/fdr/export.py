@@ -11,7 +11,7 @@ from xml.sax.saxutils import escape
 
 import orjson
 
-from gps_denied_onboard.autopilot.tlog import TlogWriter
+from gps_denied_onboard.autopilot.mavlink.tlog import TlogWriter
 from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.recorder.output_folder import OutputFolder
 from gps_denied_onboard.recorder.reader import FlightReader, FlightRecord

@@ -18,7 +18,7 @@ from gps_denied_onboard.recorder.mcap_io import recording_files
 from gps_denied_onboard.recorder.meta import META_FILE
 from gps_denied_onboard.recorder.output_folder import OutputFolder
 from gps_denied_onboard.recorder.snapshots import FOLDER as SNAPSHOTS
-from gps_denied_operator.fdr.mend import Mending
+from gps_denied_operator.fdr.repair import Repair
 
 WHOLE, MENDED, LEFT_OUT = "whole", "mended", "left out"
 
@@ -58,7 +58,7 @@ def recover_flight(folder: Path, out: Path, progress: Callable[[int], None] = la
 def _recovered(path: Path, target: Path) -> Recovered:
     size = path.stat().st_size
     with path.open("rb") as source, target.open("wb") as stream:
-        mending = Mending(source, size, stream)
+        mending = Repair(source, size, stream)
         try:
             mending.run()
         except container.DamagedError as error:

@@ -11,6 +11,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from gps_denied_onboard.atomic_file import write_whole
 from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.provisioning.trusted_keys import (
     FINGERPRINT,
@@ -20,7 +21,6 @@ from gps_denied_onboard.provisioning.trusted_keys import (
     fingerprint,
     read_trusted_keys,
 )
-from gps_denied_onboard.whole_file import write_whole
 
 PRIVATE_SUFFIX = ".key"
 ACTIVE_FILE = "active"

@@ -13,8 +13,8 @@ from gps_denied_operator.missions.options import (
     FlightIdOption,
     resolve_from_options,
 )
-from gps_denied_operator.tiles.exchange_cli import CaOption, KeyOption, UrlOption
 from gps_denied_operator.tiles.options import ConfigOption, JsonOption, RootOption, default_root, print_json
+from gps_denied_operator.tiles.provider_cli import CaOption, KeyOption, UrlOption
 
 app = typer.Typer(no_args_is_help=True, help="See what a planned flight needs.")
 

@@ -10,13 +10,13 @@ from typing import Any
 import shapely
 from shapely.geometry import shape
 
-from gps_denied_onboard import geo
+from gps_denied_onboard.geometry import geodesy
+from gps_denied_onboard.tiles.config import TilesConfig
 from gps_denied_onboard.tiles.freshness import FreshnessGate, Sector
 from gps_denied_onboard.tiles.grid import TILE_PX, tile_range
 from gps_denied_onboard.tiles.sectors import load_sectors
-from gps_denied_onboard.tiles.settings import TilesConfig
 from gps_denied_onboard.tiles.store import TileStore
-from gps_denied_operator.missions.flight import ResolvedFlight
+from gps_denied_operator.missions.route import ResolvedFlight
 from gps_denied_operator.tiles.download import RESOLUTION_M_PX_MAX
 
 TYPICAL_TILE_BYTES = 15_000  # 256x256 JPEG of open country; used while the store holds none to take the mean of
@@ -122,7 +122,7 @@ def needs(
 def _need(flight: ResolvedFlight, zoom: int, tile_bytes: float) -> ZoomNeed:
     x0, y0, x1, y1 = tile_range(*flight.bbox, zoom)
     latitude_deg = (flight.bbox[1] + flight.bbox[3]) / 2.0
-    resolution = geo.mercator_resolution_m(latitude_deg, zoom)
+    resolution = geodesy.mercator_resolution_m(latitude_deg, zoom)
     tiles = (x1 - x0) * (y1 - y0)
     return ZoomNeed(zoom, tiles, round(resolution, 3), round(tiles * tile_bytes), resolution <= RESOLUTION_M_PX_MAX)
 
@@ -160,7 +160,7 @@ def _cells(
             left, top = x0 + column * step, y0 + row * step
             right, bottom = min(left + step, x1), min(top + step, y1)
             corners = [[left * TILE_PX, bottom * TILE_PX], [right * TILE_PX, top * TILE_PX]]
-            (south, west), (north, east) = geo.geodetic_from_mercator_px(corners, zoom).tolist()
+            (south, west), (north, east) = geodesy.geodetic_from_mercator_px(corners, zoom).tolist()
             decided = gate.decide((south + north) / 2.0, (west + east) / 2.0, None, now)
             stored, old = held.get((column, row), (0, 0))
             tiles = (right - left) * (bottom - top)

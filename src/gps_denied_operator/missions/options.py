@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from gps_denied_operator.missions.flight import ResolvedFlight
+    from gps_denied_operator.missions.route import ResolvedFlight
 
 FlightFileOption = Annotated[
     Path | None, typer.Option("--flight-file", help="QGroundControl .plan, QGC WPL waypoints, GeoJSON or KML.")
@@ -21,7 +21,7 @@ def resolve_from_options(
     file: Path | None, flight_id: str, buffer_m: float, provider: str, key_file: Path | None, ca: Path | None
 ) -> ResolvedFlight:
     """Resolve a flight from a file, or over the provider's flights API. FlightResolutionError, UserError."""
-    from gps_denied_operator.missions.flight import resolve
+    from gps_denied_operator.missions.route import resolve
 
     if not (flight_id and provider) or file is not None:
         return resolve(file, flight_id, buffer_m=buffer_m)

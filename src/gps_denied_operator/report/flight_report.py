@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from gps_denied_onboard.errors import UserError
-from gps_denied_onboard.geo import LocalFrame
+from gps_denied_onboard.geometry.geodesy import LocalFrame
 from gps_denied_onboard.messages import NavState
 from gps_denied_onboard.recorder.mcap_io import RecordingReader, recording_files
 from gps_denied_onboard.recorder.meta import RecordingMeta, read_meta
@@ -18,14 +18,14 @@ from gps_denied_onboard.recorder.reader import FlightReader
 from gps_denied_onboard.recorder.records import HeaderRecord, MovedRecord
 from gps_denied_onboard.recorder.verify import verify_flight
 from gps_denied_onboard.tiles.mosaic import MapMosaic
-from gps_denied_operator.evaluate.metrics import figures
-from gps_denied_operator.evaluate.pictures import background
-from gps_denied_operator.evaluate.rows import FrameResult, RunFacts
-from gps_denied_operator.evaluate.truth import Lookup, read_truth_csv, truth_of_samples
-from gps_denied_operator.fdr.plot import flight_rows, recording_level, recording_sentence
 from gps_denied_operator.report.html import render
 from gps_denied_operator.report.model import FlightPart, MapPicture, Report
+from gps_denied_operator.report.pictures import background
+from gps_denied_operator.report.recording_page import flight_rows, recording_level, recording_sentence
 from gps_denied_operator.report.verdict import verdict as judged
+from gps_denied_operator.scoring.frames import FrameResult, RunFacts
+from gps_denied_operator.scoring.metrics import figures
+from gps_denied_operator.scoring.truth import Lookup, read_truth_csv, truth_of_samples
 
 MAP_MARGIN_M = 350.0
 MAP_WIDTH_PX = 1600

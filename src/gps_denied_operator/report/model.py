@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gps_denied_onboard.geo import LocalFrame
-from gps_denied_operator.evaluate.rows import FrameResult
+from gps_denied_onboard.geometry.geodesy import LocalFrame
+from gps_denied_operator.scoring.frames import FrameResult
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from gps_denied_onboard.geo import MERCATOR_HALF_M, TILE_SIZE_PX, mercator_px_from_geodetic
+from gps_denied_onboard.geometry.geodesy import MERCATOR_HALF_M, TILE_SIZE_PX, mercator_px_from_geodetic
 from gps_denied_onboard.messages import AidRecord, SourceLabel
-from gps_denied_operator.evaluate.metrics import FrameError, frame_error
-from gps_denied_operator.evaluate.rows import STAGES, FrameResult
 from gps_denied_operator.report.model import FlightPart, Report
 from gps_denied_operator.report.verdict import cards, criteria
+from gps_denied_operator.scoring.frames import STAGES, FrameResult
+from gps_denied_operator.scoring.metrics import FrameError, frame_error
 
 ROWS_MAX = 24_000
 AIDS_MAX = 40_000

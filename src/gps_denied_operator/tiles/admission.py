@@ -9,11 +9,11 @@ from dataclasses import replace
 from datetime import datetime
 
 from gps_denied_onboard.tiles.budget import CacheBudget, EvictionRecord
+from gps_denied_onboard.tiles.config import TilesConfig
 from gps_denied_onboard.tiles.freshness import FreshnessDecision, FreshnessGate
 from gps_denied_onboard.tiles.grid import TileKey
 from gps_denied_onboard.tiles.records import NewTile
 from gps_denied_onboard.tiles.sectors import load_sectors
-from gps_denied_onboard.tiles.settings import TilesConfig
 from gps_denied_onboard.tiles.store import TileStore
 
 log = logging.getLogger(__name__)

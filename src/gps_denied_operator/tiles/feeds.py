@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from gps_denied_onboard import geo
 from gps_denied_onboard.errors import UserError
+from gps_denied_onboard.geometry import geodesy
 from gps_denied_onboard.tiles.grid import TILE_PX
 from gps_denied_operator.tiles.http import HttpClient, RetrySchedule
 
@@ -128,8 +128,8 @@ class TemplateFeed:
     def offers(self, places: Sequence[tuple[int, int]]) -> list[Offer]:
         found = []
         for x, y in places:
-            latitude_deg = float(geo.geodetic_from_mercator_px([0.0, (y + 0.5) * TILE_PX], self._zoom)[0])
-            resolution_m_px = geo.mercator_resolution_m(latitude_deg, self._zoom)
+            latitude_deg = float(geodesy.geodetic_from_mercator_px([0.0, (y + 0.5) * TILE_PX], self._zoom)[0])
+            resolution_m_px = geodesy.mercator_resolution_m(latitude_deg, self._zoom)
             found.append(Offer(x, y, self._captured_at, resolution_m_px, None, TYPICAL_TILE_BYTES))
         return found
 

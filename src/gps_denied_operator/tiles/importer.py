@@ -11,8 +11,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from gps_denied_onboard import geo
 from gps_denied_onboard.errors import UserError
+from gps_denied_onboard.geometry import geodesy
 from gps_denied_onboard.tiles import codec, files
 from gps_denied_onboard.tiles.budget import protect_area, release_areas
 from gps_denied_onboard.tiles.grid import TILE_PX, TileKey
@@ -175,7 +175,9 @@ def import_map(
             f"'{source}' cannot be the name of a map: take a-z, 0-9, - and _, 40 at most, and not '{FLIGHT_SOURCE}'."
         )
     x0, y0, x1, y1 = maker.bounds_tiles()
-    corners = geo.geodetic_from_mercator_px([[x0 * TILE_PX, y1 * TILE_PX], [x1 * TILE_PX, y0 * TILE_PX]], maker.zoom)
+    corners = geodesy.geodetic_from_mercator_px(
+        [[x0 * TILE_PX, y1 * TILE_PX], [x1 * TILE_PX, y0 * TILE_PX]], maker.zoom
+    )
     (south, west), (north, east) = corners.tolist()
     report = ImportReport(
         map=str(path), kind=maker.kind, source=source, zoom=maker.zoom, store=str(store.root),
@@ -221,7 +223,7 @@ def _check_place(store: TileStore, report: ImportReport, box: tuple[int, int, in
     if held is None:
         return
     middles = [[(b[0] + b[2]) * TILE_PX / 2, (b[1] + b[3]) * TILE_PX / 2] for b in (held, box)]
-    here, there = geo.geodetic_from_mercator_px(middles, report.zoom)
+    here, there = geodesy.geodetic_from_mercator_px(middles, report.zoom)
     distance_m = _distance_m(here, there)
     if distance_m > FAR_TILES_M:
         raise UserError(

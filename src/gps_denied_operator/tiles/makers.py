@@ -9,8 +9,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
-from gps_denied_onboard import geo
 from gps_denied_onboard.errors import UserError
+from gps_denied_onboard.geometry import geodesy
 from gps_denied_onboard.tiles import codec
 from gps_denied_onboard.tiles.grid import TILE_PX
 from gps_denied_operator.tiles.raster import ALIGN_TILES, MapRaster, RasterReader, fingerprint
@@ -64,7 +64,7 @@ class RasterMaker:
         self.captured_at = raster.captured_at
         latitude_deg = (raster.bounds_deg[1] + raster.bounds_deg[3]) / 2
         self.ground_resolution_m_px = max(
-            raster.ground_resolution_m_px, geo.mercator_resolution_m(latitude_deg, self.zoom)
+            raster.ground_resolution_m_px, geodesy.mercator_resolution_m(latitude_deg, self.zoom)
         )
         self._raster = raster
         self._reader = RasterReader(raster, self.zoom)
@@ -121,8 +121,8 @@ class TileSetMaker:
         self._present = frozenset(self._places)
         self.fingerprint = fingerprint(tiles.path) if tiles.path.is_file() else f"folder:{tiles.path.resolve().name}"
         x0, y0, x1, y1 = self.bounds_tiles()
-        middle = geo.geodetic_from_mercator_px([(x0 + x1) * TILE_PX / 2, (y0 + y1) * TILE_PX / 2], self.zoom)
-        self.ground_resolution_m_px = geo.mercator_resolution_m(float(middle[0]), self.zoom)
+        middle = geodesy.geodetic_from_mercator_px([(x0 + x1) * TILE_PX / 2, (y0 + y1) * TILE_PX / 2], self.zoom)
+        self.ground_resolution_m_px = geodesy.mercator_resolution_m(float(middle[0]), self.zoom)
 
     def bounds_tiles(self) -> tuple[int, int, int, int]:
         columns, rows = zip(*self._places, strict=True)

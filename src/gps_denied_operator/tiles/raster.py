@@ -26,8 +26,8 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError, RasterioIOEr
 from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window
 
-from gps_denied_onboard import geo
 from gps_denied_onboard.errors import UserError
+from gps_denied_onboard.geometry import geodesy
 from gps_denied_onboard.tiles.grid import LATITUDE_MAX_DEG, TILE_PX, tile_range
 from gps_denied_operator.tiles import expand
 
@@ -68,13 +68,17 @@ class MapRaster:
     def default_zoom(self) -> int:
         """Return the zoom whose pixel is the nearest finer than or equal to the raster's own, 20 at most."""
         latitude_deg = (self.bounds_deg[1] + self.bounds_deg[3]) / 2
-        zoom = math.ceil(math.log2(geo.mercator_resolution_m(latitude_deg, 0.0) / self.ground_resolution_m_px) - 1e-3)
+        zoom = math.ceil(
+            math.log2(geodesy.mercator_resolution_m(latitude_deg, 0.0) / self.ground_resolution_m_px) - 1e-3
+        )
         return min(max(zoom, 0), ZOOM_DEFAULT_MAX)
 
     def check_zoom(self, zoom: int) -> int:
         """Return the zoom; UserError where it would enlarge the raster's pixels more than twice."""
         latitude_deg = (self.bounds_deg[1] + self.bounds_deg[3]) / 2
-        if geo.mercator_resolution_m(latitude_deg, zoom) * UPSAMPLING_MAX < self.ground_resolution_m_px * (1 - 1e-3):
+        if geodesy.mercator_resolution_m(latitude_deg, zoom) * UPSAMPLING_MAX < self.ground_resolution_m_px * (
+            1 - 1e-3
+        ):
             raise UserError(
                 f"Zoom {zoom} is finer than {self.path} can fill: its pixels are {self.ground_resolution_m_px:.2f} m. "
                 f"Give --zoom {self.default_zoom()} or less, or leave it out."
@@ -95,13 +99,13 @@ class RasterReader:
         x0, y0, x1, y1 = raster.tile_range(zoom)
         # GDAL warps blocks of 512 px, and warps them once for each band where a read cuts through them.
         self._x0, self._y0 = x0 // ALIGN_TILES * ALIGN_TILES, y0 // ALIGN_TILES * ALIGN_TILES
-        resolution = 2.0 * geo.MERCATOR_HALF_M / (TILE_PX * 2.0**zoom)
+        resolution = 2.0 * geodesy.MERCATOR_HALF_M / (TILE_PX * 2.0**zoom)
         corner_m = (
-            self._x0 * TILE_PX * resolution - geo.MERCATOR_HALF_M,
-            geo.MERCATOR_HALF_M - self._y0 * TILE_PX * resolution,
+            self._x0 * TILE_PX * resolution - geodesy.MERCATOR_HALF_M,
+            geodesy.MERCATOR_HALF_M - self._y0 * TILE_PX * resolution,
         )
         latitude_deg = (raster.bounds_deg[1] + raster.bounds_deg[3]) / 2
-        shrinking = geo.mercator_resolution_m(latitude_deg, zoom) / raster.ground_resolution_m_px
+        shrinking = geodesy.mercator_resolution_m(latitude_deg, zoom) / raster.ground_resolution_m_px
         method = rasterio.enums.Resampling.average if shrinking >= AVERAGE_FROM else rasterio.enums.Resampling.cubic
         self._open = contextlib.ExitStack()
         try:

@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from gps_denied_onboard.atomic_file import replace_whole
 from gps_denied_onboard.errors import UserError
-from gps_denied_onboard.whole_file import replace_whole
 
 FOLDER = "reports"
 HIDDEN = "***"

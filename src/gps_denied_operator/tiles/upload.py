@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from gps_denied_onboard import geo
+from gps_denied_onboard.geometry import geodesy
 from gps_denied_onboard.tiles.grid import TILE_PX
 from gps_denied_onboard.tiles.records import TileDamagedError, TileRecord
 from gps_denied_onboard.tiles.store import TileStore
@@ -166,7 +166,7 @@ class TileUploader:
             raise ValueError("its time of capture is not known")
         blob = bytes(self._store.read(record)[0])
         key = record.key
-        middle = geo.geodetic_from_mercator_px([(key.x + 0.5) * TILE_PX, (key.y + 0.5) * TILE_PX], key.zoom)
+        middle = geodesy.geodetic_from_mercator_px([(key.x + 0.5) * TILE_PX, (key.y + 0.5) * TILE_PX], key.zoom)
         fields = {
             "zoomLevel": str(key.zoom),
             "latitude": f"{float(middle[0]):.8f}",

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gps_denied_onboard import geo
 from gps_denied_onboard.errors import UserError
+from gps_denied_onboard.geometry import geodesy
 
 TILE_PX = 256
 Place = tuple[int, int, int]
@@ -72,8 +72,8 @@ class Catalogue:
         own = self._known.get("tiles", {}).get(f"{zoom}/{x}/{y}", {})
         captured_at = own.get("captured_at", self._known.get("captured_at"))
         resolution = own.get("ground_resolution_m_px", self._known.get("ground_resolution_m_px"))
-        latitude_deg = float(geo.geodetic_from_mercator_px([0.0, (y + 0.5) * TILE_PX], zoom)[0])
-        natural_m_px = geo.mercator_resolution_m(latitude_deg, zoom)
+        latitude_deg = float(geodesy.geodetic_from_mercator_px([0.0, (y + 0.5) * TILE_PX], zoom)[0])
+        natural_m_px = geodesy.mercator_resolution_m(latitude_deg, zoom)
         self._offered[place] = OfferedTile(
             zoom, x, y, captured_at, float(resolution or natural_m_px), hashlib.sha256(data).hexdigest(), len(data)
         )
@@ -82,8 +82,8 @@ class Catalogue:
     def inside(self, bbox_deg: tuple[float, float, float, float], zoom: int) -> list[Place]:
         """Return the tiles that touch a box (west, south, east, north)."""
         west, south, east, north = bbox_deg
-        low = geo.mercator_px_from_geodetic(min(north, 85.0), west, zoom) / TILE_PX
-        high = geo.mercator_px_from_geodetic(max(south, -85.0), east, zoom) / TILE_PX
+        low = geodesy.mercator_px_from_geodetic(min(north, 85.0), west, zoom) / TILE_PX
+        high = geodesy.mercator_px_from_geodetic(max(south, -85.0), east, zoom) / TILE_PX
         return [
             place
             for place in self._by_zoom.get(zoom, [])

@@ -14,13 +14,13 @@ from typing import Any
 import atheris
 
 with atheris.instrument_imports(include=["gps_denied_onboard.autopilot"]):
-    from gps_denied_onboard.autopilot.inav_link import RATES_HZ as MSP_QUESTIONS
-    from gps_denied_onboard.autopilot.inav_telemetry import InavDecoder
-    from gps_denied_onboard.autopilot.link import RATES_HZ, ArduPilotLink
-    from gps_denied_onboard.autopilot.mavlink import MavlinkEncoder
-    from gps_denied_onboard.autopilot.msp import MspParser, packed
-    from gps_denied_onboard.autopilot.port import MavlinkPort
-    from gps_denied_onboard.autopilot.signing import Signing
+    from gps_denied_onboard.autopilot.mavlink.connection import MavlinkConnection
+    from gps_denied_onboard.autopilot.mavlink.link import RATES_HZ, ArduPilotLink
+    from gps_denied_onboard.autopilot.mavlink.messages import MavlinkEncoder
+    from gps_denied_onboard.autopilot.mavlink.signing import Signing
+    from gps_denied_onboard.autopilot.msp.link import RATES_HZ as MSP_QUESTIONS
+    from gps_denied_onboard.autopilot.msp.messages import MspParser, packed
+    from gps_denied_onboard.autopilot.msp.telemetry import InavDecoder
     from gps_denied_onboard.messages import Alert
 
 from pymavlink.dialects.v20 import ardupilotmega
@@ -65,7 +65,7 @@ def check(items: list[Any], now_ns: int) -> None:
 def fuzz_mavlink(data: bytes) -> None:
     """Through the port's parser and everything behind it; nothing is opened or sent."""
     fuzzed = atheris.FuzzedDataProvider(data)
-    port = MavlinkPort("udpout:127.0.0.1:9")
+    port = MavlinkConnection("udpout:127.0.0.1:9")
     link = ArduPilotLink(port, MavlinkEncoder())
     port.link.close()
     port.send = lambda _now_ns, _packet: False  # type: ignore[method-assign]
@@ -78,7 +78,7 @@ def fuzz_mavlink(data: bytes) -> None:
 def fuzz_signed(data: bytes) -> None:
     """Nothing without a signature comes through a port that wants one."""
     signing = Signing(bytearray(KEY), Path("absent.state"))
-    port = MavlinkPort("udpout:127.0.0.1:9", signing)
+    port = MavlinkConnection("udpout:127.0.0.1:9", signing)
     assert port._parsed(mavlink_frames(atheris.FuzzedDataProvider(data))) == []
     assert not signing.heard
     port.alerts(1, "link")

@@ -7,7 +7,7 @@ import socket
 import struct
 from typing import Any
 
-from gps_denied_onboard.autopilot.msp import crc8_dvb_s2
+from gps_denied_onboard.autopilot.msp.messages import crc8_dvb_s2
 
 GPS_LAYOUT = struct.Struct("<BHIBBHHHHiiiiiiHHHBBBBB")
 LOST_NS = 1_000_000_000

@@ -14,12 +14,12 @@ from typing import Any
 import pytest
 from pymavlink.dialects.v20 import ardupilotmega
 
-from gps_denied_onboard.autopilot.ground import GroundStation
-from gps_denied_onboard.autopilot.link import ArduPilotLink
-from gps_denied_onboard.autopilot.mavlink import MavlinkEncoder
-from gps_denied_onboard.autopilot.port import MavlinkPort
-from gps_denied_onboard.autopilot.signing import Signing
-from gps_denied_onboard.autopilot.telemetry import Received
+from gps_denied_onboard.autopilot.gcs import GroundStation
+from gps_denied_onboard.autopilot.mavlink.connection import MavlinkConnection
+from gps_denied_onboard.autopilot.mavlink.link import ArduPilotLink
+from gps_denied_onboard.autopilot.mavlink.messages import MavlinkEncoder
+from gps_denied_onboard.autopilot.mavlink.signing import Signing
+from gps_denied_onboard.autopilot.mavlink.telemetry import Received
 from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.messages import Alert, AttitudeSample, GpsSample, NavState, RelocHint, SourceLabel
 
@@ -43,7 +43,7 @@ class Flight:
             probe.bind(("127.0.0.1", 0))
             self._address = probe.getsockname()
         encoder = MavlinkEncoder(signing=signing)
-        self.port = MavlinkPort(f"udpin:127.0.0.1:{self._address[1]}", signing)
+        self.port = MavlinkConnection(f"udpin:127.0.0.1:{self._address[1]}", signing)
         self.link = ArduPilotLink(self.port, encoder, **options)
         self.ground = GroundStation(self.port, encoder, own=False)
         self.now_ns = 60_000_000_000

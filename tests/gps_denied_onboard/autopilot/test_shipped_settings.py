@@ -7,8 +7,8 @@ from pathlib import Path
 
 from pymavlink.mavparm import MAVParmDict
 
-from gps_denied_onboard.autopilot.link import RATES_HZ
-from gps_denied_onboard.autopilot.promotion import PARAMETER
+from gps_denied_onboard.autopilot.mavlink.gps_primary_selector import PARAMETER
+from gps_denied_onboard.autopilot.mavlink.link import RATES_HZ
 from gps_denied_onboard.config import AutopilotConfig
 
 FOLDER = Path(__file__).resolve().parents[3] / "_docs" / "autopilot"

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from pymavlink import mavutil
 
-from gps_denied_onboard.autopilot.mavlink import MavlinkEncoder
-from gps_denied_onboard.autopilot.tlog import TlogWriter
+from gps_denied_onboard.autopilot.mavlink.messages import MavlinkEncoder
+from gps_denied_onboard.autopilot.mavlink.tlog import TlogWriter
 from gps_denied_onboard.messages import Alert, NavState, SourceLabel
 
 UNIX_NS = 1_751_349_600_000_000_000

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from gps_denied_onboard.fusion import Fusion
+from gps_denied_onboard.geometry.rotations import log_rotation
 from gps_denied_onboard.messages import AidRecord, FloatArray
-from gps_denied_onboard.rotations import log_rotation
 
 from .synthetic import SECOND_NS, Flight
 

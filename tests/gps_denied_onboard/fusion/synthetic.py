@@ -8,8 +8,17 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from gps_denied_onboard.camera import CameraModel
-from gps_denied_onboard.geo import LocalFrame
+from gps_denied_onboard.geometry.camera import CameraModel
+from gps_denied_onboard.geometry.geodesy import LocalFrame
+from gps_denied_onboard.geometry.rotations import (
+    ROTATION_NED_TO_ENU,
+    exp_rotation,
+    image_up_yaw,
+    log_rotation,
+    quaternion_from_matrix,
+    rotation_z,
+    wrap_angle,
+)
 from gps_denied_onboard.messages import (
     AirspeedSample,
     AttitudeSample,
@@ -19,15 +28,6 @@ from gps_denied_onboard.messages import (
     OdometryStep,
     PoseFix,
     TakeoffOrigin,
-)
-from gps_denied_onboard.rotations import (
-    ROTATION_NED_TO_ENU,
-    exp_rotation,
-    image_up_yaw,
-    log_rotation,
-    quaternion_from_matrix,
-    rotation_z,
-    wrap_angle,
 )
 
 GRAVITY_MPS2 = 9.80665

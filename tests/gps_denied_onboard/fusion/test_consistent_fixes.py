@@ -5,15 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gps_denied_onboard.fusion.consistency import HeldFix, agreeing
+from gps_denied_onboard.fusion.consistency import PendingFix, agreeing
 
 from .synthetic import SECOND_NS
 
 
-def held(t_s: float, state_e: float, offset: tuple[float, float], sigma_m: float = 3.0) -> HeldFix:
+def held(t_s: float, state_e: float, offset: tuple[float, float], sigma_m: float = 3.0) -> PendingFix:
     state = np.array([state_e, 0.0, 500.0])
     position = state + np.array([offset[0], offset[1], 0.0])
-    return HeldFix(round(t_s * SECOND_NS), position, np.eye(3) * sigma_m**2, state, 0.5)
+    return PendingFix(round(t_s * SECOND_NS), position, np.eye(3) * sigma_m**2, state, 0.5)
 
 
 @pytest.mark.parametrize(

@@ -70,7 +70,7 @@ def test_hand_over_is_the_filter_at_once_and_ends_by_itself(flight: Flight) -> N
     failed_ns, back_ns = flight.t_ns[0] + 10 * SECOND_NS, 0
     for arrival_ns, message in flight.messages:
         if arrival_ns > failed_ns and back_ns == 0:
-            (record,) = fusion.hand_over(failed_ns, "overrun")
+            (record,) = fusion.fall_back(failed_ns, "overrun")
             assert not record.accepted
             assert record.reason == "handed over to eskf: overrun"
             a, b = fusion.estimate(failed_ns + SECOND_NS), alone.estimate(failed_ns + SECOND_NS)

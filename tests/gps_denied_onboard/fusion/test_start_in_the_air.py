@@ -6,10 +6,10 @@ import itertools
 
 import pytest
 
-from gps_denied_onboard.camera import CameraModel
 from gps_denied_onboard.fusion.config import FusionConfig
 from gps_denied_onboard.fusion.eskf import Eskf
-from gps_denied_onboard.geo import LocalFrame
+from gps_denied_onboard.geometry.camera import CameraModel
+from gps_denied_onboard.geometry.geodesy import LocalFrame
 from gps_denied_onboard.messages import AttitudeSample, BaroSample, ImuSample
 
 KINDS = ("imu", "attitude", "baro")

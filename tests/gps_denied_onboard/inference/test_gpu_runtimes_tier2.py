@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from gps_denied_onboard.errors import UserError
+from gps_denied_onboard.inference.config import InferenceConfig
 from gps_denied_onboard.inference.models import ModelFolder
 from gps_denied_onboard.inference.onnxruntime import OnnxRuntime
-from gps_denied_onboard.inference.settings import InferenceConfig
 from gps_denied_onboard.provisioning.model_folder import write_manifest
 
 from .small_models import folder_of, layer

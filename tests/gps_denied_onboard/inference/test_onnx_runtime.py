@@ -9,9 +9,9 @@ import onnxruntime
 import pytest
 
 from gps_denied_onboard.errors import UserError
+from gps_denied_onboard.inference.config import InferenceConfig
 from gps_denied_onboard.inference.models import ModelFolder
 from gps_denied_onboard.inference.onnxruntime import CPU, PROVIDERS, OnnxRuntime
-from gps_denied_onboard.inference.settings import InferenceConfig
 from gps_denied_onboard.provisioning.manifest import ManifestError
 
 from .small_models import folder_of, layer

@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from gps_denied_onboard.camera import CameraModel
+from gps_denied_onboard.geometry.camera import CameraModel
+from gps_denied_onboard.geometry.rotations import exp_rotation, image_up_yaw, nadir_camera_to_enu
 from gps_denied_onboard.messages import CameraPrior, FloatArray, Frame, ImageArray
-from gps_denied_onboard.rotations import exp_rotation, image_up_yaw, nadir_camera_to_enu
 
 CAMERA = CameraModel(640, 480, 560.0, 560.0, 322.0, 236.0, "brown", (-0.08, 0.02, 0.0005, -0.0005))
 CELL_M = 0.5

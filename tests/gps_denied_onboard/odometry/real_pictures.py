@@ -12,12 +12,12 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from gps_denied_onboard.camera import CameraModel
-from gps_denied_onboard.geo import LocalFrame
+from gps_denied_onboard.geometry.camera import CameraModel
+from gps_denied_onboard.geometry.geodesy import LocalFrame
+from gps_denied_onboard.geometry.rotations import nadir_camera_to_enu, rotation_z
 from gps_denied_onboard.messages import CameraPrior, FloatArray, Frame, OdometryStep
+from gps_denied_onboard.odometry.config import OdometryConfig
 from gps_denied_onboard.odometry.planar import PlanarOdometry
-from gps_denied_onboard.odometry.settings import OdometryConfig
-from gps_denied_onboard.rotations import nadir_camera_to_enu, rotation_z
 
 
 @dataclass(frozen=True)

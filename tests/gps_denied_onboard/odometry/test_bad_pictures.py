@@ -11,8 +11,8 @@ from ground import CAMERA, HEIGHT_M, Ground, camera_attitude, frame, prior
 
 from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.messages import FloatArray, ImageArray, OdometryStep
+from gps_denied_onboard.odometry.config import OdometryConfig
 from gps_denied_onboard.odometry.planar import PlanarOdometry
-from gps_denied_onboard.odometry.settings import OdometryConfig
 
 MOVED = np.array([24.0, 6.0, 0.0])
 ATTITUDE = camera_attitude(90.0, 1.0, -1.0)

@@ -14,8 +14,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from real_pictures import Score, camera_of, read_stills, read_video, score
 
-from gps_denied_onboard.camera import CameraModel
-from gps_denied_onboard.odometry.settings import OdometryConfig
+from gps_denied_onboard.geometry.camera import CameraModel
+from gps_denied_onboard.odometry.config import OdometryConfig
 
 STILLS = OdometryConfig(relative_tilt_sigma_deg=5.0)
 """No attitude: the picture decides about tilt."""

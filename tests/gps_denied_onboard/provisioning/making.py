@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from gps_denied_onboard import geo
-from gps_denied_onboard.camera import CameraModel
+from gps_denied_onboard.geometry import geodesy
+from gps_denied_onboard.geometry.camera import CameraModel
 from gps_denied_onboard.provisioning.mission_file import MissionFile
 from gps_denied_onboard.provisioning.overview_build import Pool
 from gps_denied_onboard.provisioning.provision import ProvisionReport, Wanted, provision
@@ -49,7 +49,7 @@ def fill(store: TileStore, columns: int = 6, rows: int = 5) -> None:
 def mission(columns: int = 6, rows: int = 5, name: str = "training-1") -> MissionFile:
     """A mission whose box is these tiles."""
     corners = [[X0 * 256 + 1, (Y0 + rows) * 256 - 1], [(X0 + columns) * 256 - 1, Y0 * 256 + 1]]
-    (south, west), (north, east) = geo.geodetic_from_mercator_px(corners, ZOOM).tolist()
+    (south, west), (north, east) = geodesy.geodetic_from_mercator_px(corners, ZOOM).tolist()
     return MissionFile(name, "flight-1", (south + north) / 2, (west + east) / 2, (west, south, east, north))
 
 

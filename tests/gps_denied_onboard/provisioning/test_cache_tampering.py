@@ -18,13 +18,13 @@ from gps_denied_onboard.provisioning.cache_manifest import (
 from gps_denied_onboard.provisioning.manifest import Artefact, ManifestError
 from gps_denied_onboard.provisioning.trusted_keys import TrustedKeys
 from gps_denied_onboard.provisioning.verify import Expected, FoundFile, faults
-from gps_denied_onboard.tiles.coverage import Square
+from gps_denied_onboard.tiles.coverage import TileBlock
 
 from .making import FINGERPRINT, PRIVATE_KEY, PUBLIC_KEY, TRUSTED
 
 BODY = CacheBody(
     "m1", "f1", 49.0, 37.0, (36.9, 48.9, 37.1, 49.1), "ab" * 32, "provider", 18, False,
-    (Square(4934, 2818, 7, "cd" * 32),), (Artefact("overview/a", 5, "ef" * 32),),
+    (TileBlock(4934, 2818, 7, "cd" * 32),), (Artefact("overview/a", 5, "ef" * 32),),
 )  # fmt: skip
 FOUND = {"overview/a": FoundFile(5, "ef" * 32)}
 
@@ -87,7 +87,7 @@ def test_a_signature_that_is_none(signature: Signature | None, why: str) -> None
 
 
 @pytest.mark.parametrize(
-    "change", [{"mission_id": "m2"}, {"squares": (Square(4934, 2818, 7, "ce" * 32),)}, {"zoom": 17}]
+    "change", [{"mission_id": "m2"}, {"squares": (TileBlock(4934, 2818, 7, "ce" * 32),)}, {"zoom": 17}]
 )
 def test_a_signature_is_good_for_one_body_alone(change: dict[str, Any]) -> None:
     """Another body, its own SHA-256 made right again, is not believed by the signature of the first."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gps_denied_onboard.cli import main
+from gps_denied_onboard.cli.main import main
 from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.inference.models import ModelFolder
 from gps_denied_onboard.provisioning.manifest import ManifestError

@@ -6,18 +6,18 @@ import random
 from pathlib import Path
 from typing import Any
 
-from gps_denied_onboard.camera import CameraModel
+from gps_denied_onboard.geometry.camera import CameraModel
 from gps_denied_onboard.messages import GpsHealth, ImuSample, NavState, PositionSource, SourceLabel
 from gps_denied_onboard.recorder.chain import FlightKey
 from gps_denied_onboard.recorder.client import RecorderClient
-from gps_denied_onboard.recorder.flight import Aboard, FlightRecorder, open_flight
+from gps_denied_onboard.recorder.config import RecorderConfig
+from gps_denied_onboard.recorder.flight import BuildInfo, FlightRecorder, open_flight
 from gps_denied_onboard.recorder.meta import RecordingMeta
 from gps_denied_onboard.recorder.records import HeaderRecord, LogRecord
-from gps_denied_onboard.recorder.settings import RecorderConfig
 from gps_denied_onboard.recorder.writer import FlightWriter
 
 META = RecordingMeta(CameraModel(64, 48, 50.0, 50.0, 32.0, 24.0), 48.0, 37.0, 100.0, 2.0)
-ABOARD = Aboard({"numpy": "2"}, "test", "", {}, {})
+ABOARD = BuildInfo({"numpy": "2"}, "test", "", {}, {})
 SECOND_NS = 1_000_000_000
 
 

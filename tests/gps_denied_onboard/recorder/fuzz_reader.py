@@ -17,14 +17,14 @@ from typing import Any
 
 import atheris
 
-with atheris.instrument_imports(include=["gps_denied_onboard.recorder", "gps_denied_operator.fdr.mend"]):
+with atheris.instrument_imports(include=["gps_denied_onboard.recorder", "gps_denied_operator.fdr.repair"]):
     from gps_denied_onboard.errors import UserError
     from gps_denied_onboard.recorder import container
     from gps_denied_onboard.recorder.kinds import KIND_BY_NUMBER
     from gps_denied_onboard.recorder.mcap_io import RecordingReader
     from gps_denied_onboard.recorder.reader import FlightReader
     from gps_denied_onboard.recorder.verify import verify_flight
-    from gps_denied_operator.fdr.mend import Mending
+    from gps_denied_operator.fdr.repair import Mending
 
 import orjson
 import zstandard

@@ -22,11 +22,11 @@ sys.path.insert(0, str(Path(__file__).parent))
 from flights import bulk, imu  # type: ignore[import-not-found]  # as a program this file is in no package
 
 from gps_denied_onboard.recorder import mcap_io, writer  # noqa: F401
-from gps_denied_onboard.recorder.flight import Aboard, open_flight
+from gps_denied_onboard.recorder.config import RecorderConfig
+from gps_denied_onboard.recorder.flight import BuildInfo, open_flight
 from gps_denied_onboard.recorder.kinds import KINDS
 from gps_denied_onboard.recorder.meta import read_meta
 from gps_denied_onboard.recorder.reader import FlightReader
-from gps_denied_onboard.recorder.settings import RecorderConfig
 
 RECORDING, CLOSING, CLOSED = 1, 2, 3
 OWN = ("header", "footer", "clock", "overrun", "segment_rollover")
@@ -60,7 +60,7 @@ def record(root: Path, page: mmap.mmap, what: str, close_after_s: float) -> None
         header = FlightReader(Path(what)).first("header")
         assert header is not None
         meta = read_meta(Path(what))
-        aboard = Aboard({}, "test", "", header.config, {})
+        aboard = BuildInfo({}, "test", "", header.config, {})
     else:
         aboard = ABOARD
     flight = open_flight(config, meta, aboard)

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from gps_denied_onboard.recorder import container
+from gps_denied_onboard.recorder.config import RecorderConfig
 from gps_denied_onboard.recorder.mcap_io import RecordingReader
 from gps_denied_onboard.recorder.reader import FlightReader
 from gps_denied_onboard.recorder.resume import find_resumable
 from gps_denied_onboard.recorder.segment import segment_name
-from gps_denied_onboard.recorder.settings import RecorderConfig
 from gps_denied_onboard.recorder.verify import verify_flight
 
 from .flights import SECOND_NS, Stepped, bulk, recorder

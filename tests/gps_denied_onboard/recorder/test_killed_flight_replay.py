@@ -9,8 +9,8 @@ import pytest
 
 from gps_denied_onboard.config import Config
 from gps_denied_onboard.recorder.reader import FlightReader
-from gps_denied_onboard.runtime_root.flight_replay import replay_flight
-from gps_denied_onboard.runtime_root.replay import replay_recording
+from gps_denied_onboard.replay.flight import replay_flight
+from gps_denied_onboard.replay.recording import replay_recording
 
 from .kills import check, kill_at, nursery
 

@@ -9,8 +9,8 @@ from typing import Any
 import orjson
 import pytest
 
-from gps_denied_onboard.camera import CameraModel
 from gps_denied_onboard.errors import UserError
+from gps_denied_onboard.geometry.camera import CameraModel
 from gps_denied_onboard.recorder.meta import (
     META_FILE,
     RecordingMeta,

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from gps_denied_onboard.live.flight_recording import AirborneCheck
 from gps_denied_onboard.messages import AirspeedSample, BaroSample, ImuSample, Telemetry
+from gps_denied_onboard.recorder.config import RecorderConfig
 from gps_denied_onboard.recorder.flight import boot_id, open_flight
 from gps_denied_onboard.recorder.resume import Resumable, find_resumable, resumed_origin
-from gps_denied_onboard.recorder.settings import RecorderConfig
-from gps_denied_onboard.runtime_root.recording import AirborneCheck
 
 from .flights import ABOARD, META, SECOND_NS, navstate
 

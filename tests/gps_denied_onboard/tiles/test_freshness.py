@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from gps_denied_onboard.errors import UserError
+from gps_denied_onboard.tiles.config import TilesConfig
 from gps_denied_onboard.tiles.freshness import FreshnessGate, Sector
 from gps_denied_onboard.tiles.grid import TileKey, tile_range
 from gps_denied_onboard.tiles.sectors import load_sectors, read_geojson, replace_sectors
-from gps_denied_onboard.tiles.settings import TilesConfig
 from gps_denied_onboard.tiles.store import TileStore
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)

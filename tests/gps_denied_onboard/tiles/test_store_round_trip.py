@@ -13,7 +13,7 @@ from uuid import UUID
 import numpy as np
 import pytest
 
-from gps_denied_onboard.geo import geodetic_from_mercator_px
+from gps_denied_onboard.geometry.geodesy import geodetic_from_mercator_px
 from gps_denied_onboard.tiles import codec, files
 from gps_denied_onboard.tiles.grid import TileKey, tile_range, tile_size_m
 from gps_denied_onboard.tiles.records import NewTile, TileDamagedError, TileExistsError

@@ -15,7 +15,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from gps_denied_onboard import geo
+from gps_denied_onboard.geometry import geodesy
 from gps_denied_onboard.tiles import codec
 from gps_denied_onboard.tiles.grid import TileKey
 from gps_denied_onboard.tiles.records import NewTile
@@ -63,7 +63,8 @@ def desk(tmp_path: Path, database_url: str) -> Callable[..., SimpleNamespace]:
         fill(store)
     corners = [[X0 * 256 + 1, (Y0 + ROWS) * 256 - 1], [(X0 + COLUMNS) * 256 - 1, Y0 * 256 + 1]]
     ends = [
-        [longitude, latitude, 300.0] for latitude, longitude in geo.geodetic_from_mercator_px(corners, ZOOM).tolist()
+        [longitude, latitude, 300.0]
+        for latitude, longitude in geodesy.geodetic_from_mercator_px(corners, ZOOM).tolist()
     ]
     route = {"type": "LineString", "coordinates": ends}
     (tmp_path / "route.geojson").write_text(json.dumps(route), encoding="utf-8")

@@ -7,9 +7,9 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-from gps_denied_onboard.camera import CameraModel
+from gps_denied_onboard.geometry.camera import CameraModel
+from gps_denied_onboard.geometry.rotations import exp_rotation
 from gps_denied_onboard.messages import FloatArray, ImageArray
-from gps_denied_onboard.rotations import exp_rotation
 from gps_denied_operator.calibrate.camera import Board, View
 
 CAMERA = CameraModel(640, 480, 620.0, 622.0, 325.0, 236.0, "brown", (-0.21, 0.08, 0.0006, -0.0004, 0.0))

@@ -11,9 +11,9 @@ import orjson
 import pytest
 from typer.testing import CliRunner
 
-from gps_denied_onboard.camera import CameraModel
 from gps_denied_onboard.config import load_config
 from gps_denied_onboard.errors import UserError
+from gps_denied_onboard.geometry.camera import CameraModel
 from gps_denied_operator.calibrate.camera import View, calibrate_camera, find_views, picture_paths
 from gps_denied_operator.calibrate.errors import CalibrationRefusedError
 from gps_denied_operator.cli import app

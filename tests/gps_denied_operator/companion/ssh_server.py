@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from gps_denied_operator.companion.settings import CompanionSettings
+from gps_denied_operator.companion.config import CompanionSettings
 
 SSHD = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 

@@ -13,7 +13,7 @@ from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.provisioning.mission_file import MissionFile
 from gps_denied_onboard.provisioning.trusted_keys import TrustedKeys
 from gps_denied_operator.cache.build import BuildReport, Order, build_cache
-from gps_denied_operator.companion.settings import CompanionSettings
+from gps_denied_operator.companion.config import CompanionSettings
 
 from .ssh_server import free_port, new_ssh_key
 

@@ -13,7 +13,7 @@ import pytest
 
 from gps_denied_onboard.provisioning.trusted_keys import TrustedKeys
 from gps_denied_operator.companion.check import CompanionState, check_companion
-from gps_denied_operator.companion.settings import CompanionSettings
+from gps_denied_operator.companion.config import CompanionSettings
 from gps_denied_operator.companion.ssh import CompanionLink, CompanionNotReadyError
 
 from .ssh_server import sshd

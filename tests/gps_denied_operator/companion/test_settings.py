@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gps_denied_onboard.errors import UserError
-from gps_denied_operator.companion.settings import CompanionSettings, read_companion
+from gps_denied_operator.companion.config import CompanionSettings, read_companion
 
 RIGHT = 'host = "10.0.0.7"\nuser = "pilot"\nidentity = "id_ed25519"\n'
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from gps_denied_operator.companion.settings import CompanionSettings
+from gps_denied_operator.companion.config import CompanionSettings
 from gps_denied_operator.companion.ssh import (
     CompanionLink,
     CompanionNotReadyError,

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from gps_denied_operator.companion.settings import CompanionSettings
+from gps_denied_operator.companion.config import CompanionSettings
 
 from .ssh_server import sshd
 
@@ -116,7 +116,7 @@ def write_machines(world: SimpleNamespace) -> Path:
     there: CompanionSettings = world.companion
     aircraft = Path(there.config).parent
     url = world.aircraft["DATABASE_URL"]
-    program = f"env PYTHONPATH={SRC} DATABASE_URL={url} {sys.executable} -m gps_denied_onboard.cli"
+    program = f"env PYTHONPATH={SRC} DATABASE_URL={url} {sys.executable} -m gps_denied_onboard.cli.main"
     toml = world.folder / "companion.toml"
     toml.write_text(
         f'host = "{there.host}"\nport = {there.port}\nuser = "{there.user}"\nidentity = "{there.identity}"\n'
@@ -138,7 +138,7 @@ def write_machines(world: SimpleNamespace) -> Path:
 def onboard(world: SimpleNamespace, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run `gps-denied-onboard` on the aircraft with its configuration."""
     return subprocess.run(
-        [sys.executable, "-m", "gps_denied_onboard.cli", *arguments, "--config", world.companion.config],
+        [sys.executable, "-m", "gps_denied_onboard.cli.main", *arguments, "--config", world.companion.config],
         env=world.aircraft, capture_output=True, text=True, timeout=240,
     )  # fmt: skip
 

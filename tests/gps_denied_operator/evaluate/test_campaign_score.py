@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from gps_denied_onboard.fusion.failsafe import BLACKOUT_FAILSAFE, RELOC_REQUEST
+from gps_denied_onboard.integrity.failsafe import BLACKOUT_FAILSAFE, RELOC_REQUEST
 from gps_denied_onboard.messages import AidRecord, Alert, GpsHealth, NavState, PositionSource, SourceLabel
 from gps_denied_operator.evaluate import campaign
 from gps_denied_operator.evaluate.campaign_plan import ATTACKS, WINDOW_S, attacks, blackouts

@@ -12,8 +12,8 @@ from PIL import Image
 from rasterio.transform import from_origin
 
 from gps_denied_onboard.errors import UserError
-from gps_denied_operator.evaluate.metrics import offset_m
 from gps_denied_operator.evaluate.photos_run import PhotosRequest, chosen_frames, prepare
+from gps_denied_operator.scoring.metrics import offset_m
 
 NORTH, WEST, STEP = 48.42, 37.10, 0.00001
 PLACES = [(48.4190, 37.1010), (48.4188, 37.1012), (48.4186, 37.1014)]
@@ -22,6 +22,7 @@ Ask = Callable[..., PhotosRequest]
 
 def gps_exif(latitude: float, longitude: float) -> Image.Exif:
     """EXIF with a GPS position."""
+
     def dms(value: float) -> tuple[float, float, float]:
         minutes = value % 1 * 60
         return float(int(value)), float(int(minutes)), minutes % 1 * 60

@@ -14,13 +14,13 @@ from pymavlink import mavutil
 from pymavlink.dialects.v20 import ardupilotmega
 from typer.testing import CliRunner, Result
 
-from gps_denied_onboard.camera import CameraModel
 from gps_denied_onboard.errors import UserError
+from gps_denied_onboard.geometry.camera import CameraModel
 from gps_denied_onboard.messages import ImuSample, NavState, SourceLabel
-from gps_denied_onboard.recorder.flight import Aboard, open_flight
+from gps_denied_onboard.recorder.config import RecorderConfig
+from gps_denied_onboard.recorder.flight import BuildInfo, open_flight
 from gps_denied_onboard.recorder.meta import RecordingMeta
 from gps_denied_onboard.recorder.records import AutopilotOutRecord, ThumbnailRecord
-from gps_denied_onboard.recorder.settings import RecorderConfig
 from gps_denied_operator.cli import app
 
 SECOND_NS = 1_000_000_000
@@ -40,7 +40,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("flights")
     meta = RecordingMeta(CameraModel(64, 48, 50.0, 50.0, 32.0, 24.0), 48.0, 37.0, 100.0, 2.0)
     flight = open_flight(
-        RecorderConfig(directory=str(folder)), meta, Aboard({"numpy": "2"}, "test", "", {}, {}), clock_ns=lambda: 0
+        RecorderConfig(directory=str(folder)), meta, BuildInfo({"numpy": "2"}, "test", "", {}, {}), clock_ns=lambda: 0
     )
     client = flight.client("flight")
     heartbeat = ardupilotmega.MAVLink(None, 1, 191).heartbeat_encode(18, 8, 0, 0, 4)

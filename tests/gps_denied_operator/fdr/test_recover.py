@@ -12,16 +12,16 @@ import pytest
 from mcap.reader import make_reader
 from typer.testing import CliRunner, Result
 
-from gps_denied_onboard.camera import CameraModel
 from gps_denied_onboard.errors import UserError
+from gps_denied_onboard.geometry.camera import CameraModel
 from gps_denied_onboard.messages import BaroSample, ImuSample, TruthSample
 from gps_denied_onboard.recorder import container
-from gps_denied_onboard.recorder.flight import Aboard, open_flight
+from gps_denied_onboard.recorder.config import RecorderConfig
+from gps_denied_onboard.recorder.flight import BuildInfo, open_flight
 from gps_denied_onboard.recorder.mcap_io import RecordingReader, RecordingWriter
 from gps_denied_onboard.recorder.meta import META_FILE, RecordingMeta, write_meta
 from gps_denied_onboard.recorder.reader import FlightReader
 from gps_denied_onboard.recorder.records import LogRecord
-from gps_denied_onboard.recorder.settings import RecorderConfig
 from gps_denied_onboard.recorder.verify import verify_flight
 from gps_denied_operator.cli import app
 
@@ -33,7 +33,7 @@ def flown(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a clean flight of two segments."""
     folder = tmp_path_factory.mktemp("flights")
     config = RecorderConfig(directory=str(folder), segment_mib=1)
-    flight = open_flight(config, META, Aboard({}, "test", "", {}, {}), clock_ns=lambda: 0)
+    flight = open_flight(config, META, BuildInfo({}, "test", "", {}, {}), clock_ns=lambda: 0)
     flight._stop.set()  # this test drives the writer, so that chunks and segments end where they shall
     flight._thread.join()
     client = flight.client("flight")

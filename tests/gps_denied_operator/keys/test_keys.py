@@ -12,12 +12,12 @@ from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.provisioning.cache_manifest import CacheBody, SealedManifest, body_bytes, sign
 from gps_denied_onboard.provisioning.trusted_keys import read_trusted_keys
 from gps_denied_onboard.provisioning.verify import Expected, faults
-from gps_denied_onboard.tiles.coverage import Square
+from gps_denied_onboard.tiles.coverage import TileBlock
 from gps_denied_operator.cli import app
 from gps_denied_operator.keys.keyring import list_keys, new_key, revoke_key, signing_key
 
 BODY = CacheBody(
-    "m", "f", 49.0, 37.0, (36.0, 48.0, 38.0, 50.0), "", "provider", 18, False, (Square(1, 2, 3, "ab" * 32),), ()
+    "m", "f", 49.0, 37.0, (36.0, 48.0, 38.0, 50.0), "", "provider", 18, False, (TileBlock(1, 2, 3, "ab" * 32),), ()
 )
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from gps_denied_operator.missions.api import FlightsApi
 from gps_denied_operator.missions.errors import FlightResolutionError
-from gps_denied_operator.missions.flight import ResolvedFlight, resolve
+from gps_denied_operator.missions.route import ResolvedFlight, resolve
 from gps_denied_operator.tiles.http import RetrySchedule
 from gps_denied_sim.provider.faults import Faults
 from gps_denied_sim.provider.serve import provider_app, running

@@ -10,16 +10,16 @@ import orjson
 import pytest
 from typer.testing import CliRunner
 
+from gps_denied_onboard.tiles.config import TilesConfig
 from gps_denied_onboard.tiles.freshness import Sector
 from gps_denied_onboard.tiles.grid import TileKey, tile_range
 from gps_denied_onboard.tiles.records import NewTile
 from gps_denied_onboard.tiles.sectors import replace_sectors
-from gps_denied_onboard.tiles.settings import TilesConfig
 from gps_denied_onboard.tiles.store import TileStore
 from gps_denied_operator.cli import app
-from gps_denied_operator.missions.flight import resolved
 from gps_denied_operator.missions.needs import TYPICAL_TILE_BYTES, needs
 from gps_denied_operator.missions.plan_page import plan_page
+from gps_denied_operator.missions.route import resolved
 
 from .plans import ROUTE, qgc_plan
 

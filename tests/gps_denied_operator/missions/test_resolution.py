@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gps_denied_operator.missions.errors import FlightResolutionError
-from gps_denied_operator.missions.flight import LATITUDE_DEG_MAX, resolve, resolved
 from gps_denied_operator.missions.plan_files import parse_plan
+from gps_denied_operator.missions.route import LATITUDE_DEG_MAX, resolve, resolved
 
 from .plans import FORMATS, ROUTE, geojson, kml, qgc_plan, waypoint_list
 

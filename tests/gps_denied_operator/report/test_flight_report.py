@@ -12,15 +12,15 @@ import orjson
 import pytest
 from typer.testing import CliRunner
 
-from gps_denied_onboard.camera import CameraModel
 from gps_denied_onboard.errors import UserError
-from gps_denied_onboard.geo import LocalFrame, mercator_px_from_geodetic
+from gps_denied_onboard.geometry.camera import CameraModel
+from gps_denied_onboard.geometry.geodesy import LocalFrame, mercator_px_from_geodetic
 from gps_denied_onboard.messages import NavState
-from gps_denied_onboard.recorder.flight import Aboard, open_flight
+from gps_denied_onboard.recorder.config import RecorderConfig
+from gps_denied_onboard.recorder.flight import BuildInfo, open_flight
 from gps_denied_onboard.recorder.meta import RecordingMeta
 from gps_denied_onboard.recorder.reader import FlightReader
 from gps_denied_onboard.recorder.records import MovedRecord
-from gps_denied_onboard.recorder.settings import RecorderConfig
 from gps_denied_operator.cli import app
 from gps_denied_operator.report.flight_report import frame_latencies_ms, report_flight
 
@@ -35,7 +35,7 @@ def flown(tmp_path: Path, make_state: Callable[..., NavState], origin: LocalFram
     meta = RecordingMeta(
         CameraModel(64, 48, 50.0, 50.0, 32.0, 24.0), origin.latitude_deg, origin.longitude_deg, origin.altitude_m, 2.0
     )
-    flight = open_flight(RecorderConfig(directory=str(tmp_path / "flights")), meta, Aboard({}, "<i>", "", {}, {}))
+    flight = open_flight(RecorderConfig(directory=str(tmp_path / "flights")), meta, BuildInfo({}, "<i>", "", {}, {}))
     client = flight.client("flight")
     for k in range(COUNT):
         t_ns = (5 + k) * SECOND_NS

@@ -84,17 +84,17 @@ def test_plan_and_calibration_are_drawn_in_a_browser(tmp_path: Path) -> None:
 def plan() -> str:
     from datetime import UTC, datetime
 
-    from gps_denied_onboard.tiles.settings import TilesConfig
-    from gps_denied_operator.missions.flight import resolved
+    from gps_denied_onboard.tiles.config import TilesConfig
     from gps_denied_operator.missions.needs import needs
     from gps_denied_operator.missions.plan_page import plan_page
+    from gps_denied_operator.missions.route import resolved
 
     flight = resolved([(48.42, 37.1), (48.45, 37.2), (48.47, 37.15)], "a.plan", mission_id="a", buffer_m=2000.0)
     return plan_page(needs(flight, 18, "provider", None, TilesConfig(), datetime(2026, 6, 1, tzinfo=UTC)))
 
 
 def camera() -> str:
-    from gps_denied_onboard.camera import CameraModel
+    from gps_denied_onboard.geometry.camera import CameraModel
     from gps_denied_operator.calibrate.camera import CameraCalibration
     from gps_denied_operator.calibrate.pages import camera_page
 

@@ -17,11 +17,11 @@ import cv2
 import numpy as np
 import pytest
 
-from gps_denied_onboard.geo import LocalFrame
-from gps_denied_operator.evaluate.metrics import figures
-from gps_denied_operator.evaluate.rows import FrameResult, RunFacts
+from gps_denied_onboard.geometry.geodesy import LocalFrame
 from gps_denied_operator.report.html import render
 from gps_denied_operator.report.model import FlightPart, MapPicture, Report
+from gps_denied_operator.scoring.frames import FrameResult, RunFacts
+from gps_denied_operator.scoring.metrics import figures
 
 HOSTILE = "</script><img src=x onerror=alert(1)><b>\u2028{:03d}&amp;.jpg"
 FLAGS = (

@@ -9,13 +9,13 @@ from collections.abc import Callable
 
 import pytest
 
-from gps_denied_onboard.geo import LocalFrame
-from gps_denied_operator.evaluate.metrics import figures, frame_error
+from gps_denied_onboard.geometry.geodesy import LocalFrame
 from gps_denied_operator.evaluate.output import COLUMNS, frames_csv, result_files
-from gps_denied_operator.evaluate.rows import FrameResult, RunFacts
 from gps_denied_operator.report.model import FlightPart, Report
 from gps_denied_operator.report.payload import ROWS_MAX, payload, thinned
 from gps_denied_operator.report.verdict import BAD, GOOD, WARN, verdict
+from gps_denied_operator.scoring.frames import FrameResult, RunFacts
+from gps_denied_operator.scoring.metrics import figures, frame_error
 
 RUN = RunFacts(1.0, 100.0, "abc", 2)
 MakeFlight = Callable[..., list[FrameResult]]

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from gps_denied_onboard.tiles.settings import TilesConfig
+from gps_denied_onboard.tiles.config import TilesConfig
 from gps_denied_onboard.tiles.store import TileStore
 from gps_denied_operator.tiles.admission import Admission
 from gps_denied_operator.tiles.importer import ImportReport, import_map

@@ -11,7 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from gps_denied_onboard import geo
+from gps_denied_onboard.geometry import geodesy
 from gps_denied_onboard.tiles.grid import TILE_PX
 from gps_denied_operator.tiles.download import Area
 from gps_denied_operator.tiles.feeds import ProviderFeed
@@ -45,7 +45,7 @@ def offer_folder(folder: Path, count: int, **known: object) -> Path:
 def area(count: int, **changes: object) -> Area:
     """Return the area of count x count tiles."""
     corners = [[X0 * TILE_PX + 1, (Y0 + count) * TILE_PX - 1], [(X0 + count) * TILE_PX - 1, Y0 * TILE_PX + 1]]
-    (south, west), (north, east) = geo.geodetic_from_mercator_px(corners, ZOOM).tolist()
+    (south, west), (north, east) = geodesy.geodetic_from_mercator_px(corners, ZOOM).tolist()
     return Area(west, south, east, north, ZOOM, **changes)  # type: ignore[arg-type]
 
 

@@ -17,9 +17,9 @@ import pytest
 
 from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.tiles.budget import CacheBudgetExhaustedError, missions
+from gps_denied_onboard.tiles.config import TilesConfig
 from gps_denied_onboard.tiles.freshness import Sector
 from gps_denied_onboard.tiles.sectors import replace_sectors
-from gps_denied_onboard.tiles.settings import TilesConfig
 from gps_denied_onboard.tiles.store import TileStore
 from gps_denied_operator.tiles.admission import Admission
 from gps_denied_operator.tiles.download import DownloadReport, TileDownloader
@@ -77,8 +77,10 @@ def test_old_and_coarse_tiles_are_refused_unfetched(tmp_path: Path, store: TileS
     """Stale tiles of an active sector and coarse ones are counted and never asked for; rear ones are downgraded."""
     square = [[-180, -80], [180, -80], [180, 80], [-180, 80], [-180, -80]]
     replace_sectors(store, [Sector("all", "active_conflict", {"type": "Polygon", "coordinates": [square]})])
-    tiles = {f"{ZOOM}/{X0}/{Y0}": {"captured_at": "2026-05-01T00:00:00+00:00"},
-             f"{ZOOM}/{X0}/{Y0 + 1}": {"captured_at": "2026-05-01T00:00:00+00:00", "ground_resolution_m_px": 0.51}}
+    tiles = {
+        f"{ZOOM}/{X0}/{Y0}": {"captured_at": "2026-05-01T00:00:00+00:00"},
+        f"{ZOOM}/{X0}/{Y0 + 1}": {"captured_at": "2026-05-01T00:00:00+00:00", "ground_resolution_m_px": 0.51},
+    }
     folder = offer_folder(tmp_path / "tiles", 3, captured_at="2024-01-01T00:00:00+00:00", tiles=tiles)  # fmt: skip
     with provider(folder) as (url, app):
         report = get(url, 3)

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.tiles import codec
-from gps_denied_onboard.tiles.settings import TilesConfig
+from gps_denied_onboard.tiles.config import TilesConfig
 from gps_denied_onboard.tiles.store import TileStore
 from gps_denied_operator.tiles.admission import Admission
 from gps_denied_operator.tiles.download import DownloadReport, TileDownloader
@@ -47,6 +47,7 @@ def huge_jpeg() -> bytes:
 
 def huge_png() -> bytes:
     """Return a small PNG that decodes to 900 MB."""
+
     def part(kind: bytes, body: bytes) -> bytes:
         return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 

@@ -16,8 +16,8 @@ import pytest
 import rasterio
 
 from gps_denied_onboard.errors import UserError
+from gps_denied_onboard.tiles.config import TilesConfig
 from gps_denied_onboard.tiles.mosaic import MapMosaic
-from gps_denied_onboard.tiles.settings import TilesConfig
 from gps_denied_onboard.tiles.sources import StoreTileSource
 from gps_denied_onboard.tiles.store import TileStore
 from gps_denied_operator.tiles.admission import Admission
@@ -33,7 +33,7 @@ import os, signal, sys
 from datetime import UTC, datetime
 from pathlib import Path
 from gps_denied_onboard.tiles.store import TileStore
-from gps_denied_onboard.tiles.settings import TilesConfig
+from gps_denied_onboard.tiles.config import TilesConfig
 from gps_denied_operator.tiles.admission import Admission
 from gps_denied_operator.tiles.importer import import_map
 from gps_denied_operator.tiles.makers import open_map

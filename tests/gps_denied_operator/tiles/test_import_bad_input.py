@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.tiles.store import TileStore
-from gps_denied_operator import tiles_cli
+from gps_denied_operator.tiles import cli
 from gps_denied_operator.tiles.direct import open_tile_source
 
 from . import drawn_maps
@@ -186,7 +186,7 @@ def test_command_prints_one_json_object(tmp_path: Path, database_url: str, monke
     run = CliRunner()
     answers = []
     for source in (path, path, tmp_path / "missing.tif"):
-        done = run.invoke(tiles_cli.app, ["import", str(source), "--root", str(tmp_path / "store"), "--json"])
+        done = run.invoke(cli.app, ["import", str(source), "--root", str(tmp_path / "store"), "--json"])
         answers.append((done.exit_code, json.loads(done.stdout)))
     assert [(code, answer["outcome"]) for code, answer in answers] == [
         (0, "success"), (0, "idempotent_no_op"), (2, "failure"),
@@ -200,7 +200,7 @@ def test_command_says_what_it_did(tmp_path: Path, database_url: str, monkeypatch
     monkeypatch.setenv("DATABASE_URL", database_url)
     monkeypatch.setenv("GPS_DENIED_TILES", str(tmp_path / "store"))
     path = draw(tmp_path / "map.tif", eight_bit()[None]).path
-    done = CliRunner().invoke(tiles_cli.app, ["import", str(path), "--captured", "2024-05-17"])
+    done = CliRunner().invoke(cli.app, ["import", str(path), "--captured", "2024-05-17"])
     assert done.exit_code == 0
     assert "success: " in done.stdout
     assert f"source 'provider' in {tmp_path / 'store'}" in done.stdout.replace("\n", " ")

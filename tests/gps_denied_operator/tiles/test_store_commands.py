@@ -15,7 +15,7 @@ from gps_denied_onboard.tiles.budget import protect_area
 from gps_denied_onboard.tiles.grid import TileKey
 from gps_denied_onboard.tiles.records import NewTile
 from gps_denied_onboard.tiles.store import TileStore
-from gps_denied_operator import tiles_cli
+from gps_denied_operator.tiles import cli
 
 SECTORS = {"type": "FeatureCollection", "features": [{"properties": {"name": "front", "class": "active_conflict"},
     "geometry": {"type": "Polygon", "coordinates": [[[37, 48], [38, 48], [38, 49], [37, 49], [37, 48]]]}}]}  # fmt: skip
@@ -29,7 +29,7 @@ def root(tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def run(*arguments: str) -> Result:
-    return CliRunner().invoke(tiles_cli.app, list(arguments))
+    return CliRunner().invoke(cli.app, list(arguments))
 
 
 def test_explain_follows_the_sectors_that_were_given(root: Path, tmp_path: Path) -> None:

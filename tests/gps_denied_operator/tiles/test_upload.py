@@ -96,9 +96,7 @@ def test_rejected_tiles_are_final_and_reported(store: TileStore, tiles: Path) ->
     assert {record.voting_status for record in found} == {"rejected"}
 
 
-def test_a_tile_is_given_up_after_its_attempts(
-    store: TileStore, tiles: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_tile_is_given_up_after_its_attempts(store: TileStore, tiles: Path, caplog: pytest.LogCaptureFixture) -> None:
     """A provider that never answers: the tile waits, attempt by attempt, and is given up on record at the limit."""
     store.insert(flown(1))
     impatient = RetrySchedule(attempts=2, wait_first_s=0.001, wait_cap_s=0.002)

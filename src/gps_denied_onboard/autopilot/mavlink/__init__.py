@@ -1,0 +1,1 @@
+"""ArduPilot over MAVLink 2."""

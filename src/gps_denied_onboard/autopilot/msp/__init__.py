@@ -1,0 +1,1 @@
+"""iNav over MSP v2."""

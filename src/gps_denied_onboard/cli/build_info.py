@@ -1,0 +1,60 @@
+"""What a companion is, for the workstation's check before a flight."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+from gps_denied_onboard import VERSION
+from gps_denied_onboard.config import Config
+from gps_denied_onboard.errors import UserError
+from gps_denied_onboard.live.service import check_values, missing_for_flight
+from gps_denied_onboard.provisioning.trusted_keys import read_trusted_keys
+from gps_denied_onboard.runtime_root.strategies import load_composition, resolve
+
+
+def describe(config: Config, trusted_keys: Path | None, cache: Path | None) -> dict[str, Any]:
+    """Version, image, clock (Unix seconds), free bytes, trusted keys, the map that is flown, and `problems`: what
+    keeps this configuration from flying, one sentence each. Nothing is started or changed."""
+    problems: list[str] = []
+    composition = load_composition()
+    for choice in ("odometry", "place", "matching", "pose", "fusion", "autopilot"):
+        try:
+            resolve(choice, getattr(config.strategies, choice), composition)
+        except UserError as error:
+            problems.append(str(error))
+    try:
+        check_values(config)
+    except UserError as error:
+        problems.append(str(error))
+    problems += missing_for_flight(config)
+    folder = trusted_keys or (Path(config.mission.trusted_keys) if config.mission.trusted_keys else None)
+    keys: list[str] = []
+    revoked: list[str] = []
+    if folder is not None and folder.is_dir():
+        found = read_trusted_keys(folder)
+        keys, revoked = list(found.good), sorted(found.revoked)
+    return {
+        "version": VERSION,
+        "image": composition.image,
+        "composition_sha256": composition.sha256,
+        "unix_time_s": time.time(),
+        "store_free_bytes": _free_bytes(Path(config.map.directory)) if config.map.directory else 0,
+        "cache_free_bytes": _free_bytes(cache) if cache is not None else 0,
+        "trusted_keys": keys,
+        "revoked_keys": revoked,
+        "source": config.map.source,
+        "zoom": config.map.zoom,
+        "use_store": config.map.use_store,
+        "matching": config.strategies.matching,
+        "problems": problems,
+    }
+
+
+def _free_bytes(folder: Path) -> int:
+    """Free bytes of the disk that holds a folder, or will hold it."""
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    return shutil.disk_usage(folder).free

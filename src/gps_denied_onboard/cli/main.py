@@ -1,0 +1,176 @@
+"""`gps-denied-onboard`: the navigation service, replay of recordings, and a check of the configuration."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gps_denied_onboard.cli import provisioning
+from gps_denied_onboard.cli.version_option import VersionOption
+from gps_denied_onboard.errors import UserError
+
+USER_ERROR_CODE = 2
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Position without satellite navigation.")
+
+
+models_app = typer.Typer(no_args_is_help=True, help="Models for inference: what may be loaded, and engines of them.")
+app.add_typer(models_app, name="models")
+app.command("provision")(provisioning.provision)
+app.command("verify-cache")(provisioning.verify_cache)
+app.command("receive-tiles")(provisioning.receive_tiles)
+app.command("describe")(provisioning.describe)
+
+
+@app.callback()
+def _group(version: VersionOption = False) -> None:
+    """Position without satellite navigation."""
+
+
+@app.command()
+def replay(
+    recording: Annotated[Path, typer.Argument(help="Folder of a recording (from gps-denied-sim fly or a flight).")],
+    out: Annotated[Path, typer.Option(help="Folder for navstate.jsonl, decisions.jsonl and gps_input.tlog.")],
+    config: Annotated[Path | None, typer.Option(help="Configuration (TOML); defaults without.")] = None,
+    record: Annotated[bool, typer.Option("--record", help="Record it as a flight, too, into the same folder.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the summary as one JSON object.")] = False,
+) -> None:
+    """Fly a recording again through the same pipeline as in the air; the same bytes every time."""
+    import dataclasses
+
+    import orjson
+
+    from gps_denied_onboard.config import load_config
+    from gps_denied_onboard.replay.flight import is_flight, replay_flight
+    from gps_denied_onboard.replay.recording import replay_recording
+
+    if is_flight(recording):
+        flown = replay_flight(recording, load_config(config) if config is not None else None, out)
+        for problem in flown.problems:
+            print(problem, file=sys.stderr)
+        if json:
+            print(orjson.dumps({**dataclasses.asdict(flown), "out": str(out)}).decode())
+        else:
+            print(f"{flown.identical} of {flown.recorded} recorded positions came out bit by bit; outputs in {out}")
+        return
+    summary = replay_recording(recording, load_config(config), out, record=record)
+    for problem in summary.problems:
+        print(problem, file=sys.stderr)
+    if json:
+        print(orjson.dumps({**dataclasses.asdict(summary), "out": str(out)}).decode())
+    else:
+        print(
+            f"{summary.frames} frames, {summary.anchored} of {summary.fixes} map fixes taken, "
+            f"{summary.gps_input} positions sent; outputs in {out}"
+        )
+
+
+@app.command()
+def run(
+    config: Annotated[Path, typer.Option(help="Configuration (TOML) with camera, map and autopilot address.")],
+    seconds: Annotated[float, typer.Option(help="Stop after this time; 0 runs until it is told to stop.")] = 0.0,
+) -> None:
+    """Navigate: camera and autopilot in, positions to the autopilot out."""
+    from gps_denied_onboard.config import load_config
+    from gps_denied_onboard.live.service import run_live
+
+    loaded = load_config(config)
+    try:
+        run_live(loaded, seconds)
+    except UserError as error:
+        print(f"FATAL: {error}", file=sys.stderr)
+        sys.exit(USER_ERROR_CODE)
+
+
+@app.command("setup-signing")
+def setup_signing(
+    config: Annotated[Path, typer.Option(help="Configuration (TOML) with autopilot.signing_key and a serial address.")],
+) -> None:
+    """Give the ArduPilot the flight's signing key: on the ground, disarmed, over USB or serial."""
+    from gps_denied_onboard.cli.signing_setup import set_up_signing
+    from gps_denied_onboard.config import load_config
+
+    set_up_signing(load_config(config))
+    print("the autopilot signs with the flight's key; positions of `run` will be signed")
+
+
+@app.command("check-config")
+def check_config(
+    config: Annotated[Path, typer.Argument(help="Configuration (TOML).")],
+) -> None:
+    """Read a configuration and say whether this image can fly it; nothing is started."""
+    from gps_denied_onboard.config import load_config
+    from gps_denied_onboard.live.service import check_values, missing_for_flight
+    from gps_denied_onboard.runtime_root.matchers import CLASSIC, open_models
+    from gps_denied_onboard.runtime_root.strategies import load_composition, resolve
+
+    loaded = load_config(config)
+    check_values(loaded)
+    composition = load_composition()
+    for choice in ("odometry", "place", "matching", "pose", "fusion", "autopilot"):
+        resolve(choice, getattr(loaded.strategies, choice), composition)
+    if loaded.strategies.matching != CLASSIC:
+        resolve("inference", loaded.strategies.inference, composition)
+        open_models(loaded)
+    print(f"{config}: good for image '{composition.image}'")
+    if composition.sha256:
+        print(f"composition SHA-256 {composition.sha256}")
+    for missing in missing_for_flight(loaded):
+        print(f"for `run`, though: {missing}")
+
+
+@models_app.command("manifest")
+def models_manifest(
+    directory: Annotated[Path, typer.Argument(help="Folder that holds the models (*.onnx, *.engine).")],
+    out: Annotated[Path | None, typer.Option(help="Where to write it; else manifest.json in the folder.")] = None,
+) -> None:
+    """List the models of a folder with sizes and SHA-256: nothing else will be loaded from there."""
+    from gps_denied_onboard.provisioning.model_folder import write_manifest
+
+    written, names = write_manifest(directory, out)
+    print(f"{written}: {', '.join(names)}")
+
+
+@models_app.command("compile")
+def models_compile(
+    config: Annotated[Path, typer.Option(help="Configuration (TOML) with the models and their strategy.")],
+    out: Annotated[Path, typer.Option(help="Folder for the engines and their manifest.")],
+) -> None:
+    """Build this host's TensorRT engines of the learned matcher's models, and their manifest."""
+    from gps_denied_onboard.config import load_config
+    from gps_denied_onboard.provisioning.model_folder import write_manifest
+    from gps_denied_onboard.runtime_root.matchers import compile_engines
+    from gps_denied_onboard.runtime_root.strategies import load_composition
+
+    for engine in compile_engines(load_config(config), load_composition(), out):
+        print(f"built {engine}")
+    written, names = write_manifest(out, None)
+    print(f"{written}: {', '.join(names)}")
+
+
+@app.command("send-log")
+def send_log(
+    log: Annotated[Path, typer.Argument(help="A gps_input.tlog, for example a replay's.")],
+    address: Annotated[str, typer.Argument(help="Where to: DEVICE,BAUD, udpout:HOST:PORT or tcp:HOST:PORT.")],
+    speed: Annotated[float, typer.Option(help="Times the log's own pace.")] = 1.0,
+) -> None:
+    """On the bench: send a log's packets to a flight controller or a listener, at the pace of the log."""
+    from gps_denied_onboard.autopilot.mavlink.tlog import send_tlog
+
+    print(f"{send_tlog(log, address, speed)} packets sent to {address}")
+
+
+def main() -> None:
+    """Entry point: user errors become one sentence and exit code 2."""
+    try:
+        app()
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(USER_ERROR_CODE)
+
+
+if __name__ == "__main__":
+    main()

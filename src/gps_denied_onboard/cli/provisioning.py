@@ -1,0 +1,183 @@
+"""`gps-denied-onboard provision|verify-cache|receive-tiles|describe`: what `operator-tool build-cache` runs over SSH.
+
+With `--json` each prints progress as lines of text and, last, its report as one line of JSON.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gps_denied_onboard.errors import UserError
+
+if TYPE_CHECKING:
+    from gps_denied_onboard.config import Config
+    from gps_denied_onboard.provisioning.mission_file import MissionFile
+    from gps_denied_onboard.provisioning.overview_build import Pool
+    from gps_denied_onboard.tiles.store import TileStore
+
+MissionOption = Annotated[Path, typer.Option(help="Mission file, as `operator-tool build-cache` writes it.")]
+ConfigOption = Annotated[Path, typer.Option(help="The flight's configuration (TOML): camera, map, strategies.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the report as one JSON object on the last line.")]
+
+
+def provision(
+    mission: MissionOption,
+    config: ConfigOption,
+    out: Annotated[Path, typer.Option(help="The cache's folder; what is there and still good is kept.")],
+    key: Annotated[
+        Path | None, typer.Option(help="Private key to sign with; without one the workstation signs the manifest.")
+    ] = None,
+    workers: Annotated[int, typer.Option(min=0, max=64, help="Processes; 0: one a CPU.")] = 0,
+    json: JsonOption = False,
+) -> None:
+    """Make a mission's cache from the tile store: coarse map levels, calibration, models, manifest; no network."""
+    from gps_denied_onboard.provisioning.mission_file import read_mission
+    from gps_denied_onboard.provisioning.overview_build import processes
+
+    private_key = _private_key(key) if key is not None else None
+    provision_cache(read_mission(mission), config, out, private_key, processes(workers), json)
+
+
+def provision_cache(
+    asked: MissionFile,
+    config: Path,
+    out: Path,
+    private_key: bytes | None,
+    pool: Pool | None,
+    json: bool,
+    composition_sha256: str = "",
+) -> None:
+    """Provision for the software of this composition ("": that which runs here), and print the report."""
+    from gps_denied_onboard.config import load_config
+    from gps_denied_onboard.provisioning.provision import Wanted
+    from gps_denied_onboard.provisioning.provision import provision as build
+    from gps_denied_onboard.runtime_root.models_to_provision import models_of
+    from gps_denied_onboard.runtime_root.strategies import load_composition
+
+    loaded, composition = load_config(config), load_composition()
+    if loaded.camera is None:
+        raise UserError(f"{config} has no [camera] table: its calibration is part of what is provisioned; add it.")
+    models = models_of(loaded, composition, out)
+    flies = composition_sha256 or composition.sha256
+    with _store(loaded, config) as store:
+        wanted = Wanted(asked, loaded.map.source, loaded.map.zoom, loaded.camera, flies, models)
+        report = build(store, wanted, out, pool, private_key, _progress)
+    done = f"{report.outcome}: {report.tiles} tiles in {report.squares} squares, {report.artefacts} files of "
+    waits = "" if report.signed else "; the manifest waits to be signed"
+    _say(report.as_dict(), f"{done}{report.artefact_bytes / 1e6:.1f} MB{waits}; {report.manifest}", json)
+
+
+def verify_cache(
+    cache: Annotated[Path, typer.Argument(help="The cache's folder, with manifest.json.")],
+    trusted_keys: Annotated[Path, typer.Option(help="Folder of the public keys that it may be signed by.")],
+    config: Annotated[
+        Path | None, typer.Option(help="Hold the signed tiles against the store of this configuration, too.")
+    ] = None,
+    every_tile: Annotated[
+        bool, typer.Option("--every-tile", help="With --config: read every tile again and hash it, as an operator.")
+    ] = False,
+    json: JsonOption = False,
+) -> None:
+    """Check a cache as `run` does: signature, schema, every file; all faults at once, exit code 2 for any."""
+    from contextlib import nullcontext
+
+    from gps_denied_onboard.config import load_config
+    from gps_denied_onboard.provisioning.trusted_keys import read_trusted_keys
+    from gps_denied_onboard.provisioning.verify import CacheNotTrustedError, Expected
+    from gps_denied_onboard.provisioning.verify import verify_cache as verify
+    from gps_denied_onboard.runtime_root.strategies import load_composition
+
+    if every_tile and config is None:
+        raise UserError("--every-tile needs --config, which names the tile store.")
+    trusted = read_trusted_keys(trusted_keys)
+    loaded = load_config(config) if config is not None else None
+    with nullcontext() if loaded is None or config is None else _store(loaded, config) as store:
+        try:
+            body = verify(cache, trusted, store, Expected(load_composition().sha256), every_tile)
+        except CacheNotTrustedError as error:
+            if not json:
+                raise
+            _say({"outcome": "failure", "faults": list(error.faults)}, "", json)
+            raise typer.Exit(2) from error
+    report = {
+        "outcome": "success", "mission_id": body.mission_id, "flight_id": body.flight_id, "tiles": body.tiles,
+        "artefacts": len(body.artefacts), "coverage_sha256": body.coverage_sha256, "faults": [],
+    }  # fmt: skip
+    _say(report, f"{cache}: good for mission {body.mission_id}, {body.tiles} tiles, as signed", json)
+
+
+def receive_tiles(
+    mission: MissionOption,
+    config: ConfigOption,
+    parcels: Annotated[
+        Path | None, typer.Option(help="Folder of parcels to take in; without one only the state is told.")
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Take tiles that the workstation sent into the store, and tell what it holds of the mission's area."""
+    from dataclasses import asdict
+
+    from gps_denied_onboard.config import load_config
+    from gps_denied_onboard.provisioning.mission_file import read_mission
+    from gps_denied_onboard.provisioning.tile_bundles import area_state, receive_tile_bundles
+
+    asked, loaded = read_mission(mission), load_config(config)
+    shown = loaded.map
+    with _store(loaded, config) as store:
+        taken: dict[str, Any] = {}
+        if parcels is not None:
+            budget_bytes = loaded.tiles.budget_bytes
+            taken = asdict(receive_tile_bundles(store, parcels, asked, shown.source, shown.zoom, budget_bytes))
+        state = area_state(store, asked, shown.source, shown.zoom)
+    squares = [[s.column, s.row, s.tiles, s.sha256] for s in state]
+    report = {"outcome": "success", "source": shown.source, "zoom": shown.zoom, "taken": taken, "squares": squares}
+    _say(report, f"{sum(s.tiles for s in state)} tiles of the mission's area in {len(state)} squares; {taken}", json)
+
+
+def describe(
+    config: ConfigOption,
+    trusted_keys: Annotated[
+        Path | None, typer.Option(help="Folder of trusted keys; else the configuration's mission.trusted_keys.")
+    ] = None,
+    cache: Annotated[Path | None, typer.Option(help="Folder of the cache, for its disk's free space.")] = None,
+    json: JsonOption = False,
+) -> None:
+    """Tell what this companion is: version, composition, clock, free disk, trusted keys, whether it can fly."""
+    from gps_denied_onboard.cli.build_info import describe as tell
+    from gps_denied_onboard.config import load_config
+
+    report = tell(load_config(config), trusted_keys, cache)
+    lines = [f"{name}: {value}" for name, value in report.items()]
+    _say(report, "\n".join(lines), json)
+
+
+def _store(config: Config, path: Path) -> TileStore:
+    from gps_denied_onboard.tiles.store import TileStore
+
+    if not (config.map.use_store and config.map.directory and config.map.zoom):
+        raise UserError(f"{path} flies no tile store: set use_store, directory and zoom in its [map] table.")
+    return TileStore.open(Path(config.map.directory))
+
+
+def _private_key(path: Path) -> bytes:
+    try:
+        key = bytes.fromhex(path.read_text(encoding="ascii").strip())
+    except (OSError, ValueError) as error:
+        raise UserError(f"The key {path} cannot be read ({error}); make one with `operator-tool keys new`.") from None
+    if len(key) != 32:
+        raise UserError(f"The key {path} has {len(key)} bytes, not 32; give a key of `operator-tool keys new`.")
+    return key
+
+
+def _progress(what: str, done: int, count: int) -> None:
+    print(f"{what}: {done} of {count}", file=sys.stderr, flush=True)
+
+
+def _say(report: dict[str, Any], text: str, json: bool) -> None:
+    import orjson
+
+    print(orjson.dumps(report).decode() if json else text, flush=True)

@@ -1,0 +1,1 @@
+"""Earth, tangent plane, camera model, rotations and terrain; pure."""

@@ -1,0 +1,27 @@
+"""Height of the ground under a place, in the local frame; pure."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gps_denied_onboard.geometry.geodesy import LocalFrame
+from gps_denied_onboard.messages import FloatArray
+
+EARTH_RADIUS_M = 6371008.8
+
+
+class FlatTerrain:
+    """Ground of one altitude above sea level; in the tangent plane it falls off with the earth's curvature."""
+
+    def __init__(self, local: LocalFrame, ground_altitude_m: float, sigma_m: float) -> None:
+        self._origin_up_m = ground_altitude_m - local.altitude_m
+        self.sigma_m = sigma_m
+
+    def up_m(self, east_north_m: FloatArray) -> float:
+        """Ground height over the origin's tangent plane at (east, north), good to 0.1 m at 30 km."""
+        e, n = float(east_north_m[0]), float(east_north_m[1])
+        return self._origin_up_m - (e * e + n * n) / (2.0 * EARTH_RADIUS_M)
+
+    def ups_m(self, east_north_m: FloatArray) -> FloatArray:
+        """The same for (N, 2) places."""
+        return np.asarray(self._origin_up_m - np.sum(np.square(east_north_m), axis=1) / (2.0 * EARTH_RADIUS_M))

@@ -1,0 +1,1 @@
+"""Orthorectification, orientation fields and correlation of pictures; pure."""

@@ -1,0 +1,179 @@
+"""Frames laid on the map's grid: north-up, map resolution, Web-Mercator, for an assumed camera pose."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from gps_denied_onboard.errors import UserError
+from gps_denied_onboard.geometry.camera import CameraModel
+from gps_denied_onboard.geometry.geodesy import LocalFrame
+from gps_denied_onboard.imaging.orientation import MaskArray
+from gps_denied_onboard.messages import FloatArray, Frame, ImageArray
+
+SIDE_CELLS_MAX = 4000
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MapGrid:
+    """Map cells of one pyramid level near a place, as a plane: ENU = `origin_enu_m` + `cell_enu_m` @ (cell - anchor).
+
+    `cell` is (x, y) in global Web-Mercator pixels of the level (continuous, pixel centres at +0.5). The plane is
+    tangent at `anchor_cell`; it is off by less than 0.1 m at 1 km.
+    """
+
+    level: int
+    zoom: float
+    anchor_cell: FloatArray
+    origin_enu_m: FloatArray
+    cell_enu_m: FloatArray
+    ground_up_m: float
+
+    @staticmethod
+    def at(local: LocalFrame, map_zoom: int, level: int, centre_enu_m: FloatArray, ground_up_m: float) -> MapGrid:
+        """Grid of a level of a map of `map_zoom`, tangent at `centre_enu_m` (2,)."""
+        zoom = float(map_zoom - level)
+        centre = np.array([centre_enu_m[0], centre_enu_m[1], ground_up_m])
+        anchor = local.mercator_px_from_enu(centre, zoom)
+        altitude_m = float(local.geodetic_from_enu(centre)[2])
+        step = np.array([[0.0, 0.0], [100.0, 0.0], [0.0, 100.0]])
+        enu = local.enu_from_mercator_px(anchor + step, zoom, altitude_m)[:, :2]
+        columns = np.stack([(enu[1] - enu[0]) / 100.0, (enu[2] - enu[0]) / 100.0], axis=1)
+        return MapGrid(level, zoom, anchor, enu[0], columns, ground_up_m)
+
+    @property
+    def gsd_m(self) -> float:
+        """Ground size of a cell."""
+        return float(np.sqrt(abs(np.linalg.det(self.cell_enu_m))))
+
+    def enu_from_cell(self, cell: npt.ArrayLike) -> FloatArray:
+        """(N, 2) east, north of (N, 2) cells."""
+        return np.asarray(self.origin_enu_m + (np.asarray(cell) - self.anchor_cell) @ self.cell_enu_m.T)
+
+    def cell_from_enu(self, enu_m: npt.ArrayLike) -> FloatArray:
+        """(N, 2) cells of (N, 2) east, north."""
+        return np.asarray(self.anchor_cell + (np.asarray(enu_m) - self.origin_enu_m) @ np.linalg.inv(self.cell_enu_m).T)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rectified:
+    """A frame on a grid: `image`, `valid` (H, W) start at cell (`x0`, `y0`); `cell_to_pixel` (3, 3) maps global cells
+    (continuous) to pixels of the ideal (undistorted) full-size frame."""
+
+    image: ImageArray
+    valid: MaskArray
+    x0: int
+    y0: int
+    cell_to_pixel: FloatArray
+
+
+class Orthorectifier:
+    """One frame, undistorted once, ready to be laid on grids under different poses."""
+
+    def __init__(self, frame: Frame, lens: Undistorter) -> None:
+        self._camera = lens.camera
+        self._image, self._valid = lens.apply(frame.image)
+        self._shrunk: dict[float, tuple[ImageArray, MaskArray | None]] = {}
+        h, w = self._image.shape
+        self._border = np.array([[-0.5, -0.5], [w - 0.5, -0.5], [w - 0.5, h - 0.5], [-0.5, h - 0.5]])
+
+    def orthorectify(
+        self, grid: MapGrid, position_enu_m: FloatArray, rotation_camera_to_enu: FloatArray
+    ) -> Rectified | None:
+        """The frame on `grid` seen from a pose; None when the pose does not look at the ground with the whole frame."""
+        pixel_from_cell = self._homography(grid, position_enu_m, rotation_camera_to_enu)
+        corners = _apply(np.asarray(np.linalg.inv(pixel_from_cell), dtype=np.float64), self._border)
+        ray = rotation_camera_to_enu @ np.linalg.inv(self._camera.matrix) @ np.c_[self._border, np.ones(4)].T
+        if not np.all(ray[2] < -0.05) or not np.all(np.isfinite(corners)):
+            return None
+        x0, y0 = np.floor(corners.min(axis=0)).astype(int)
+        x1, y1 = np.ceil(corners.max(axis=0)).astype(int)
+        if x1 - x0 > SIDE_CELLS_MAX or y1 - y0 > SIDE_CELLS_MAX or x1 - x0 < 8 or y1 - y0 < 8:
+            return None
+        area = abs(float(cv2.contourArea(corners.astype(np.float32))))
+        image, valid, scale = self._at_scale(float(np.sqrt(area / self._image.size)))
+        shift = np.array([[1.0, 0.0, x0 + 0.5], [0.0, 1.0, y0 + 0.5], [0.0, 0.0, 1.0]])
+        to_small = np.array([[scale, 0.0, 0.5 * scale - 0.5], [0.0, scale, 0.5 * scale - 0.5], [0.0, 0.0, 1.0]])
+        h = to_small @ pixel_from_cell @ shift
+        size = (int(x1 - x0), int(y1 - y0))
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        laid: Any = cv2.warpPerspective(image, h, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
+        inside: npt.NDArray[Any] = np.zeros((size[1], size[0]), np.uint8)
+        cv2.fillConvexPoly(inside, np.round((corners - (x0, y0)) * 16 - 8).astype(np.int32), 1, shift=4)
+        if valid is not None:
+            mask = cv2.warpPerspective(valid.astype(np.uint8), h, size, flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP)
+            inside = inside & mask
+        return Rectified(laid, inside > 0, int(x0), int(y0), pixel_from_cell)
+
+    def _homography(self, grid: MapGrid, position: FloatArray, rotation: FloatArray) -> FloatArray:
+        origin = grid.origin_enu_m - grid.cell_enu_m @ grid.anchor_cell
+        plane = np.zeros((3, 3))
+        plane[:2, :2] = grid.cell_enu_m
+        plane[:, 2] = np.array([origin[0], origin[1], grid.ground_up_m]) - position
+        h = self._camera.matrix @ rotation.T @ plane
+        return np.asarray(h / np.linalg.norm(h[2]))
+
+    def _at_scale(self, cells_per_pixel: float) -> tuple[ImageArray, MaskArray | None, float]:
+        """The picture averaged down to about the grid's resolution (power of two), against aliasing."""
+        scale = 1.0
+        while cells_per_pixel < 0.6 * scale and scale > 1.0 / 64.0:
+            scale /= 2.0
+        if scale not in self._shrunk:
+            if scale == 1.0:
+                self._shrunk[scale] = (self._image, self._valid)
+            else:
+                size = (max(1, int(self._image.shape[1] * scale)), max(1, int(self._image.shape[0] * scale)))
+                crop_w, crop_h = int(size[0] / scale), int(size[1] / scale)
+                small: Any = cv2.resize(self._image[:crop_h, :crop_w], size, interpolation=cv2.INTER_AREA)
+                mask = None
+                if self._valid is not None:
+                    shrunk = cv2.resize(self._valid[:crop_h, :crop_w].astype(np.uint8) * 255, size)
+                    mask = shrunk > 250
+                self._shrunk[scale] = (small, mask)
+        return (*self._shrunk[scale], scale)
+
+
+class Undistorter:
+    """Turns pictures of a camera into those of the ideal pinhole with the same matrix; the maps are made once."""
+
+    def __init__(self, camera: CameraModel) -> None:
+        self.camera = camera
+        self._maps: tuple[Any, Any] | None = None
+        self._valid: MaskArray | None = None
+        if camera.distortion_model != "none":
+            w, h = camera.width_px, camera.height_px
+            x, y = np.meshgrid(np.arange(w, dtype=float), np.arange(h, dtype=float))
+            ideal = np.stack([(x - camera.cx_px) / camera.fx_px, (y - camera.cy_px) / camera.fy_px], axis=-1)
+            seen = camera.distort(ideal.reshape(-1, 2)).reshape(h, w, 2).astype(np.float32)
+            inside = (seen >= 0).all(axis=-1) & (seen[..., 0] <= w - 1) & (seen[..., 1] <= h - 1)
+            self._maps = cv2.convertMaps(seen[..., 0], seen[..., 1], cv2.CV_16SC2)
+            self._valid = None if inside.all() else inside
+
+    def apply(self, image: ImageArray) -> tuple[ImageArray, MaskArray | None]:
+        """Grey ideal picture and where it has data (None: everywhere). Raises UserError for another frame size."""
+        size = (self.camera.width_px, self.camera.height_px)
+        if (image.shape[1], image.shape[0]) != size:
+            raise UserError(
+                f"frame is {image.shape[1]}x{image.shape[0]} px, the camera calibration is for {size[0]}x{size[1]}; "
+                "give the calibration of this camera mode, or frames of one size."
+            )
+        grey: Any = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY) if image.ndim == 3 else image
+        if self._maps is None:
+            return grey, None
+        ideal: Any = cv2.remap(grey, self._maps[0], self._maps[1], cv2.INTER_LINEAR)
+        return ideal, self._valid
+
+
+def _apply(h: FloatArray, points: npt.ArrayLike) -> FloatArray:
+    """(N, 2) points through a homography."""
+    p = np.c_[np.asarray(points, dtype=float), np.ones(len(np.asarray(points)))] @ h.T
+    return np.asarray(p[:, :2] / p[:, 2:])
+
+
+def pixels_from_cells(rectified: Rectified, cells: npt.ArrayLike) -> FloatArray:
+    """(N, 2) pixels of the ideal frame that lie on (N, 2) global cells, under the pose of `rectified`."""
+    return _apply(rectified.cell_to_pixel, cells)

@@ -1,0 +1,1 @@
+"""The navigation service: its loop, threads, links and flight recording."""

@@ -1,0 +1,1 @@
+"""Frame to map to fix: place search, matching, pose, acceptance, tile candidates; pure."""

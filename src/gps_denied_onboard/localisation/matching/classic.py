@@ -1,0 +1,43 @@
+"""`classic`: dense orientation fields, local template matches, one consistent plane. Needs no model."""
+
+from __future__ import annotations
+
+from gps_denied_onboard.imaging.orientation import orientation_field
+from gps_denied_onboard.imaging.orthorectify import Orthorectifier
+from gps_denied_onboard.imaging.patch_correlation import match_patches
+from gps_denied_onboard.localisation.matching.config import MatchingConfig
+from gps_denied_onboard.localisation.matching.map_projector import MapProjector, PassResult, PatchShifts, ransac_inliers
+from gps_denied_onboard.messages import FloatArray, PlaceCandidate
+
+
+class ClassicMatcher:
+    """Correspondences between a frame, laid on the map under an assumed pose, and the map there."""
+
+    def __init__(self, ground: MapProjector, config: MatchingConfig) -> None:
+        self._ground = ground
+        self._config = config
+        self.footprint_cells = (config.first_footprint_cells, config.second_footprint_cells)
+
+    def match(
+        self,
+        frame: Orthorectifier,
+        t_ns: int,
+        pose: tuple[FloatArray, FloatArray],
+        place: PlaceCandidate,
+        level: int,
+        second_pass: bool,
+    ) -> PassResult | None:
+        """See `Matcher`."""
+        cfg = self._config
+        reach = cfg.second_reach_cells if second_pass else cfg.first_reach_cells
+        patch = cfg.second_patch_cells if second_pass else cfg.first_patch_cells
+        where = self._ground.orthorectify(frame, pose, place, level, reach)
+        if where is None:
+            return None
+        template = orientation_field(where.laid.image, where.laid.valid)
+        field = orientation_field(where.grey, where.valid)
+        local = match_patches(template, where.covered, field, reach, patch)
+        found = PatchShifts(local.template_xy, local.shift_xy, local.score, local.attempted)
+        good = (local.score > cfg.score_min) & (local.ratio < cfg.ratio_max)
+        agree = ransac_inliers(found, good, second_pass, cfg.inlier_cells)
+        return None if agree is None else self._ground.result(found, agree, where, t_ns, place)

@@ -1,0 +1,317 @@
+"""Place search: the frame, laid on the map's grid under heading and height hypotheses, correlated with the map.
+
+With a prior the window is its 3-sigma region; without one it is the whole map, block by block. The same correlation
+serves both, so a kidnapped start needs no index of its own.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from itertools import repeat
+
+import cv2
+import numpy as np
+
+from gps_denied_onboard.geometry.geodesy import LocalFrame
+from gps_denied_onboard.geometry.rotations import image_up_yaw, rotation_z, wrap_angle
+from gps_denied_onboard.imaging.orientation import (
+    CHANNELS,
+    FieldArray,
+    SpectrumArray,
+    correlate_spectra,
+    field_shape,
+    field_spectrum,
+    orientation_field,
+    subpixel_peak,
+    template_spectrum,
+)
+from gps_denied_onboard.imaging.orthorectify import MapGrid, Orthorectifier
+from gps_denied_onboard.localisation.place_config import PlaceConfig
+from gps_denied_onboard.messages import CameraPrior, FloatArray, PlaceCandidate
+from gps_denied_onboard.tiles.mosaic import MapMosaic
+
+SPECTRA_BYTES_MAX = 256 * 1024 * 1024
+"""Of the parts of the map that are searched together: a template is transformed once for all of them."""
+THREADS_MAX = 4
+"""Each holds up to 40 MB for as long as it searches."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Template:
+    field: FieldArray
+    norm: float
+    yaw_rad: float
+    height_m: float
+    cells_from_position: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class _Tiling:
+    """A window (x0, y0, x1, y1) cut into equal pieces of `rows` by `columns`, the last of which may reach beyond it.
+    Each is transformed, with half of `reach` around it, at the size `shape`."""
+
+    window: tuple[int, int, int, int]
+    rows: int
+    columns: int
+    reach: int
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return field_shape(self.rows + self.reach, self.columns + self.reach)
+
+    @property
+    def corners(self) -> list[tuple[int, int]]:
+        """(x, y) of each piece's first cell."""
+        x0, y0, x1, y1 = self.window
+        return [(x, y) for y in range(y0, y1, self.rows) for x in range(x0, x1, self.columns)]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Block:
+    """A piece with what lies around it: where it begins, its field's transform and that field's RMS."""
+
+    x: int
+    y: int
+    spectrum: SpectrumArray
+    rms: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Found:
+    score: float
+    position_en_m: FloatArray
+    template: _Template
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SearchStage:
+    """One search of a frame: its longer side becomes `cells` map cells under each of the heights."""
+
+    cells: float
+    heights_m: FloatArray
+    candidates: int
+
+
+class GridPlace:
+    """Finds where on the map a frame could lie. Holds the map and the local frame, no state of the flight."""
+
+    def __init__(self, mosaic: MapMosaic, local: LocalFrame, config: PlaceConfig) -> None:
+        self._mosaic = mosaic
+        self._local = local
+        self._config = config
+
+    def search_stages(self, prior: CameraPrior) -> tuple[SearchStage, ...]:
+        """Searches to try one after the other until a place is accepted.
+
+        An unknown height is searched an octave at a time from the highest down: the larger the footprint, the fewer map
+        cells, so that what takes long is only tried when the rest has failed.
+        """
+        cfg = self._config
+        fine = self._heights(prior, coarse=False)
+        if prior.position_known:
+            return (SearchStage(cfg.footprint_cells, fine, cfg.candidates),)
+        heights = self._heights(prior, coarse=True)
+        if len(fine) <= cfg.fine_heights_max:
+            coarse = SearchStage(cfg.coarse_footprint_cells, heights, cfg.candidates_unknown)
+            return (coarse, SearchStage(cfg.footprint_cells, heights, cfg.candidates_unknown))
+        octave = np.floor(np.log2(heights.max() / heights) + 1e-9).astype(int)
+        return tuple(
+            SearchStage(cfg.coarse_footprint_cells, heights[octave == k], cfg.candidates_unscaled)
+            for k in range(int(octave.max()) + 1)
+        )
+
+    def search(
+        self,
+        frame: Orthorectifier,
+        prior: CameraPrior,
+        footprint_m: float,
+        ground_up_m: float,
+        search_stage: SearchStage,
+    ) -> list[PlaceCandidate]:
+        """Best places, best first. `footprint_m` is the ground length of the frame's longer side at the prior's height.
+        Without a position steps are larger, and the second harmonic alone is compared. An octave of heights for which
+        the map has more than `unscaled_cells_max` cells is left out: see PlaceConfig.
+
+        `score` is the correlation over the template's norm, in units of the map field's RMS: comparable between
+        hypotheses. `margin` is the best score over that of the best place elsewhere (1 for every other candidate).
+        """
+        coarse = not prior.position_known
+        by_level: dict[int, list[float]] = {}
+        for height_m in search_stage.heights_m:
+            level = self.pyramid_level(footprint_m * height_m / prior.height_m / search_stage.cells)
+            by_level.setdefault(level, []).append(float(height_m))
+        found: list[_Found] = []
+        for level, heights_m in by_level.items():
+            window = self._window_px(prior, footprint_m, level, ground_up_m)
+            width, height = window[2] - window[0], window[3] - window[1]
+            if width < 16 or height < 16:
+                continue
+            if prior.height_sigma_m >= prior.height_m and width * height > self._config.unscaled_cells_max:
+                continue
+            centre = self._centre_enu(*window, level, ground_up_m)
+            grid = MapGrid.at(self._local, self._mosaic.zoom, level, centre, ground_up_m)
+            if templates := self._templates(frame, prior, grid, heights_m, coarse):
+                found.extend(self._correlate(templates, level, window, grid))
+        return self._candidates(found, footprint_m / prior.height_m, search_stage.candidates)
+
+    def pyramid_level(self, gsd_m: float) -> int:
+        """Map level whose cells are closest to `gsd_m`, at least that of the tiles."""
+        finest = MapGrid.at(self._local, self._mosaic.zoom, 0, np.zeros(2), 0.0).gsd_m
+        return int(np.clip(round(math.log2(max(gsd_m, 1e-6) / finest)), 0, 7))
+
+    def _window_px(
+        self, prior: CameraPrior, footprint_m: float, level: int, ground_up_m: float
+    ) -> tuple[int, int, int, int]:
+        bounds = self._mosaic.bounds_px(level)
+        if not prior.position_known:
+            return bounds
+        grid = MapGrid.at(self._local, self._mosaic.zoom, level, prior.position_enu_m[:2], ground_up_m)
+        tilt_m = prior.height_m * math.tan(min(self._config.sigmas * prior.tilt_sigma_rad, 0.7))
+        ray = prior.rotation_camera_to_enu[:, 2]
+        lean = ray[:2] / max(-float(ray[2]), 0.2) * prior.height_m
+        reach_m = self._config.sigmas * np.sqrt(np.diag(prior.covariance_enu_m2)[:2]) + tilt_m
+        half = (reach_m + 0.75 * footprint_m) / grid.gsd_m
+        c = grid.cell_from_enu(prior.position_enu_m[:2] + lean)
+        x0, y0 = np.floor(c - half).astype(int)
+        x1, y1 = np.ceil(c + half).astype(int)
+        return max(x0, bounds[0]), max(y0, bounds[1]), min(x1, bounds[2]), min(y1, bounds[3])
+
+    def _centre_enu(self, x0: int, y0: int, x1: int, y1: int, level: int, ground_up_m: float) -> FloatArray:
+        zoom = float(self._mosaic.zoom - level)
+        altitude_m = float(self._local.geodetic_from_enu([0.0, 0.0, ground_up_m])[2])
+        return self._local.enu_from_mercator_px([(x0 + x1) / 2.0, (y0 + y1) / 2.0], zoom, altitude_m)[:2]
+
+    def _templates(
+        self, frame: Orthorectifier, prior: CameraPrior, grid: MapGrid, heights_m: list[float], coarse: bool
+    ) -> list[_Template]:
+        channels = CHANNELS // 2 if coarse else CHANNELS
+        turns = self._yaw_hypotheses(prior, coarse)
+        made = (_template(frame, prior, grid, turn, height_m, channels) for height_m in heights_m for turn in turns)
+        return [template for template in made if template is not None]
+
+    def _yaw_hypotheses(self, prior: CameraPrior, coarse: bool) -> FloatArray:
+        step = math.radians(self._config.coarse_yaw_step_deg if coarse else self._config.yaw_step_deg)
+        reach = self._config.sigmas * prior.yaw_sigma_rad
+        if reach >= math.pi - step:
+            return np.arange(0.0, 2.0 * math.pi - step / 2.0, 2.0 * math.pi / round(2.0 * math.pi / step))
+        count = math.ceil(max(reach - step / 2.0, 0.0) / step)
+        return np.asarray(np.arange(-count, count + 1) * step, dtype=np.float64)
+
+    def _heights(self, prior: CameraPrior, coarse: bool) -> FloatArray:
+        step = math.log1p(self._config.coarse_height_step if coarse else self._config.height_step)
+        if prior.height_sigma_m >= prior.height_m:
+            lowest, highest = math.log(self._config.unknown_height_under), math.log(self._config.unknown_height_over)
+            steps = np.arange(math.floor(lowest / step), math.ceil(highest / step) + 1)
+            return np.asarray(prior.height_m * np.exp(steps * step), dtype=np.float64)
+        reach = self._config.sigmas * prior.height_sigma_m / prior.height_m
+        count = math.ceil(max(reach - step / 2.0, 0.0) / step)
+        return np.asarray(prior.height_m * np.exp(np.arange(-count, count + 1) * step), dtype=np.float64)
+
+    def _correlate(
+        self, templates: list[_Template], level: int, window: tuple[int, int, int, int], grid: MapGrid
+    ) -> list[_Found]:
+        reach = max(max(t.field.shape[1:]) for t in templates)
+        cut = _tiling(window, reach, max(self._config.block_cells - reach, reach))
+        corners, shape, channels = cut.corners, cut.shape, len(templates[0].field)
+        together = max(1, SPECTRA_BYTES_MAX // (channels * shape[0] * (shape[1] // 2 + 1) * 8))
+        found: list[_Found] = []
+
+        def fits(template: _Template, parts: list[_Block]) -> list[_Found]:
+            spectrum = template_spectrum(template.field, shape)
+            return [one for part in parts for one in _found_in(part, cut, template, spectrum, grid)]
+
+        # As many as OpenCV may use, which those who fly several flights beside one another set to one.
+        with ThreadPoolExecutor(min(cv2.getNumThreads(), THREADS_MAX)) as pool:
+            for first in range(0, len(corners), together):
+                made = pool.map(partial(self._block, level, cut, channels), corners[first : first + together])
+                parts = [part for part in made if part is not None]
+                for of_template in pool.map(fits, templates, repeat(parts)):
+                    found.extend(of_template)
+        return found
+
+    def _block(self, level: int, cut: _Tiling, channels: int, corner: tuple[int, int]) -> _Block | None:
+        """The piece whose first cell (x, y) is `corner`; None where the map has nothing."""
+        x, y = corner[0] - cut.reach // 2, corner[1] - cut.reach // 2
+        rows, columns = cut.shape
+        left, top = max(x, cut.window[0]), max(y, cut.window[1])
+        right, bottom = min(x + columns, cut.window[2]), min(y + rows, cut.window[3])
+        grey, valid = self._mosaic.window(level, left, top, right - left, bottom - top)
+        if not valid.any():
+            return None
+        field = orientation_field(grey, valid)[:channels]
+        known = field if valid.all() else field[:, valid]
+        rms = math.sqrt(float(np.vdot(known, known)) / known.size) + 1e-6
+        padded = np.zeros((channels, rows, columns), np.float32)
+        padded[:, top - y : bottom - y, left - x : right - x] = field
+        return _Block(x, y, field_spectrum(padded, cut.shape), rms)
+
+    def _candidates(self, found: list[_Found], footprint_over_height: float, count: int) -> list[PlaceCandidate]:
+        chosen: list[_Found] = []
+        for one in sorted(found, key=lambda f: -f.score):
+            apart = 0.12 * footprint_over_height * one.template.height_m
+            if all(np.hypot(*(one.position_en_m - other.position_en_m)) > apart for other in chosen):
+                chosen.append(one)
+            if len(chosen) == count:
+                break
+        out = []
+        for k, one in enumerate(chosen):
+            margin = one.score / max(chosen[1].score, 1e-6) if k == 0 and len(chosen) > 1 else 1.0
+            east, north = one.position_en_m
+            place = PlaceCandidate(
+                (float(east), float(north)), one.template.yaw_rad, one.template.height_m, one.score, margin
+            )
+            out.append(place)
+        return out
+
+
+def _template(
+    frame: Orthorectifier, prior: CameraPrior, grid: MapGrid, turn_rad: float, height_m: float, channels: int
+) -> _Template | None:
+    rotation = rotation_z(turn_rad) @ prior.rotation_camera_to_enu
+    position = np.array([grid.origin_enu_m[0], grid.origin_enu_m[1], grid.ground_up_m + height_m])
+    laid = frame.orthorectify(grid, position, rotation)
+    if laid is None or min(laid.image.shape) < 12:
+        return None
+    field = orientation_field(laid.image, laid.valid)[:channels]
+    norm = float(np.sqrt(np.sum(field * field)))
+    if norm < 1e-3:
+        return None
+    offset = np.array([laid.x0, laid.y0]) - grid.anchor_cell
+    return _Template(field, norm, wrap_angle(image_up_yaw(rotation)), float(height_m), offset)
+
+
+def _tiling(window: tuple[int, int, int, int], reach: int, side: int) -> _Tiling:
+    """A window in pieces of at most `side` cells a side."""
+    x0, y0, x1, y1 = window
+    columns, rows = x1 - x0, y1 - y0
+    return _Tiling(
+        window, math.ceil(rows / math.ceil(rows / side)), math.ceil(columns / math.ceil(columns / side)), reach
+    )
+
+
+def _found_in(
+    part: _Block, cut: _Tiling, template: _Template, spectrum: SpectrumArray, grid: MapGrid
+) -> Iterator[_Found]:
+    """Where a template's middle fits best in a piece."""
+    h, w = template.field.shape[1:]
+    top, left = cut.reach // 2 - h // 2, cut.reach // 2 - w // 2
+    surface = correlate_spectra(spectrum, part.spectrum, cut.shape)[top : top + cut.rows, left : left + cut.columns]
+    for y, x, value in _peaks(surface, 3, max(8, cut.reach // 6)):
+        cell = np.array([part.x + left + x, part.y + top + y]) - template.cells_from_position
+        yield _Found(value / template.norm / part.rms, grid.enu_from_cell(cell), template)
+
+
+def _peaks(surface: FieldArray, count: int, apart: int) -> list[tuple[float, float, float]]:
+    """(row, column, value) of the highest `count` cells at least `apart` cells from one another; spoils `surface`."""
+    out = []
+    for _ in range(count):
+        _, value, _, (column, row) = cv2.minMaxLoc(surface)
+        if value <= 0.0:
+            break
+        out.append((*subpixel_peak(surface, row, column), value))
+        surface[max(0, row - apart) : row + apart + 1, max(0, column - apart) : column + apart + 1] = 0.0
+    return out

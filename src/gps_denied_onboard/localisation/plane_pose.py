@@ -1,0 +1,128 @@
+"""Camera pose from correspondences with the ground: robust Gauss-Newton on reprojection, with an honest covariance.
+
+The picture alone fixes six unknowns; a weak attitude prior only keeps degenerate geometry finite. Normal equations as
+in Hartley and Zisserman, "Multiple View Geometry", A6; Tukey weights as in Huber and Ronchetti, "Robust Statistics".
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from gps_denied_onboard.geometry.camera import CameraModel
+from gps_denied_onboard.geometry.rotations import exp_rotation, log_rotation, skew
+from gps_denied_onboard.localisation.pose_config import PoseConfig
+from gps_denied_onboard.messages import FloatArray, Matches
+
+TUKEY = 4.685
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PoseSolution:
+    """Pose with `covariance` (6, 6) as in PoseFix; `inlier` (N,) flags; `rms_m` residual of the inliers on the ground,
+    `rms_px` the same in the frame."""
+
+    position_enu_m: FloatArray
+    rotation_camera_to_enu: FloatArray
+    covariance: FloatArray
+    inlier: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]
+    rms_m: float
+    rms_px: float
+
+
+def solve_pose(
+    matches: Matches,
+    camera: CameraModel,
+    start_position_enu_m: FloatArray,
+    start_rotation: FloatArray,
+    config: PoseConfig,
+) -> PoseSolution | None:
+    """Pose from `matches`, starting near the truth; None where fewer than 4 correspondences agree.
+
+    The start's tilt only steadies the steps (`tilt_prior_sigma_rad`): it is not in the covariance, and no prior is.
+    """
+    bearing = camera.undistort(matches.pixel_px)
+    ground = matches.ground_enu_m
+    p, r = start_position_enu_m.copy(), start_rotation.copy()
+    height = max(float(p[2] - ground[:, 2].mean()), 1.0)
+    noise = config.inlier_m / 2.5 / height
+    scale = 4.0
+    information = np.eye(6)
+    weight = np.ones(len(bearing))
+    for iteration in range(config.iterations):
+        residual, jacobian = _residuals(p, r, bearing, ground)
+        sigma = noise * max(scale, 1.0)
+        u = np.linalg.norm(residual, axis=1) / (TUKEY * sigma)
+        weight = np.where(u < 1.0, (1.0 - np.minimum(u, 1.0) ** 2) ** 2, 0.0)
+        if np.count_nonzero(weight > 0.1) < 4:
+            return None
+        w = (weight / noise**2)[:, None, None]
+        information = np.einsum("nki,nkj->ij", jacobian * w, jacobian)
+        gradient = np.einsum("nki,nk->i", jacobian * w, residual)
+        tilt, tilt_jacobian = _tilt_prior(r, start_rotation)
+        gradient += tilt_jacobian.T @ tilt / config.tilt_prior_sigma_rad**2
+        damped = information + tilt_jacobian.T @ tilt_jacobian / config.tilt_prior_sigma_rad**2
+        step = np.linalg.solve(damped + 1e-9 * np.eye(6), -gradient)
+        p, r = p + step[:3], exp_rotation(step[3:]) @ r
+        if p[2] - ground[:, 2].mean() < 1.0:
+            return None
+        scale *= 0.6
+        if iteration > 6 and np.linalg.norm(step[:3]) < 1e-3:
+            break
+    residual, _ = _residuals(p, r, bearing, ground)
+    error_m = np.linalg.norm(residual, axis=1) * height
+    inlier = error_m < config.inlier_m
+    if np.count_nonzero(inlier) < 4:
+        return None
+    rms_m = float(np.sqrt(np.mean(error_m[inlier] ** 2)))
+    covariance = _covariance(information, rms_m / (config.inlier_m / 2.5), height, r, config)
+    return PoseSolution(p, r, covariance, inlier, rms_m, rms_m / height * math.sqrt(camera.fx_px * camera.fy_px))
+
+
+def _residuals(p: FloatArray, r: FloatArray, bearing: FloatArray, ground: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """(N, 2) normalised-image residuals (predicted - seen) and (N, 2, 6) Jacobian for (position, rotation left)."""
+    relative = ground - p
+    c = relative @ r
+    z = np.maximum(c[:, 2], 1e-3)
+    residual = c[:, :2] / z[:, None] - bearing
+    d_pixel = np.zeros((len(c), 2, 3))
+    d_pixel[:, 0, 0] = d_pixel[:, 1, 1] = 1.0 / z
+    d_pixel[:, 0, 2] = -c[:, 0] / z**2
+    d_pixel[:, 1, 2] = -c[:, 1] / z**2
+    # c = R^T (g - p); R -> exp(e) R gives c -> R^T exp(-e) (g - p), so dc/de = R^T [g - p]x.
+    d_position = -np.broadcast_to(r.T, (len(c), 3, 3))
+    d_rotation = np.einsum("ij,njk->nik", r.T, np.array([skew(v) for v in relative]))
+    jacobian = np.concatenate([d_pixel @ d_position, d_pixel @ d_rotation], axis=2)
+    return residual, jacobian
+
+
+def _tilt_prior(r: FloatArray, prior: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """(2,) tilt of `r` against the prior about east and north, yaw taken out, and its (2, 6) Jacobian."""
+    error = log_rotation(r @ prior.T)
+    yaw_free = exp_rotation(np.array([0.0, 0.0, -error[2]])) @ r
+    error = log_rotation(yaw_free @ prior.T)
+    jacobian = np.zeros((2, 6))
+    jacobian[0, 3] = jacobian[1, 4] = 1.0
+    return error[:2], jacobian
+
+
+def _covariance(
+    information: FloatArray, noise_ratio: float, height: float, r: FloatArray, config: PoseConfig
+) -> FloatArray:
+    """Inverse information, inflated by the residuals and by errors that patches share: overlap, relief, slope, map."""
+    # The residual has two components, the noise that `information` was made with is of one.
+    inflation = max(0.5 * noise_ratio**2, 0.08) * config.correlation_length
+    covariance = np.linalg.inv(information + 1e-9 * np.eye(6)) * inflation
+    # A slope of the ground looks like a tilt: it turns the camera about the ground point under the frame's centre.
+    ray = r[:, 2] / max(-float(r[2, 2]), 0.2) * height
+    slope = np.zeros((6, 2))
+    for k in range(2):
+        axis = np.eye(3)[k]
+        slope[:3, k] = np.cross(axis, -ray)
+        slope[3:, k] = axis
+    covariance += slope @ slope.T * config.slope_sigma_rad**2
+    covariance[:2, :2] += np.eye(2) * config.map_sigma_m**2
+    covariance[2, 2] += config.relief_sigma_m**2 + (0.002 * height) ** 2
+    return np.asarray(0.5 * (covariance + covariance.T))

@@ -1,1 +1,0 @@
-"""Which part of the map a frame could show."""

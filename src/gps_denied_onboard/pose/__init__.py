@@ -1,1 +1,0 @@
-"""From correspondences to a position with covariance."""

@@ -1,0 +1,1 @@
+"""A recording through the same pipeline as in flight."""

@@ -1,0 +1,90 @@
+"""The flight recorder in a replay: written as the replay goes, so that nothing is lost however fast that is."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+
+from gps_denied_onboard.config import Config
+from gps_denied_onboard.live.flight_recording import aboard
+from gps_denied_onboard.live.recorded_pipeline import TappedPipeline
+from gps_denied_onboard.pipeline import Pipeline
+from gps_denied_onboard.recorder.chain import FlightKey, fingerprint
+from gps_denied_onboard.recorder.client import THUMBNAIL_SLOT_BYTES, RecorderClient
+from gps_denied_onboard.recorder.meta import RecordingMeta, iso_from_unix_ns, write_meta
+from gps_denied_onboard.recorder.records import HeaderRecord
+from gps_denied_onboard.recorder.snapshots import TileSnapshots
+from gps_denied_onboard.recorder.writer import FlightWriter
+from gps_denied_onboard.runtime_root.strategies import Composition
+
+
+class ReplayTap:
+    """Records a replay into `folder` as a flight; `utc_ns` is the recording's own. A context manager.
+
+    OSError when the disk does not take it.
+    """
+
+    def __init__(self, folder: Path, meta: RecordingMeta, config: Config, composition: Composition) -> None:
+        write_meta(folder, meta)
+        key = FlightKey()
+        zero_ns = meta.unix_ns_at_zero or 0
+        what = aboard(config, composition)
+        header = HeaderRecord(
+            0,
+            f"replay-{fingerprint(key.public)}",
+            iso_from_unix_ns(zero_ns),
+            "",
+            what.versions,
+            what.image,
+            what.composition_sha256,
+            what.config,
+            what.calibration,
+            what.manifest_sha256,
+            key.public,
+            "",
+        )
+        self._t_ns = 0
+        self._offset_ns = round((config.camera or meta.camera).time_offset_s * 1e9)
+        self._errors: list[str] = []
+        self._writer = FlightWriter(
+            folder, header, key, config.recorder, lambda: zero_ns + self._t_ns, self._publish_alerts
+        )
+        self.flight_id = header.flight_id
+        self._flight = RecorderClient("flight", config.recorder.ring_slots)
+        self._pictures = RecorderClient("pictures", 64, THUMBNAIL_SLOT_BYTES)
+        of_tiles = RecorderClient("tiles", 256)
+        self.tiles = TileSnapshots(folder, of_tiles)
+        self._writer.add_producer(of_tiles)
+        self._writer.add_producer(self._flight)
+        self._writer.add_producer(self._pictures)
+
+    @property
+    def pipeline(self) -> Callable[..., Pipeline]:
+        """What makes the tapped pipeline, for `build_pipeline`."""
+        return functools.partial(
+            TappedPipeline, flight=self._flight, pictures=self._pictures, frame_offset_ns=self._offset_ns
+        )
+
+    def step(self, t_ns: int) -> None:
+        """Write what has come up to now."""
+        self._t_ns = t_ns
+        self._writer.step(t_ns)
+        if self._errors:
+            raise OSError(self._errors[0])
+
+    def __enter__(self) -> ReplayTap:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            self._writer.close(self._t_ns, error is None)
+        finally:
+            self._writer.abandon()
+
+    def _publish_alerts(self, severity: int, text: str) -> None:
+        if severity <= 3:
+            self._errors.append(text)

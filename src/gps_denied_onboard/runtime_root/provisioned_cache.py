@@ -1,0 +1,110 @@
+"""The provisioned cache of a flight: verified before anything else is started, or the flight does not start."""
+
+from __future__ import annotations
+
+import math
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import orjson
+
+from gps_denied_onboard.config import Config
+from gps_denied_onboard.errors import UserError
+from gps_denied_onboard.geometry.camera import CameraModel
+from gps_denied_onboard.provisioning.cache_manifest import CacheBody
+from gps_denied_onboard.provisioning.manifest import MANIFEST_FILE
+from gps_denied_onboard.provisioning.overview_build import OVERVIEW_FOLDER
+from gps_denied_onboard.provisioning.provision import CALIBRATION_FOLDER, MODELS_FOLDER
+from gps_denied_onboard.provisioning.trusted_keys import read_trusted_keys
+from gps_denied_onboard.provisioning.verify import CacheNotTrustedError, Expected, verify_cache
+from gps_denied_onboard.runtime_root.strategies import Composition
+from gps_denied_onboard.tiles.mosaic import MapMosaic
+from gps_denied_onboard.tiles.overview import Overview, OverviewHeader
+from gps_denied_onboard.tiles.sources import StoreTileSource
+
+
+@dataclass(frozen=True, slots=True)
+class Provisioned:
+    """The configuration with what the cache brings, and the map: the signed tiles and nothing else of the store."""
+
+    config: Config
+    mosaic: MapMosaic
+
+
+def open_provisioned(config: Config, composition: Composition, stack: ExitStack) -> Provisioned | None:
+    """The cache that `mission.manifest` names, verified; None where none is named. What it opens, `stack` closes.
+
+    CacheNotTrustedError with every fault; UserError where the configuration does not fit the cache.
+    """
+    mission = config.mission
+    if not mission.manifest:
+        return None
+    manifest = Path(mission.manifest)
+    if manifest.name != MANIFEST_FILE:
+        raise UserError(f"mission.manifest is {manifest}: give the {MANIFEST_FILE} of a provisioned cache.")
+    if not mission.trusted_keys:
+        raise UserError("mission.manifest needs mission.trusted_keys: the folder of the keys that it may be signed by.")
+    if not (config.map.use_store and config.map.directory):
+        raise UserError("mission.manifest needs map.use_store = true and map.directory: the store that it covers.")
+    from gps_denied_onboard.tiles.store import TileStore
+
+    trusted = read_trusted_keys(Path(mission.trusted_keys))
+    store = stack.enter_context(TileStore.open(Path(config.map.directory)))
+    cache = manifest.parent
+    body = verify_cache(cache, trusted, store, Expected(composition.sha256))
+    unfit = list(_unfit(config, body, cache))
+    if unfit:
+        raise CacheNotTrustedError(cache, unfit)
+    headers = [OverviewHeader(body.zoom, s.column, s.row, s.sha256) for s in body.squares]
+    squares = [(s.column, s.row) for s in body.squares]
+    source = StoreTileSource(store, body.source, body.zoom, squares)
+    overview = Overview(cache / OVERVIEW_FOLDER, headers)
+    mosaic = MapMosaic(source, config.map.cache_mb * 1024 * 1024, body.downgraded, overview)
+    return Provisioned(_with_cache(config, body, cache), mosaic)
+
+
+def _unfit(config: Config, body: CacheBody, cache: Path) -> list[str]:
+    """In what the configuration contradicts a verified cache."""
+    out = []
+    if (config.map.source, config.map.zoom) != (body.source, body.zoom):
+        out.append(
+            f"it is for map '{body.source}' at zoom {body.zoom}, the configuration flies '{config.map.source}' at zoom "
+            f"{config.map.zoom}"
+        )
+    latitude_deg, longitude_deg = config.mission.origin_latitude_deg, config.mission.origin_longitude_deg
+    west, south, east, north = body.bbox_deg
+    if math.isfinite(latitude_deg) and not (west <= longitude_deg <= east and south <= latitude_deg <= north):
+        out.append(f"the configuration's origin {latitude_deg}, {longitude_deg} lies outside of the mission's box")
+    if config.camera is not None and config.camera != _camera(body, cache):
+        out.append("the configuration's [camera] is not the calibration that was provisioned")
+    names = (OverviewHeader(body.zoom, s.column, s.row, s.sha256).file_name for s in body.squares)
+    listed = {artefact.path for artefact in body.artefacts_of(OVERVIEW_FOLDER)}
+    if {f"{OVERVIEW_FOLDER}/{name}" for name in names} != listed:
+        out.append("its coarse map levels are not those of its tiles")
+    if config.strategies.matching == "learned" and not body.artefacts_of(MODELS_FOLDER):
+        out.append("it holds no models for the learned matcher, which the configuration flies")
+    return out
+
+
+def _with_cache(config: Config, body: CacheBody, cache: Path) -> Config:
+    mission, inference = config.mission, config.inference
+    if not math.isfinite(mission.origin_latitude_deg) or not math.isfinite(mission.origin_longitude_deg):
+        mission = replace(
+            mission, origin_latitude_deg=body.origin_latitude_deg, origin_longitude_deg=body.origin_longitude_deg
+        )
+    models = body.artefacts_of(MODELS_FOLDER)
+    if models:
+        inference = replace(inference, models_directory=str((cache / models[0].path).parent), manifest="")
+    return replace(config, mission=mission, inference=inference, camera=config.camera or _camera(body, cache))
+
+
+def _camera(body: CacheBody, cache: Path) -> CameraModel:
+    found = body.artefacts_of(CALIBRATION_FOLDER)
+    if len(found) != 1:
+        raise CacheNotTrustedError(cache, [f"it holds {len(found)} camera calibrations, not one"])
+    tree = orjson.loads((cache / found[0].path).read_bytes())
+    rows = tree.pop("rotation_camera_to_body")
+    return CameraModel(
+        **tree | {"distortion": tuple(tree["distortion"]), "rotation_camera_to_body": tuple(map(tuple, rows))}
+    )

@@ -1,0 +1,1 @@
+"""Thermal state of the companion computer."""

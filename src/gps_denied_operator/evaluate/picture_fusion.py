@@ -1,0 +1,220 @@
+"""`vision`: state from pictures alone, for photographs that come without an inertial sensor.
+
+An extended Kalman filter over camera position, yaw and the camera's mean tilt. Odometry moves it, map fixes correct it.
+Each picture's own tilt scatters about the mean, so what a fix gains from perspective is shared over the flight. The
+map's own offset, which fixes share, is added to what leaves: no number of fixes averages it away.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from gps_denied_onboard.fusion import FusionInput
+from gps_denied_onboard.geometry.camera import CameraModel
+from gps_denied_onboard.geometry.rotations import (
+    exp_rotation,
+    image_up_yaw,
+    log_rotation,
+    nadir_camera_to_enu,
+    wrap_angle,
+)
+from gps_denied_onboard.messages import AidRecord, Estimate, FloatArray, OdometryStep, PoseFix
+
+SIZE = 6
+POSITION = slice(0, 3)
+YAW = 3
+TILT = slice(4, 6)
+
+
+@dataclass(frozen=True, slots=True)
+class VisionConfig:
+    """Start values and noise. `yaw_sigma_rad` of pi or more and `height_sigma_m` >= `height_m` mean unknown."""
+
+    height_m: float
+    height_sigma_m: float
+    yaw_rad: float = 0.0
+    yaw_sigma_rad: float = 9.0
+    mean_tilt_sigma_rad: float = 0.05
+    tilt_scatter_rad: float = 0.035
+    speed_sigma_mps: float = 8.0
+    turn_sigma_rad_rts: float = 0.5
+    drift_fraction: float = 0.02
+    map_sigma_m: float = 1.0
+    gate_fix: float = 25.0
+    relocate_after: int = 4
+    unknown_sigma_m: float = 20_000.0
+
+
+class VisionFusion:
+    """See the module; implements `Fusion`. Time only moves with odometry steps and fixes."""
+
+    def __init__(self, camera: CameraModel, config: VisionConfig, start_ns: int) -> None:
+        self._mount = camera.mount
+        self._config = config
+        self._x = np.array([0.0, 0.0, config.height_m, config.yaw_rad, 0.0, 0.0])
+        self._p = np.diag(
+            [
+                config.unknown_sigma_m**2,
+                config.unknown_sigma_m**2,
+                config.height_sigma_m**2,
+                config.yaw_sigma_rad**2,
+                config.mean_tilt_sigma_rad**2,
+                config.mean_tilt_sigma_rad**2,
+            ]
+        )
+        self._t_ns = start_ns
+        self._velocity = np.zeros(2)
+        self._known = False
+        self._refused = 0
+        self._before: tuple[int, FloatArray, FloatArray] | None = None
+
+    def update(self, message: FusionInput) -> tuple[AidRecord, ...]:
+        """See `Fusion.update`: takes OdometryStep and PoseFix, ignores the rest."""
+        if isinstance(message, OdometryStep):
+            return (self._odometry(message),)
+        if isinstance(message, PoseFix):
+            return self._fix(message)
+        return ()
+
+    def estimate(self, t_ns: int) -> Estimate | None:
+        """See `Fusion.estimate`. After the last picture the uncertainty grows with time; one picture is remembered."""
+        x, p = self._x, self._p
+        if self._before is not None and t_ns <= self._before[0]:
+            x, p = self._before[1], self._before[2]
+        elif t_ns > self._t_ns:
+            x, p = self._coasted(t_ns)
+        rotation = nadir_camera_to_enu(float(x[YAW])) @ exp_rotation(np.array([x[4], x[5], 0.0]))
+        covariance = np.zeros((9, 9))
+        covariance[:3, :3] = p[POSITION, POSITION] + np.eye(3) * self._config.map_sigma_m**2
+        covariance[3:6, 3:6] = np.eye(3) * self._config.speed_sigma_mps**2
+        tilt = float(np.linalg.eigvalsh(p[TILT, TILT])[-1]) + self._config.tilt_scatter_rad**2
+        attitude = np.diag([tilt, tilt, float(p[YAW, YAW])])
+        covariance[6:, 6:] = attitude
+        velocity = np.array([self._velocity[0], self._velocity[1], 0.0])
+        return Estimate(
+            t_ns, x[POSITION], velocity, rotation @ self._mount.T, self._mount, covariance, attitude, np.zeros(2),
+            self._known,
+        )  # fmt: skip
+
+    def _coasted(self, t_ns: int) -> tuple[FloatArray, FloatArray]:
+        """State and covariance at a later time, with no picture in between."""
+        dt_s = (t_ns - self._t_ns) * 1e-9
+        x, p = self._x.copy(), self._p.copy()
+        speed = float(np.hypot(*self._velocity))
+        p[:2, :2] += np.eye(2) * ((speed + self._config.speed_sigma_mps) * dt_s) ** 2
+        p[2, 2] += dt_s * 4.0
+        p[YAW, YAW] += self._config.turn_sigma_rad_rts**2 * dt_s
+        return x, p
+
+    def _odometry(self, step: OdometryStep) -> AidRecord:
+        if step.status != "ok" or not np.isfinite(step.covariance).all() or step.t1_ns <= self._t_ns:
+            if step.t1_ns > self._t_ns:
+                self._move(step.t1_ns, *self._coasted(step.t1_ns))
+            return AidRecord(step.t1_ns, "odometry", (), (), (), (), 0.0, False, step.reason or "lost")
+        x, p = self._x.copy(), self._p
+        turn = float(x[YAW]) - step.yaw_prior_rad
+        # The prior's yaw is that of the image's top; the displacement turns with the error of it.
+        c, s = math.cos(turn), math.sin(turn)
+        scale = float(x[2]) / step.height_m if step.height_m > 0 else 1.0
+        d = step.displacement_enu_m * scale
+        moved = np.array([c * d[0] - s * d[1], s * d[0] + c * d[1], d[2]])
+        f = np.eye(SIZE)
+        f[0, YAW], f[1, YAW] = -moved[1], moved[0]
+        f[:3, 2] += moved / max(float(x[2]), 1.0)
+        q = np.zeros((SIZE, SIZE))
+        noise = self._without_height(step) * scale**2
+        turned = np.eye(4)
+        turned[:2, :2] = [[c, -s], [s, c]]
+        noise = turned @ noise @ turned.T
+        q[:3, :3] = noise[:3, :3] + np.eye(3) * (self._config.drift_fraction * np.linalg.norm(moved)) ** 2
+        q[YAW, YAW] = noise[3, 3]
+        x[POSITION] += moved
+        x[YAW] = wrap_angle(float(x[YAW]) + step.yaw_change_rad)
+        dt_s = (step.t1_ns - step.t0_ns) * 1e-9
+        self._velocity = moved[:2] / max(dt_s, 1e-3)
+        self._move(step.t1_ns, x, f @ p @ f.T + q)
+        observation = tuple(float(v) for v in (*moved, step.yaw_change_rad))
+        variance = tuple(float(v) for v in np.diag(noise))
+        return AidRecord(step.t1_ns, "odometry", observation, variance, (), (), 0.0, True, "")
+
+    def _without_height(self, step: OdometryStep) -> FloatArray:
+        """The step's covariance less what the height's error put in: the height is a state here."""
+        share = np.zeros(4)
+        share[:3] = step.displacement_enu_m * step.height_sigma_m / max(step.height_m, 1.0)
+        left = step.covariance - np.outer(share, share)
+        values, vectors = np.linalg.eigh(left)
+        return np.asarray((vectors * np.maximum(values, 1e-6)) @ vectors.T)
+
+    def _move(self, t_ns: int, x: FloatArray, p: FloatArray) -> None:
+        self._before = (self._t_ns, self._x, self._p)
+        self._t_ns, self._x, self._p = t_ns, x, 0.5 * (p + p.T)
+
+    def _fix(self, fix: PoseFix) -> tuple[AidRecord, ...]:
+        if not fix.accepted:
+            self._refuse()
+            return ()
+        z, noise = self._measurement(fix)
+        innovation = z - self._x
+        innovation[YAW] = wrap_angle(float(innovation[YAW]))
+        spread = self._p + noise
+        ratio = float(innovation @ np.linalg.solve(spread, innovation)) / self._config.gate_fix
+        unique = fix.gates.get("unique", 0.0) >= 1.0
+        accepted = ratio <= 1.0 and (unique or not fix.global_search) if self._known else unique
+        if not accepted and unique and self._refused >= self._config.relocate_after:
+            self._known, accepted = False, True
+        if accepted:
+            self._apply(fix, z, noise, innovation)
+        else:
+            self._refuse()
+        record = AidRecord(
+            fix.t_ns,
+            "fix",
+            tuple(float(v) for v in z),
+            tuple(float(v) for v in np.diag(noise)),
+            tuple(float(v) for v in innovation),
+            tuple(float(v) for v in np.diag(spread)),
+            ratio,
+            accepted,
+            "" if accepted else "innovation",
+        )
+        return (record,)
+
+    def _apply(self, fix: PoseFix, z: FloatArray, noise: FloatArray, innovation: FloatArray) -> None:
+        if fix.t_ns > self._t_ns:
+            self._move(fix.t_ns, *self._coasted(fix.t_ns))
+        if not self._known:
+            # Nothing but the mean tilt is known from before.
+            self._p[:4, :] = self._p[:, :4] = 0.0
+            self._p[range(4), range(4)] = 1e6
+            self._x[:4] = z[:4]
+            innovation = z - self._x
+            self._known = True
+        gain = np.linalg.solve(self._p + noise, self._p).T
+        self._x = self._x + gain @ innovation
+        self._x[YAW] = wrap_angle(float(self._x[YAW]))
+        rest = np.eye(SIZE) - gain
+        p = rest @ self._p @ rest.T + gain @ noise @ gain.T
+        self._p = 0.5 * (p + p.T)
+        self._refused = 0
+
+    def _measurement(self, fix: PoseFix) -> tuple[FloatArray, FloatArray]:
+        """Fix as (position, yaw, tilt) and its covariance; the picture's own tilt scatters about the mean."""
+        yaw = image_up_yaw(fix.rotation_camera_to_enu)
+        tilt = log_rotation(nadir_camera_to_enu(yaw).T @ fix.rotation_camera_to_enu)
+        j = np.zeros((SIZE, 6))
+        j[:3, :3] = np.eye(3)
+        j[YAW, 5] = 1.0
+        j[TILT, 3:] = fix.rotation_camera_to_enu.T[:2, :]
+        noise = j @ fix.covariance @ j.T
+        noise[TILT, TILT] += np.eye(2) * self._config.tilt_scatter_rad**2
+        noise[YAW, YAW] += 0.003**2
+        return np.array([*fix.position_enu_m, yaw, tilt[0], tilt[1]]), noise
+
+    def _refuse(self) -> None:
+        """A picture that was not found: doubt grows, so that the search widens."""
+        self._refused += 1
+        if self._known and self._refused > 2:
+            self._p[:2, :2] *= 1.5**2

@@ -1,0 +1,1 @@
+"""Commands around a flight: RELOC hint, upload after landing, report."""

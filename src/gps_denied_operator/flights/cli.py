@@ -1,0 +1,78 @@
+"""`operator-tool reloc|report|upload`: a hint to a flight in the air; what one that has landed did; its tiles."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gps_denied_operator.tiles.options import ConfigOption, JsonOption, RootOption, print_json
+from gps_denied_operator.tiles.provider_cli import CaOption, KeyOption, UrlOption
+
+
+def reloc(
+    latitude: Annotated[float, typer.Argument(metavar="LAT", help="Degrees.")],
+    longitude: Annotated[float, typer.Argument(metavar="LON", help="Degrees.")],
+    radius: Annotated[float, typer.Argument(metavar="RADIUS", help="Metres within which the aircraft is.")],
+    link: Annotated[
+        str, typer.Option(help="To the aircraft: udpin:HOST:PORT, udpout:HOST:PORT, tcp:HOST:PORT or DEVICE,BAUD.")
+    ] = "udpin:0.0.0.0:14550",
+    signing_key: Annotated[str, typer.Option(help="Key file of a signed link.")] = "",
+    timeout_s: Annotated[float, typer.Option("--timeout", min=0.1, help="Seconds to wait for the answer.")] = 10.0,
+    json: JsonOption = False,
+) -> None:
+    """Tell an aircraft that has lost its place where it is, about; ends when it has answered."""
+    from dataclasses import asdict
+
+    from gps_denied_operator.flights.reloc import send_reloc
+
+    answer = send_reloc(latitude, longitude, radius, link, signing_key, timeout_s)
+    if json:
+        print_json({"outcome": "success"} | asdict(answer))
+    else:
+        typer.echo(f"{answer.text} (after {answer.seconds:.1f} s)")
+
+
+def upload(
+    recording: Annotated[Path, typer.Argument(metavar="FLIGHT", help="Folder of the flight's recording.")],
+    provider: UrlOption,
+    flight: Annotated[str, typer.Option(help="Name that the flight must have; else the folder's.")] = "",
+    key_file: KeyOption = None,
+    ca: CaOption = None,
+    root: RootOption = None,
+    config: ConfigOption = None,
+    json: JsonOption = False,
+) -> None:
+    """After landing: send the tiles that a flight made, once its recording proves that it was shut down cleanly."""
+    from gps_denied_onboard.tiles.grid import flight_uuid
+    from gps_denied_operator.flights.after_flight import landed_flight
+    from gps_denied_operator.tiles import provider_cli
+
+    name = landed_flight(recording, flight)
+    provider_cli.upload(provider, str(flight_uuid(name)), key_file, ca, root, config, json)
+
+
+def report(
+    recording: Annotated[Path, typer.Argument(metavar="FLIGHT", help="Folder of the flight's recording.")],
+    out: Annotated[Path, typer.Option(help="HTML file to write.")] = Path("flight.html"),
+    truth: Annotated[
+        Path | None, typer.Option(help="A simulated recording that holds the truth, or a CSV with t_s.")
+    ] = None,
+    tiles: Annotated[Path | None, typer.Option(help="Folder of z/x/y tiles to draw; else those it flew with.")] = None,
+    json: JsonOption = False,
+) -> None:
+    """After a flight: map, track, 95 % ellipses, labels, innovations and latencies in one HTML page."""
+    from gps_denied_operator.evaluate.progress import FrameBar
+    from gps_denied_operator.report.flight_report import report_flight
+    from gps_denied_operator.report.html import check_page_name, write_page
+
+    check_page_name(out)
+    with FrameBar(None, "records") as bar:
+        made = report_flight(recording, truth, tiles, bar.show)
+    write_page(made.page, out)
+    if json:
+        told = {"flight_id": made.flight_id, "recording": made.state, "moments": made.moments, "map": made.map_shown}
+        print_json({"outcome": "success", **told, "page": str(out), "figures": made.figures})
+    else:
+        typer.echo(f"{made.sentence}\n{out}: {made.moments} moments of flight {made.flight_id}")

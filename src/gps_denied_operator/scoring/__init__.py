@@ -1,0 +1,1 @@
+"""Truth, errors against it, and the figures made of them."""

@@ -1,0 +1,1 @@
+"""Pictures of the scene: appearance, ground, vertical objects, camera, atmosphere, map tiles."""

@@ -1,0 +1,1 @@
+"""What stands where: land cover, settlements, vegetation, relief."""

@@ -1,0 +1,1 @@
+"""What the autopilot's sensors measure of the motion."""

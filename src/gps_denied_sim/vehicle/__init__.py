@@ -1,0 +1,1 @@
+"""Route and motion of the aircraft."""

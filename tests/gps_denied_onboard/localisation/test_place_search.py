@@ -1,0 +1,107 @@
+"""Place search: with a prior, without one, over wrong ground."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from gps_denied_onboard.geometry.rotations import rotation_z, wrap_angle
+from gps_denied_onboard.imaging.orthorectify import Orthorectifier, Undistorter
+from gps_denied_onboard.localisation.place_config import PlaceConfig
+from gps_denied_onboard.localisation.place_search import GridPlace
+from gps_denied_onboard.messages import CameraPrior, Frame, PlaceCandidate
+
+FOOTPRINT_M = 300.0 * 480 / 500
+
+
+def search(ground: Any, frame: Frame, prior: CameraPrior, **settings: int) -> list[PlaceCandidate]:
+    place = GridPlace(ground.mosaic(), ground.local, PlaceConfig(**settings))
+    rectifier = Orthorectifier(frame, Undistorter(ground.camera))
+    return place.search(rectifier, prior, FOOTPRINT_M, 0.0, place.search_stages(prior)[0])
+
+
+def test_found_within_the_prior(painted_ground: Any) -> None:
+    """A position that is 35 m and 6 degrees off is corrected to a few metres and degrees."""
+    pose = painted_ground.pose()
+    frame = painted_ground.frame(pose)
+    prior = painted_ground.prior((pose[0] + [30.0, -20.0, 4.0], rotation_z(0.1) @ pose[1]), yaw_sigma_rad=0.08)
+    best = search(painted_ground, frame, prior)[0]
+    assert math.dist(best.centre_enu_m, pose[0][:2]) < 6.0
+    assert math.degrees(abs(wrap_angle(best.yaw_rad - 0.9))) < 4.0
+    assert best.margin > 1.2
+
+
+@pytest.mark.parametrize("yaw_known", [True, False])
+def test_kidnapped(painted_ground: Any, yaw_known: bool) -> None:
+    """Without any position, heading known or not, the place is found on the whole map."""
+    pose = painted_ground.pose()
+    guess = (np.array([0.0, 0.0, 300.0]), pose[1] if yaw_known else rotation_z(2.0) @ pose[1])
+    prior = painted_ground.prior(guess, known=False, yaw_sigma_rad=0.05 if yaw_known else math.pi, height_sigma_m=5.0)
+    best = search(painted_ground, painted_ground.frame(pose), prior)[0]
+    assert math.dist(best.centre_enu_m, pose[0][:2]) < 10.0
+    assert math.degrees(abs(wrap_angle(best.yaw_rad - 0.9))) < 5.0
+
+
+def test_height_of_unknown_scale(painted_ground: Any) -> None:
+    """A height that is 20 % off and said to be unsure is found among the hypotheses."""
+    pose = painted_ground.pose()
+    prior = painted_ground.prior(pose, height_m=360.0, height_sigma_m=40.0)
+    best = search(painted_ground, painted_ground.frame(pose), prior)[0]
+    assert best.height_m == pytest.approx(300.0, rel=0.08)
+    assert math.dist(best.centre_enu_m, pose[0][:2]) < 8.0
+
+
+def test_other_ground_has_no_clear_winner(painted_ground: Any) -> None:
+    """A picture of ground that is not on the map gives candidates with a margin near one."""
+    pose = painted_ground.pose()
+    frame = painted_ground.frame(pose, painted_ground.paint(99))
+    prior = painted_ground.prior(pose, known=False)
+    assert search(painted_ground, frame, prior)[0].margin < 1.25
+
+
+def test_outside_the_map_there_is_nothing(painted_ground: Any) -> None:
+    """A prior that lies wholly off the map gives no candidate."""
+    pose = painted_ground.pose()
+    prior = painted_ground.prior((pose[0] + [5000.0, 0.0, 0.0], pose[1]))
+    assert search(painted_ground, painted_ground.frame(pose), prior) == []
+
+
+@pytest.mark.parametrize("block_cells", [150, 200, 333, 4096])
+def test_the_map_is_searched_in_pieces(painted_ground: Any, block_cells: int) -> None:
+    """However large the pieces are, the best place is the same."""
+    pose = painted_ground.pose()
+    prior = painted_ground.prior(pose, known=False)
+    best = search(painted_ground, painted_ground.frame(pose), prior, block_cells=block_cells)[0]
+    assert math.dist(best.centre_enu_m, pose[0][:2]) < 10.0
+
+
+@pytest.mark.parametrize("threads", [2, 8])
+def test_threads_change_nothing(painted_ground: Any, threads: int) -> None:
+    """However many threads search, every candidate is the same to the last bit."""
+    pose = painted_ground.pose()
+    frame, prior = painted_ground.frame(pose), painted_ground.prior(pose, known=False)
+    before = cv2.getNumThreads()
+    try:
+        cv2.setNumThreads(1)
+        alone = search(painted_ground, frame, prior, block_cells=200)
+        cv2.setNumThreads(threads)
+        assert search(painted_ground, frame, prior, block_cells=200) == alone
+    finally:
+        cv2.setNumThreads(before)
+
+
+@pytest.mark.parametrize("inwards", [(0, 1, 1, -1), (2, 3, -1, 1)])
+def test_a_camera_over_the_edge_of_the_map_is_found(painted_ground: Any, inwards: tuple[int, int, int, int]) -> None:
+    """A picture whose middle lies 60 m inside a corner of the map, so that half of it shows none, has its place."""
+    position, rotation = painted_ground.pose()
+    bounds = painted_ground.bounds_tiles()
+    corner_px = [256.0 * bounds[inwards[0]], 256.0 * bounds[inwards[1]]]
+    corner = painted_ground.local.enu_from_mercator_px(corner_px, float(painted_ground.zoom), 100.0)[:2]
+    position = np.array([*(corner + 60.0 * np.array(inwards[2:])), position[2]])
+    frame = painted_ground.frame((position, rotation))
+    found = search(painted_ground, frame, painted_ground.prior((position, rotation), known=False))
+    assert min(math.dist(one.centre_enu_m, position[:2]) for one in found[:3]) < 15.0

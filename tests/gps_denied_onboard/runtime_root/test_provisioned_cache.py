@@ -1,0 +1,87 @@
+"""A flight with a manifest starts on what was signed, or does not start."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+from contextlib import ExitStack
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from gps_denied_onboard.config import Config, MapConfig, MissionConfig
+from gps_denied_onboard.errors import UserError
+from gps_denied_onboard.provisioning.verify import CacheNotTrustedError
+from gps_denied_onboard.runtime_root.provisioned_cache import Provisioned, open_provisioned
+from gps_denied_onboard.runtime_root.strategies import load_composition
+from gps_denied_onboard.tiles.store import TileStore
+
+
+def helper() -> ModuleType:
+    """The provisioning tests' store and key."""
+    path = Path(__file__).resolve().parents[1] / "provisioning" / "making.py"
+    spec = importlib.util.spec_from_file_location("provisioned_making", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def flown(tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch) -> tuple[Config, ModuleType]:
+    """Return a configuration of a provisioned cache."""
+    monkeypatch.setenv("DATABASE_URL", database_url)
+    making = helper()
+    with TileStore.open(tmp_path / "store") as store:
+        making.fill(store)
+        store.insert([making.tile(making.X0 + 200, making.Y0, 1)])
+        making.make_cache(store, tmp_path / "cache")
+    (tmp_path / "keys").mkdir()
+    (tmp_path / "keys" / f"{making.FINGERPRINT}.pub").write_text(making.PUBLIC_KEY.hex())
+    mission = MissionConfig(manifest=str(tmp_path / "cache" / "manifest.json"), trusted_keys=str(tmp_path / "keys"))
+    return Config(mission=mission, map=MapConfig(str(tmp_path / "store"), "provider", making.ZOOM, True)), making
+
+
+def opened(config: Config) -> Provisioned:
+    with ExitStack() as stack:
+        provisioned = open_provisioned(config, load_composition(), stack)
+        assert provisioned is not None
+        return provisioned
+
+
+def test_camera_origin_and_map_come_from_the_cache(flown: tuple[Config, ModuleType], tmp_path: Path) -> None:
+    """What the configuration does not name is the mission's; the map ends with what is signed; revoked, no start."""
+    config, making = flown
+    provisioned = opened(config)
+    assert provisioned.config.camera == making.CAMERA
+    assert provisioned.config.mission.origin_latitude_deg == making.mission().takeoff_latitude_deg
+    x1 = provisioned.mosaic.bounds_px(0)[2]
+    assert x1 // 256 < making.X0 + 200  # a tile of the store that nobody signed
+    (tmp_path / "keys" / "revoked").write_text(f"{making.FINGERPRINT}\n")
+    with pytest.raises(CacheNotTrustedError, match="revoked"):
+        opened(config)
+
+
+@pytest.mark.slow
+def test_a_configuration_that_does_not_fit_is_refused(flown: tuple[Config, ModuleType]) -> None:
+    """Another map, an origin outside of the box and another calibration are all named at once."""
+    config, making = flown
+
+    def changed(**parts: Any) -> Config:
+        return dataclasses.replace(config, **parts)
+
+    unfit = changed(
+        map=dataclasses.replace(config.map, zoom=17),
+        mission=dataclasses.replace(config.mission, origin_latitude_deg=0.0, origin_longitude_deg=0.0),
+        camera=dataclasses.replace(making.CAMERA, fx_px=551.0),
+    )
+    with pytest.raises(CacheNotTrustedError) as refused:
+        opened(unfit)
+    assert len(refused.value.faults) == 3
+    with pytest.raises(UserError, match="trusted_keys"):
+        opened(changed(mission=dataclasses.replace(config.mission, trusted_keys="")))
+    with pytest.raises(UserError, match="use_store"):
+        opened(changed(map=dataclasses.replace(config.map, use_store=False)))

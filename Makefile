@@ -40,7 +40,7 @@ fuzz: setup ## feed the autopilot's parsers and the flight reader with hostile b
 		recorder -max_total_time=$(or $(FUZZ_S),600) -max_len=20000 -len_control=0 -rss_limit_mb=1500 -timeout=60
 
 lint: setup ## ruff and mypy --strict
-	$(BIN)/ruff check src tests migrations .ci
+	$(BIN)/ruff check src tests migrations tools images nix
 	$(BIN)/mypy
 
 bench: setup ## measure the figures of _docs/benchmarks.md again; SETS="video" for some (an hour)

@@ -70,7 +70,7 @@ in {
       fi
     '';
     style = inTree "style" ''
-      ruff check --no-cache src tests migrations .ci nix images/operator
+      ruff check --no-cache src tests migrations tools images nix
       python3 -m mypy --cache-dir=/dev/null
     '';
     import-boundary = inTree "import-boundary" ''

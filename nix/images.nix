@@ -46,7 +46,7 @@ let
     done
   '';
 
-  prune = ../images/companion/prune.txt;
+  wheelExcludes = ../images/companion/wheel_excludes.txt;
 
   # site-packages of an image: its own packages, migrations and composition.
   own = image: nativeModule: ''
@@ -68,10 +68,10 @@ let
     inherit python;
     wheels = pinned "wheels" "companion";
     install = ./install_wheels.py;
-    inherit prune;
+    inherit wheelExcludes;
   }) ''
     site=$out/site-packages
-    "$python/bin/python3" "$install" "$site" --prune "$prune" $wheels
+    "$python/bin/python3" "$install" "$site" --exclude "$wheelExcludes" $wheels
     ${own "companion" nativeCompanion}
   '';
 
@@ -90,7 +90,7 @@ let
     site=$out
     ${own "companion" nativeHost}
   '';
-  companionHostLibraries = environment "companion-host-libraries" "companion-host" { inherit prune; };
+  companionHostLibraries = environment "companion-host-libraries" "companion-host" { inherit wheelExcludes; };
 
   postgresql = kit.debTree "postgresql" "postgresql" ''
     rm -rf "$out/usr/lib/postgresql/15/lib/bitcode" "$out"/usr/lib/postgresql/15/lib/llvmjit* "$out/usr/share/doc" \
@@ -120,14 +120,14 @@ let
     # A link would be a Python without its libraries: it looks for them beside the name that it was called by.
     printf '#!%s sh\nPYTHONPATH=%s exec %s "$@"\n' "$seed/bin/busybox" "$site" "$operatorLibraries/bin/python3" > "$out/bin/python3"
     chmod 555 "$out/bin/python3"
-    for command in operator-tool:gps_denied_operator gps-denied-onboard:gps_denied_onboard gps-denied-sim:gps_denied_sim; do
+    for command in operator-tool:gps_denied_operator.cli gps-denied-onboard:gps_denied_onboard.cli.main gps-denied-sim:gps_denied_sim.cli; do
       {
         echo "#!$operatorLibraries/bin/python3 -sP"
         echo 'import os, sys'
         echo "sys.path.insert(0, '$site')"
         echo "os.environ['PATH'] = '$postgresql/usr/lib/postgresql/15/bin:$operatorPrograms/bin:$out/bin:' + os.environ.get('PATH', '/bin')"
         echo "os.environ['PYTHONPATH'] = '$site'"
-        echo "from ''${command#*:}.cli import main"
+        echo "from ''${command#*:} import main"
         echo "if __name__ == '__main__':" # worker processes load this file again
         echo '    sys.exit(main())'
       } > "$out/bin/''${command%:*}"

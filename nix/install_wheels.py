@@ -1,4 +1,4 @@
-"""Unpack wheels: install_wheels.py SITE_PACKAGES [--commands PREFIX] [--prune LIST] WHEEL...
+"""Unpack wheels: install_wheels.py SITE_PACKAGES [--commands PREFIX] [--exclude LIST] WHEEL...
 
 PREFIX/bin gets the console scripts and programs, PREFIX the wheels' data files. LIST holds glob patterns, one a line,
 of paths below SITE_PACKAGES that are left out. Two wheels with different files of one name are an error.
@@ -55,12 +55,12 @@ def put(path: Path, data: bytes, executable: bool) -> None:
     path.chmod(0o555 if executable else 0o444)
 
 
-def install(wheel: Path, site: Path, prefix: Path | None, pruned: list[str]) -> None:
+def install(wheel: Path, site: Path, prefix: Path | None, excluded: list[str]) -> None:
     """Unpack one wheel."""
     python = prefix / "bin" / "python3" if prefix else Path()
     with zipfile.ZipFile(wheel) as archive:
         for member in archive.infolist():
-            if member.is_dir() or any(fnmatch.fnmatch(member.filename, pattern) for pattern in pruned):
+            if member.is_dir() or any(fnmatch.fnmatch(member.filename, pattern) for pattern in excluded):
                 continue
             path = place(member.filename, site, prefix)
             if path is None:
@@ -79,13 +79,13 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("site", type=Path)
     parser.add_argument("--commands", type=Path)
-    parser.add_argument("--prune", type=Path)
+    parser.add_argument("--exclude", type=Path)
     parser.add_argument("wheels", nargs="+", type=Path)
     arguments = parser.parse_args()
-    lines = arguments.prune.read_text().splitlines() if arguments.prune else []
-    pruned = [line for line in lines if line and not line.startswith("#")]
+    lines = arguments.exclude.read_text().splitlines() if arguments.exclude else []
+    excluded = [line for line in lines if line and not line.startswith("#")]
     for wheel in sorted(arguments.wheels, key=lambda path: path.name.partition("-")[2]):
-        install(wheel, arguments.site, arguments.commands, pruned)
+        install(wheel, arguments.site, arguments.commands, excluded)
 
 
 if __name__ == "__main__":

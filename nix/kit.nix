@@ -50,9 +50,9 @@ let
 
   python = debTree "python" "python" (builtins.readFile ./python.sh);
 
-  # A virtual environment in the store: the wheels of a set, less what the file `prune` lists, compiled, with commands.
-  environment = name: set: { prune ? "" }: run name {
-    inherit python prune;
+  # A virtual environment in the store: the wheels of a set, less what the file `wheelExcludes` lists, compiled, with commands.
+  environment = name: set: { wheelExcludes ? "" }: run name {
+    inherit python wheelExcludes;
     wheels = pinned "wheels" set;
     install = ./install_wheels.py;
     programs = [ patchelf ];
@@ -62,7 +62,7 @@ let
     for name in python python3.11; do ln -s python3 "$out/bin/$name"; done
     printf 'home = %s/bin\ninclude-system-site-packages = false\nversion = 3.11.2\n' "$python" > "$out/pyvenv.cfg"
     export PYTHONDONTWRITEBYTECODE=1
-    "$out/bin/python3" "$install" "$out/lib/python3.11/site-packages" --commands "$out" ''${prune:+--prune "$prune"} $wheels
+    "$out/bin/python3" "$install" "$out/lib/python3.11/site-packages" --commands "$out" ''${wheelExcludes:+--exclude "$wheelExcludes"} $wheels
     find "$out" -type f -perm -100 ! -name "*.so*" ! -name "*.py" | while read -r file; do use_own_loader "$file" "$python"; done
     "$python/bin/python3.11" -m compileall -fqq -j 2 --invalidation-mode unchecked-hash -s "$out" "$out/lib" || true
   '';

@@ -38,7 +38,7 @@ class Listener:
                 self.heard.places_deg.append((message.lat * 1e-7, message.lon * 1e-7))
 
 
-class Pilot(Listener):
+class FakeAutopilot(Listener):
     """Silent until the companion is heard, then an ArduPlane at rest, level, `altitude_amsl_m` high; silent again after
     PLENTY positions, which leaves the emulated processor to others."""
 

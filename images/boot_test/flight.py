@@ -11,11 +11,11 @@ import time
 from pathlib import Path
 
 from boot_test.console import watch
+from boot_test.fake_autopilot import FakeAutopilot, Listener
 from boot_test.flips import copy_disk, direct_start, flip
 from boot_test.machine import Machine
 from boot_test.onboard import FOLDER, put_configuration
-from boot_test.pilot import Listener, Pilot
-from boot_test.visit import Visit
+from boot_test.operator_session import OperatorSession
 
 from gps_denied_onboard.recorder.meta import RecordingMeta, read_meta
 from gps_denied_operator.images.disk import partitions
@@ -63,19 +63,19 @@ def check_flight(image: Path, scratch: Path) -> list[str]:
         stream.truncate(DISK_BYTES)
     meta = read_meta(content / "recording")
     tiles = content / "recording" / str(meta.tiles_directory) / meta.tiles_source
-    visit = Visit(scratch, tiles, f"{FOLDER}/cache.toml", route(meta))
+    session = OperatorSession(scratch, tiles, f"{FOLDER}/cache.toml", route(meta))
     faults = watch(Machine(disk, scratch, direct=direct_start(image, scratch)), FIRST_BOOT, FIRST_LIMIT_S)
     if faults:
         return faults
-    put_configuration(disk, content / "recording", scratch, visit.write_files())
-    pilot = Pilot(meta.origin_altitude_m)
-    link = lambda got: pilot.turn(got, time.monotonic_ns())  # noqa: E731
-    machine = Machine(disk, scratch, extra_disk=extra, link=link, ssh_port=visit.port)
-    enough = lambda: visit.ended and len(pilot.heard.places_deg) > 10  # noqa: E731
-    faults = watch(machine, NEXT_BOOT, FLIGHT_LIMIT_S, enough, visit.note) + visit.faults
+    put_configuration(disk, content / "recording", scratch, session.write_files())
+    autopilot = FakeAutopilot(meta.origin_altitude_m)
+    link = lambda got: autopilot.turn(got, time.monotonic_ns())  # noqa: E731
+    machine = Machine(disk, scratch, extra_disk=extra, link=link, ssh_port=session.port)
+    enough = lambda: session.ended and len(autopilot.heard.places_deg) > 10  # noqa: E731
+    faults = watch(machine, NEXT_BOOT, FLIGHT_LIMIT_S, enough, session.note) + session.faults
     replayed = Listener()
     replayed.take(machine.serial)
-    return faults or compare(extra, scratch) + served(replayed, pilot, meta)
+    return faults or compare(extra, scratch) + served(replayed, autopilot, meta)
 
 
 def run(scratch: Path, *arguments: str | Path) -> None:
@@ -124,12 +124,12 @@ def distance_m(a: dict[str, float], b: dict[str, float]) -> float:
     return METRES_A_DEGREE * math.hypot(a["latitude_deg"] - b["latitude_deg"], east_deg)
 
 
-def served(replayed: Listener, pilot: Pilot, meta: RecordingMeta) -> list[str]:
+def served(replayed: Listener, autopilot: FakeAutopilot, meta: RecordingMeta) -> list[str]:
     """GPS_INPUT as pymavlink reads it outside: the replay's stream on ttyS0, the navigation service's on ttyS1."""
-    sent, live = replayed.heard.counts.get("GPS_INPUT", 0), pilot.heard.places_deg
+    sent, live = replayed.heard.counts.get("GPS_INPUT", 0), autopilot.heard.places_deg
     origin = meta.origin_latitude_deg, meta.origin_longitude_deg
     away_m = [METRES_A_DEGREE * max(abs(a - b) for a, b in zip(place, origin, strict=True)) for place in live]
     print(f"heard on ttyS0: {replayed.heard.counts}")
-    print(f"heard on ttyS1: {pilot.heard.counts}; first position {away_m[0]:.1f} m from where the aircraft stands")
+    print(f"heard on ttyS1: {autopilot.heard.counts}; first position {away_m[0]:.1f} m from where the aircraft stands")
     faults = [] if sent > 100 else [f"only {sent} GPS_INPUT of the replay were heard"]
     return faults if away_m[0] < STANDS_WITHIN_M else [*faults, f"the aircraft stands {away_m[0]:.0f} m away"]

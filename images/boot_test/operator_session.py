@@ -52,7 +52,7 @@ address = "/dev/ttyS1,921600"
 """
 
 
-class Visit:
+class OperatorSession:
     """Prepared by `write_key`; begins by itself once `note` has seen a good boot; `faults` when `ended`.
 
     tiles: a folder zoom/x/y of pictures, some of which become a cache there. config: its configuration's place below
@@ -96,7 +96,7 @@ class Visit:
             self.faults += self._refusals()
             self.faults += self._build()
         except Exception as error:  # a fault of any kind is the test's to report
-            self.faults.append(f"the operator's visit: {type(error).__name__}: {error}")
+            self.faults.append(f"the operator's session: {type(error).__name__}: {error}")
 
     def _refusals(self) -> list[str]:
         """Nobody gets in without the key, as root, or to a shell."""

@@ -28,8 +28,8 @@ def package_name(deb: Path) -> str:
     return stem.split("_")[0]
 
 
-def unpack(debs: Iterable[Path], tree: Path, pruned: tuple[str, ...] = ()) -> None:
-    """Unpack `debs` in the order of their names; what matches a glob of `pruned` (below /) stays out."""
+def unpack(debs: Iterable[Path], tree: Path, excluded: tuple[str, ...] = ()) -> None:
+    """Unpack `debs` in the order of their names; what matches a glob of `excluded` (below /) stays out."""
     for name in MERGED:
         (tree / "usr" / name).mkdir(parents=True, exist_ok=True)
         if not (tree / name).is_symlink():
@@ -38,7 +38,7 @@ def unpack(debs: Iterable[Path], tree: Path, pruned: tuple[str, ...] = ()) -> No
         with tarfile.open(fileobj=io.BytesIO(data_member(deb)), mode="r:*") as archive:
             for member in archive:
                 path = _merged(member.name)
-                if path and not any(fnmatch.fnmatchcase(path, glob) for glob in pruned):
+                if path and not any(fnmatch.fnmatchcase(path, glob) for glob in excluded):
                     _put(archive, member, tree, path)
 
 

@@ -7,7 +7,7 @@ let
   scripts = builtins.path {
     name = "companion-scripts";
     path = ./.;
-    filter = path: _: builtins.match ".*(\\.nix|__pycache__|forbidden.txt|prune.txt|composition.toml)" path == null;
+    filter = path: _: builtins.match ".*(\\.nix|__pycache__|forbidden.txt|wheel_excludes.txt|composition.toml)" path == null;
   };
 
   # What the vendor's licence keeps out of this repository: pinned by the integrator, in the form of nix/pins/debs.json.

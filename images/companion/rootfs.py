@@ -80,7 +80,7 @@ def make_root(root: Path, debs: list[Path], board: Board, kernel: KernelTree, py
     """The root tree: packages, then our files over them, then what binds them together."""
     left_out = set(words(HERE / "left-out.txt"))
     userland = [deb for deb in debs if package_name(deb) not in left_out and not _is_kernel(deb)]
-    unpack(userland, root, words(HERE / "pruned.txt"))
+    unpack(userland, root, words(HERE / "deb_excludes.txt"))
     for name in FOLDERS:
         (root / name).mkdir(exist_ok=True)
     kernel.install(board.modules, root)

@@ -33,27 +33,31 @@ def gps_input() -> bytes:
 
 def test_the_autopilot_is_silent_until_it_hears_the_companion() -> None:
     """It proves that the companion speaks first, and what it heard is kept with its place."""
-    from boot_test.pilot import Pilot
+    from boot_test.fake_autopilot import FakeAutopilot
 
-    pilot = Pilot(ALTITUDE_M)
-    assert pilot.turn(b"", 1_000_000_000) == b""
-    assert pilot.turn(gps_input(), 2_000_000_000) != b""
-    assert pilot.heard.counts == {"GPS_INPUT": 1}
-    assert pilot.heard.places_deg == [pytest.approx((48.5, 36.4))]
+    autopilot = FakeAutopilot(ALTITUDE_M)
+    assert autopilot.turn(b"", 1_000_000_000) == b""
+    assert autopilot.turn(gps_input(), 2_000_000_000) != b""
+    assert autopilot.heard.counts == {"GPS_INPUT": 1}
+    assert autopilot.heard.places_deg == [pytest.approx((48.5, 36.4))]
 
 
 def test_the_companion_understands_an_aircraft_at_rest() -> None:
     """A second of the autopilot's bytes is, to the companion's own decoder, an aircraft that lies still and level."""
-    from boot_test.pilot import Pilot
+    from boot_test.fake_autopilot import FakeAutopilot
     from pymavlink.dialects.v20 import ardupilotmega as mavlink
 
     from gps_denied_onboard.autopilot.mavlink.clock import ClockAlignment
     from gps_denied_onboard.autopilot.mavlink.telemetry import TelemetryDecoder
 
-    pilot, parser, decoder = Pilot(ALTITUDE_M), mavlink.MAVLink(None), TelemetryDecoder(ClockAlignment(), -1)
+    autopilot, parser, decoder = (
+        FakeAutopilot(ALTITUDE_M),
+        mavlink.MAVLink(None),
+        TelemetryDecoder(ClockAlignment(), -1),
+    )
     found: list[Any] = []
     for now_ns in range(0, 1_000_000_000, 10_000_000):
-        for message in parser.parse_buffer(pilot.turn(gps_input() if now_ns == 0 else b"", now_ns)) or []:
+        for message in parser.parse_buffer(autopilot.turn(gps_input() if now_ns == 0 else b"", now_ns)) or []:
             found += decoder.decode(message, now_ns)
     imu = [m for m in found if isinstance(m, ImuSample)]
     assert len(imu) == 50

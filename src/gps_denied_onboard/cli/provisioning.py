@@ -113,8 +113,8 @@ def verify_cache(
 def receive_tiles(
     mission: MissionOption,
     config: ConfigOption,
-    parcels: Annotated[
-        Path | None, typer.Option(help="Folder of parcels to take in; without one only the state is told.")
+    bundles: Annotated[
+        Path | None, typer.Option("--parcels", help="Folder of bundles to take in; without one only the state is told.")
     ] = None,
     json: JsonOption = False,
 ) -> None:
@@ -129,9 +129,9 @@ def receive_tiles(
     shown = loaded.map
     with _store(loaded, config) as store:
         taken: dict[str, Any] = {}
-        if parcels is not None:
+        if bundles is not None:
             budget_bytes = loaded.tiles.budget_bytes
-            taken = asdict(receive_tile_bundles(store, parcels, asked, shown.source, shown.zoom, budget_bytes))
+            taken = asdict(receive_tile_bundles(store, bundles, asked, shown.source, shown.zoom, budget_bytes))
         state = area_state(store, asked, shown.source, shown.zoom)
     squares = [[s.column, s.row, s.tiles, s.sha256] for s in state]
     report = {"outcome": "success", "source": shown.source, "zoom": shown.zoom, "taken": taken, "squares": squares}

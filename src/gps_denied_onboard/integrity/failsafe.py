@@ -26,8 +26,8 @@ class FailsafeLevel(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class FailsafeInput:
-    """What a tick sees. `semi_major_95_m` of the position's ellipse; `visual_outage_s` and `visual_outage_frames` since anything visual
-    was accepted; `estimate`: there is a state, `position_known`: and it knows where it is."""
+    """What a tick sees. `semi_major_95_m` of the position's ellipse; `visual_outage_s` and `visual_outage_frames` since
+    anything visual was accepted; `estimate`: there is a state, `position_known`: and it knows where it is."""
 
     t_ns: int
     estimate: bool

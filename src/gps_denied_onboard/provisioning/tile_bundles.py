@@ -1,7 +1,7 @@
-"""Parcels: the tiles of one square as one file, on their way from the workstation's store to the aircraft's.
+"""Tile bundles: the tiles of one square as one file, on their way from the workstation's store to the aircraft's.
 
-A parcel is a line of JSON (source, zoom, square, one entry a tile) and then the bytes of the entries, image and mask,
-in their order. Taken in, the square holds exactly what the parcel holds; tiles that a flight made stay.
+A bundle is a line of JSON (source, zoom, square, one entry a tile) and then the bytes of the entries, image and mask,
+in their order. Taken in, the square holds exactly what the bundle holds; tiles that a flight made stay.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ BATCH_TILES = 500
 
 
 class TileBundleError(UserError):
-    """A parcel that is not whole or not one; nothing of it is stored."""
+    """A bundle that is not whole or not one; nothing of it is stored."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReceiveReport:
-    """What taking in parcels did."""
+    """What taking in bundles did."""
 
     parcels: int
     stored: int
@@ -49,12 +49,12 @@ class ReceiveReport:
 
 
 def tile_bundle_name(data: bytes) -> str:
-    """A parcel's file name says what is in it: a part under the same name is a part of the same bytes."""
+    """A bundle's file name says what is in it: a part under the same name is a part of the same bytes."""
     return f"{hashlib.sha256(data).hexdigest()[:32]}{SUFFIX}"
 
 
 def tile_bundle_bytes(store: TileStore, source: str, zoom: int, column: int, row: int) -> bytes:
-    """The parcel of a square of a store; the same bytes for the same tiles. TileDamagedError for a damaged one."""
+    """The bundle of a square of a store; the same bytes for the same tiles. TileDamagedError for a damaged one."""
     entries, blobs = [], []
     for record in square_records(store, source, zoom, column, row):
         image, mask = store.read(record)
@@ -78,9 +78,10 @@ def _entry(record: TileRecord, image_bytes: int, mask_bytes: int) -> dict[str, A
 def receive_tile_bundles(
     store: TileStore, folder: Path, mission: MissionFile, source: str, zoom: int, budget_bytes: int
 ) -> ReceiveReport:
-    """Take in every parcel of a folder, each square whole or not at all, and remove the parcel after it.
+    """Take in every bundle of a folder, each block whole or not at all, and remove the bundle after it.
 
-    The mission's tiles are protected from eviction first. UserError where there is no room; TileBundleError for a bad one.
+    The mission's tiles are protected from eviction first. UserError where there is no room,
+    TileBundleError for a bad one.
     """
     counts = [0, 0, 0, 0, 0]
     with store.writing("receiving tiles", timeout_s=0.0):
@@ -102,11 +103,11 @@ def _receive(store: TileStore, file: Path, source: str, zoom: int, budget_bytes:
     try:
         column, row, tiles = read_tile_bundle(file.read_bytes(), source, zoom)
     except OSError as error:
-        raise TileBundleError(f"The parcel {file} cannot be read ({error.strerror}); send it again.") from None
+        raise TileBundleError(f"The bundle {file} cannot be read ({error.strerror}); send it again.") from None
     except TileBundleError as error:
         file.unlink()
         raise TileBundleError(
-            f"The parcel {file.name} {error}: it was removed and nothing stored; send again."
+            f"The bundle {file.name} {error}: it was removed and nothing stored; send again."
         ) from None
     held = {(r.key.x, r.key.y): r for r in square_records(store, source, zoom, column, row)}
     wanted = {(tile.key.x, tile.key.y): tile for tile in tiles}
@@ -129,7 +130,7 @@ def _same(record: TileRecord, tile: NewTile) -> bool:
 
 
 def read_tile_bundle(data: bytes, source: str, zoom: int) -> tuple[int, int, list[NewTile]]:
-    """Column, row and tiles of a parcel, each checked against its digest. TileBundleError says what is wrong with it."""
+    """Column, row and tiles of a bundle, each checked against its digest. TileBundleError says what is wrong."""
     end = data.find(b"\n", 0, HEADER_BYTES_MAX)
     try:
         head = orjson.loads(data[: max(end, 0)])

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gps_denied_operator.keys.cli import KeysOption
+from gps_denied_operator.console import JsonOption, print_json
+from gps_denied_operator.keys.options import KeysOption
 from gps_denied_operator.missions.options import BufferOption, FlightFileOption, FlightIdOption, resolve_from_options
-from gps_denied_operator.tiles.options import ConfigOption, JsonOption, RootOption, default_root, print_json
-from gps_denied_operator.tiles.provider_cli import CaOption, KeyOption, UrlOption
+from gps_denied_operator.tiles.options import CaOption, ConfigOption, KeyOption, RootOption, UrlOption, default_root
 
 if TYPE_CHECKING:
     from gps_denied_onboard.provisioning.mission_file import MissionFile
@@ -114,9 +114,10 @@ def _fetch(
 ) -> Fetch:  # fmt: skip
     from gps_denied_onboard.config import load_config
     from gps_denied_onboard.tiles.store import TileStore
+    from gps_denied_operator.console import progress_bar
     from gps_denied_operator.tiles.admission import Admission
     from gps_denied_operator.tiles.download import Area, TileDownloader
-    from gps_denied_operator.tiles.provider_cli import open_feed, progress_bar
+    from gps_denied_operator.tiles.feeds import open_feed
 
     connections = 8
     settings = load_config(config).tiles

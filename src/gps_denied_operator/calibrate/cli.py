@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gps_denied_onboard.errors import UserError
-from gps_denied_operator.tiles.options import JsonOption, print_json
+from gps_denied_operator.console import JsonOption, print_json
 
 if TYPE_CHECKING:
     from gps_denied_operator.calibrate.camera import Board
@@ -40,8 +40,8 @@ def camera(
     """Find the lens from pictures of a chessboard or ChArUco board; exit code 70 where they cannot tell it."""
     from gps_denied_operator.calibrate.camera import calibrate_camera, camera_toml, find_views, picture_paths
     from gps_denied_operator.calibrate.pages import camera_page
+    from gps_denied_operator.console import progress_bar
     from gps_denied_operator.report.html import check_page_name, write_page
-    from gps_denied_operator.tiles.provider_cli import progress_bar
 
     made = _board(board, square_mm, marker_mm, dictionary)
     if model not in ("brown", "fisheye"):
@@ -74,7 +74,7 @@ def mount(
     from gps_denied_operator.calibrate.boresight import calibrate_mount, mount_toml
     from gps_denied_operator.calibrate.flight_matches import read_looks
     from gps_denied_operator.calibrate.pages import mount_page
-    from gps_denied_operator.evaluate.progress import FrameBar
+    from gps_denied_operator.console import FrameBar
     from gps_denied_operator.report.html import check_page_name, write_page
 
     check_page_name(page)

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from gps_denied_operator.keys.cli import KeysOption
-from gps_denied_operator.tiles.options import JsonOption, print_json
+from gps_denied_operator.console import JsonOption, print_json
+from gps_denied_operator.keys.options import KeysOption
 
 CompanionArgument = Annotated[Path, typer.Argument(metavar="FILE", help="TOML file: host, user, identity ...")]
 

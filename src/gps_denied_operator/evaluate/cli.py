@@ -42,9 +42,9 @@ def flights(
 
     Recordings are kept under DIR/recordings: the same flights again are only replayed.
     """
+    from gps_denied_operator.console import FlightBars
     from gps_denied_operator.evaluate import flights as evaluation
     from gps_denied_operator.evaluate import machine
-    from gps_denied_operator.evaluate.progress import FlightBars
     from gps_denied_operator.evaluate.results_folder import ResultsFolder
 
     chosen = evaluation.parse_seeds(seeds)
@@ -77,10 +77,10 @@ def campaign(
     """
     import orjson
 
+    from gps_denied_operator.console import FlightBars
     from gps_denied_operator.evaluate import campaign as evaluation
     from gps_denied_operator.evaluate import machine
     from gps_denied_operator.evaluate.flights import parse_seeds
-    from gps_denied_operator.evaluate.progress import FlightBars
     from gps_denied_operator.evaluate.results_folder import RECORDINGS, ResultsFolder
 
     chosen = parse_seeds(seeds)
@@ -128,8 +128,8 @@ def photos(
 
     Frames are taken in the order of time. Nothing of the true positions reaches the estimation with --prior none.
     """
+    from gps_denied_operator.console import FrameBar
     from gps_denied_operator.evaluate import photos_run
-    from gps_denied_operator.evaluate.progress import FrameBar
     from gps_denied_operator.evaluate.results_folder import ResultsFolder
 
     request = photos_run.PhotosRequest(photos, tuple(map_), truth, prior, heading, fov, height, seed, config)

@@ -13,8 +13,15 @@ from pathlib import Path
 from gps_denied_onboard.errors import UserError
 
 # Of the onboard package, what the simulator's output follows from.
-_SHARED_SOURCES = ("camera.py", "geo.py", "messages.py", "rotations.py", "recorder/kinds.py", "recorder/mcap_io.py",
-                   "recorder/meta.py")  # fmt: skip
+_SHARED_SOURCES = (
+    "geometry/camera.py",
+    "geometry/geodesy.py",
+    "geometry/rotations.py",
+    "messages.py",
+    "recorder/kinds.py",
+    "recorder/mcap_io.py",
+    "recorder/meta.py",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +59,10 @@ def simulator_hash() -> str:
 
 
 def _imported(package: Path, module: str) -> list[Path]:
-    """Return the files of a flat package that a module of it imports, its own too, sorted; late imports count."""
+    """Return the files of a package that a module of it imports, its own too, sorted; late imports count."""
     waiting, found = [module], set[Path]()
     while waiting:
-        source = package / f"{waiting.pop()}.py"
+        source = package / f"{waiting.pop().replace('.', '/')}.py"
         if source in found or not source.is_file():
             continue
         found.add(source)

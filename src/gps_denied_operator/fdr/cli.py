@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gps_denied_onboard.errors import UserError
-
 if TYPE_CHECKING:
     from gps_denied_onboard.recorder.verify import Verdict
 
@@ -51,7 +49,7 @@ def verify(
     import dataclasses
 
     from gps_denied_onboard.recorder.verify import DAMAGED, verify_flight
-    from gps_denied_operator.evaluate.progress import FrameBar
+    from gps_denied_operator.console import FrameBar
 
     with FrameBar(None, "segments") as bar:
         verdict = verify_flight(flight, lambda done, _total: bar.show(done))
@@ -107,7 +105,7 @@ def plot(
     json: JsonOption = False,
 ) -> None:
     """Draw a flight into one HTML file that needs nothing else."""
-    from gps_denied_operator.evaluate.progress import FrameBar
+    from gps_denied_operator.console import FrameBar
     from gps_denied_operator.report.recording_page import plot_flight
 
     with FrameBar(None, "records") as bar:
@@ -140,7 +138,7 @@ def recover(flight: FlightArgument, out: OutOption, json: JsonOption = False) ->
     """Copy a torn or damaged flight so that every MCAP reader opens it; the original is not touched."""
     import dataclasses
 
-    from gps_denied_operator.evaluate.progress import FrameBar
+    from gps_denied_operator.console import FrameBar
     from gps_denied_operator.fdr.recover import recover_flight
 
     with FrameBar(None, "files") as bar:
@@ -186,15 +184,3 @@ def _print_verdict(verdict: Verdict) -> None:
         print(f"  ERROR {error}")
     for note in verdict.notes:
         print(f"  note: {note}")
-
-
-def flight_folder(root: Path) -> Path:
-    """The folder itself where it is a flight, else the newest flight in it. UserError where there is none."""
-    from gps_denied_onboard.recorder.mcap_io import recording_files
-
-    if recording_files(root):
-        return root
-    inside = sorted(entry for entry in root.glob("*") if entry.is_dir() and recording_files(entry))
-    if not inside:
-        raise UserError(f"{root} holds no flight; give the folder of one, or the flight root.")
-    return inside[-1]

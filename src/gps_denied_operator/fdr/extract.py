@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from gps_denied_onboard.errors import UserError
+from gps_denied_onboard.recorder.mcap_io import recording_files
 from gps_denied_onboard.recorder.reader import FlightReader, FlightRecord
 
 FOLLOW_S = 0.5
@@ -48,8 +49,6 @@ def extract_records(
 
 def tail_records(root: Path, kinds: Sequence[str] | None, seconds: float, follow: bool) -> Iterator[str]:
     """The last `seconds` of the newest flight; with `follow`, on and on."""
-    from gps_denied_operator.fdr.cli import flight_folder
-
     folder = flight_folder(root)
     shown: dict[str, int] = {}
     after_ns: int | None = None
@@ -73,3 +72,13 @@ def _is_new(record: FlightRecord, shown: dict[str, int]) -> bool:
         return False
     shown[record.producer] = record.sequence
     return True
+
+
+def flight_folder(root: Path) -> Path:
+    """The folder itself where it is a flight, else the newest flight in it. UserError where there is none."""
+    if recording_files(root):
+        return root
+    inside = sorted(entry for entry in root.glob("*") if entry.is_dir() and recording_files(entry))
+    if not inside:
+        raise UserError(f"{root} holds no flight; give the folder of one, or the flight root.")
+    return inside[-1]

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from gps_denied_operator.tiles.options import ConfigOption, JsonOption, RootOption, print_json
-from gps_denied_operator.tiles.provider_cli import CaOption, KeyOption, UrlOption
+from gps_denied_operator.console import JsonOption, print_json
+from gps_denied_operator.tiles.options import CaOption, ConfigOption, KeyOption, RootOption, UrlOption
 
 
 def reloc(
@@ -63,7 +63,7 @@ def report(
     json: JsonOption = False,
 ) -> None:
     """After a flight: map, track, 95 % ellipses, labels, innovations and latencies in one HTML page."""
-    from gps_denied_operator.evaluate.progress import FrameBar
+    from gps_denied_operator.console import FrameBar
     from gps_denied_operator.report.flight_report import report_flight
     from gps_denied_operator.report.html import check_page_name, write_page
 

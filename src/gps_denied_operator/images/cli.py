@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from gps_denied_onboard.errors import UserError
-from gps_denied_operator.tiles.options import JsonOption, print_json
+from gps_denied_operator.console import JsonOption, print_json
 
 KeyOption = Annotated[Path, typer.Option(help="Public key of who made the release: 64 hexadecimal digits in a file.")]
 

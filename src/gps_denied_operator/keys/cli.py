@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from gps_denied_operator.tiles.options import JsonOption, print_json
-
-KeysOption = Annotated[
-    Path | None, typer.Option("--keys", help="Folder of the keys; else GPS_DENIED_KEYS, else among the user's data.")
-]
+from gps_denied_operator.console import JsonOption, print_json
+from gps_denied_operator.keys.options import KeysOption
 
 app = typer.Typer(no_args_is_help=True, help="Keys that the manifests of caches are signed with.")
 

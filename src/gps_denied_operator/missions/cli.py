@@ -7,14 +7,14 @@ from typing import Annotated
 
 import typer
 
+from gps_denied_operator.console import JsonOption, print_json
 from gps_denied_operator.missions.options import (
     BufferOption,
     FlightFileOption,
     FlightIdOption,
     resolve_from_options,
 )
-from gps_denied_operator.tiles.options import ConfigOption, JsonOption, RootOption, default_root, print_json
-from gps_denied_operator.tiles.provider_cli import CaOption, KeyOption, UrlOption
+from gps_denied_operator.tiles.options import CaOption, ConfigOption, KeyOption, RootOption, UrlOption, default_root
 
 app = typer.Typer(no_args_is_help=True, help="See what a planned flight needs.")
 

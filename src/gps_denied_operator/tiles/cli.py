@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gps_denied_onboard.errors import UserError
+from gps_denied_operator.console import JsonOption, print_json
 from gps_denied_operator.tiles import provider_cli
-from gps_denied_operator.tiles.options import ConfigOption, JsonOption, RootOption, default_root, print_json
+from gps_denied_operator.tiles.options import ConfigOption, RootOption, default_root
 
 if TYPE_CHECKING:
     from gps_denied_operator.tiles.importer import ImportReport

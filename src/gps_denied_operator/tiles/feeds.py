@@ -138,3 +138,12 @@ class TemplateFeed:
 
     def close(self) -> None:
         self._http.close()
+
+
+def open_feed(
+    provider: str, template: str, zoom: int, captured: datetime | None, key: str, ca: Path | None, connections: int
+) -> TileFeed:
+    """Return the feed of a provider, or of a template where there is no provider."""
+    if provider:
+        return ProviderFeed(provider, zoom, key, ca, RetrySchedule(), connections)
+    return TemplateFeed(template, zoom, captured, ca, RetrySchedule(), connections)

@@ -1,9 +1,8 @@
-"""Options that the commands of `operator-tool tiles` share."""
+"""Options of the commands that use the tile store or a tile provider."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -15,7 +14,11 @@ RootOption = Annotated[
 ConfigOption = Annotated[
     Path | None, typer.Option(help="Configuration whose [tiles] table holds budget and age limits; else the defaults.")
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
+KeyOption = Annotated[
+    Path | None, typer.Option("--key-file", help="File with the API key; else GPS_DENIED_PROVIDER_KEY.")
+]
+CaOption = Annotated[Path | None, typer.Option("--ca", help="CA certificates (PEM) to trust instead of the system's.")]
+UrlOption = Annotated[str, typer.Option("--provider", help="Address of the provider, https://HOST[:PORT].")]
 
 
 def default_root() -> Path:
@@ -25,10 +28,3 @@ def default_root() -> Path:
         return Path(named)
     data = os.environ.get("XDG_DATA_HOME")
     return (Path(data) if data else Path.home() / ".local" / "share") / "gps-denied-onboard" / "tiles"
-
-
-def print_json(report: Mapping[str, object]) -> None:
-    """Print one JSON object."""
-    import orjson
-
-    typer.echo(orjson.dumps(report, option=orjson.OPT_INDENT_2).decode())

@@ -3,22 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from gps_denied_onboard.errors import UserError
-from gps_denied_operator.tiles.options import ConfigOption, JsonOption, RootOption, default_root, print_json
-
-if TYPE_CHECKING:
-    from gps_denied_operator.tiles.feeds import TileFeed
-
-KeyOption = Annotated[
-    Path | None, typer.Option("--key-file", help="File with the API key; else GPS_DENIED_PROVIDER_KEY.")
-]
-CaOption = Annotated[Path | None, typer.Option("--ca", help="CA certificates (PEM) to trust instead of the system's.")]
-UrlOption = Annotated[str, typer.Option("--provider", help="Address of the provider, https://HOST[:PORT].")]
+from gps_denied_operator.console import JsonOption, print_json, progress_bar
+from gps_denied_operator.tiles.options import CaOption, ConfigOption, KeyOption, RootOption, UrlOption, default_root
 
 
 def download(
@@ -45,6 +36,7 @@ def download(
     from gps_denied_onboard.tiles.store import TileStore
     from gps_denied_operator.tiles.admission import Admission
     from gps_denied_operator.tiles.download import Area, TileDownloader
+    from gps_denied_operator.tiles.feeds import open_feed
     from gps_denied_operator.tiles.runs import provider_key, traced_run, write_report
 
     if bool(provider) == bool(template):
@@ -116,18 +108,6 @@ def upload(
 UPLOAD_COUNTS = ("queued", "duplicate", "superseded", "rejected", "given_up", "still_pending", "security_events")
 
 
-def open_feed(
-    provider: str, template: str, zoom: int, captured: datetime | None, key: str, ca: Path | None, connections: int
-) -> TileFeed:
-    """Return the feed of a provider, or of a template where there is no provider."""
-    from gps_denied_operator.tiles.feeds import ProviderFeed, TemplateFeed
-    from gps_denied_operator.tiles.http import RetrySchedule
-
-    if provider:
-        return ProviderFeed(provider, zoom, key, ca, RetrySchedule(), connections)
-    return TemplateFeed(template, zoom, captured, ca, RetrySchedule(), connections)
-
-
 def _box(text: str) -> tuple[float, float, float, float]:
     try:
         west, south, east, north = (float(part) for part in text.split(","))
@@ -136,23 +116,6 @@ def _box(text: str) -> tuple[float, float, float, float]:
     if not (-180.0 <= west < east <= 180.0 and -85.0 <= south < north <= 85.0):
         raise UserError(f"--bbox {text} is not a box on the map: give west,south,east,north in degrees, in this order.")
     return west, south, east, north
-
-
-def progress_bar(what: str, *, quiet: bool) -> Any:
-    """Return a context manager that gives a function of (done, total)."""
-    from contextlib import contextmanager
-
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    @contextmanager
-    def shown() -> Any:
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        with Progress(*columns, console=Console(stderr=True), disable=quiet) as bar:
-            task = bar.add_task(what, total=None)
-            yield lambda done, total: bar.update(task, completed=done, total=total)
-
-    return shown()
 
 
 COUNTS = (

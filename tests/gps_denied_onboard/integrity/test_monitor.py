@@ -195,7 +195,9 @@ def test_a_sample_becomes_a_claim() -> None:
     assert (got.accuracy_m, got.utc_ns, got.interference) == (1.0, 5, 2)
 
 
-@pytest.mark.parametrize(("t_s", "knows"), [(10.0, True), (15.0, True), (15.1, False), (5.0, True), (4.9, False)])
+@pytest.mark.parametrize(
+    ("t_s", "is_comparable"), [(10.0, True), (15.0, True), (15.1, False), (5.0, True), (4.9, False)]
+)
 def test_samples_from_far_in_time_have_no_state(t_s: float, is_comparable: bool) -> None:
     """A time stamp days away must not send the state there."""
     flight = Flight()

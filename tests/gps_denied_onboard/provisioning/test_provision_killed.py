@@ -37,7 +37,8 @@ def test_killed_again_and_again_it_ends_the_same(
 
     def start(out: str) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
-            [sys.executable, "-m", "gps_denied_onboard.cli.main", "provision", "--mission", str(tmp_path / "mission.json"),
+            [sys.executable, "-m", "gps_denied_onboard.cli.main", "provision",
+             "--mission", str(tmp_path / "mission.json"),
              "--config", str(tmp_path / "flight.toml"), "--out", str(tmp_path / out), "--key", str(tmp_path / "key"),
              "--workers", "1"],
             env={**os.environ, "PYTHONPATH": str(SRC)}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,

@@ -15,9 +15,9 @@ from gps_denied_operator.evaluate.recordings import simulator_hash
     ("changed", "thrown_away"),
     [
         ("recording.py", True),
-        ("terrain.py", True),
-        ("upright.py", True),
-        ("vegetation.py", True),
+        ("scene/terrain.py", True),
+        ("render/vertical_objects.py", True),
+        ("scene/vegetation.py", True),
         ("cli.py", False),
         ("provider/app.py", False),
         ("__init__.py", False),

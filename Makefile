@@ -39,9 +39,8 @@ fuzz: setup ## feed the autopilot's parsers and the flight reader with hostile b
 	cd build/fuzz && PYTHONPATH=../../src ../../$(BIN)/python ../../tests/gps_denied_onboard/recorder/fuzz_reader.py \
 		recorder -max_total_time=$(or $(FUZZ_S),600) -max_len=20000 -len_control=0 -rss_limit_mb=1500 -timeout=60
 
-lint: setup ## ruff and mypy --strict
-	$(BIN)/ruff check src tests migrations tools images nix
-	$(BIN)/mypy
+lint: setup ## layout, style and types of every file with code in it: Python, C++, shell, Nix; FIX=1 lays out
+	$(BIN)/python tools/lint $(if $(FIX),--fix)
 
 bench: setup ## measure the figures of _docs/benchmarks.md again; SETS="video" for some (an hour)
 	$(BIN)/python tools/bench $(SETS)

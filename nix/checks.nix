@@ -70,8 +70,7 @@ in {
       fi
     '';
     style = inTree "style" ''
-      ruff check --no-cache src tests migrations tools images nix
-      python3 -m mypy --cache-dir=/dev/null
+      python3 tools/lint
     '';
     import-boundary = inTree "import-boundary" ''
       python3 -m pytest -q -p no:cacheprovider tests/test_import_boundary.py

@@ -21,7 +21,7 @@ while read -r kind what rest; do
       parent=$(echo "${what%.*}" | sed 's/\./\\./g')
       child=${what##*.}
       pattern="${start}(import|from)[[:space:]]+([A-Za-z0-9_.]+,[[:space:]]*)*$module([.,;[:space:]]|\$)"
-      [ "$what" = "$child" ] || pattern="$pattern|${start}from[[:space:]]+$parent[[:space:]]+import[[:space:]].*\\b$child\\b"
+      [ "$what" = "$child" ] || pattern="$pattern|${start}from[[:space:]]+${parent}[[:space:]]+import[[:space:]].*\\b$child\\b"
       found=$(cd "$tree" && find . -name '*.py' -exec grep -lE "$pattern" {} + || true)
       ;;
     *) echo "$list: '$kind' is neither 'path' nor 'import'"; exit 1 ;;

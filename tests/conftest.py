@@ -20,7 +20,9 @@ PLANTED_SECRETS = ("planted-api-key", "planted-password")  # tests give these to
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, pytest.TestReport]:
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Fail a test whose output or log holds a planted secret."""
     del item, call
     report: pytest.TestReport = yield

@@ -140,7 +140,8 @@ def kidnapped(ground: Prepared, origin: LocalFrame, side_m: float, k: int, confi
                 searched.append(sum(trace.stage_ms.values()) / 1e3)
             if state is None or state.source_label is not SourceLabel.SATELLITE_ANCHORED:
                 return
-            there = LocalFrame(*(float(np.interp(state.t_ns, times, degrees)) for degrees in where), 0.0)
+            latitude_deg, longitude_deg = (float(np.interp(state.t_ns, times, degrees)) for degrees in where)
+            there = LocalFrame(latitude_deg, longitude_deg, 0.0)
             error = there.enu_from_geodetic(state.latitude_deg, state.longitude_deg, 0.0)[:2]
             error_m = float(np.hypot(*error))
             covariance_m2 = np.array(state.covariance_enu_m2).reshape(3, 3)[:2, :2]

@@ -164,7 +164,7 @@ def _fly(writer: FlightWriter, client: RecorderClient, seconds: int, look: Calla
     """So many seconds of records as quickly as they can be written, a chunk each half second; the disk is not waited
     for: tens of thousands of waits would be all that is measured."""
     samples = _Samples()
-    wait, os.fdatasync = os.fdatasync, lambda _descriptor: None
+    wait, os.fdatasync = os.fdatasync, lambda fd: None  # noqa: ARG005
     try:
         for second in range(1, seconds + 1):
             _fly_second(writer, client, samples, second)

@@ -13,6 +13,7 @@ import re
 import sys
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "_docs" / "licences.md"
@@ -50,7 +51,7 @@ def licence(library: str) -> str:
     """Return the licence in one line: the expression, else the classifiers, else the first line of the free text."""
     if library in READ_BY_HAND:
         return READ_BY_HAND[library]
-    about = metadata.metadata(library)
+    about: Any = metadata.metadata(library)  # an email.message.Message; its protocol lacks get()
     if about.get("License-Expression"):
         return str(about["License-Expression"])
     classifiers = [line for line in about.get_all("Classifier", []) if line.startswith("License ::")]

@@ -26,6 +26,9 @@ from gps_denied_onboard.tiles.config import TilesConfig
 
 T = typing.TypeVar("T")
 
+RETIRED = {"pipeline": {"attitude_timeout_s": "nothing ever read it"}}
+"""Keys that were in the configuration once, and why they are not: a recording that holds one still opens."""
+
 
 @dataclass(frozen=True, slots=True)
 class StrategyNames:
@@ -80,7 +83,6 @@ class PipelineConfig:
     output_rate_hz: float = 10.0
     queue_length: int = 2
     worker_delay_s: float = 0.15
-    attitude_timeout_s: float = 1.0
     throttled_matching_interval_s: float = 2.0
 
     def __post_init__(self) -> None:
@@ -179,6 +181,10 @@ def read_toml(path: Path, cls: type[T], what: str) -> T:
         tree = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise UserError(f"{what} {path} is not valid TOML: {error}.") from error
+    for table, keys in RETIRED.items() if cls is Config else ():
+        given = tree.get(table)
+        for key in sorted(keys.keys() & (given.keys() if isinstance(given, dict) else set())):
+            raise UserError(f"{path}: '{table}.{key}' is gone ({keys[key]}): remove the line.")
     try:
         return typing.cast(T, _build(cls, tree, ""))
     except UserError as error:
@@ -186,8 +192,17 @@ def read_toml(path: Path, cls: type[T], what: str) -> T:
 
 
 def config_from_tree(tree: dict[str, Any]) -> Config:
-    """The configuration of a recorded tree of plain values; null is a default. UserError as in `load_config`."""
-    return typing.cast(Config, _build(Config, _without_null(tree), ""))
+    """The configuration of a recorded tree of plain values; null is a default, retired keys are passed over.
+
+    UserError as in `load_config`.
+    """
+    kept = {
+        name: {key: value for key, value in table.items() if key not in RETIRED.get(name, {})}
+        if isinstance(table, dict)
+        else table
+        for name, table in tree.items()
+    }
+    return typing.cast(Config, _build(Config, _without_null(kept), ""))
 
 
 def _without_null(tree: dict[str, Any]) -> dict[str, Any]:

@@ -35,8 +35,9 @@ def short_recording(run_folder: Path) -> Path:
     out = run_folder / "short-flight"
     with FileLock(run_folder / "short-flight.lock"):
         if not out.exists():
-            size = {"width_px": 684, "height_px": 456}
-            request = FlyRequest(3, SHORT_FLIGHT_S / 60.0, frame_rate_hz=2.0, buffer_m=200.0, **size)
+            request = FlyRequest(
+                3, SHORT_FLIGHT_S / 60.0, frame_rate_hz=2.0, buffer_m=200.0, width_px=684, height_px=456
+            )
             make_recording(request, run_folder / "short-flight-begun", lambda *_: None)
             (run_folder / "short-flight-begun").rename(out)
     return out
@@ -92,7 +93,7 @@ class PaintedGround:
                 box = cv2.boxPoints((tuple(centre), tuple(2 * half), float(rng.uniform(0, 180))))
                 cv2.fillPoly(canvas, [box.astype(np.int32)], int(rng.integers(40, 220)))
         grain = cv2.GaussianBlur(rng.normal(0.0, 30.0, canvas.shape).astype(np.float32), (0, 0), 1.5)
-        return np.clip(canvas + grain, 0, 255).astype(np.uint8)
+        return np.asarray(np.clip(canvas + grain, 0, 255), dtype=np.uint8)
 
     def bounds_tiles(self) -> tuple[int, int, int, int]:
         return self._x0, self._y0, self._x0 + self.TILES, self._y0 + self.TILES

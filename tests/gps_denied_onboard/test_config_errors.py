@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gps_denied_onboard.config import Config, load_config
+from gps_denied_onboard.config import Config, config_from_tree, load_config
 from gps_denied_onboard.errors import UserError
 
 CAMERA = "width_px = 640\nheight_px = 480\nfx_px = 500.0\nfy_px = 500\ncx_px = 319.5\ncy_px = 239.5\n"
@@ -100,3 +100,10 @@ def test_a_missing_file(tmp_path: Path) -> None:
         load_config(tmp_path / "absent.toml")
     with pytest.raises(UserError, match="cannot be read"):
         load_config(tmp_path)
+
+
+def test_a_retired_key_is_named_in_a_file_and_passed_over_in_a_recording(tmp_path: Path) -> None:
+    """A key that is gone is told to whoever writes it; a recording made with it still opens."""
+    with pytest.raises(UserError, match=r"'pipeline\.attitude_timeout_s' is gone .*: remove the line"):
+        load(tmp_path, "[pipeline]\nattitude_timeout_s = 2.0\n")
+    assert config_from_tree({"pipeline": {"attitude_timeout_s": 2.0, "queue_length": 3}}).pipeline.queue_length == 3

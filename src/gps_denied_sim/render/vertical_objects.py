@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from gps_denied_onboard.messages import FloatArray, ImageArray
 from gps_denied_sim.noise import stream
+from gps_denied_sim.render.canvas import SHIFT, Canvas, fixed_point
 from gps_denied_sim.scene.scene_layout import Building
-
-if TYPE_CHECKING:
-    from gps_denied_sim.render.ground import Canvas
 
 ROOFS = (
     (92, 100, 150),
@@ -32,8 +29,6 @@ DECIMETRES = 10.0
 def paint_buildings(canvas: Canvas, buildings: list[Building]) -> None:
     """Two roof faces each, lit by the sun; a chimney's worth of variation in tone."""
     import cv2
-
-    from gps_denied_sim.render.ground import SHIFT, fixed_point
 
     sun = np.array([math.sin(canvas.look.sun_azimuth_rad), math.cos(canvas.look.sun_azimuth_rad)])
     h, w = canvas.image.shape[:2]
@@ -137,8 +132,6 @@ def _crowns(
 def _building_heights(canvas: Canvas, buildings: list[Building], height: ImageArray, scale: FloatArray) -> None:
     """Put houses into the height picture (decimetres)."""
     import cv2
-
-    from gps_denied_sim.render.ground import SHIFT, fixed_point
 
     h, w = height.shape
     for b in buildings:

@@ -10,7 +10,8 @@ import numpy as np
 from gps_denied_onboard.messages import FloatArray, ImageArray
 from gps_denied_sim.noise import make_textures
 from gps_denied_sim.render.appearance import Appearance
-from gps_denied_sim.render.ground import Canvas, paint
+from gps_denied_sim.render.canvas import Canvas
+from gps_denied_sim.render.ground import paint
 from gps_denied_sim.scene.land_cover import Land
 from gps_denied_sim.scene.terrain import Terrain, WorldStyle
 

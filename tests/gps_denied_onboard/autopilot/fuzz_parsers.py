@@ -68,7 +68,7 @@ def fuzz_mavlink(data: bytes) -> None:
     port = MavlinkConnection("udpout:127.0.0.1:9")
     link = ArduPilotLink(port, MavlinkEncoder())
     port.link.close()
-    port.send = lambda _now_ns, _packet: False  # type: ignore[method-assign]
+    port.send = lambda _now_ns, _packet: False  # type: ignore[assignment,method-assign]
     now_ns = 60_000_000_000
     for message in port._parsed(mavlink_frames(fuzzed)):
         now_ns += 5_000_000

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -173,14 +174,17 @@ def pose_covariance(height_m: float, pixel_px: float = 1.5, inliers: int = 60) -
         j[0, 3] = x * y / h
         j[1, 4] = -x * y / h
         information += j.T @ j / sigma**2
-    return np.linalg.inv(information)
+    return np.asarray(np.linalg.inv(information), dtype=np.float64)
 
 
 def _pictures(flight: Flight, rng: np.random.Generator) -> None:
     plan = flight.plan
     step = round(plan.frame_s * plan.imu_hz)
     rows = list(range(step // 2, len(flight.t_ns), step))
-    dark = lambda t_s, spans: any(a <= t_s < b for a, b in spans)  # noqa: E731
+
+    def dark(t_s: float, spans: Sequence[tuple[float, float]]) -> bool:
+        return any(a <= t_s < b for a, b in spans)
+
     covariance = pose_covariance(plan.height_m, plan.fix_pixel_px)
     root = np.linalg.cholesky(covariance)
     offset = np.stack([wander(rng, len(rows), plan.frame_s, plan.map_sigma_m, 60.0) for _ in range(2)], axis=1)
@@ -194,8 +198,12 @@ def _pictures(flight: Flight, rng: np.random.Generator) -> None:
             continue
         camera = flight.rotation[k] @ flight.mount
         if before is not None:
-            step = _odometry(flight, before, k, height_scale, rng)
-            flight.messages.append((flight.t_ns[k] + round(plan.odometry_delay_s * SECOND_NS), step))
+            flight.messages.append(
+                (
+                    flight.t_ns[k] + round(plan.odometry_delay_s * SECOND_NS),
+                    _odometry(flight, before, k, height_scale, rng),
+                )
+            )
         before = k
         if dark(t_s, plan.no_fix_s):
             continue

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import cv2
+import numpy as np
 
 from gps_denied_onboard.messages import FloatArray
 from gps_denied_onboard.recorder.mcap_io import RecordingReader
@@ -22,7 +23,7 @@ def write_video(recording: Path, out: Path) -> int:
     size = (meta.camera.width_px, meta.camera.height_px)
     video = cv2.VideoWriter(str(out), cv2.VideoWriter.fourcc(*"MJPG"), RATE_HZ, size)
     for frame in frames:
-        video.write(cv2.imread(str(recording / "frames" / frame.name)))
+        video.write(np.asarray(cv2.imread(str(recording / "frames" / frame.name))))
     video.release()
     return frames[0].t_ns
 

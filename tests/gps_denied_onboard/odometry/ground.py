@@ -35,7 +35,7 @@ class Ground:
         y, x = np.mgrid[0:small, 0:small] * 8
         nearest = np.argmin([(x - a) ** 2 + (y - b) ** 2 for a, b in seeds], axis=0).astype(np.uint8)
         owner = cv2.resize(nearest, (SIZE, SIZE), interpolation=cv2.INTER_NEAREST)
-        return self._noise.uniform(70, 170, 90)[owner].astype(np.float32)
+        return np.asarray(self._noise.uniform(70, 170, 90)[owner], dtype=np.float32)
 
     def _cloud(self, cells: int) -> npt.NDArray[np.float32]:
         """Smooth noise of unit standard deviation and a correlation length of so many cells."""
@@ -65,10 +65,10 @@ class Ground:
         mesh = cells.reshape(h, w, 2).astype(np.float32)
         scale = np.array([[1.0 / step, 0.0, 0.0], [0.0, 1.0 / step, 0.0]])
         size = (camera.width_px, camera.height_px)
-        mesh = cv2.warpAffine(mesh, scale, size, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
-        seen = cv2.remap(self.texture, mesh[:, :, 0], mesh[:, :, 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
-        seen = seen + noise * self._noise.standard_normal(seen.shape).astype(np.float32)
-        return np.clip(seen, 0, 255).astype(np.uint8)
+        fine = cv2.warpAffine(mesh, scale, size, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
+        seen = cv2.remap(self.texture, fine[:, :, 0], fine[:, :, 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+        grain = noise * np.asarray(self._noise.standard_normal(seen.shape), dtype=np.float32)
+        return np.asarray(np.clip(seen + grain, 0, 255), dtype=np.uint8)
 
 
 def camera_attitude(yaw_deg: float, tilt_east_deg: float = 0.0, tilt_north_deg: float = 0.0) -> FloatArray:

@@ -94,7 +94,7 @@ def read_stills(folder: Path) -> Iterator[View]:
         lat, lon = (-lat if gps[1] == "S" else lat), (-lon if gps[3] == "W" else lon)
         altitude = float(gps[6])
         local = local or LocalFrame(lat, lon, altitude)
-        image = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+        image = np.asarray(cv2.imread(str(path), cv2.IMREAD_GRAYSCALE), dtype=np.uint8)
         frame = Frame(index * 2_000_000_000, index, image, path.name)
         yield View(frame, local.enu_from_geodetic(lat, lon, altitude))
 
@@ -114,7 +114,7 @@ def read_video(folder: Path, every: int, focal_px: float) -> Iterator[View]:
             position = np.array([float(row["easting_m"]), float(row["northing_m"]), 0.0])
             height = float(row["ground_resolution_m_px"]) * focal_px
             yaw = math.radians(90.0 - float(row["image_up_heading_deg"]))
-            yield View(Frame(int(index / 29.97 * 1e9), index, image), position, height, yaw)
+            yield View(Frame(int(index / 29.97 * 1e9), index, np.asarray(image, dtype=np.uint8)), position, height, yaw)
         index += 1
 
 

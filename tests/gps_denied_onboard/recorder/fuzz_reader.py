@@ -24,7 +24,7 @@ with atheris.instrument_imports(include=["gps_denied_onboard.recorder", "gps_den
     from gps_denied_onboard.recorder.mcap_io import RecordingReader
     from gps_denied_onboard.recorder.reader import FlightReader
     from gps_denied_onboard.recorder.verify import verify_flight
-    from gps_denied_operator.fdr.repair import Mending
+    from gps_denied_operator.fdr.repair import Repair
 
 import orjson
 import zstandard
@@ -113,7 +113,7 @@ def one(data: bytes) -> None:
     except UserError:
         pass
     copy = io.BytesIO()
-    mending = Mending(io.BytesIO(data), len(data), copy)
+    mending = Repair(io.BytesIO(data), len(data), copy)
     try:
         mending.run()
     except container.DamagedError:

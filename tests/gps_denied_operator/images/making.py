@@ -63,11 +63,11 @@ def make_disk(folder: Path, version: str) -> None:
     run("mkfs.vfat", esp)
     run("mmd", "-i", esp, "::/EFI", "::/EFI/Linux")
     run("mcopy", "-i", esp, folder / "companion.efi", f"::/EFI/Linux/companion_{version}+3.efi")
-    with disk.open("r+b") as stream:
+    with disk.open("r+b") as whole:
         for at_mib, source in (
             (1, esp),
             (1 + ESP_MIB, folder / "root.img"),
             (1 + ESP_MIB + SLOT_MIB, folder / "root.img"),
         ):
-            stream.seek(at_mib * MIB)
-            stream.write(source.read_bytes())
+            whole.seek(at_mib * MIB)
+            whole.write(source.read_bytes())

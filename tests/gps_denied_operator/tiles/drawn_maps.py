@@ -34,7 +34,7 @@ def spots() -> np.ndarray:
     picture[130:170, 100:150], picture[130:170, 300:350] = 0.02, 0.95
     for column, row in SPOTS_PX:
         picture += 0.73 * np.exp(-((u - column) ** 2 + (v - row) ** 2) / (2 * SPOT_SIGMA_PX**2))
-    return np.clip(picture, 0.0, 1.0)
+    return np.asarray(np.clip(picture, 0.0, 1.0))
 
 
 def placed(epsg: int, resolution_m: float, turn_deg: float = 0.0) -> rasterio.Affine:
@@ -75,7 +75,7 @@ def spots_deg(place: rasterio.Affine, epsg: int) -> np.ndarray:
 
 
 def eight_bit() -> np.ndarray:
-    return np.rint(spots() * 255).astype(np.uint8)
+    return np.asarray(np.rint(spots() * 255), dtype=np.uint8)
 
 
 def hole() -> np.ndarray:

@@ -1,0 +1,59 @@
+"""Every field of the configuration is read somewhere: a setting that nobody reads misleads whoever sets it."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+
+from gps_denied_onboard.config import Config
+
+SRC = Path(__file__).resolve().parents[1] / "src"
+
+
+def config_fields(kind: type) -> Iterator[tuple[str, str]]:
+    """Yield (class, field) of a configuration's table and of the tables in it."""
+    for field in dataclasses.fields(kind):
+        yield kind.__name__, field.name
+        inner = field.default_factory if field.default_factory is not dataclasses.MISSING else type(field.default)
+        if isinstance(inner, type) and dataclasses.is_dataclass(inner):
+            yield from config_fields(inner)
+
+
+def attributes_read(source: Path, without: set[str]) -> set[str]:
+    """Return the names of all attributes that are read below `source`, the checks of the classes `without` left out."""
+    found: set[str] = set()
+    for file in source.rglob("*.py"):
+        waiting: list[ast.AST] = [ast.parse(file.read_text(encoding="utf-8"))]
+        while waiting:
+            node = waiting.pop()
+            if isinstance(node, ast.ClassDef) and node.name in without:
+                waiting.extend(item for item in node.body if getattr(item, "name", "") != "__post_init__")
+                continue
+            if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load):
+                found.add(node.attr)
+            waiting.extend(ast.iter_child_nodes(node))
+    return found
+
+
+def unread(kind: type, source: Path) -> list[str]:
+    fields = sorted(set(config_fields(kind)))
+    read = attributes_read(source, {owner for owner, _ in fields})
+    native = "".join(file.read_text(encoding="utf-8") for file in (source.parent / "cpp").rglob("*.inc"))
+    return [f"{owner}.{name}" for owner, name in fields if name not in read and name not in native]
+
+
+def test_every_field_of_the_configuration_is_read() -> None:
+    """No field is only declared and checked: something outside its own class reads it, in Python or in C++."""
+    assert unread(Config, SRC) == []
+
+
+def test_a_planted_field_is_found() -> None:
+    """A field that nothing reads is named with its class."""
+
+    @dataclasses.dataclass(frozen=True)
+    class Planted:
+        never_read_by_anybody_s: float = 1.0
+
+    assert unread(Planted, SRC) == ["Planted.never_read_by_anybody_s"]

@@ -11,7 +11,7 @@ import pytest
 
 from gps_denied_onboard.cli.main import main
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 CAMERA = "[camera]\nwidth_px = 640\nheight_px = 480\nfx_px = 600.0\nfy_px = 600.0\ncx_px = 319.5\ncy_px = 239.5\n"
 
 

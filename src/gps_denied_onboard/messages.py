@@ -45,6 +45,26 @@ class PositionSource(StrEnum):
     GPS = "gps"
 
 
+class RejectReason(StrEnum):
+    """Why a picture gave no fix; NONE for one that is accepted."""
+
+    NONE = ""
+    NO_TEXTURE = "no_texture"
+    OUTSIDE_MAP = "outside_map"
+    NO_CONSISTENT_MATCH = "no_consistent_match"
+    NOT_REFINED = "not_refined"
+    FEW_INLIERS = "few_inliers"
+    INLIER_RATIO = "inlier_ratio"
+    SECOND_RATIO = "second_ratio"
+    SCORE = "score"
+    SPREAD = "spread"
+    REPROJECTION = "reprojection"
+    TILT = "tilt"
+    HEIGHT = "height"
+    AMBIGUOUS = "ambiguous"
+    RIVAL = "rival"
+
+
 class ThermalState(StrEnum):
     """Whether the companion computer holds itself back for heat. UNKNOWN counts as not throttled."""
 
@@ -265,12 +285,13 @@ class PoseFix:
 
     `covariance` (6, 6): position ENU in m, then rotation vector in ENU in rad (left perturbation: R_true =
     exp(e) R). It holds the picture's information only, no attitude prior. `gates` are the numbers behind the decision.
-    `global_search` tells that the place was found without the state's help.
+    `global_search` tells that the place was found without the state's help, `unique` that the place stands on its own:
+    no other fix has to agree with it.
     """
 
     t_ns: int
     accepted: bool
-    reason: str
+    reason: RejectReason
     position_enu_m: FloatArray
     rotation_camera_to_enu: FloatArray
     covariance: FloatArray
@@ -280,6 +301,7 @@ class PoseFix:
     global_search: bool
     gates: dict[str, float] = field(default_factory=dict)
     frame_index: int = -1
+    unique: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from gps_denied_onboard.geometry.geodesy import LocalFrame, error_ellipse_95
-from gps_denied_onboard.messages import AidRecord, NavState, OdometryStep, PoseFix, SourceLabel
+from gps_denied_onboard.messages import AidRecord, NavState, OdometryStep, PoseFix, RejectReason, SourceLabel
 from gps_denied_operator.scoring.frames import FrameResult
 
 ORIGIN = LocalFrame(48.42, 37.1, 140.0)
@@ -86,7 +86,7 @@ def _fix(rng: np.random.Generator, t_ns: int, truth: np.ndarray, label: SourceLa
     position = truth + rng.normal(0.0, 2.0 if accepted else 60.0, 3)
     reason = "" if accepted else "too few inliers"
     return PoseFix(
-        t_ns, accepted, reason, position, np.diag([1.0, -1.0, -1.0]), np.eye(6) * 4.0,
+        t_ns, accepted, RejectReason(reason), position, np.diag([1.0, -1.0, -1.0]), np.eye(6) * 4.0,
         60 if accepted else 7, 80, 1.1, False, {"inliers": 60.0 if accepted else 7.0}, k,
     )  # fmt: skip
 

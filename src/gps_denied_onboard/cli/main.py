@@ -104,7 +104,7 @@ def check_config(
     """Read a configuration and say whether this image can fly it; nothing is started."""
     from gps_denied_onboard.config import load_config
     from gps_denied_onboard.live.service import check_values, missing_for_flight
-    from gps_denied_onboard.runtime_root.matchers import CLASSIC, open_models
+    from gps_denied_onboard.runtime_root.matchers import model_shapes, open_models
     from gps_denied_onboard.runtime_root.strategies import load_composition, resolve
 
     loaded = load_config(config)
@@ -112,7 +112,7 @@ def check_config(
     composition = load_composition()
     for choice in ("odometry", "place", "matching", "pose", "fusion", "autopilot"):
         resolve(choice, getattr(loaded.strategies, choice), composition)
-    if loaded.strategies.matching != CLASSIC:
+    if model_shapes(loaded, composition):
         resolve("inference", loaded.strategies.inference, composition)
         open_models(loaded)
     print(f"{config}: good for image '{composition.image}'")

@@ -230,7 +230,7 @@ class Eskf:
     def _decide(self, fix: PoseFix, state: dict[str, Any], passes: bool) -> FixMode | None:
         """What to do with a fix: take it in some mode, or None to hold it."""
         config = self._config
-        unique = fix.global_search and fix.gates.get("unique", 0.0) >= 1.0
+        unique = fix.global_search and fix.unique
         sigma_m = math.sqrt(float(np.linalg.eigvalsh(state["covariance"][:2, :2])[-1]))
         if state["position_known"] and passes and (unique or sigma_m <= config.wide_sigma_m):
             return FixMode.UPDATE

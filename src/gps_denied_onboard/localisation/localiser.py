@@ -17,10 +17,7 @@ from gps_denied_onboard.localisation.matching.map_projector import PassResult
 from gps_denied_onboard.localisation.place_search import GridPlace
 from gps_denied_onboard.localisation.plane_pose import PoseSolution, solve_pose
 from gps_denied_onboard.localisation.pose_config import GateConfig, PoseConfig
-from gps_denied_onboard.messages import CameraPrior, FloatArray, Frame, PlaceCandidate, PoseFix
-
-SAME_PLACE = 0.12
-"""Solutions that lie closer than this part of the frame's ground length are one place."""
+from gps_denied_onboard.messages import CameraPrior, FloatArray, Frame, PlaceCandidate, PoseFix, RejectReason
 
 Stage = Callable[[str], AbstractContextManager[object]]
 
@@ -56,11 +53,11 @@ class Localiser:
         """Find the camera pose of `frame`. `stage(name)` wraps each stage for timing."""
         texture = float(np.std(frame.image[::8, ::8]))
         if texture < self._gates.texture_min:
-            return _rejected(frame, prior, "no_texture", {"texture": texture})
+            return _rejected(frame, prior, RejectReason.NO_TEXTURE, {"texture": texture})
         rectifier = Orthorectifier(frame, self._lens)
         ground_up = self._terrain.up_m(prior.position_enu_m[:2] if prior.position_known else np.zeros(2))
         footprint_m = prior.height_m * max(self._camera.width_px, self._camera.height_px) / self._camera.fx_px
-        fix = _rejected(frame, prior, "outside_map", {})
+        fix = _rejected(frame, prior, RejectReason.OUTSIDE_MAP, {})
         likely: PoseFix | None = None
         scaled = prior.height_sigma_m < prior.height_m
         for search_stage in self._place.search_stages(prior):
@@ -71,7 +68,7 @@ class Localiser:
             with stage("match"):
                 verified = self._verify(rectifier, frame, prior, places)
             if not verified:
-                fix = _rejected(frame, prior, "no_consistent_match", {"place_score": places[0].score})
+                fix = _rejected(frame, prior, RejectReason.NO_CONSISTENT_MATCH, {"place_score": places[0].score})
                 continue
             best = verified[0]
             runner_up = max((v.result.support for v in verified[1:] if self._elsewhere(v, best)), default=0.0)
@@ -80,7 +77,7 @@ class Localiser:
             with stage("pose"):
                 fix = self._decide(frame, prior, best, refined, runner_up)
             # With an unknown height the scale may lie between two searches: the next one shows which fits better.
-            last = likely is not None or (fix.accepted and (fix.gates["unique"] or scaled))
+            last = likely is not None or (fix.accepted and (fix.unique or scaled))
             if fix.accepted and (likely is None or fix.inliers > likely.inliers):
                 likely = fix
             if last:
@@ -103,7 +100,8 @@ class Localiser:
                 continue
             out.append(_Verified(place, result, solution))
             ratio = len(result.matches.quality) / max(result.matches.attempted, 1)
-            if self._tracking(prior) and ratio > 0.35 and place.margin > 1.1:
+            clear = ratio > self._gates.clear_inlier_ratio and place.margin > self._gates.clear_margin
+            if self._tracking(prior) and clear:
                 break
         return sorted(out, key=lambda v: -v.result.support)
 
@@ -112,7 +110,7 @@ class Localiser:
         a, b = one.solution.position_enu_m, other.solution.position_enu_m
         height_m = b[2] - self._terrain.up_m(b[:2])
         footprint_m = height_m * max(self._camera.width_px, self._camera.height_px) / self._camera.fx_px
-        return bool(np.hypot(*(a - b)[:2]) > SAME_PLACE * footprint_m)
+        return bool(np.hypot(*(a - b)[:2]) > self._place.same_place * footprint_m)
 
     def _refine(self, rectifier: Orthorectifier, frame: Frame, best: _Verified) -> _Verified | None:
         """Second pass under the first pass's pose, at finer cells."""
@@ -156,25 +154,24 @@ class Localiser:
             and inliers >= gates.global_inliers_min
         )
         unique = alone and ratio >= gates.unique_inlier_ratio_min
-        numbers["unique"] = float(unique)
-        resolution = matches.map_gsd_m
+        rms_m_max = gates.reprojection_m_max * max(matches.map_gsd_m, gates.resolution_m_min)
         checks = (
-            (refined is not None, "not_refined"),
-            (inliers >= gates.inliers_min, "few_inliers"),
-            (ratio >= gates.inlier_ratio_min, "inlier_ratio"),
-            (numbers["second_ratio"] >= gates.second_ratio_min, "second_ratio"),
-            (numbers["score"] >= gates.score_min, "score"),
-            (numbers["spread"] >= gates.spread_min, "spread"),
-            (solution.rms_m <= gates.reprojection_m_max * max(resolution, 0.5), "reprojection"),
-            (numbers["tilt_rad"] <= gates.tilt_max_rad, "tilt"),
-            (_height_plausible(solution, prior, self._terrain, gates.prior_sigmas_max), "height"),
-            (tracking or alone, "ambiguous"),
-            (not tracking or numbers["rival"] <= 0.9, "rival"),
+            (refined is not None, RejectReason.NOT_REFINED),
+            (inliers >= gates.inliers_min, RejectReason.FEW_INLIERS),
+            (ratio >= gates.inlier_ratio_min, RejectReason.INLIER_RATIO),
+            (numbers["second_ratio"] >= gates.second_ratio_min, RejectReason.SECOND_RATIO),
+            (numbers["score"] >= gates.score_min, RejectReason.SCORE),
+            (numbers["spread"] >= gates.spread_min, RejectReason.SPREAD),
+            (solution.rms_m <= rms_m_max, RejectReason.REPROJECTION),
+            (numbers["tilt_rad"] <= gates.tilt_max_rad, RejectReason.TILT),
+            (_height_plausible(solution, prior, self._terrain, gates.prior_sigmas_max), RejectReason.HEIGHT),
+            (tracking or alone, RejectReason.AMBIGUOUS),
+            (not tracking or numbers["rival"] <= gates.rival_ratio_max, RejectReason.RIVAL),
         )
-        reason = next((why for passed, why in checks if not passed), "")
+        reason = next((why for passed, why in checks if not passed), RejectReason.NONE)
         return PoseFix(
             t_ns=frame.t_ns,
-            accepted=reason == "",
+            accepted=reason is RejectReason.NONE,
             reason=reason,
             position_enu_m=solution.position_enu_m,
             rotation_camera_to_enu=solution.rotation_camera_to_enu,
@@ -185,6 +182,7 @@ class Localiser:
             global_search=not tracking,
             gates=numbers,
             frame_index=frame.index,
+            unique=unique,
         )
 
     def _tracking(self, prior: CameraPrior) -> bool:
@@ -203,7 +201,8 @@ class Localiser:
 
     def _metric(self, result: PassResult) -> PoseConfig:
         """Pose settings with the inlier radius of this pass's cell size."""
-        return replace(self._pose, inlier_m=self._pose.inlier_m * max(result.matches.map_gsd_m, 0.3))
+        cell_m = max(result.matches.map_gsd_m, self._pose.inlier_cell_m_min)
+        return replace(self._pose, inlier_m=self._pose.inlier_m * cell_m)
 
 
 def _level_rotation(rotation_camera_to_enu: FloatArray) -> FloatArray:
@@ -223,7 +222,7 @@ def _height_plausible(solution: PoseSolution, prior: CameraPrior, terrain: FlatT
     return abs(height - prior.height_m) <= sigmas * sigma
 
 
-def _rejected(frame: Frame, prior: CameraPrior, reason: str, gates: dict[str, float]) -> PoseFix:
+def _rejected(frame: Frame, prior: CameraPrior, reason: RejectReason, gates: dict[str, float]) -> PoseFix:
     return PoseFix(
         t_ns=frame.t_ns,
         accepted=False,

@@ -25,6 +25,17 @@ class PlaceConfig:
     unscaled_cells_max: int = 4_000_000
     """With an unknown height, heights for which the whole map has more cells than this are left out."""
     block_cells: int = 1024
+    spectra_mb: int = 256
+    """Of transforms of the parts of the map that are searched together: a template is transformed once for them."""
+    threads_max: int = 4
+    """That search one frame's window together, at most the cores that there are; each holds up to 40 MB."""
+    same_place: float = 0.12
+    """Places nearer than this part of the frame's ground length are one place: half the spacing at which two frames
+    share no more than a flank of the correlation's peak."""
+    window_margin: float = 0.75
+    """Of the frame's ground length, around the prior's reach: half a diagonal of 4:3, and the peaks' flanks."""
+    tilt_reach_rad_max: float = 0.7
+    """A tilt of more than 40 degrees looks at no ground that could be laid flat."""
     unknown_height_under: float = 0.2
     unknown_height_over: float = 8.0
     """An unknown height is searched between these multiples of the prior's."""

@@ -7,11 +7,11 @@ serves both, so a kidnapped start needs no index of its own.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import repeat
+from typing import Any
 
 import cv2
 import numpy as np
@@ -34,10 +34,12 @@ from gps_denied_onboard.localisation.place_config import PlaceConfig
 from gps_denied_onboard.messages import CameraPrior, FloatArray, PlaceCandidate
 from gps_denied_onboard.tiles.mosaic import MapMosaic
 
-SPECTRA_BYTES_MAX = 256 * 1024 * 1024
-"""Of the parts of the map that are searched together: a template is transformed once for all of them."""
-THREADS_MAX = 4
-"""Each holds up to 40 MB for as long as it searches."""
+PEAKS = 3
+"""Best places of a template that are kept in each piece of the map: a right place is the first or the second."""
+PEAKS_APART_CELLS = 8
+"""At least so far apart, and a sixth of the template: nearer cells are flanks of one peak (smoothing 1.5 cells)."""
+
+InOrder = Callable[..., Iterable[Any]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -99,10 +101,17 @@ class SearchStage:
 class GridPlace:
     """Finds where on the map a frame could lie. Holds the map and the local frame, no state of the flight."""
 
-    def __init__(self, mosaic: MapMosaic, local: LocalFrame, config: PlaceConfig) -> None:
+    def __init__(self, mosaic: MapMosaic, local: LocalFrame, config: PlaceConfig, in_order: InOrder = map) -> None:
+        """`in_order` runs independent pieces of a search, as `map` does: an executor's lets them share the cores."""
+        self._in_order = in_order
         self._mosaic = mosaic
         self._local = local
         self._config = config
+
+    @property
+    def same_place(self) -> float:
+        """Places nearer than this part of the frame's ground length are one place."""
+        return self._config.same_place
 
     def search_stages(self, prior: CameraPrior) -> tuple[SearchStage, ...]:
         """Searches to try one after the other until a place is accepted.
@@ -170,11 +179,12 @@ class GridPlace:
         if not prior.position_known:
             return bounds
         grid = MapGrid.at(self._local, self._mosaic.zoom, level, prior.position_enu_m[:2], ground_up_m)
-        tilt_m = prior.height_m * math.tan(min(self._config.sigmas * prior.tilt_sigma_rad, 0.7))
+        tilt_rad = min(self._config.sigmas * prior.tilt_sigma_rad, self._config.tilt_reach_rad_max)
+        tilt_m = prior.height_m * math.tan(tilt_rad)
         ray = prior.rotation_camera_to_enu[:, 2]
         lean = ray[:2] / max(-float(ray[2]), 0.2) * prior.height_m
         reach_m = self._config.sigmas * np.sqrt(np.diag(prior.covariance_enu_m2)[:2]) + tilt_m
-        half = (reach_m + 0.75 * footprint_m) / grid.gsd_m
+        half = (reach_m + self._config.window_margin * footprint_m) / grid.gsd_m
         c = grid.cell_from_enu(prior.position_enu_m[:2] + lean)
         x0, y0 = np.floor(c - half).astype(int)
         x1, y1 = np.ceil(c + half).astype(int)
@@ -217,20 +227,18 @@ class GridPlace:
         reach = max(max(t.field.shape[1:]) for t in templates)
         cut = _tiling(window, reach, max(self._config.block_cells - reach, reach))
         corners, shape, channels = cut.corners, cut.shape, len(templates[0].field)
-        together = max(1, SPECTRA_BYTES_MAX // (channels * shape[0] * (shape[1] // 2 + 1) * 8))
+        together = max(1, self._config.spectra_mb * 1024 * 1024 // (channels * shape[0] * (shape[1] // 2 + 1) * 8))
         found: list[_Found] = []
 
         def fits(template: _Template, parts: list[_Block]) -> list[_Found]:
             spectrum = template_spectrum(template.field, shape)
             return [one for part in parts for one in _found_in(part, cut, template, spectrum, grid)]
 
-        # As many as OpenCV may use, which those who fly several flights beside one another set to one.
-        with ThreadPoolExecutor(min(cv2.getNumThreads(), THREADS_MAX)) as pool:
-            for first in range(0, len(corners), together):
-                made = pool.map(partial(self._block, level, cut, channels), corners[first : first + together])
-                parts = [part for part in made if part is not None]
-                for of_template in pool.map(fits, templates, repeat(parts)):
-                    found.extend(of_template)
+        for first in range(0, len(corners), together):
+            made = self._in_order(partial(self._block, level, cut, channels), corners[first : first + together])
+            parts = [part for part in made if part is not None]
+            for of_template in self._in_order(fits, templates, repeat(parts)):
+                found.extend(of_template)
         return found
 
     def _block(self, level: int, cut: _Tiling, channels: int, corner: tuple[int, int]) -> _Block | None:
@@ -252,7 +260,7 @@ class GridPlace:
     def _candidates(self, found: list[_Found], footprint_over_height: float, count: int) -> list[PlaceCandidate]:
         chosen: list[_Found] = []
         for one in sorted(found, key=lambda f: -f.score):
-            apart = 0.12 * footprint_over_height * one.template.height_m
+            apart = self._config.same_place * footprint_over_height * one.template.height_m
             if all(np.hypot(*(one.position_en_m - other.position_en_m)) > apart for other in chosen):
                 chosen.append(one)
             if len(chosen) == count:
@@ -300,7 +308,7 @@ def _found_in(
     h, w = template.field.shape[1:]
     top, left = cut.reach // 2 - h // 2, cut.reach // 2 - w // 2
     surface = correlate_spectra(spectrum, part.spectrum, cut.shape)[top : top + cut.rows, left : left + cut.columns]
-    for y, x, value in _peaks(surface, 3, max(8, cut.reach // 6)):
+    for y, x, value in _peaks(surface, PEAKS, max(PEAKS_APART_CELLS, cut.reach // 6)):
         cell = np.array([part.x + left + x, part.y + top + y]) - template.cells_from_position
         yield _Found(value / template.norm / part.rms, grid.enu_from_cell(cell), template)
 

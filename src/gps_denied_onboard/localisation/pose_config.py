@@ -16,6 +16,8 @@ class PoseConfig:
     slope_sigma_rad: float = 0.035
     """Larger than real slopes: successive frames see the same ground, and their common error must not average away."""
     tilt_prior_sigma_rad: float = 0.30
+    inlier_cell_m_min: float = 0.3
+    """`inlier_m` counts for a map cell of one metre; of finer cells as of this."""
     correlation_length: float = 6.0
     """How many overlapping patches share one error: the information is divided by this."""
 
@@ -44,3 +46,11 @@ class GateConfig:
     prior_sigmas_max: float = 5.0
     tracking_sigma_m: float = 150.0
     texture_min: float = 3.0
+    """Grey levels, standard deviation over the picture: dark or foggy pictures have less (sensor noise is 1 to 2)."""
+    rival_ratio_max: float = 0.9
+    """Support of the best other place over that of the accepted one while tracking."""
+    resolution_m_min: float = 0.5
+    """`reprojection_m_max` counts for a map cell of one metre; of finer cells as of this: relief does not shrink."""
+    clear_inlier_ratio: float = 0.35
+    clear_margin: float = 1.1
+    """While tracking, a place with this share of agreeing patches and this margin ends the search for others."""

@@ -268,6 +268,17 @@ class Fields:
         return self._class(**envelope, **values)
 
 
+def _fix_payload(payload: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A map fix as recorded before `unique` was a field of its own."""
+    if "unique" in payload:
+        return payload
+    return {**payload, "unique": _json(payload.get("gates", {})).get("unique") == 1.0}
+
+
+UPGRADES: dict[str, Callable[[Mapping[str, Any]], Mapping[str, Any]]] = {"fix": _fix_payload}
+"""By kind: payloads of older recordings as they are written now."""
+
+
 class Kind:
     """How one kind is written and read. The envelope carries `t_ns`; the payload all other fields under their names.
 
@@ -289,7 +300,8 @@ class Kind:
 
     def message(self, t_ns: int, payload: Mapping[str, Any]) -> Any:
         """The message of a payload; keys that the kind does not know are ignored. Raises MalformedRecordError."""
-        return self._fields.made(payload, t_ns=t_ns)
+        upgrade = UPGRADES.get(self.name)
+        return self._fields.made(payload if upgrade is None else upgrade(payload), t_ns=t_ns)
 
     def _json_schema(self) -> bytes:
         fields = self._fields

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
+import cv2
 import numpy as np
 
 from gps_denied_onboard.config import Config
@@ -115,6 +118,15 @@ def build_pipeline(
     )  # fmt: skip
 
 
+def in_order(threads_max: int, closing: ExitStack) -> Callable[..., Iterable[Any]]:
+    """What runs pieces of work in their order, like `map`: on as many cores as OpenCV may use, which those who fly
+    several flights beside one another set to one."""
+    threads = min(cv2.getNumThreads(), threads_max)
+    if threads <= 1:
+        return map
+    return closing.enter_context(ThreadPoolExecutor(threads, "place")).map
+
+
 def _build_localiser(
     config: Config,
     world: World,
@@ -126,7 +138,7 @@ def _build_localiser(
     """What finds a frame on the map, and on what its models run."""
     place_class = resolve("place", config.strategies.place, composition)
     localiser_class = resolve("pose", config.strategies.pose, composition)
-    place = place_class(mosaic, world.local, config.place)
+    place = place_class(mosaic, world.local, config.place, in_order(config.place.threads_max, closing))
     ground = MapProjector(mosaic, world.local, terrain, world.camera)
     built = build_matcher(config, ground, composition, closing)
     stale = config.tiles.downgraded_sigma_factor if mosaic.downgraded else 1.0

@@ -25,6 +25,7 @@ from gps_denied_onboard.messages import AidRecord, Frame, OdometryStep, Output, 
 from gps_denied_onboard.odometry.planar import PlanarOdometry
 from gps_denied_onboard.pipeline import Pipeline
 from gps_denied_onboard.replay.recording import FrameTrace
+from gps_denied_onboard.runtime_root.build import in_order
 from gps_denied_onboard.runtime_root.matchers import build_matcher
 from gps_denied_onboard.runtime_root.stopwatch import Stopwatch
 from gps_denied_onboard.runtime_root.strategies import load_composition
@@ -79,7 +80,7 @@ class _Run:
         odometry = dataclasses.replace(config.odometry, relative_tilt_sigma_deg=ODOMETRY_TILT_SIGMA_DEG)
         self._fusion = VisionFusion(camera, self._start(first), first.t_ns)
         built = build_matcher(config, MapProjector(mosaic, local, terrain, camera), load_composition(), closing)
-        place = GridPlace(mosaic, local, config.place)
+        place = GridPlace(mosaic, local, config.place, in_order(config.place.threads_max, closing))
         localiser = Localiser(camera, place, built.matcher, terrain, config.pose, built.gates)
         limits = LabelLimits()
         self._pipeline = Pipeline(

@@ -161,7 +161,7 @@ class VisionFusion:
         innovation[YAW] = wrap_angle(float(innovation[YAW]))
         spread = self._p + noise
         ratio = float(innovation @ np.linalg.solve(spread, innovation)) / self._config.gate_fix
-        unique = fix.gates.get("unique", 0.0) >= 1.0
+        unique = fix.unique
         accepted = ratio <= 1.0 and (unique or not fix.global_search) if self._known else unique
         if not accepted and unique and self._refused >= self._config.relocate_after:
             self._known, accepted = False, True

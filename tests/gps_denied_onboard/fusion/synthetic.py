@@ -28,6 +28,7 @@ from gps_denied_onboard.messages import (
     ImuSample,
     OdometryStep,
     PoseFix,
+    RejectReason,
     TakeoffOrigin,
 )
 
@@ -210,7 +211,7 @@ def _pictures(flight: Flight, rng: np.random.Generator) -> None:
         noise = root @ rng.standard_normal(6)
         position = flight.position[k] + np.array([*offset[j], ground_error]) - noise[:3]
         seen = exp_rotation(-noise[3:]) @ camera
-        fix = PoseFix(flight.t_ns[k], True, "", position, seen, covariance, 60, 70, 1.0, False, {}, j)
+        fix = PoseFix(flight.t_ns[k], True, RejectReason.NONE, position, seen, covariance, 60, 70, 1.0, False, {}, j)
         flight.messages.append((flight.t_ns[k] + round(plan.fix_delay_s * SECOND_NS), fix))
 
 

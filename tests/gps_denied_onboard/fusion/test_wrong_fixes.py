@@ -31,8 +31,7 @@ def _changed(message: Message, change: dict[int, np.ndarray], unique: bool) -> M
     if not isinstance(message, PoseFix):
         return message
     moved = message.position_enu_m + change.get(message.frame_index, np.zeros(3))
-    gates = {"unique": 1.0} if unique else {}
-    return replace(message, position_enu_m=moved, global_search=unique, gates=gates)
+    return replace(message, position_enu_m=moved, global_search=unique, unique=unique)
 
 
 def away(seed: int) -> np.ndarray:

@@ -21,6 +21,7 @@ from gps_denied_onboard.messages import (
     NavState,
     PoseFix,
     PositionSource,
+    RejectReason,
     SourceLabel,
 )
 
@@ -51,7 +52,8 @@ def told(t_ns: int, off_north_m: float = 0.0, **changes: object) -> GpsSample:
 
 def fix(t_ns: int, off_north_m: float = 0.0) -> PoseFix:
     position = np.array([17.0 * t_ns / SECOND_NS, off_north_m, 500.0])
-    return PoseFix(t_ns, True, "", position, np.eye(3), np.diag([4.0] * 3 + [1e-5] * 3), 50, 60, 0.5, False)
+    c = np.diag([4.0] * 3 + [1e-5] * 3)
+    return PoseFix(t_ns, True, RejectReason.NONE, position, np.eye(3), c, 50, 60, 0.5, False)
 
 
 class Flight:

@@ -20,6 +20,7 @@ from gps_denied_onboard.messages import (
     NavState,
     PoseFix,
     PositionSource,
+    RejectReason,
     SourceLabel,
 )
 
@@ -62,7 +63,7 @@ def told(t_ns: int, east_m: float = 0.0, north_m: float = 0.0, **changes: object
 
 def fix(t_ns: int, covariance: np.ndarray | None = None) -> PoseFix:
     c = np.diag([5.0, 7.0, 4.0, 1e-9, 1e-9, 1e-9]) if covariance is None else covariance
-    return PoseFix(t_ns, True, "", place(t_ns), np.eye(3), c, 50, 60, 0.5, False)
+    return PoseFix(t_ns, True, RejectReason.NONE, place(t_ns), np.eye(3), c, 50, 60, 0.5, False)
 
 
 def monitor() -> Integrity:

@@ -15,7 +15,7 @@ import numpy as np
 import orjson
 import pytest
 
-from gps_denied_onboard.messages import FloatArray, PoseFix
+from gps_denied_onboard.messages import FloatArray, PoseFix, RejectReason
 from gps_denied_onboard.recorder.kinds import KIND_BY_NUMBER, KINDS, encoded, kind_of
 from gps_denied_onboard.recorder.reader import FlightReader
 from gps_denied_onboard.recorder.segment import Segment
@@ -114,5 +114,5 @@ def test_what_a_newer_version_wrote_is_carried_through(tmp_path: Path) -> None:
 def test_a_fix_of_real_shape_fits_a_slot() -> None:
     """A map fix with all its gates is far below the size of a ring's slot."""
     gates = {f"gate_number_{k}": 0.123456789012345678 for k in range(40)}
-    fix = PoseFix(1, True, "", np.ones(3) / 3, np.eye(3) / 7, np.eye(6) / 3, 1, 1, 0.1, False, gates)
+    fix = PoseFix(1, True, RejectReason.NONE, np.ones(3) / 3, np.eye(3) / 7, np.eye(6) / 3, 1, 1, 0.1, False, gates)
     assert len(encoded(kind_of(fix), fix, "flight")) < 4096 * 0.75

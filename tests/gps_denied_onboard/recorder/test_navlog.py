@@ -17,6 +17,7 @@ from gps_denied_onboard.messages import (
     OdometryStep,
     Output,
     PoseFix,
+    RejectReason,
     SourceLabel,
     ThermalSample,
     ThermalState,
@@ -45,7 +46,7 @@ STATE = NavState(
 OUTPUTS: list[Output] = [
     STATE,
     AidRecord(6, "map", (1.0, 2.0), (0.1, 0.1), (0.5, 0.5), (0.2, 0.2), 0.7, True, ""),
-    PoseFix(7, False, "few matches", np.zeros(3), np.eye(3), np.eye(6), 3, 9, 1.25, True, {"ratio": 1.1}, 4),
+    PoseFix(7, False, RejectReason.FEW_INLIERS, np.zeros(3), np.eye(3), np.eye(6), 3, 9, 1.25, True, {"ratio": 1.1}, 4),
     OdometryStep(7, 8, "ok", "", np.ones(3), 0.1, 0.2, np.eye(4), 1.0, 50, 40, 0.4, 300.0, 5.0),
     Alert(9, 4, "camera is dark"),
     ThermalSample(10, ThermalState.THROTTLED, 97.5, "sysfs", "cpu-thermal"),

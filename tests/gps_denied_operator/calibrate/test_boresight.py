@@ -19,7 +19,7 @@ from gps_denied_onboard.geometry.rotations import (
     log_rotation,
     quaternion_from_matrix,
 )
-from gps_denied_onboard.messages import AttitudeSample, FloatArray, GpsSample, PoseFix
+from gps_denied_onboard.messages import AttitudeSample, FloatArray, GpsSample, PoseFix, RejectReason
 from gps_denied_operator.calibrate.boresight import Look, calibrate_mount, looks_of_flight, mount_toml
 from gps_denied_operator.calibrate.errors import CalibrationRefusedError
 
@@ -70,10 +70,9 @@ def _fix(
     own = np.diag([sigma_m**2] * 3 + [sigma_tilt**2, sigma_tilt**2, math.radians(0.3) ** 2])
     covariance = mix @ own @ mix.T
     error = rng.multivariate_normal(np.zeros(6), covariance)
-    seen = position + np.array([map_offset_m, 0.0, 0.0])
-    return PoseFix(
-        t_ns, True, "", seen - error[:3], exp_rotation(-error[3:]) @ rotation, covariance, 60, 80, 1.0, False
-    )
+    seen = position + np.array([map_offset_m, 0.0, 0.0]) - error[:3]
+    turned = exp_rotation(-error[3:]) @ rotation
+    return PoseFix(t_ns, True, RejectReason.NONE, seen, turned, covariance, 60, 80, 1.0, False)
 
 
 def test_the_tilt_is_found_and_its_uncertainty_holds() -> None:

@@ -2,19 +2,47 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, Self
 
 if TYPE_CHECKING:
+    from gps_denied_onboard.config import Config
     from gps_denied_onboard.imaging.orthorectify import Orthorectifier
-    from gps_denied_onboard.localisation.matching.map_projector import PassResult
+    from gps_denied_onboard.inference import Engine
+    from gps_denied_onboard.localisation.matching.map_projector import MapProjector, PassResult
+    from gps_denied_onboard.localisation.pose_config import GateConfig
     from gps_denied_onboard.messages import FloatArray, PlaceCandidate
+
+Shapes = Mapping[str, tuple[int, ...]]
+"""Input name to the one shape that a model is loaded for."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MatcherContext:
+    """What a matching strategy is made from: the map under the camera, the whole configuration, and what loads a model
+    (by name, with the shapes of its inputs) and releases it at the end of the flight."""
+
+    ground: MapProjector
+    config: Config
+    load_model: Callable[[str, Shapes], Engine]
 
 
 class Matcher(Protocol):
     """What every matching strategy does. `footprint_cells`: of how many map cells the frame's longer side should be in
-    the first pass and in the second."""
+    the first pass and in the second; `gates`: the limits that its numbers are held against. A further strategy is one
+    file with such a class, and its line in runtime_root/strategies.py."""
 
     footprint_cells: tuple[float, float]
+    gates: GateConfig
+
+    @classmethod
+    def models(cls, config: Config) -> Mapping[str, Shapes]:
+        """The models that it loads, in the order of loading, with the shapes of their inputs; empty: it needs none."""
+
+    @classmethod
+    def build(cls, context: MatcherContext) -> Self:
+        """The matcher of a configuration. UserError where what it needs is missing."""
 
     def match(
         self,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
 import cv2
 import numpy as np
@@ -18,6 +18,7 @@ from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.imaging.orientation import MaskArray
 from gps_denied_onboard.imaging.orthorectify import Orthorectifier
 from gps_denied_onboard.inference import Engine
+from gps_denied_onboard.localisation.matching import MatcherContext, Shapes
 from gps_denied_onboard.localisation.matching.config import LearnedConfig
 from gps_denied_onboard.localisation.matching.map_projector import (
     AlignedPatch,
@@ -27,6 +28,9 @@ from gps_denied_onboard.localisation.matching.map_projector import (
     ransac_inliers,
 )
 from gps_denied_onboard.messages import FloatArray, ImageArray, PlaceCandidate
+
+if TYPE_CHECKING:
+    from gps_denied_onboard.config import Config
 
 DESCRIPTOR_LENGTH = 64
 CELL_PX = 8.0
@@ -67,7 +71,20 @@ class LearnedMatcher:
         self._config = config
         self._extractor = extractor
         self._matcher = matcher
+        self.gates = config.gates
         self.footprint_cells = (config.first_footprint_cells, config.second_footprint_cells)
+
+    @classmethod
+    def models(cls, config: Config) -> Mapping[str, Shapes]:
+        """See `Matcher`: extractor, then matcher."""
+        learned = config.learned
+        return {learned.extractor: extractor_shapes(learned), learned.matcher: matcher_shapes(learned)}
+
+    @classmethod
+    def build(cls, context: MatcherContext) -> Self:
+        """See `Matcher`."""
+        engines = [context.load_model(model, shapes) for model, shapes in cls.models(context.config).items()]
+        return cls(context.ground, context.config.learned, *engines)
 
     def match(
         self,

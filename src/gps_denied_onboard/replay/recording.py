@@ -21,7 +21,7 @@ from gps_denied_onboard.frames.recording import RecordingFrames
 from gps_denied_onboard.geometry.geodesy import LocalFrame
 from gps_denied_onboard.integrity.monitor import Integrity
 from gps_denied_onboard.live.candidate_worker import build_candidate_writer
-from gps_denied_onboard.messages import AidRecord, Alert, Frame, NavState, OdometryStep, Output, PoseFix
+from gps_denied_onboard.messages import AidRecord, AidSource, Alert, Frame, NavState, OdometryStep, Output, PoseFix
 from gps_denied_onboard.pipeline import Pipeline
 from gps_denied_onboard.recorder.kinds import FrameRecord
 from gps_denied_onboard.recorder.mcap_io import RecordingReader
@@ -252,7 +252,7 @@ class _Replay:
         self._publish(outputs)
         self._counts.fixes += 1
         self._counts.outside_map += pending.fix.reason == "outside_map"
-        anchored = any(isinstance(o, AidRecord) and o.source == "fix" and o.accepted for o in outputs)
+        anchored = any(isinstance(o, AidRecord) and o.source == AidSource.FIX and o.accepted for o in outputs)
         self._counts.anchored += anchored
         if anchored and self._candidates is not None and self._candidates.due(pending.fix.t_ns):
             candidate = self._pipeline.candidate_of(pending.frame, pending.fix)

@@ -2,8 +2,8 @@
 // Each core has a header without Python in it; this file only binds names.
 #include <pybind11/pybind11.h>
 
-#include "eskf_bindings.hpp"
-#include "ring_bindings.hpp"
+#include "eskf/bindings.hpp"
+#include "ring/bindings.hpp"
 
 PYBIND11_MODULE(_native, m) {
   m.doc() = "Native cores of gps_denied_onboard.";

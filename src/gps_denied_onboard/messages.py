@@ -8,7 +8,7 @@ moment of measurement.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from typing import TypeAlias
 
 import numpy as np
@@ -71,6 +71,55 @@ class ThermalState(StrEnum):
     UNKNOWN = "UNKNOWN"
     NORMAL = "NORMAL"
     THROTTLED = "THROTTLED"
+
+
+class FixType(IntEnum):
+    """What the autopilot is told of a position, numbered as in MAVLink's GPS_FIX_TYPE."""
+
+    NONE = 1
+    FIX_2D = 2
+    FIX_3D = 3
+
+
+class Severity(IntEnum):
+    """MAV_SEVERITY."""
+
+    EMERGENCY = 0
+    ALERT = 1
+    CRITICAL = 2
+    ERROR = 3
+    WARNING = 4
+    NOTICE = 5
+    INFO = 6
+    DEBUG = 7
+
+
+class OdometryStatus(StrEnum):
+    """Whether a step could be measured."""
+
+    OK = "ok"
+    LOST = "lost"
+
+
+class AidSource(StrEnum):
+    """What an `AidRecord` is of: a measurement of the filter, or a decision of a monitor."""
+
+    IMU = "imu"
+    ORIGIN = "origin"
+    BARO = "baro"
+    AIRSPEED = "airspeed"
+    RANGEFINDER = "rangefinder"
+    ATTITUDE = "attitude"
+    CLONE = "clone"
+    ODOMETRY = "odometry"
+    FIX = "fix"
+    FRAME = "frame"
+    CAMERA_CLOCK = "camera_clock"
+    ISAM2 = "isam2"
+    GPS = "gps"
+    GPS_GATE = "gps_gate"
+    POSITION_SOURCE = "position_source"
+    FAILSAFE = "failsafe"
 
 
 # --- inputs -----------------------------------------------------------------------------------------------------------
@@ -231,12 +280,12 @@ class OdometryStep:
     (`yaw_prior_rad`, about ENU up, counter-clockwise): a yaw error e of that prior turns it by e. `yaw_change_rad` is
     the rotation about ENU up between the frames. `covariance` (4, 4) is of (displacement east, north, up, yaw change),
     without the error of `yaw_prior_rad`. `height_m` is the height above ground that scaled it;
-    `height_sigma_m` is already inside the covariance. `status` is "ok" or "lost" and then `reason` says why.
+    `height_sigma_m` is already inside the covariance. `reason` says why a step is lost.
     """
 
     t0_ns: int
     t1_ns: int
-    status: str
+    status: OdometryStatus
     reason: str
     displacement_enu_m: FloatArray
     yaw_change_rad: float
@@ -326,7 +375,10 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class AidRecord:
-    """One measurement and what was done with it (after PX4's estimator_aid_source)."""
+    """One measurement and what was done with it (after PX4's estimator_aid_source).
+
+    `source` is an AidSource, or what a recording of another version calls it.
+    """
 
     t_ns: int
     source: str
@@ -345,7 +397,7 @@ class NavState:
 
     `covariance_enu_m2` is the row-major (3, 3) position covariance. The 95 % ellipse is horizontal;
     `ellipse_azimuth_deg` is its major axis from north, clockwise. `last_satellite_anchor_age_ms` is -1 before any.
-    `fix_type` is what the autopilot is told (3: 3D, 2: 2D, 1: none). `position_source` is whom the autopilot should
+    `fix_type` is what the autopilot is told. `position_source` is whom the autopilot should
     follow now; nothing of its GPS is ever in this position.
     """
 
@@ -364,7 +416,7 @@ class NavState:
     speed_accuracy_mps: float
     source_label: SourceLabel
     last_satellite_anchor_age_ms: int
-    fix_type: int
+    fix_type: FixType
     frame_index: int = -1
     gps_health: GpsHealth = GpsHealth.UNKNOWN
     position_source: PositionSource = PositionSource.COMPANION
@@ -372,7 +424,7 @@ class NavState:
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """A line for the ground station and the recorder; `severity` is MAVLink's (0 emergency .. 7 debug).
+    """A line for the ground station and the recorder; `severity` is a Severity.
 
     `always`: no rate limit may hold it back.
     """

@@ -16,6 +16,7 @@ import numpy as np
 
 from gps_denied_onboard.config import PipelineConfig
 from gps_denied_onboard.fusion import Fusion
+from gps_denied_onboard.fusion.reasons import FilterReason
 from gps_denied_onboard.fusion.time_offset import TimeOffsetEstimator
 from gps_denied_onboard.geometry.geodesy import LocalFrame
 from gps_denied_onboard.geometry.terrain import FlatTerrain
@@ -25,6 +26,7 @@ from gps_denied_onboard.localisation.localiser import Localiser
 from gps_denied_onboard.localisation.tile_candidates import CandidateJob, ground_sigma_m
 from gps_denied_onboard.messages import (
     AidRecord,
+    AidSource,
     Alert,
     CameraPrior,
     Estimate,
@@ -38,6 +40,7 @@ from gps_denied_onboard.messages import (
     Output,
     PoseFix,
     RelocHint,
+    Severity,
     SourceLabel,
     Telemetry,
     ThermalSample,
@@ -50,7 +53,6 @@ Stage = Callable[[str], AbstractContextManager[object]]
 HINT_AGE_S = 120.0
 HINT_SPEED_MPS = 25.0
 """How fast the aircraft may have left the place of a hint."""
-TOO_LATE = "older than the history"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -122,10 +124,14 @@ class Pipeline:
         if not (
             0.0 < hint.radius_m <= 100_000.0 and abs(hint.latitude_deg) <= 85.0 and abs(hint.longitude_deg) <= 180.0
         ):
-            return [Alert(hint.t_ns, 4, "RELOC refused: latitude, longitude or radius is out of range")]
+            return [Alert(hint.t_ns, Severity.WARNING, "RELOC refused: latitude, longitude or radius is out of range")]
         self._hint = hint
         return [
-            Alert(hint.t_ns, 5, f"RELOC taken: {hint.latitude_deg:.5f},{hint.longitude_deg:.5f},{hint.radius_m:.0f}")
+            Alert(
+                hint.t_ns,
+                Severity.NOTICE,
+                f"RELOC taken: {hint.latitude_deg:.5f},{hint.longitude_deg:.5f},{hint.radius_m:.0f}",
+            )
         ]
 
     def on_frame(self, frame: Frame) -> list[Output]:
@@ -181,9 +187,9 @@ class Pipeline:
         was, self._throttled = self._throttled, sample.state is ThermalState.THROTTLED
         told: list[Output] = [sample]
         if self._throttled:
-            told.append(Alert(sample.t_ns, 4, f"throttled for heat: {sample.detail}"))
+            told.append(Alert(sample.t_ns, Severity.WARNING, f"throttled for heat: {sample.detail}"))
         elif was:
-            told.append(Alert(sample.t_ns, 5, "no longer throttled for heat"))
+            told.append(Alert(sample.t_ns, Severity.NOTICE, "no longer throttled for heat"))
         return told
 
     def _too_soon(self, t_ns: int) -> bool:
@@ -211,7 +217,7 @@ class Pipeline:
         if any(r.accepted for r in records):
             self._hint = None
             out.extend(self._integrity.on_fix(fix, self._fusion.estimate(fix.t_ns)))
-        elif fix.accepted and any(r.reason == TOO_LATE for r in records):
+        elif fix.accepted and any(r.reason == FilterReason.OLDER_THAN_HISTORY for r in records):
             self._hint = self._hint_of(fix)
         return out
 
@@ -224,8 +230,8 @@ class Pipeline:
         text = f"camera's clock is off: pictures moved {clock.offset_ns / 1e6:+.0f} ms; add that to time_offset_s"
         found = (clock.estimate_s,), (clock.sigma_s**2,)
         return [
-            AidRecord(fix.t_ns, "camera_clock", *found, (), (), 0.0, True, "pictures are moved by this"),
-            Alert(fix.t_ns, 4, text),
+            AidRecord(fix.t_ns, AidSource.CAMERA_CLOCK, *found, (), (), 0.0, True, "pictures are moved by this"),
+            Alert(fix.t_ns, Severity.WARNING, text),
         ]
 
     def candidate_of(self, frame: Frame, fix: PoseFix) -> CandidateJob | None:
@@ -319,12 +325,12 @@ def camera_prior(estimate: Estimate, terrain: FlatTerrain) -> CameraPrior:
 
 
 def _unused(frame: Frame) -> Alert:
-    return Alert(frame.t_ns, 6, "frame not used: no attitude yet")
+    return Alert(frame.t_ns, Severity.INFO, "frame not used: no attitude yet")
 
 
 def _passed_over(frame: Frame, why: str) -> AidRecord:
     """That a frame was not looked at on the map."""
-    return AidRecord(frame.t_ns, "frame", (float(frame.index),), (), (), (), 0.0, False, why)
+    return AidRecord(frame.t_ns, AidSource.FRAME, (float(frame.index),), (), (), (), 0.0, False, why)
 
 
 def _told(engines: Sequence[InferenceRecord], t_ns: int) -> list[Output]:
@@ -332,5 +338,5 @@ def _told(engines: Sequence[InferenceRecord], t_ns: int) -> list[Output]:
     out: list[Output] = [replace(engine, t_ns=t_ns) for engine in engines]
     slower = sorted({engine.provider.removesuffix("ExecutionProvider") for engine in engines if engine.fallback})
     if slower:
-        out.append(Alert(t_ns, 4, f"inference fell back to {', '.join(slower)}"))
+        out.append(Alert(t_ns, Severity.WARNING, f"inference fell back to {', '.join(slower)}"))
     return out

@@ -7,7 +7,7 @@
 #include <thread>
 #include <vector>
 
-#include "ring.hpp"
+#include "ring/ring.hpp"
 
 using gps_denied::ring::Record;
 using gps_denied::ring::Ring;

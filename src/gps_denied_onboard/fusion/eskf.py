@@ -6,27 +6,28 @@ import math
 from collections import deque
 from collections.abc import Callable
 from dataclasses import asdict
-from enum import IntEnum
 from typing import Any
 
 import numpy as np
 
-from gps_denied_onboard._native import EskfFilter
+from gps_denied_onboard._native import EskfAid, EskfFilter, EskfFixMode, EskfSource, EskfState
 from gps_denied_onboard.errors import EstimatorAlreadyStartedError
 from gps_denied_onboard.fusion import FusionInput
 from gps_denied_onboard.fusion.config import FusionConfig
 from gps_denied_onboard.fusion.consistency import PendingFix, agreeing
+from gps_denied_onboard.fusion.reasons import reason_of
 from gps_denied_onboard.geometry.camera import CameraModel
 from gps_denied_onboard.geometry.geodesy import LocalFrame
 from gps_denied_onboard.geometry.rotations import quaternion_from_matrix
 from gps_denied_onboard.messages import (
     AidRecord,
+    AidSource,
     AirspeedSample,
     AttitudeSample,
     BaroSample,
     Estimate,
-    FloatArray,
     ImuSample,
+    OdometryStatus,
     OdometryStep,
     PoseFix,
     Quaternion,
@@ -34,18 +35,11 @@ from gps_denied_onboard.messages import (
     TakeoffOrigin,
 )
 
-SOURCES = ("imu", "origin", "baro", "airspeed", "rangefinder", "attitude", "clone", "odometry", "fix")
-BARO, AIRSPEED, RANGEFINDER = (SOURCES.index(name) for name in ("baro", "airspeed", "rangefinder"))
 HALF = math.sqrt(0.5)
 TIME_LIMIT_NS = 1 << 62
 
 
-class FixMode(IntEnum):
-    """How the core takes a fix: as any measurement, as the first position, or against a state that was wrong."""
-
-    UPDATE = 0
-    PLACE = 1
-    RELOCATE = 2
+_SOURCES = {native: AidSource[name.upper()] for name, native in EskfSource.__members__.items()}
 
 
 def body_to_enu(q: Quaternion) -> Quaternion:
@@ -54,10 +48,19 @@ def body_to_enu(q: Quaternion) -> Quaternion:
     return (-HALF * (x + y), HALF * (w + z), HALF * (w - z), HALF * (y - x))
 
 
-def record_of(raw: tuple[Any, ...]) -> AidRecord:
-    """AidRecord of the core's tuple."""
-    t_ns, source, *rest = raw
-    return AidRecord(t_ns, SOURCES[source], *rest)
+def record_of(aid: EskfAid) -> AidRecord:
+    """The core's record as a message."""
+    return AidRecord(
+        aid.t_ns,
+        _SOURCES[aid.source],
+        aid.observation,
+        aid.observation_variance,
+        aid.innovation,
+        aid.innovation_variance,
+        aid.test_ratio,
+        aid.accepted,
+        reason_of(aid.reason),
+    )
 
 
 def refusal(t_ns: int, source: str, reason: str) -> AidRecord:
@@ -100,33 +103,27 @@ class Eskf:
     def estimate(self, t_ns: int) -> Estimate | None:
         """See `Fusion.estimate`. None also when the numbers of the filter are no longer sound."""
         s = self._core.at(t_ns)
-        if s is None or not s["healthy"]:
+        if s is None or not s.healthy:
             return None
         return Estimate(
             t_ns=t_ns,
-            position_enu_m=s["position"],
-            velocity_enu_mps=s["velocity"],
-            rotation_body_to_enu=s["rotation"],
-            rotation_camera_to_body=s["mount"],
-            covariance=s["covariance"],
-            camera_covariance_rad2=s["camera_covariance"],
-            wind_enu_mps=s["wind"],
-            position_known=s["position_known"],
+            position_enu_m=s.position,
+            velocity_enu_mps=s.velocity,
+            rotation_body_to_enu=s.rotation_body_to_enu,
+            rotation_camera_to_body=s.rotation_camera_to_body,
+            covariance=s.covariance[:9, :9].copy(order="F"),
+            camera_covariance_rad2=s.camera_covariance,
+            wind_enu_mps=s.wind,
+            position_known=s.position_known,
         )
 
-    def details(self, t_ns: int) -> dict[str, Any] | None:
-        """All states and their sigmas at `t_ns`, for reports: names as in cpp/eskf_state.hpp."""
-        found: dict[str, Any] | None = self._core.at(t_ns)
-        return found
+    def state(self, t_ns: int) -> EskfState | None:
+        """All states at `t_ns` with the covariance of the core, in the layout of `_native.eskf_layout`."""
+        return self._core.at(t_ns)
 
-    def core_covariance(self, t_ns: int) -> FloatArray | None:
-        """(31, 31) covariance of the core states at `t_ns`, in the order of cpp/eskf_state.hpp."""
-        found: FloatArray | None = self._core.core_covariance(t_ns)
-        return found
-
-    def seed(self, t_ns: int, state: dict[str, Any], covariance: FloatArray) -> bool:
-        """Replace the state at `t_ns` by another estimator's and replay what came after; False when it is too old."""
-        return bool(self._core.seed(t_ns, state, covariance))
+    def seed(self, state: EskfState) -> bool:
+        """Replace the state of its time by another estimator's and replay what came after; False when too old."""
+        return self._core.seed(state)
 
     @property
     def rebases(self) -> int:
@@ -141,8 +138,8 @@ class Eskf:
         s = self._core.at(t_ns)
         if s is None:
             return None
-        height_m = float(s["position"][2] + s["map_offset"][2]) - self._config.ground_up_m
-        return height_m, math.sqrt(max(float(s["height_variance"]), 0.0))
+        height_m = float(s.position[2] + s.map_offset[2]) - self._config.ground_up_m
+        return height_m, math.sqrt(max(s.height_variance, 0.0))
 
     def set_takeoff_origin(self, origin: TakeoffOrigin) -> tuple[AidRecord, ...]:
         """Start from this position. EstimatorAlreadyStartedError when a position is known already."""
@@ -163,7 +160,7 @@ class Eskf:
         try:
             return self.set_takeoff_origin(origin)
         except EstimatorAlreadyStartedError as error:
-            return (refusal(origin.t_ns, "origin", str(error)),)
+            return (refusal(origin.t_ns, AidSource.ORIGIN, str(error)),)
 
     def _imu(self, m: ImuSample) -> tuple[AidRecord, ...]:
         raw = self._core.imu(m.t_ns, m.accel_body_mps2, m.gyro_body_radps)
@@ -173,22 +170,22 @@ class Eskf:
         return (record_of(self._core.attitude(m.t_ns, body_to_enu(m.quaternion_body_to_ned))),)
 
     def _airspeed(self, m: AirspeedSample) -> tuple[AidRecord, ...]:
-        return (record_of(self._core.scalar(m.t_ns, AIRSPEED, m.true_airspeed_mps)),)
+        return (record_of(self._core.scalar(m.t_ns, EskfSource.airspeed, m.true_airspeed_mps)),)
 
     def _baro(self, m: BaroSample) -> tuple[AidRecord, ...]:
-        return (record_of(self._core.scalar(m.t_ns, BARO, m.altitude_amsl_m - self._frame.altitude_m)),)
+        return (record_of(self._core.scalar(m.t_ns, EskfSource.baro, m.altitude_amsl_m - self._frame.altitude_m)),)
 
     def _rangefinder(self, m: RangefinderSample) -> tuple[AidRecord, ...]:
-        return (record_of(self._core.scalar(m.t_ns, RANGEFINDER, m.distance_m)),)
+        return (record_of(self._core.scalar(m.t_ns, EskfSource.rangefinder, m.distance_m)),)
 
     def _odometry(self, step: OdometryStep) -> tuple[AidRecord, ...]:
         if step.t0_ns not in self._remembered:
             self._core.clone(step.t0_ns)
             self._remembered.append(step.t0_ns)
         self._remembered.append(step.t1_ns)
-        if step.status != "ok":
+        if step.status != OdometryStatus.OK:
             self._core.clone(step.t1_ns)
-            return (refusal(step.t1_ns, "odometry", f"{step.status}: {step.reason}"),)
+            return (refusal(step.t1_ns, AidSource.ODOMETRY, f"{step.status}: {step.reason}"),)
         raw = self._core.odometry(
             step.t0_ns,
             step.t1_ns,
@@ -225,24 +222,24 @@ class Eskf:
             )
         self._held.clear()
         self._remembered.append(fix.t_ns)
-        return (record_of(self._core.fix(fix.t_ns, fix.position_enu_m, camera, fix.covariance, int(mode))),)
+        return (record_of(self._core.fix(fix.t_ns, fix.position_enu_m, camera, fix.covariance, mode)),)
 
-    def _decide(self, fix: PoseFix, state: dict[str, Any], passes: bool) -> FixMode | None:
+    def _decide(self, fix: PoseFix, state: EskfState, passes: bool) -> EskfFixMode | None:
         """What to do with a fix: take it in some mode, or None to hold it."""
         config = self._config
         unique = fix.global_search and fix.unique
-        sigma_m = math.sqrt(float(np.linalg.eigvalsh(state["covariance"][:2, :2])[-1]))
-        if state["position_known"] and passes and (unique or sigma_m <= config.wide_sigma_m):
-            return FixMode.UPDATE
-        if not state["position_known"] and unique:
-            return FixMode.PLACE
-        speed_sigma = math.sqrt(float(np.linalg.eigvalsh(state["covariance"][3:5, 3:5])[-1]))
+        sigma_m = math.sqrt(float(np.linalg.eigvalsh(state.covariance[:2, :2])[-1]))
+        if state.position_known and passes and (unique or sigma_m <= config.wide_sigma_m):
+            return EskfFixMode.update
+        if not state.position_known and unique:
+            return EskfFixMode.place
+        speed_sigma = math.sqrt(float(np.linalg.eigvalsh(state.covariance[3:5, 3:5])[-1]))
         self._held.append(
-            PendingFix(fix.t_ns, fix.position_enu_m, fix.covariance[:3, :3], state["travelled"], speed_sigma)
+            PendingFix(fix.t_ns, fix.position_enu_m, fix.covariance[:3, :3], state.travelled, speed_sigma)
         )
         count = len(agreeing(tuple(self._held), config.drift_fraction, config.agreement_gate))
-        if not state["position_known"]:
-            return FixMode.PLACE if count >= config.agreeing_fixes_wide else None
+        if not state.position_known:
+            return EskfFixMode.place if count >= config.agreeing_fixes_wide else None
         if passes:
-            return FixMode.UPDATE if count >= config.agreeing_fixes_wide else None
-        return FixMode.RELOCATE if count >= config.agreeing_fixes_against_state else None
+            return EskfFixMode.update if count >= config.agreeing_fixes_wide else None
+        return EskfFixMode.relocate if count >= config.agreeing_fixes_against_state else None

@@ -15,14 +15,16 @@ from typing import Any
 import gtsam
 import numpy as np
 
+from gps_denied_onboard._native import eskf_core_size, eskf_layout
+from gps_denied_onboard.geometry.geodesy import EARTH_RADIUS_M
 from gps_denied_onboard.geometry.rotations import exp_rotation, image_up_yaw, log_rotation, rotation_z, skew, wrap_angle
 from gps_denied_onboard.messages import FloatArray
 
 WIND, AUTOPILOT, BARO, AIRSPEED, MAP, ODOMETRY, MOUNT, GUST = (
     slice(0, 2), slice(2, 5), 5, 6, slice(7, 10), 10, slice(11, 14), slice(14, 16),
 )  # fmt: skip
-BIAS_STATES = 16
-EARTH_RADIUS_M = 6371008.8
+SLOW_BLOCKS = ("wind", "autopilot_bias", "baro_bias", "airspeed_scale", "map_offset", "odometry_scale", "mount", "gust")
+BIAS_STATES = sum(eskf_layout[name][1] for name in SLOW_BLOCKS)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,7 +53,7 @@ def dense_prior(keys: list[int], pose: Any, rest: FloatArray, covariance: FloatA
             [values.atVector(keys[1]), values.atConstantBias(keys[2]).vector(), values.atVector(keys[3])]
         )
         if jacobians is not None:
-            eye = np.eye(31)
+            eye = np.eye(eskf_core_size)
             for i, (a, b) in enumerate(((0, 6), (6, 9), (9, 15), (15, 31))):
                 jacobians[i] = np.asfortranarray(eye[:, a:b])
         return np.concatenate([pose.localCoordinates(x), now - rest])

@@ -8,14 +8,15 @@ re-seeds a second filter that only propagates with the autopilot's sensors: that
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 
+from gps_denied_onboard._native import EskfState
 from gps_denied_onboard.fusion import FusionInput
 from gps_denied_onboard.fusion.config import FusionConfig
 from gps_denied_onboard.fusion.eskf import Eskf, refusal
 from gps_denied_onboard.fusion.factors import KeyframeMeasurements
+from gps_denied_onboard.fusion.reasons import FilterReason
 from gps_denied_onboard.fusion.samples import Samples
 from gps_denied_onboard.fusion.smoother import SmootherError, Window
 from gps_denied_onboard.geometry.camera import CameraModel
@@ -28,6 +29,7 @@ from gps_denied_onboard.geometry.rotations import (
 )
 from gps_denied_onboard.messages import (
     AidRecord,
+    AidSource,
     AirspeedSample,
     AttitudeSample,
     BaroSample,
@@ -94,7 +96,7 @@ class Isam2:
             return ()
         self._window = None
         self._not_before_ns = t_ns + round(RETRY_S * 1e9)
-        return (refusal(t_ns, "isam2", f"handed over to eskf: {reason}"),)
+        return (refusal(t_ns, AidSource.ISAM2, f"handed over to eskf: {reason}"),)
 
     def estimate(self, t_ns: int) -> Estimate | None:
         """See `Fusion.estimate`."""
@@ -104,10 +106,10 @@ class Isam2:
                 return smoothed
         return self._filter.estimate(t_ns)
 
-    def details(self, t_ns: int) -> dict[str, Any] | None:
-        """As `Eskf.details`."""
-        found = self._output.details(t_ns) if self._window is not None else None
-        return self._filter.details(t_ns) if found is None else found
+    def state(self, t_ns: int) -> EskfState | None:
+        """As `Eskf.state`."""
+        found = self._output.state(t_ns) if self._window is not None else None
+        return self._filter.state(t_ns) if found is None else found
 
     def camera_height(self, t_ns: int) -> tuple[float, float] | None:
         """As `Eskf.camera_height`."""
@@ -118,13 +120,13 @@ class Isam2:
         accepted = bool(records) and records[0].accepted
         is_step = isinstance(message, OdometryStep)
         t_ns = message.t1_ns if isinstance(message, OdometryStep) else message.t_ns
-        reset = accepted and not is_step and records[0].reason != "fused"
+        reset = accepted and not is_step and records[0].reason != FilterReason.FUSED
         window = self._window
         if window is None or reset or t_ns - window.newest_ns > GAP_S * 1e9:
             started = window is None
             if not accepted or t_ns < self._not_before_ns or not self._start(t_ns):
                 return () if started else self.fall_back(t_ns, "too long without a frame")
-            return (AidRecord(t_ns, "isam2", (), (), (), (), 0.0, True, "smoother started"),) if started else ()
+            return (AidRecord(t_ns, AidSource.ISAM2, (), (), (), (), 0.0, True, "smoother started"),) if started else ()
         if t_ns > window.newest_ns and (is_step or accepted):
             self._add_keyframe(window, t_ns)
         if not accepted:
@@ -137,11 +139,11 @@ class Isam2:
     def _start(self, t_ns: int) -> bool:
         """Begin a window at `t_ns` with the filter's state; False when the filter does not know that moment."""
         self._window = None
-        state, covariance = self._filter.details(t_ns), self._filter.core_covariance(t_ns)
-        if state is None or covariance is None or not state["healthy"] or not state["position_known"]:
+        state = self._filter.state(t_ns)
+        if state is None or not state.healthy or not state.position_known:
             return False
         c = self._config
-        window = Window(c, t_ns, state, covariance, c.smoother_keyframes, c.smoother_rebuild_keyframes)
+        window = Window(c, t_ns, state, c.smoother_keyframes, c.smoother_rebuild_keyframes)
         self._publish(window)
         self._window = window
         return True
@@ -177,21 +179,22 @@ class Isam2:
 
     def _attitude_at(self, sample: AttitudeSample, t_ns: int) -> FloatArray | None:
         """The autopilot's attitude carried from its sample to `t_ns` by the filter's rotation between the two."""
-        then, now = self._filter.details(sample.t_ns), self._filter.details(t_ns)
+        then, now = self._filter.state(sample.t_ns), self._filter.state(t_ns)
         if then is None or now is None or t_ns - sample.t_ns > 500_000_000:
             return None
         measured = ROTATION_NED_TO_ENU @ matrix_from_quaternion(sample.quaternion_body_to_ned)
-        rotation: FloatArray = exp_rotation(log_rotation(measured @ then["rotation"].T)) @ now["rotation"]
+        off = exp_rotation(log_rotation(measured @ then.rotation_body_to_enu.T))
+        rotation: FloatArray = off @ now.rotation_body_to_enu
         return rotation
 
     def _publish(self, window: Window) -> None:
         """Compare the newest keyframe with the filter and re-seed the output. SmootherError when it cannot be right."""
-        state, covariance = window.solution()
-        own = self._filter.details(window.newest_ns)
+        state = window.solution()
+        own = self._filter.state(window.newest_ns)
         if own is not None:
-            apart = own["position"][:2] - state["position"][:2]
-            spread = covariance[:2, :2] + own["covariance"][:2, :2]
+            apart = own.position[:2] - state.position[:2]
+            spread = state.covariance[:2, :2] + own.covariance[:2, :2]
             if float(apart @ apart) > 36.0 * float(np.linalg.eigvalsh(spread)[-1]) + 25.0:
                 raise SmootherError("disagrees with the filter")
-        if not self._output.seed(window.newest_ns, state, covariance):
+        if not self._output.seed(state):
             raise SmootherError("its newest keyframe is older than the history")

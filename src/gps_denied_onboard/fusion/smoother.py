@@ -14,6 +14,7 @@ from typing import Any
 import gtsam
 import numpy as np
 
+from gps_denied_onboard._native import EskfState, eskf_core_size, eskf_layout
 from gps_denied_onboard.fusion import factors
 from gps_denied_onboard.fusion.config import FusionConfig
 from gps_denied_onboard.geometry.rotations import exp_rotation, quaternion_from_matrix
@@ -21,8 +22,12 @@ from gps_denied_onboard.messages import FloatArray, ImuSample, OdometryStep, Pos
 
 BIAS_STATES = factors.BIAS_STATES
 # Where gtsam's tangent (rotation, translation, velocity, accel bias, gyro bias, slow) lies in the filter's core.
-BIAS_STATES_IN_CORE = [15, 16, 20, 21, 22, 23, 24, 25, 26, 27, 28, 17, 18, 19, 29, 30]
-FROM_CORE = [6, 7, 8, 0, 1, 2, 3, 4, 5, 12, 13, 14, 9, 10, 11, *BIAS_STATES_IN_CORE]
+FROM_CORE = [
+    index
+    for name in ("attitude", "position", "velocity", "accel_bias", "gyro_bias", *factors.SLOW_BLOCKS)
+    for index in range(eskf_layout[name][0], sum(eskf_layout[name]))
+]
+CORE = eskf_core_size
 
 
 class SmootherError(RuntimeError):
@@ -44,34 +49,32 @@ def _keys(number: int) -> list[int]:
 class Window:
     """The last `keyframes_in_lag` keyframes. Started from a state of the filter with its full covariance."""
 
-    def __init__(
-        self, config: FusionConfig, t_ns: int, state: dict[str, Any], covariance: FloatArray, lag: int, rebuild: int
-    ) -> None:
+    def __init__(self, config: FusionConfig, t_ns: int, state: EskfState, lag: int, rebuild: int) -> None:
         self._config = config
         self._rebuild = rebuild
         self._lag = lag
-        self._nominal: FloatArray = state["mount"]
+        self._nominal: FloatArray = state.rotation_camera_to_body
         self._imu = self._imu_parameters()
         self._smoother = self._new_smoother()
         self.keyframes = [Keyframe(0, t_ns)]
-        self._pose = gtsam.Pose3(gtsam.Rot3(state["rotation"]), state["position"])
-        self._velocity: FloatArray = np.array(state["velocity"])
-        self._bias = gtsam.imuBias.ConstantBias(state["accel_bias"], state["gyro_bias"])
+        self._pose = gtsam.Pose3(gtsam.Rot3(state.rotation_body_to_enu), state.position)
+        self._velocity: FloatArray = np.array(state.velocity)
+        self._bias = gtsam.imuBias.ConstantBias(state.accel_bias, state.gyro_bias)
         self._slow = np.concatenate(
             [
-                state["wind"],
-                state["autopilot_bias"],
-                [state["baro_bias"], state["airspeed_scale"]],
-                state["map_offset"],
-                [state["odometry_scale"]],
+                state.wind,
+                state.autopilot_bias,
+                [state.baro_bias, state.airspeed_scale],
+                state.map_offset,
+                [state.odometry_scale],
                 np.zeros(3),
-                state["gust"],
+                state.gust,
             ]
         )
         keys = _keys(0)
         rest = np.concatenate([self._velocity, self._bias.vector(), self._slow])
-        to_body = self._to_body(np.asarray(state["rotation"]).T)
-        prior = (to_body @ covariance[np.ix_(FROM_CORE, FROM_CORE)] @ to_body.T) + np.eye(31) * 1e-14
+        to_body = self._to_body(np.asarray(state.rotation_body_to_enu).T)
+        prior = (to_body @ state.covariance[np.ix_(FROM_CORE, FROM_CORE)] @ to_body.T) + np.eye(CORE) * 1e-14
         graph = gtsam.NonlinearFactorGraph()
         graph.add(factors.dense_prior(keys, self._pose, rest, 0.5 * (prior + prior.T)))
         self._update(graph, self._values(keys), dict.fromkeys(keys, 0.0))
@@ -98,8 +101,8 @@ class Window:
 
     @staticmethod
     def _to_body(rotation_enu_to_body: FloatArray) -> FloatArray:
-        """(31, 31): turns rotation and translation errors of ENU into body axes."""
-        out = np.eye(31)
+        """Square, of the core: turns rotation and translation errors of ENU into body axes."""
+        out = np.eye(CORE)
         out[0:3, 0:3] = rotation_enu_to_body
         out[3:6, 3:6] = rotation_enu_to_body
         return out
@@ -245,8 +248,8 @@ class Window:
         self._smoother = self._new_smoother()
         self._update(graph, values, stamps)
 
-    def solution(self) -> tuple[dict[str, Any], FloatArray]:
-        """Newest keyframe's state and (31, 31) covariance in the filter's layout. SmootherError when not sound."""
+    def solution(self) -> EskfState:
+        """Newest keyframe's state with its covariance, as the filter has it. SmootherError when not sound."""
         keys = _keys(self.keyframes[-1].number)
         try:
             joint = self._smoother.getISAM2().jointMarginalCovariance(keys)
@@ -255,27 +258,28 @@ class Window:
             raise SmootherError(str(error).strip().split("\n")[0][:120]) from error
         rotation = self._pose.rotation().matrix()
         turn = self._to_body(rotation)
-        covariance = np.empty((31, 31))
+        covariance = np.empty((CORE, CORE))
         covariance[np.ix_(FROM_CORE, FROM_CORE)] = turn @ marginal @ turn.T
         covariance = 0.5 * (covariance + covariance.T)
         if not np.all(np.isfinite(covariance)) or np.linalg.eigvalsh(covariance)[0] < -1e-12:
             raise SmootherError("covariance is not positive definite")
         slow = self._slow
-        state = {
-            "position": np.asarray(self._pose.translation()),
-            "velocity": self._velocity,
-            "attitude": quaternion_from_matrix(rotation),
-            "mount": quaternion_from_matrix(exp_rotation(slow[factors.MOUNT]) @ self._nominal),
-            "gyro_bias": np.asarray(self._bias.gyroscope()),
-            "accel_bias": np.asarray(self._bias.accelerometer()),
-            "wind": slow[factors.WIND],
-            "autopilot_bias": slow[factors.AUTOPILOT],
-            "baro_bias": float(slow[factors.BARO]),
-            "airspeed_scale": float(slow[factors.AIRSPEED]),
-            "map_offset": slow[factors.MAP],
-            "odometry_scale": float(slow[factors.ODOMETRY]),
-            "gust": slow[factors.GUST],
-        }
-        if not all(np.all(np.isfinite(np.asarray(v))) for v in state.values()):
-            raise SmootherError("state is not finite")
-        return state, covariance
+        state = EskfState()
+        state.t_ns = self.newest_ns
+        state.position = np.asarray(self._pose.translation())
+        state.velocity = self._velocity
+        state.attitude = quaternion_from_matrix(rotation)
+        state.mount = quaternion_from_matrix(exp_rotation(slow[factors.MOUNT]) @ self._nominal)
+        state.gyro_bias = np.asarray(self._bias.gyroscope())
+        state.accel_bias = np.asarray(self._bias.accelerometer())
+        state.wind = slow[factors.WIND]
+        state.autopilot_bias = slow[factors.AUTOPILOT]
+        state.baro_bias = float(slow[factors.BARO])
+        state.airspeed_scale = float(slow[factors.AIRSPEED])
+        state.map_offset = slow[factors.MAP]
+        state.odometry_scale = float(slow[factors.ODOMETRY])
+        state.gust = slow[factors.GUST]
+        state.covariance = covariance
+        if not state.healthy or not np.all(np.isfinite(slow)) or not np.all(np.isfinite(self._bias.vector())):
+            raise SmootherError("state is not sound")
+        return state

@@ -19,6 +19,10 @@ from gps_denied_onboard.messages import FloatArray
 TILE_SIZE_PX = 256
 MERCATOR_HALF_M = math.pi * 6378137.0
 MERCATOR_LATITUDE_LIMIT_DEG = 85.05112878
+EARTH_RADIUS_M = 6371008.8
+"""Mean radius (IUGG)."""
+CHI2_95_2DOF = 5.991
+"""95 % quantile of chi-square with two degrees of freedom: a 95 % ellipse's axis is its root times sigma."""
 
 
 def check_latitude_longitude(latitude_deg: float, longitude_deg: float, what: str) -> None:
@@ -109,9 +113,9 @@ def mercator_resolution_m(latitude_deg: float, zoom: float) -> float:
 def error_ellipse_95(covariance_enu_m2: FloatArray) -> tuple[float, float, float]:
     """Semi-major and semi-minor axis in m and azimuth of the major axis in deg of the 95 % horizontal ellipse.
 
-    The radius factor is sqrt(5.991), the 95 % quantile of chi-square with two degrees of freedom.
+    The radius factor is sqrt(CHI2_95_2DOF).
     """
     values, vectors = np.linalg.eigh(covariance_enu_m2[:2, :2])
-    minor, major = (math.sqrt(5.991 * max(float(v), 0.0)) for v in values)
+    minor, major = (math.sqrt(CHI2_95_2DOF * max(float(v), 0.0)) for v in values)
     azimuth_deg = math.degrees(math.atan2(float(vectors[0, 1]), float(vectors[1, 1]))) % 180.0
     return major, minor, azimuth_deg

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from gps_denied_onboard.geometry.geodesy import LocalFrame
+from gps_denied_onboard.geometry.geodesy import EARTH_RADIUS_M, LocalFrame
 from gps_denied_onboard.messages import FloatArray
-
-EARTH_RADIUS_M = 6371008.8
 
 
 class FlatTerrain:

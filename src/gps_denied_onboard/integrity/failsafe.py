@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from enum import IntEnum
 
 from gps_denied_onboard.integrity.config import IntegrityConfig
+from gps_denied_onboard.messages import FixType, Severity
 
 BLACKOUT_FAILSAFE = "VISUAL_BLACKOUT_FAILSAFE"
 NO_ESTIMATE = "NO_ESTIMATE_TIMEOUT"
@@ -22,6 +23,15 @@ class FailsafeLevel(IntEnum):
     DEGRADED = 1
     FAILSAFE = 2
     NO_POSITION = 3
+
+
+FIX_TYPES = {
+    FailsafeLevel.FULL: FixType.FIX_3D,
+    FailsafeLevel.DEGRADED: FixType.FIX_2D,
+    FailsafeLevel.FAILSAFE: FixType.NONE,
+    FailsafeLevel.NO_POSITION: FixType.NONE,
+}
+"""What each rung tells the autopilot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +52,7 @@ class Event:
     """Something to tell: name, MAVLink severity, and the number that crossed its limit."""
 
     name: str
-    severity: int
+    severity: Severity
     value: float
     limit: float
 
@@ -96,10 +106,10 @@ def _climb(
         sight.semi_major_95_m, config.failsafe_95_m if level is FailsafeLevel.FAILSAFE else config.degraded_95_m
     )  # fmt: skip
     name, severity = {
-        FailsafeLevel.FULL: ("3D fix", 5),
-        FailsafeLevel.DEGRADED: ("2D fix", 4),
-        FailsafeLevel.FAILSAFE: (BLACKOUT_FAILSAFE, 2),
-        FailsafeLevel.NO_POSITION: ("no position", 3),
+        FailsafeLevel.FULL: ("3D fix", Severity.NOTICE),
+        FailsafeLevel.DEGRADED: ("2D fix", Severity.WARNING),
+        FailsafeLevel.FAILSAFE: (BLACKOUT_FAILSAFE, Severity.CRITICAL),
+        FailsafeLevel.NO_POSITION: ("no position", Severity.ERROR),
     }[level]
     return replace(state, level=level), (Event(name, severity, value, limit),)
 
@@ -115,7 +125,7 @@ def _timeout(
     without_s = (sight.t_ns - state.estimate_ns) * 1e-9
     if state.timeout_told or without_s <= config.no_estimate_s:
         return state, ()
-    return replace(state, timeout_told=True), (Event(NO_ESTIMATE, 2, without_s, config.no_estimate_s),)
+    return replace(state, timeout_told=True), (Event(NO_ESTIMATE, Severity.CRITICAL, without_s, config.no_estimate_s),)
 
 
 def _request(
@@ -126,4 +136,5 @@ def _request(
         return (state if sight.visual_outage_s >= config.reloc_s else replace(state, reloc_told_ns=None)), ()
     if state.reloc_told_ns is not None and sight.t_ns - state.reloc_told_ns < config.reloc_repeat_s * 1e9:
         return state, ()
-    return replace(state, reloc_told_ns=sight.t_ns), (Event(RELOC_REQUEST, 3, sight.visual_outage_s, config.reloc_s),)
+    event = Event(RELOC_REQUEST, Severity.ERROR, sight.visual_outage_s, config.reloc_s)
+    return replace(state, reloc_told_ns=sight.t_ns), (event,)

@@ -16,38 +16,35 @@ from gps_denied_onboard.geometry.rotations import log_rotation
 from gps_denied_onboard.integrity import failsafe, gps_health, recovery_gate
 from gps_denied_onboard.integrity.config import IntegrityConfig
 from gps_denied_onboard.integrity.gps_health import Comparison, GpsMeasurement, HealthState, Reference
-from gps_denied_onboard.integrity.source_label import NO_POSITION_ACCURACY_M, LabelLimits, LabelState
+from gps_denied_onboard.integrity.source_label import LabelLimits, LabelState, horizontal_accuracy_m
 from gps_denied_onboard.messages import (
     AidRecord,
+    AidSource,
     Alert,
     Estimate,
+    FixType,
     FloatArray,
     GpsHealth,
     GpsSample,
     NavState,
     PoseFix,
     PositionSource,
+    Severity,
     SourceLabel,
 )
 
 IntegrityOutput = AidRecord | Alert
 
 LABEL_SEVERITY = {
-    SourceLabel.SATELLITE_ANCHORED: 6,
-    SourceLabel.VISUAL_PROPAGATED: 5,
-    SourceLabel.DEAD_RECKONED: 4,
+    SourceLabel.SATELLITE_ANCHORED: Severity.INFO,
+    SourceLabel.VISUAL_PROPAGATED: Severity.NOTICE,
+    SourceLabel.DEAD_RECKONED: Severity.WARNING,
 }
 HEALTH_SEVERITY = {
-    GpsHealth.UNKNOWN: 5,
-    GpsHealth.STABLE_NON_SPOOFED: 6,
-    GpsHealth.DEGRADED: 4,
-    GpsHealth.SPOOFED: 2,
-}
-FIX_TYPES = {
-    failsafe.FailsafeLevel.FULL: 3,
-    failsafe.FailsafeLevel.DEGRADED: 2,
-    failsafe.FailsafeLevel.FAILSAFE: 1,
-    failsafe.FailsafeLevel.NO_POSITION: 1,
+    GpsHealth.UNKNOWN: Severity.NOTICE,
+    GpsHealth.STABLE_NON_SPOOFED: Severity.INFO,
+    GpsHealth.DEGRADED: Severity.WARNING,
+    GpsHealth.SPOOFED: Severity.CRITICAL,
 }
 CLAIMS_KEPT = 64
 FAR_IN_TIME_S = 5.0
@@ -117,7 +114,7 @@ class Integrity:
         self._gate, decision = recovery_gate.on_fix(self._gate, now_ns, check, self._config)
         record = AidRecord(
             t_ns=fix.t_ns,
-            source="gps_gate",
+            source=AidSource.GPS_GATE,
             observation=() if claim is None else claim.position_en_m,
             observation_variance=() if claim is None else (claim.accuracy_m**2,) * 2,
             innovation=() if check is None else check.from_fix_en_m,
@@ -127,8 +124,8 @@ class Integrity:
             reason=decision.reason,
         )
         if decision.accepted:
-            return [record, Alert(now_ns, 5, "GPS taken back: " + decision.reason, always=True)]
-        return [record, Alert(now_ns, 4, "GPS REJECTED by the gate: " + decision.reason, always=True)]
+            return [record, Alert(now_ns, Severity.NOTICE, "GPS taken back: " + decision.reason, always=True)]
+        return [record, Alert(now_ns, Severity.WARNING, "GPS REJECTED by the gate: " + decision.reason, always=True)]
 
     def on_tick(
         self, t_ns: int, state: NavState | None, position_known: bool
@@ -157,8 +154,8 @@ class Integrity:
         if state.source_label is not self._label:
             self._label = state.source_label
             out.append(Alert(t_ns, LABEL_SEVERITY[self._label], f"position is {self._label.value}"))
-        fix_type = FIX_TYPES[self._ladder.level]
-        accuracy_m = NO_POSITION_ACCURACY_M if fix_type == 1 else state.ellipse_semi_major_m / math.sqrt(5.991)
+        fix_type = failsafe.FIX_TYPES[self._ladder.level]
+        accuracy_m = horizontal_accuracy_m(fix_type, state.ellipse_semi_major_m)
         return (
             replace(
                 state,
@@ -182,8 +179,8 @@ class Integrity:
         ]
         if self._gate.source is not followed:
             why = f"companion: GPS {health.value}: {reason}"
-            out.append(AidRecord(t_ns, "position_source", (), (), (), (), 0.0, False, why))
-            out.append(Alert(t_ns, 2, "GPS left, position from companion", always=True))
+            out.append(AidRecord(t_ns, AidSource.POSITION_SOURCE, (), (), (), (), 0.0, False, why))
+            out.append(Alert(t_ns, Severity.CRITICAL, "GPS left, position from companion", always=True))
         return out
 
     def _record(self, claim: GpsMeasurement, compared: Comparison | None) -> AidRecord:
@@ -193,10 +190,10 @@ class Integrity:
         speed_variance = self._config.gps_speed_floor_mps**2
         accepted = health.health is GpsHealth.STABLE_NON_SPOOFED
         if compared is None:
-            return AidRecord(claim.t_ns, "gps", observation, (), (), (), 0.0, accepted, reason)
+            return AidRecord(claim.t_ns, AidSource.GPS, observation, (), (), (), 0.0, accepted, reason)
         return AidRecord(
             t_ns=claim.t_ns,
-            source="gps",
+            source=AidSource.GPS,
             observation=observation,
             observation_variance=(claim.accuracy_m**2, claim.accuracy_m**2, speed_variance, speed_variance),
             innovation=(*compared.position_en_m, *compared.velocity_en_mps),
@@ -285,7 +282,7 @@ def event_record(t_ns: int, event: failsafe.Event, sight: failsafe.FailsafeInput
     """A step of the ladder or a request, with what crossed which limit."""
     return AidRecord(
         t_ns=t_ns,
-        source="failsafe",
+        source=AidSource.FAILSAFE,
         observation=(sight.semi_major_95_m, sight.visual_outage_s, float(sight.visual_outage_frames)),
         observation_variance=(),
         innovation=(),
@@ -297,7 +294,7 @@ def event_record(t_ns: int, event: failsafe.Event, sight: failsafe.FailsafeInput
 
 
 def _sentence(event: failsafe.Event, state: NavState | None) -> str:
-    if event.name == failsafe.RELOC_REQUEST and state is not None and state.fix_type >= 2:
+    if event.name == failsafe.RELOC_REQUEST and state is not None and state.fix_type >= FixType.FIX_2D:
         place = f"{state.latitude_deg:.5f},{state.longitude_deg:.5f}"
         return f"{event.name}: near {place} +-{state.ellipse_semi_major_m:.0f} m"
     if event.name == failsafe.RELOC_REQUEST:

@@ -12,14 +12,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from gps_denied_onboard.geometry.geodesy import LocalFrame, error_ellipse_95
+from gps_denied_onboard.geometry.geodesy import CHI2_95_2DOF, LocalFrame, error_ellipse_95
 from gps_denied_onboard.geometry.rotations import ROTATION_NED_TO_ENU, quaternion_from_matrix
-from gps_denied_onboard.messages import Estimate, NavState, SourceLabel
+from gps_denied_onboard.integrity import failsafe
+from gps_denied_onboard.integrity.config import IntegrityConfig
+from gps_denied_onboard.messages import Estimate, FixType, NavState, SourceLabel
 
 NO_POSITION_ACCURACY_M = 999.0
-DEGRADED_95_M = 100.0
-FAILSAFE_95_M = 500.0
-FAILSAFE_BLACKOUT_S = 30.0
 FRAME_PERIOD_S_MAX = 2.0
 FRAMES_KEPT = 8
 
@@ -124,22 +123,24 @@ class LabelState:
         return SourceLabel.DEAD_RECKONED
 
 
-def fix_type_and_accuracy(semi_major_95_m: float, visual_outage_s: float, position_known: bool) -> tuple[int, float]:
-    """What the autopilot is told: (fix type, horizontal accuracy in m, one sigma or the 999 of the failsafe).
+def fix_type_and_accuracy(
+    semi_major_95_m: float, visual_outage_s: float, position_known: bool, config: IntegrityConfig | None = None
+) -> tuple[FixType, float]:
+    """What the autopilot is told of a state by itself: fix type and horizontal accuracy in m."""
+    known = position_known and math.isfinite(semi_major_95_m)
+    sight = failsafe.FailsafeInput(0, known, known, semi_major_95_m, visual_outage_s, 0)
+    fix_type = failsafe.FIX_TYPES[failsafe.wanted_level(sight, config or IntegrityConfig())]
+    return fix_type, horizontal_accuracy_m(fix_type, semi_major_95_m)
 
-    95 % ellipse over 100 m: 2D; over 500 m, nothing visual for more than 30 s, or no position at all: no fix, 999 m.
-    """
-    if not position_known or not math.isfinite(semi_major_95_m):
-        return 1, NO_POSITION_ACCURACY_M
-    if semi_major_95_m > FAILSAFE_95_M or visual_outage_s > FAILSAFE_BLACKOUT_S:
-        return 1, NO_POSITION_ACCURACY_M
-    accuracy_m = semi_major_95_m / math.sqrt(5.991)
-    return (2 if semi_major_95_m > DEGRADED_95_M else 3), accuracy_m
+
+def horizontal_accuracy_m(fix_type: FixType, semi_major_95_m: float) -> float:
+    """One sigma along the worst direction, or what stands for no position."""
+    return NO_POSITION_ACCURACY_M if fix_type is FixType.NONE else semi_major_95_m / math.sqrt(CHI2_95_2DOF)
 
 
 def horizontal_sigma_m(estimate: Estimate) -> float:
     """One sigma along the worst horizontal direction."""
-    return error_ellipse_95(estimate.covariance[:2, :2])[0] / math.sqrt(5.991)
+    return error_ellipse_95(estimate.covariance[:2, :2])[0] / math.sqrt(CHI2_95_2DOF)
 
 
 def navstate_from_estimate(
@@ -149,6 +150,7 @@ def navstate_from_estimate(
     frame: LocalFrame,
     frame_index: int = -1,
     visual_outage_s: float = 0.0,
+    config: IntegrityConfig | None = None,
 ) -> NavState:
     """The estimate as it leaves the system: WGS84, NED, with fix type and accuracies.
 
@@ -156,7 +158,7 @@ def navstate_from_estimate(
     """
     latitude_deg, longitude_deg, altitude_m = (float(v) for v in frame.geodetic_from_enu(estimate.position_enu_m))
     major_m, minor_m, azimuth_deg = error_ellipse_95(estimate.covariance[:2, :2])
-    fix_type, accuracy_m = fix_type_and_accuracy(major_m, visual_outage_s, estimate.position_known)
+    fix_type, accuracy_m = fix_type_and_accuracy(major_m, visual_outage_s, estimate.position_known, config)
     velocity = ROTATION_NED_TO_ENU.T @ estimate.velocity_enu_mps
     speed_variance = float(np.linalg.eigvalsh(estimate.covariance[3:5, 3:5])[-1])
     return NavState(

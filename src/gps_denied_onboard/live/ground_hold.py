@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 
 from gps_denied_onboard.config import MissionConfig
+from gps_denied_onboard.geometry.geodesy import CHI2_95_2DOF
 from gps_denied_onboard.messages import AirspeedSample, BaroSample, NavState, SourceLabel, Telemetry
 
 AIRSPEED_MPS = 8.0
@@ -20,7 +21,6 @@ UNDECIDED_NS = 1_500_000_000
 """How long it may be unknown whether the motors are armed, before the aircraft counts as flying."""
 SILENT_NS = 1_000_000_000
 FULL_FIX = 3
-ELLIPSE_95 = 5.991
 """Chi-square of two degrees of freedom."""
 SPEED_SIGMA_MPS = 0.3
 
@@ -74,7 +74,7 @@ class GroundHold:
             return None
         m = self._mission
         across, up = m.takeoff_sigma_horizontal_m, m.takeoff_sigma_vertical_m
-        radius_m = across * math.sqrt(ELLIPSE_95)
+        radius_m = across * math.sqrt(CHI2_95_2DOF)
         return NavState(
             t_ns=t_ns,
             latitude_deg=m.origin_latitude_deg,

@@ -32,6 +32,7 @@ from gps_denied_onboard.live.service_manager import ServiceManager
 from gps_denied_onboard.live.worker import Worker
 from gps_denied_onboard.messages import (
     AidRecord,
+    AidSource,
     Alert,
     GpsSample,
     NavState,
@@ -346,7 +347,7 @@ class _Flight:
             return
         outputs = self._pipeline.on_fix(done.value)
         self._counts.fixes += 1
-        anchored = any(isinstance(o, AidRecord) and o.source == "fix" and o.accepted for o in outputs)
+        anchored = any(isinstance(o, AidRecord) and o.source == AidSource.FIX and o.accepted for o in outputs)
         self._counts.anchored += anchored
         if anchored and self._candidates is not None and self._candidates.free(done.value.t_ns):
             self._candidates.take(self._pipeline.candidate_of(done.job.frame, done.value))

@@ -8,7 +8,7 @@ import numpy as np
 
 from gps_denied_onboard.geometry.camera import CameraModel
 from gps_denied_onboard.geometry.rotations import image_up_yaw, rotation_z
-from gps_denied_onboard.messages import CameraPrior, FloatArray, Frame, OdometryStep
+from gps_denied_onboard.messages import CameraPrior, FloatArray, Frame, OdometryStatus, OdometryStep
 from gps_denied_onboard.odometry.config import OdometryConfig
 from gps_denied_onboard.odometry.picture import Picture
 from gps_denied_onboard.odometry.plane_motion import MotionPrior, PlaneMotion
@@ -105,7 +105,7 @@ class PlanarOdometry:
         return OdometryStep(
             t0_ns=pair.first.t_ns,
             t1_ns=pair.second.t_ns,
-            status="ok",
+            status=OdometryStatus.OK,
             reason="",
             displacement_enu_m=motion.translation * prior0.height_m,
             yaw_change_rad=turn,
@@ -127,7 +127,7 @@ def _lost(
     return OdometryStep(
         t0_ns=first.t_ns,
         t1_ns=second.t_ns,
-        status="lost",
+        status=OdometryStatus.LOST,
         reason=reason,
         displacement_enu_m=np.zeros(3),
         yaw_change_rad=0.0,

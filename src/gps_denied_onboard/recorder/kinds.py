@@ -8,7 +8,7 @@ import operator
 import types
 import typing
 from collections.abc import Callable, Mapping
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ import orjson
 
 from gps_denied_onboard.messages import (
     AidRecord,
+    AidSource,
     AirspeedSample,
     Alert,
     AttitudeSample,
@@ -224,6 +225,8 @@ def _field_type(hint: Any) -> FieldType:
         return lambda v: None if v is None else read(v), {"anyOf": [schema, {"type": "null"}]}
     if isinstance(hint, type) and issubclass(hint, StrEnum):
         return lambda v: _member(hint, v), {"enum": [member.value for member in hint]}
+    if isinstance(hint, type) and issubclass(hint, IntEnum):
+        return lambda v: _number_member(hint, v), {"type": "integer"}
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
         inside = Fields(hint, ())
         return lambda v: inside.made(_json(v)), {"type": "object", "properties": inside.schemas}
@@ -233,6 +236,13 @@ def _field_type(hint: Any) -> FieldType:
 def _member(choices: type[StrEnum], value: Any) -> StrEnum:
     try:
         return choices(_text(value))
+    except ValueError as error:
+        raise MalformedRecordError(str(error)) from error
+
+
+def _number_member(choices: type[IntEnum], value: Any) -> IntEnum:
+    try:
+        return choices(_integer(value))
     except ValueError as error:
         raise MalformedRecordError(str(error)) from error
 
@@ -335,7 +345,7 @@ _OPTIONS = orjson.OPT_SERIALIZE_NUMPY
 def kind_of(message: Any) -> Kind:
     """The kind under which a message is recorded. KeyError for what is no record."""
     kind = KIND_OF_CLASS[type(message)]
-    if kind.name == "aid" and message.source == "gps_gate":
+    if kind.name == "aid" and message.source == AidSource.GPS_GATE:
         return KINDS["spoofing_gate"]
     return kind
 

@@ -23,6 +23,7 @@ from gps_denied_onboard.integrity.monitor import Integrity
 from gps_denied_onboard.live.candidate_worker import build_candidate_writer
 from gps_denied_onboard.messages import (
     AidRecord,
+    AidSource,
     Alert,
     Frame,
     NavState,
@@ -261,7 +262,7 @@ class _Replay:
         self._publish(outputs)
         self._counts.fixes += 1
         self._counts.outside_map += pending.fix.reason is RejectReason.OUTSIDE_MAP
-        anchored = any(isinstance(o, AidRecord) and o.source == "fix" and o.accepted for o in outputs)
+        anchored = any(isinstance(o, AidRecord) and o.source == AidSource.FIX and o.accepted for o in outputs)
         self._counts.anchored += anchored
         if anchored and self._candidates is not None and self._candidates.due(pending.fix.t_ns):
             candidate = self._pipeline.candidate_of(pending.frame, pending.fix)

@@ -21,7 +21,7 @@ from gps_denied_onboard.geometry.rotations import (
     nadir_camera_to_enu,
     wrap_angle,
 )
-from gps_denied_onboard.messages import AidRecord, Estimate, FloatArray, OdometryStep, PoseFix
+from gps_denied_onboard.messages import AidRecord, Estimate, FloatArray, OdometryStatus, OdometryStep, PoseFix
 
 SIZE = 6
 POSITION = slice(0, 3)
@@ -110,7 +110,7 @@ class VisionFusion:
         return x, p
 
     def _odometry(self, step: OdometryStep) -> AidRecord:
-        if step.status != "ok" or not np.isfinite(step.covariance).all() or step.t1_ns <= self._t_ns:
+        if step.status != OdometryStatus.OK or not np.isfinite(step.covariance).all() or step.t1_ns <= self._t_ns:
             if step.t1_ns > self._t_ns:
                 self._move(step.t1_ns, *self._coasted(step.t1_ns))
             return AidRecord(step.t1_ns, "odometry", (), (), (), (), 0.0, False, step.reason or "lost")

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from gps_denied_onboard.geometry.geodesy import MERCATOR_HALF_M, TILE_SIZE_PX, mercator_px_from_geodetic
-from gps_denied_onboard.messages import AidRecord, SourceLabel
+from gps_denied_onboard.messages import AidRecord, OdometryStatus, SourceLabel
 from gps_denied_operator.report.model import FlightPart, Report
 from gps_denied_operator.report.verdict import cards, criteria
 from gps_denied_operator.scoring.frames import STAGES, FrameResult
@@ -76,8 +76,12 @@ def _flight(part: FlightPart, errors: Sequence[FrameError | None], rows_max: int
         **_quality(rows, [errors[i] for i in chosen]),
         "fixes": _fixes(rows, part, plane),
         "fixCount": [count, tried - count],
-        "odometry": [0 if row.step is None else 1 if row.step.status == "ok" else 2 for row in rows],
-        "lost": {str(i): r.step.reason for i, r in enumerate(rows) if r.step is not None and r.step.status != "ok"},
+        "odometry": [0 if row.step is None else 1 if row.step.status == OdometryStatus.OK else 2 for row in rows],
+        "lost": {
+            str(i): row.step.reason
+            for i, row in enumerate(rows)
+            if row.step is not None and row.step.status != OdometryStatus.OK
+        },
         "latency": [_round(row.latency_ms, 1) for row in rows],
         "stages": {stage: _box([r.stage_ms[stage] for r in part.rows if stage in r.stage_ms]) for stage in STAGES},
         "aids": _aids((aid for row in part.rows for aid in row.aids), start_ns, aids_max),
@@ -258,7 +262,7 @@ def why(row: FrameResult) -> str:
         said.append(f"map fix accepted, {row.fix.inliers} of {row.fix.matches} matches fit")
     else:
         said.append(f"map fix rejected, {row.fix.reason.replace('_', ' ')}")
-    if row.step is not None and row.step.status != "ok":
+    if row.step is not None and row.step.status != OdometryStatus.OK:
         said.append(f"odometry lost, {row.step.reason}")
     return "; ".join(said)
 

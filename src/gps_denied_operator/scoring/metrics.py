@@ -24,7 +24,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyproj
 
-from gps_denied_onboard.messages import FloatArray, NavState, SourceLabel
+from gps_denied_onboard.messages import FloatArray, NavState, OdometryStatus, SourceLabel
 from gps_denied_operator.scoring.frames import STAGES, FrameResult, RunFacts
 
 WITHIN_M = (5, 10, 20, 50)
@@ -157,7 +157,7 @@ def odometry_figures(flights: Sequence[Sequence[FrameResult]]) -> dict[str, floa
     windows = [window for flight in flights for window in drift_windows(flight)]
     length = sum(path for _, path in windows)
     return {
-        "registered": _rounded(_ratio(sum(step.status == "ok" for step in steps), len(steps)), 6),
+        "registered": _rounded(_ratio(sum(step.status == OdometryStatus.OK for step in steps), len(steps)), 6),
         "drift_percent": _rounded(100.0 * sum(error for error, _ in windows) / length, 4) if windows else None,
     }
 
@@ -171,7 +171,7 @@ def drift_windows(rows: Sequence[FrameResult]) -> list[tuple[float, float]]:
         step = row.step
         if step is None or row.t_ns != step.t1_ns:
             continue
-        if step.status != "ok" or not np.isfinite(step.displacement_enu_m).all():
+        if step.status != OdometryStatus.OK or not np.isfinite(step.displacement_enu_m).all():
             windows += chain.close()
             continue
         if chain.end_ns != step.t0_ns:

@@ -7,7 +7,7 @@ import math
 import random
 import types
 import typing
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,7 @@ def value_of(hint: Any, rng: random.Random) -> Any:
         return tuple(number() for _ in range(4 if inner[-1] is Ellipsis else len(inner)))
     if typing.get_origin(hint) is dict:
         return {"a": 1.5, "b": 2.5}
-    if isinstance(hint, type) and issubclass(hint, StrEnum):
+    if isinstance(hint, type) and issubclass(hint, StrEnum | IntEnum):
         return rng.choice(list(hint))
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
         return made(hint, rng)

@@ -44,6 +44,13 @@ using Error = Eigen::Matrix<double, kMax, 1>;
 enum class Source : int { imu, origin, baro, airspeed, rangefinder, attitude, clone, odometry, fix, count };
 constexpr int kSources = static_cast<int>(Source::count);
 
+// What was done with a measurement, and why; the sentences are in Python (fusion/reasons.py), by the same names.
+enum class Reason : int {
+#define GPS_DENIED_REASON(name) name,
+#include "eskf/reasons.inc"
+#undef GPS_DENIED_REASON
+};
+
 struct Clone {
   std::int64_t t_ns = 0;
   Vec3 position = Vec3::Zero();
@@ -81,7 +88,7 @@ struct State {
 // All numbers of the filter; defaults live in Python (fusion/config.py), which sets every one.
 struct Config {
 #define GPS_DENIED_READ(name) double name;
-#include "eskf_config_fields.inc"
+#include "eskf/config_fields.inc"
 #undef GPS_DENIED_READ
 };
 
@@ -94,7 +101,7 @@ struct Aid {
   Vec6 innovation = Vec6::Zero(), innovation_variance = Vec6::Zero();
   double test_ratio = 0.0;
   bool accepted = false;
-  const char* reason = "";
+  Reason reason = Reason::none;
 };
 
 }  // namespace gps_denied::eskf

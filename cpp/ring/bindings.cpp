@@ -1,10 +1,10 @@
-#include "ring_bindings.hpp"
+#include "ring/bindings.hpp"
 
 #include <pybind11/pybind11.h>
 
 #include <string_view>
 
-#include "ring.hpp"
+#include "ring/ring.hpp"
 
 namespace py = pybind11;
 

@@ -1,7 +1,7 @@
 // Steps of the filter on one state: predict, and one function for each kind of measurement. Pure.
 #pragma once
 
-#include "eskf_state.hpp"
+#include "eskf/state.hpp"
 
 namespace gps_denied::eskf {
 

@@ -1,4 +1,4 @@
-#include "eskf_history.hpp"
+#include "eskf/history.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -24,28 +24,27 @@ bool positive_definite(const Matrix& m) {
   return Eigen::LLT<Matrix>(m).info() == Eigen::Success;
 }
 
-// Why the numbers of an event cannot be used, or null.
-const char* bad_value(const Event& e) {
-  constexpr const char* kNotFinite = "value is not a finite number";
-  if (!e.a.allFinite() || !e.b.allFinite() || !e.q.coeffs().allFinite()) return kNotFinite;
-  if (std::abs(e.q.norm() - 1.0) > 0.01) return "quaternion is not of unit length";
-  if (e.source == Source::imu && (e.a.norm() > 400.0 || e.b.norm() > 60.0)) return "beyond what an IMU can measure";
+// Why the numbers of an event cannot be used, or none.
+Reason bad_value(const Event& e) {
+  if (!e.a.allFinite() || !e.b.allFinite() || !e.q.coeffs().allFinite()) return Reason::not_finite;
+  if (std::abs(e.q.norm() - 1.0) > 0.01) return Reason::not_unit_quaternion;
+  if (e.source == Source::imu && (e.a.norm() > 400.0 || e.b.norm() > 60.0)) return Reason::beyond_imu_range;
   if (e.odometry) {
     const Odometry& o = *e.odometry;
-    if (!o.displacement.allFinite() || !std::isfinite(o.yaw_change + o.yaw_prior)) return kNotFinite;
-    if (!positive_definite(o.covariance)) return "covariance is not positive definite";
-    if (o.t0_ns >= e.t_ns) return "first frame is not before the second";
+    if (!o.displacement.allFinite() || !std::isfinite(o.yaw_change + o.yaw_prior)) return Reason::not_finite;
+    if (!positive_definite(o.covariance)) return Reason::covariance_not_positive;
+    if (o.t0_ns >= e.t_ns) return Reason::frames_out_of_order;
   }
   if (e.fix) {
-    if (!e.fix->position.allFinite() || !e.fix->camera_to_enu.coeffs().allFinite()) return kNotFinite;
-    if (!positive_definite(e.fix->covariance)) return "covariance is not positive definite";
+    if (!e.fix->position.allFinite() || !e.fix->camera_to_enu.coeffs().allFinite()) return Reason::not_finite;
+    if (!positive_definite(e.fix->covariance)) return Reason::covariance_not_positive;
   }
   if (e.origin) {
     const Origin& o = *e.origin;
-    if (!o.position.allFinite() || !o.velocity.allFinite()) return kNotFinite;
-    if (!(o.sigma_horizontal > 0.0 && o.sigma_vertical > 0.0)) return "sigma is not positive";
+    if (!o.position.allFinite() || !o.velocity.allFinite()) return Reason::not_finite;
+    if (!(o.sigma_horizontal > 0.0 && o.sigma_vertical > 0.0)) return Reason::sigma_not_positive;
   }
-  return nullptr;
+  return Reason::none;
 }
 
 }  // namespace
@@ -54,7 +53,7 @@ History::History(const Config& config, const Quat& mount) : config_(config), mou
 
 std::int64_t History::oldest_ns() const { return snapshots_.empty() ? state_.t_ns : snapshots_.front().t_ns; }
 
-const char* History::refuse(std::int64_t t_ns, Source source) {
+Reason History::refuse(std::int64_t t_ns, Source source) {
   const int k = static_cast<int>(source);
   const auto strange = [&] {
     const std::int64_t since = t_ns - strange_ns_[k];
@@ -63,20 +62,20 @@ const char* History::refuse(std::int64_t t_ns, Source source) {
     return strange_[k];
   };
   if (source == Source::imu && any_imu_) {
-    if (t_ns == newest_imu_ns_) return "same time stamp as the sample before";
+    if (t_ns == newest_imu_ns_) return Reason::repeated_stamp;
     if (t_ns < newest_imu_ns_ - nanoseconds(config_.imu_late_s)) {
-      if (strange() < kBackwardCount) return "clock went backwards";
+      if (strange() < kBackwardCount) return Reason::clock_backwards;
       rebase(t_ns);
-      return nullptr;
+      return Reason::none;
     }
   }
   if (any_ && t_ns > newest_ns_ + nanoseconds(config_.clock_jump_s)) {
-    if (strange() < kForwardCount) return "clock jumped ahead";
+    if (strange() < kForwardCount) return Reason::clock_ahead;
     if (t_ns - newest_ns_ > nanoseconds(config_.clock_outage_s)) rebase(t_ns);
-    return nullptr;
+    return Reason::none;
   }
-  if (started_ && t_ns < oldest_ns()) return "older than the history";
-  return nullptr;
+  if (started_ && t_ns < oldest_ns()) return Reason::older_than_history;
+  return Reason::none;
 }
 
 void History::rebase(std::int64_t t_ns) {
@@ -113,8 +112,8 @@ Aid History::insert(Event event) {
   aid.t_ns = event.t_ns;
   aid.source = event.source;
   aid.reason = bad_value(event);
-  if (aid.reason == nullptr) aid.reason = refuse(event.t_ns, event.source);
-  if (aid.reason != nullptr) return aid;
+  if (aid.reason == Reason::none) aid.reason = refuse(event.t_ns, event.source);
+  if (aid.reason != Reason::none) return aid;
   event.q.normalize();
   strange_[static_cast<int>(event.source)] = 0;
   if (event.source == Source::imu) {
@@ -128,7 +127,7 @@ Aid History::insert(Event event) {
   if (!started_) {
     const bool relative = event.odometry || event.fix || event.source == Source::clone;
     aid.accepted = !relative;
-    aid.reason = relative ? "no attitude and IMU yet" : try_start(event) ? "started" : "kept for the start";
+    aid.reason = relative ? Reason::not_started : try_start(event) ? Reason::started : Reason::kept_for_start;
     return aid;
   }
   append(std::move(event), aid);
@@ -179,7 +178,7 @@ void History::apply(State& s, const Event& e, Aid& aid) const {
   if (e.source == Source::imu) {
     take_imu(config_, s, e.t_ns, e.a, e.b);
     aid.accepted = true;
-    aid.reason = "propagated";
+    aid.reason = Reason::propagated;
     return;
   }
   advance(config_, s, e.t_ns);
@@ -228,7 +227,7 @@ void History::append(Event&& event, Aid& aid) {
   }
   if (!before(snapshots_.front(), event)) {
     aid.accepted = false;
-    aid.reason = "older than the history";
+    aid.reason = Reason::older_than_history;
     return;
   }
   const auto at = std::upper_bound(events_.begin(), events_.end(), event,
@@ -319,10 +318,10 @@ Aid History::test(std::int64_t t_ns, const Fix& fix) const {
   Event event;
   event.fix = std::make_shared<const Fix>(fix);
   aid.reason = bad_value(event);
-  if (aid.reason != nullptr) return aid;
+  if (aid.reason != Reason::none) return aid;
   const std::optional<State> s = at(t_ns);
   if (!s) {
-    aid.reason = started_ ? "older than the history" : "no attitude and IMU yet";
+    aid.reason = started_ ? Reason::older_than_history : Reason::not_started;
     return aid;
   }
   test_fix(config_, *s, fix, aid);

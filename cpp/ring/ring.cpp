@@ -1,4 +1,4 @@
-#include "ring.hpp"
+#include "ring/ring.hpp"
 
 #include <cstring>
 #include <stdexcept>

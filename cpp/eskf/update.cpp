@@ -1,7 +1,7 @@
 // Measurements: innovation, gate, update.
 #include <cmath>
 
-#include "eskf_filter.hpp"
+#include "eskf/filter.hpp"
 
 namespace gps_denied::eskf {
 
@@ -58,12 +58,12 @@ bool fuse(State& s, const Measurement<M>& m, double gate, bool decide, bool appl
   const double chi2 = m.residual.dot(solver.solve(m.residual));
   if (solver.info() != Eigen::Success || !std::isfinite(chi2)) {
     aid.accepted = false;
-    aid.reason = "innovation covariance is not positive definite";
+    aid.reason = Reason::innovation_not_positive;
     return false;
   }
   aid.test_ratio = chi2 / gate;
   aid.accepted = !decide || aid.test_ratio <= 1.0;
-  aid.reason = aid.accepted ? "fused" : "innovation outside the gate";
+  aid.reason = aid.accepted ? Reason::fused : Reason::outside_gate;
   if (!aid.accepted || !apply) return aid.accepted;
   const Eigen::Matrix<double, Eigen::Dynamic, M, 0, kMax, M> gain = solver.solve(cross.transpose()).transpose();
   Error error = Error::Zero();
@@ -149,7 +149,7 @@ void take_origin(const Config& c, State& s, const Origin& origin, Aid& aid) {
   aid.innovation_variance.setZero();
   aid.test_ratio = 0.0;
   aid.accepted = true;
-  aid.reason = "position starts here";
+  aid.reason = Reason::position_starts;
 }
 
 void take_baro(const Config& c, State& s, double altitude_up_m, Aid& aid) {
@@ -175,7 +175,7 @@ void take_airspeed(const Config& c, State& s, double speed_mps, Aid& aid) {
     aid.used = 1;
     aid.observation(0) = speed_mps;
     aid.accepted = false;
-    aid.reason = "too slow to be flying";
+    aid.reason = Reason::too_slow;
     return;
   }
   const Vec3 ahead = air / speed;
@@ -206,7 +206,7 @@ void take_rangefinder(const Config& c, State& s, double distance_m, Aid& aid) {
     aid.used = 1;
     aid.observation(0) = distance_m;
     aid.accepted = false;
-    aid.reason = "tilted too far to look at the ground";
+    aid.reason = Reason::tilted_too_far;
     return;
   }
   m.residual(0) = -down * distance_m - (s.position.z() + s.map_offset.z() - c.ground_up_m);
@@ -238,7 +238,7 @@ void take_odometry(const Config& c, State& s, const Odometry& step, bool decide,
   while (k < s.clones && s.clone[k].t_ns != step.t0_ns) ++k;
   if (k == s.clones) {
     aid.accepted = false;
-    aid.reason = "no remembered pose at the first frame";
+    aid.reason = Reason::no_clone;
     return;
   }
   Measurement<4> m;
@@ -291,8 +291,8 @@ void take_fix(const Config& c, State& s, const Fix& fix, FixMode mode, Aid& aid)
   }
   fuse(s, fix_measurement(c, s, fix), c.gate_fix, false, true, aid);
   if (aid.accepted) s.position_known = true;
-  if (aid.accepted && mode == FixMode::place) aid.reason = "position starts here";
-  if (aid.accepted && mode == FixMode::relocate) aid.reason = "relocated: consistent fixes against the state";
+  if (aid.accepted && mode == FixMode::place) aid.reason = Reason::position_starts;
+  if (aid.accepted && mode == FixMode::relocate) aid.reason = Reason::relocated;
 }
 
 bool healthy(const State& s) {

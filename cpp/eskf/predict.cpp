@@ -2,7 +2,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "eskf_filter.hpp"
+#include "eskf/filter.hpp"
 
 namespace gps_denied::eskf {
 

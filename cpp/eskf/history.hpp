@@ -9,7 +9,7 @@
 #include <optional>
 #include <vector>
 
-#include "eskf_filter.hpp"
+#include "eskf/filter.hpp"
 
 namespace gps_denied::eskf {
 
@@ -58,7 +58,7 @@ class History {
     State state;
   };
 
-  const char* refuse(std::int64_t t_ns, Source source);
+  Reason refuse(std::int64_t t_ns, Source source);
   void rebase(std::int64_t t_ns);
   bool try_start(const Event& event);
   void apply(State& state, const Event& event, Aid& aid) const;

@@ -10,7 +10,7 @@ import math
 
 from gps_denied_onboard.config import MissionConfig
 from gps_denied_onboard.geometry.geodesy import CHI2_95_2DOF
-from gps_denied_onboard.messages import AirspeedSample, BaroSample, NavState, SourceLabel, Telemetry
+from gps_denied_onboard.messages import AirspeedSample, BaroSample, FixType, NavState, SourceLabel, Telemetry
 
 AIRSPEED_MPS = 8.0
 CLIMB_M = 8.0
@@ -20,7 +20,6 @@ RUN_SIGMA_M = 20.0
 UNDECIDED_NS = 1_500_000_000
 """How long it may be unknown whether the motors are armed, before the aircraft counts as flying."""
 SILENT_NS = 1_000_000_000
-FULL_FIX = 3
 """Chi-square of two degrees of freedom."""
 SPEED_SIGMA_MPS = 0.3
 
@@ -91,5 +90,5 @@ class GroundHold:
             speed_accuracy_mps=SPEED_SIGMA_MPS,
             source_label=SourceLabel.DEAD_RECKONED,
             last_satellite_anchor_age_ms=-1,
-            fix_type=FULL_FIX,
+            fix_type=FixType.FIX_3D,
         )

@@ -20,7 +20,6 @@ RUN_SIGMA_M = 20.0
 UNDECIDED_NS = 1_500_000_000
 """How long it may be unknown whether the motors are armed, before the aircraft counts as flying."""
 SILENT_NS = 1_000_000_000
-"""Chi-square of two degrees of freedom."""
 SPEED_SIGMA_MPS = 0.3
 
 

@@ -1,7 +1,7 @@
 """Compare the outputs of two replays of one recording line by line, keys that were renamed in between mapped.
 
 Usage: same_outputs.py OLD NEW. Each is a folder that `gps-denied-onboard replay` or `operator-tool evaluate` wrote;
-navstate.jsonl, decisions.jsonl, gps_input.tlog and frames.csv are compared where both hold them. RENAMED below says what
+navstate.jsonl, decisions.jsonl, gps_input.tlog and frames.csv are compared where both hold them. RENAMED says what
 an older version called otherwise. Prints a line a file; ends with 1 where one differs, 2 where nothing is there.
 """
 

@@ -7,12 +7,13 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 import pytest
-from ground import CAMERA, HEIGHT_M, Ground, camera_attitude, frame, prior
 
 from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.messages import FloatArray, ImageArray, OdometryStep
 from gps_denied_onboard.odometry.config import OdometryConfig
 from gps_denied_onboard.odometry.planar import PlanarOdometry
+
+from .ground import CAMERA, HEIGHT_M, Ground, camera_attitude, frame, prior
 
 MOVED = np.array([24.0, 6.0, 0.0])
 ATTITUDE = camera_attitude(90.0, 1.0, -1.0)

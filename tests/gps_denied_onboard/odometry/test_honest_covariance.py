@@ -6,12 +6,13 @@ import math
 
 import numpy as np
 import pytest
-from ground import CAMERA, HEIGHT_M, Ground, camera_attitude, frame, prior, yaw_change
 
 from gps_denied_onboard.geometry.rotations import exp_rotation, image_up_yaw, rotation_z
 from gps_denied_onboard.messages import FloatArray
 from gps_denied_onboard.odometry.config import OdometryConfig
 from gps_denied_onboard.odometry.planar import PlanarOdometry
+
+from .ground import CAMERA, HEIGHT_M, Ground, camera_attitude, frame, prior, yaw_change
 
 HEIGHT_SIGMA_M, TILT_SIGMA_DEG, RELATIVE_SIGMA_DEG = 5.0, 1.0, 0.3
 

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from ground import CAMERA, HEIGHT_M, Ground, camera_attitude, frame, prior, yaw_change
 
 from gps_denied_onboard.geometry.rotations import exp_rotation
 from gps_denied_onboard.messages import OdometryStep
 from gps_denied_onboard.odometry.config import OdometryConfig
 from gps_denied_onboard.odometry.planar import PlanarOdometry
+
+from .ground import CAMERA, HEIGHT_M, Ground, camera_attitude, frame, prior, yaw_change
 
 
 @dataclass(frozen=True)

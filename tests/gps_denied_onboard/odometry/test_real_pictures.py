@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,12 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from real_pictures import Score, camera_of, read_stills, read_video, score
-
 from gps_denied_onboard.geometry.camera import CameraModel
 from gps_denied_onboard.odometry.config import OdometryConfig
+
+from .real_pictures import Score, camera_of, read_stills, read_video, score
 
 STILLS = OdometryConfig(relative_tilt_sigma_deg=5.0)
 """No attitude: the picture decides about tilt."""
@@ -92,8 +89,3 @@ def test_forest_under_a_slow_shutter_is_not_far_wrong(shared_data: Path) -> None
     result = run(GARFIELD, shared_data)
     assert result.registered >= 0.6
     assert len(result.wrong(0.4)) <= 1
-
-
-if __name__ == "__main__":
-    for each in (ISLAMABAD, CALITERRA, SENECA, GARFIELD):
-        run(each, Path(sys.argv[1]))

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, Self
 
 if TYPE_CHECKING:
-    from gps_denied_onboard.config import Config
     from gps_denied_onboard.imaging.orthorectify import Orthorectifier
     from gps_denied_onboard.inference import Engine
+    from gps_denied_onboard.localisation.matching.config import LearnedConfig, MatchingConfig
     from gps_denied_onboard.localisation.matching.map_projector import MapProjector, PassResult
     from gps_denied_onboard.localisation.pose_config import GateConfig
     from gps_denied_onboard.messages import FloatArray, PlaceCandidate
@@ -18,13 +18,24 @@ Shapes = Mapping[str, tuple[int, ...]]
 """Input name to the one shape that a model is loaded for."""
 
 
+class MatcherSettings(Protocol):
+    """The tables of the configuration that matching strategies read."""
+
+    @property
+    def matching(self) -> MatchingConfig: ...
+    @property
+    def learned(self) -> LearnedConfig: ...
+    @property
+    def gates(self) -> GateConfig: ...
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class MatcherContext:
-    """What a matching strategy is made from: the map under the camera, the whole configuration, and what loads a model
+    """What a matching strategy is made from: the map under the camera, its settings, and what loads a model
     (by name, with the shapes of its inputs) and releases it at the end of the flight."""
 
     ground: MapProjector
-    config: Config
+    config: MatcherSettings
     load_model: Callable[[str, Shapes], Engine]
 
 
@@ -37,7 +48,7 @@ class Matcher(Protocol):
     gates: GateConfig
 
     @classmethod
-    def models(cls, config: Config) -> Mapping[str, Shapes]:
+    def models(cls, config: MatcherSettings) -> Mapping[str, Shapes]:
         """The models that it loads, in the order of loading, with the shapes of their inputs; empty: it needs none."""
 
     @classmethod

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from gps_denied_onboard.imaging.orientation import orientation_field
 from gps_denied_onboard.imaging.orthorectify import Orthorectifier
 from gps_denied_onboard.imaging.patch_correlation import match_patches
-from gps_denied_onboard.localisation.matching import MatcherContext, Shapes
+from gps_denied_onboard.localisation.matching import MatcherContext, MatcherSettings, Shapes
 from gps_denied_onboard.localisation.matching.config import MatchingConfig
 from gps_denied_onboard.localisation.matching.map_projector import MapProjector, PassResult, PatchShifts, ransac_inliers
 from gps_denied_onboard.localisation.pose_config import GateConfig
 from gps_denied_onboard.messages import FloatArray, PlaceCandidate
-
-if TYPE_CHECKING:
-    from gps_denied_onboard.config import Config
 
 
 class ClassicMatcher:
@@ -28,7 +25,7 @@ class ClassicMatcher:
         self.footprint_cells = (config.first_footprint_cells, config.second_footprint_cells)
 
     @classmethod
-    def models(cls, config: Config) -> Mapping[str, Shapes]:  # noqa: ARG003
+    def models(cls, config: MatcherSettings) -> Mapping[str, Shapes]:  # noqa: ARG003
         """See `Matcher`."""
         return {}
 

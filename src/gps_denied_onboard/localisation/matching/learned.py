@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import cv2
 import numpy as np
@@ -18,7 +18,7 @@ from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.imaging.orientation import MaskArray
 from gps_denied_onboard.imaging.orthorectify import Orthorectifier
 from gps_denied_onboard.inference import Engine
-from gps_denied_onboard.localisation.matching import MatcherContext, Shapes
+from gps_denied_onboard.localisation.matching import MatcherContext, MatcherSettings, Shapes
 from gps_denied_onboard.localisation.matching.config import LearnedConfig
 from gps_denied_onboard.localisation.matching.map_projector import (
     AlignedPatch,
@@ -28,9 +28,6 @@ from gps_denied_onboard.localisation.matching.map_projector import (
     ransac_inliers,
 )
 from gps_denied_onboard.messages import FloatArray, ImageArray, PlaceCandidate
-
-if TYPE_CHECKING:
-    from gps_denied_onboard.config import Config
 
 DESCRIPTOR_LENGTH = 64
 CELL_PX = 8.0
@@ -75,7 +72,7 @@ class LearnedMatcher:
         self.footprint_cells = (config.first_footprint_cells, config.second_footprint_cells)
 
     @classmethod
-    def models(cls, config: Config) -> Mapping[str, Shapes]:
+    def models(cls, config: MatcherSettings) -> Mapping[str, Shapes]:
         """See `Matcher`: extractor, then matcher."""
         learned = config.learned
         return {learned.extractor: extractor_shapes(learned), learned.matcher: matcher_shapes(learned)}

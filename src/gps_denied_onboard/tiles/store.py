@@ -65,16 +65,16 @@ class TileStore:
         self._write_lock = FileLock(root / ".write.lock")
 
     @classmethod
-    def open(cls, root: Path, database_url: str | None = None) -> Self:
+    def open(cls, root: Path, database_url: str | None = None, data_folder: Path | None = None) -> Self:
         """Open or make the store in a folder: server up, schema newest, crash leftovers put right.
 
-        database_url: else DATABASE_URL of the environment, else a private server started here, on data that this
-        account keeps outside of the root. Raises UserError with what to do.
+        database_url: else DATABASE_URL of the environment, else a private server started here. data_folder: where
+        that server keeps its data, by default inside the root. Raises UserError with what to do.
         """
         root = root.expanduser().resolve()
         _make_root(root)
         url = database_url or database_url_from_environment()
-        server = None if url else LocalServer(root)
+        server = None if url else LocalServer(root, data_folder)
         pool: ConnectionPool[psycopg.Connection[Any]] | None = None
         try:
             url = url or (server.start() if server else "")
@@ -120,7 +120,7 @@ class TileStore:
 
     def _settle(self) -> None:
         with self.connection() as connection:
-            identity.settle(self._root, connection)
+            identity.settle(self._root, connection, private=self._server is not None)
         try:
             with self.writing("putting right what a crash left", timeout_s=0.0), self._pool.connection() as connection:
                 changed = reconcile_checkpoint.changed_folders(self._root)

@@ -7,6 +7,7 @@ hole, because a flight goes on without it and must not match against wrong pixel
 from __future__ import annotations
 
 import logging
+import re
 from collections import OrderedDict
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -19,11 +20,19 @@ from gps_denied_onboard.tiles import codec, files
 from gps_denied_onboard.tiles.codec import Grey, Mask
 from gps_denied_onboard.tiles.grid import SQUARE_TILES
 from gps_denied_onboard.tiles.records import TileDamagedError, TileRecord
+from gps_denied_onboard.untrusted import UntrustedError
+from gps_denied_onboard.untrusted.bounded import read_file
+from gps_denied_onboard.untrusted.folders import plain_files, plain_folders
+from gps_denied_onboard.untrusted.text import shown
 
 if TYPE_CHECKING:
     from gps_denied_onboard.tiles.store import TileStore
 
 log = logging.getLogger(__name__)
+
+ZOOM_NAME = re.compile(r"[0-9]{1,2}", re.ASCII)
+NUMBER_NAME = re.compile(r"[0-9]{1,9}", re.ASCII)
+TILE_BYTES_MAX = 5 * 1024 * 1024
 
 
 class TileSource(Protocol):
@@ -112,18 +121,19 @@ class DirectoryTileSource:
 
     def __init__(self, folder: Path, zoom: int | None = None) -> None:
         """List the folder once. zoom: the finest that is there, unless given. UserError where there are no tiles."""
-        zooms = sorted(int(entry.name) for entry in folder.iterdir() if entry.name.isdigit()) if folder.is_dir() else []
+        zooms = sorted(int(entry.name) for entry in plain_folders(folder) if ZOOM_NAME.fullmatch(entry.name))
         self._zoom = zoom if zoom is not None else (zooms[-1] if zooms else 0)
         self._paths: dict[tuple[int, int], Path] = {}
-        for column in (folder / str(self._zoom)).glob("*/"):
-            if column.name.isdigit():
-                for file in column.iterdir():
-                    if file.stem.isdigit() and file.suffix.lower() in self.SUFFIXES:
+        for column in plain_folders(folder / str(self._zoom)):
+            if NUMBER_NAME.fullmatch(column.name):
+                for file in plain_files(column):
+                    if NUMBER_NAME.fullmatch(file.stem) and file.suffix.lower() in self.SUFFIXES:
                         self._paths[int(column.name), int(file.stem)] = file
         if not self._paths:
             there = f"zooms {zooms}" if zooms else "no zoom folders"
             raise UserError(
-                f"{folder} holds no tiles at zoom {self._zoom} ({there}): give a folder of <z>/<x>/<y>.jpg tiles."
+                f"{shown(folder)} holds no tiles at zoom {self._zoom} ({there}): give a folder of <z>/<x>/<y>.jpg "
+                "tiles."
             )
 
     @property
@@ -141,9 +151,10 @@ class DirectoryTileSource:
             return None
         try:
             mask = files.mask_path(path)
-            return codec.decode_tile(path.read_bytes(), mask.read_bytes() if mask.exists() else None)
-        except (OSError, ValueError) as error:
-            log.error("map tile is not used: file=%s %s", path, error)
+            image = read_file(path, TILE_BYTES_MAX, follow=False)
+            return codec.decode_tile(image, read_file(mask, TILE_BYTES_MAX, follow=False) if mask.exists() else None)
+        except (OSError, ValueError, UntrustedError) as error:
+            log.error("map tile is not used: file=%s %s", shown(path), shown(error))
             return None
 
 

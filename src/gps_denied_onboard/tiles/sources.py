@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import re
 from collections import OrderedDict
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -18,6 +18,7 @@ import numpy as np
 from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.tiles import codec, files
 from gps_denied_onboard.tiles.codec import Grey, Mask
+from gps_denied_onboard.tiles.coverage import digest_square
 from gps_denied_onboard.tiles.grid import SQUARE_TILES
 from gps_denied_onboard.tiles.records import TileDamagedError, TileRecord
 from gps_denied_onboard.untrusted import UntrustedError
@@ -55,9 +56,12 @@ class StoreTileSource:
     SQUARES_KEPT = 64
 
     def __init__(
-        self, store: TileStore, source: str, zoom: int, squares: Collection[tuple[int, int]] | None = None
+        self, store: TileStore, source: str, zoom: int, squares: Mapping[tuple[int, int], str] | None = None
     ) -> None:
-        """Look up the extent; UserError where the store holds no such tiles. squares: the map ends with these."""
+        """Look up the extent; UserError where the store holds no such tiles.
+
+        squares: the map ends with these; each with its digest as it was signed, "" for any.
+        """
         bounds = store.bounds(source, zoom)
         if bounds is None:
             held = ", ".join(f"{name} at zoom {level}" for name, level in store.sources()) or "nothing yet"
@@ -72,7 +76,7 @@ class StoreTileSource:
                 max(bounds[0], min(columns) * size), max(bounds[1], min(rows) * size),
                 min(bounds[2], (max(columns) + 1) * size), min(bounds[3], (max(rows) + 1) * size),
             )  # fmt: skip
-        self._only = None if squares is None else frozenset(squares)
+        self._only = None if squares is None else dict(squares)
         self._store, self._source, self._zoom, self._bounds = store, source, zoom, bounds
         self._squares: OrderedDict[tuple[int, int], dict[tuple[int, int], TileRecord]] = OrderedDict()
 
@@ -104,11 +108,19 @@ class StoreTileSource:
             found = self._store.query_tiles(self._source, self._zoom, *box)
             # Tiles that a flight made stand beside the provider's; only the latter are the map.
             square = {(tile.key.x, tile.key.y): tile for tile in found if tile.key.flight_id is None}
+            signed = self._only.get((column, row), "") if self._only is not None else ""
+            if signed and signed != _digest(column, row, square):
+                log.error("map square is not used: its tiles are no longer those that were signed: %d/%d", column, row)
+                square = {}
             self._squares[column, row] = square
             if len(self._squares) > self.SQUARES_KEPT:
                 self._squares.popitem(last=False)
         self._squares.move_to_end((column, row))
         return square
+
+
+def _digest(column: int, row: int, square: Mapping[tuple[int, int], TileRecord]) -> str:
+    return digest_square(column, row, [square[place] for place in sorted(square)]).sha256
 
 
 class DirectoryTileSource:

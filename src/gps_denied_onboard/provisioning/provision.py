@@ -18,13 +18,15 @@ import orjson
 
 from gps_denied_onboard.atomic_file import PART_SUFFIX, write_whole
 from gps_denied_onboard.errors import UserError
-from gps_denied_onboard.provisioning.cache_manifest import CacheBody, parse_cache_manifest, seal, sign
+from gps_denied_onboard.provisioning.cache_manifest import BYTES_MAX, CacheBody, parse_cache_manifest, seal, sign
 from gps_denied_onboard.provisioning.manifest import MANIFEST_FILE, Artefact, ManifestError, artefact_of, manifest_bytes
 from gps_denied_onboard.provisioning.mission_file import MissionFile
 from gps_denied_onboard.provisioning.overview_build import OVERVIEW_FOLDER, Pool, SquareJob, TileOnDisk, build_overviews
 from gps_denied_onboard.tiles import files
 from gps_denied_onboard.tiles.coverage import TileBlock, digest_square, square_records
-from gps_denied_onboard.tiles.overview import OverviewHeader, is_overview
+from gps_denied_onboard.tiles.overview import HEADER_BYTES, PAYLOAD_BYTES, OverviewHeader, is_overview
+from gps_denied_onboard.untrusted import UntrustedError
+from gps_denied_onboard.untrusted.bounded import open_file, read_file
 
 if TYPE_CHECKING:
     from gps_denied_onboard.geometry.camera import CameraModel
@@ -177,23 +179,23 @@ def _small_files(wanted: Wanted) -> dict[str, bytes]:
 
 def _is_made(job: SquareJob) -> bool:
     try:
-        return is_overview(job.out.read_bytes(), job.header)
-    except OSError:
+        return is_overview(read_file(job.out, HEADER_BYTES + PAYLOAD_BYTES, follow=False), job.header)
+    except (OSError, UntrustedError):
         return False
 
 
 def _holds(path: Path, data: bytes) -> bool:
     try:
-        return path.read_bytes() == data
-    except OSError:
+        return read_file(path, len(data), follow=False) == data
+    except (OSError, UntrustedError):
         return False
 
 
 def _is_sealed(manifest: Path, body: CacheBody, private_key: bytes | None) -> bool:
     """Whether a manifest is one of this very body with a signature; by this key, where one is given."""
     try:
-        held = parse_cache_manifest(manifest.read_bytes())
-    except (OSError, ManifestError):
+        held = parse_cache_manifest(read_file(manifest, BYTES_MAX, follow=False))
+    except (OSError, UntrustedError, ManifestError):
         return False
     if held.body != body or held.signature is None:
         return False
@@ -201,7 +203,7 @@ def _is_sealed(manifest: Path, body: CacheBody, private_key: bytes | None) -> bo
 
 
 def _artefact_of_file(cache: Path, path: Path) -> Artefact:
-    with path.open("rb") as stream:
+    with open_file(path, HEADER_BYTES + PAYLOAD_BYTES, follow=False) as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
         return Artefact(path.relative_to(cache).as_posix(), stream.tell(), digest)
 
@@ -216,8 +218,8 @@ def remove_unnamed(cache: Path) -> list[str]:
     named: set[str] = set()
     bodies = {}
     for name in (MANIFEST_FILE, UNSIGNED_FILE):
-        with contextlib.suppress(OSError, ManifestError):
-            bodies[name] = parse_cache_manifest((cache / name).read_bytes()).body
+        with contextlib.suppress(OSError, UntrustedError, ManifestError):
+            bodies[name] = parse_cache_manifest(read_file(cache / name, BYTES_MAX, follow=False)).body
             named |= {artefact.path for artefact in bodies[name].artefacts}
     gone = []
     if bodies.get(UNSIGNED_FILE) is not None and bodies.get(MANIFEST_FILE) == bodies[UNSIGNED_FILE]:

@@ -33,6 +33,7 @@ from gps_denied_onboard.recorder.kinds import (
     MalformedRecordError,
     Record,
 )
+from gps_denied_onboard.untrusted.folders import is_plain, plain_files
 
 if TYPE_CHECKING:
     from mcap.writer import Writer
@@ -310,7 +311,7 @@ class RecordingReader:
 def recording_files(directory: Path) -> list[Path]:
     """The MCAP files of a recording, oldest first: one of a simulation, the segments of a flight; empty without."""
     whole = directory / TELEMETRY_FILE
-    return [whole] if whole.is_file() else sorted(directory.glob(SEGMENT_FILES))
+    return [whole] if is_plain(whole) else plain_files(directory, SEGMENT_FILES)
 
 
 def _time_of(message: Record) -> int:

@@ -203,7 +203,7 @@ def _check_chain(segments: list[SegmentReader], found: _Found) -> None:
         name, head = segment.path.name, segment.metadata
         if place == len(segments) - 1 > 0 and segment.torn_at is not None and not (head or segment.chunks):
             continue  # killed while it was opened: there is nothing in it, and nothing that it could vouch for
-        number = int(head["segment"]) if head.get("segment", "").isdecimal() else -1
+        number = _count(head, "segment") if head.get("segment", "").isdecimal() else -1
         if head.get("flight_id") != found.header.flight_id or segment.path.stem != f"segment-{number:06d}":
             found.errors.append(f"{name}: it is of another flight, or was renamed")
             continue

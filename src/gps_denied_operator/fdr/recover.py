@@ -18,6 +18,7 @@ from gps_denied_onboard.recorder.mcap_io import recording_files
 from gps_denied_onboard.recorder.meta import META_FILE
 from gps_denied_onboard.recorder.output_folder import OutputFolder
 from gps_denied_onboard.recorder.snapshots import FOLDER as SNAPSHOTS
+from gps_denied_onboard.untrusted.folders import is_plain, plain_files
 from gps_denied_operator.fdr.repair import Repair
 
 WHOLE, MENDED, LEFT_OUT = "whole", "mended", "left out"
@@ -48,24 +49,13 @@ def recover_flight(folder: Path, out: Path, progress: Callable[[int], None] = la
             progress(len(done))
         if all(file.state == LEFT_OUT for file in done):
             raise UserError(f"{folder}: none of its {len(done)} file(s) holds a record that can be read.")
-        if _is_plain(folder / META_FILE):
-            shutil.copyfile(folder / META_FILE, target / META_FILE)
+        if is_plain(folder / META_FILE):
+            shutil.copyfile(folder / META_FILE, target / META_FILE, follow_symlinks=False)
         if (folder / SNAPSHOTS).is_dir() and not (folder / SNAPSHOTS).is_symlink():
-            shutil.copytree(folder / SNAPSHOTS, target / SNAPSHOTS, ignore=_no_links)
+            (target / SNAPSHOTS).mkdir()
+            for picture in plain_files(folder / SNAPSHOTS):
+                shutil.copyfile(picture, target / SNAPSHOTS / picture.name, follow_symlinks=False)
     return done
-
-
-def _is_plain(path: Path) -> bool:
-    return path.is_file() and not path.is_symlink()
-
-
-def _no_links(folder: str, names: list[str]) -> list[str]:
-    """What of a folder is not copied: links, which lead to other files of this machine, pipes and devices."""
-    return [name for name in names if not (_is_plain(Path(folder, name)) or _is_folder(Path(folder, name)))]
-
-
-def _is_folder(path: Path) -> bool:
-    return path.is_dir() and not path.is_symlink()
 
 
 def _recovered(path: Path, target: Path) -> Recovered:

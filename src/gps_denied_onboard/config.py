@@ -49,7 +49,8 @@ class MissionConfig:
     """Origin of the local frame, on the ground. `utc_at_zero` is the time of t_ns = 0 by a trusted clock (ISO 8601).
 
     `manifest` is the manifest.json of a provisioned cache: `run` starts only when it verifies by a key of the folder
-    `trusted_keys`; origin and camera then come from it where this configuration names none.
+    `trusted_keys`; origin and camera then come from it where this configuration names none. `mission_id`, where given,
+    is the only mission whose manifest is flown with.
     """
 
     origin_latitude_deg: float = math.nan
@@ -62,6 +63,7 @@ class MissionConfig:
     utc_at_zero: str = ""
     manifest: str = ""
     trusted_keys: str = ""
+    mission_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,13 +40,16 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What to provision, and for which software. `models`: name and bytes of the learned matcher's, if it flies."""
+    """What to provision, and for which software. `models`: name and bytes of the learned matcher's, if it flies.
+    `companion_id`: the companion that is to fly it; `counter_past`: the highest counter that it verified before."""
 
     mission: MissionFile
     source: str
     zoom: int
     camera: CameraModel
     composition_sha256: str
+    companion_id: str
+    counter_past: int
     models: tuple[tuple[str, bytes], ...] = ()
 
 
@@ -83,7 +86,7 @@ def provision(
     damaged, the disk is full, or another run is under way."""
     with only_one(cache):
         _remove_parts(cache)
-        squares, jobs, downgraded = _read_area(store, wanted, cache)
+        squares, jobs, downgraded = read_area(store, wanted.mission, wanted.source, wanted.zoom, cache)
         todo = [job for job in jobs if not _is_made(job)]
         build_overviews(todo, pool, lambda done, count: progress("map overview", done, count))
         small = _small_files(wanted)
@@ -92,7 +95,7 @@ def provision(
                 write_whole(cache / path, data)
         artefacts = [artefact_of(path, data) for path, data in small.items()]
         artefacts += [_artefact_of_file(cache, job.out) for job in jobs]
-        body = _body(wanted, downgraded, squares, artefacts)
+        body = _counted(cache, _body(wanted, downgraded, squares, artefacts))
         target = cache / (MANIFEST_FILE if private_key is not None else UNSIGNED_FILE)
         data = seal(body, sign(body, private_key) if private_key is not None else None)
         unchanged = not todo and (_holds(target, data) or _is_sealed(cache / MANIFEST_FILE, body, private_key))
@@ -123,16 +126,18 @@ def only_one(cache: Path) -> Iterator[None]:
         raise UserError(f"The cache {cache} cannot be made ({error.strerror}); give another --out.") from None
 
 
-def _read_area(store: TileStore, wanted: Wanted, cache: Path) -> tuple[list[TileBlock], list[SquareJob], bool]:
+def read_area(
+    store: TileStore, mission: MissionFile, source: str, zoom: int, cache: Path
+) -> tuple[list[TileBlock], list[SquareJob], bool]:
     """Squares that hold tiles, the overview of each, and whether any of the tiles is stale."""
     squares, jobs, downgraded = [], [], False
-    for column, row in wanted.mission.squares(wanted.zoom):
-        records = square_records(store, wanted.source, wanted.zoom, column, row)
+    for column, row in mission.squares(zoom):
+        records = square_records(store, source, zoom, column, row)
         if not records:
             continue
         squares.append(digest_square(column, row, records))
         downgraded |= any(record.freshness == "downgraded" for record in records)
-        header = OverviewHeader(wanted.zoom, column, row, squares[-1].sha256)
+        header = OverviewHeader(zoom, column, row, squares[-1].sha256)
         tiles = []
         for record in records:
             image = store.image_path(record.key)
@@ -141,8 +146,8 @@ def _read_area(store: TileStore, wanted: Wanted, cache: Path) -> tuple[list[Tile
         jobs.append(SquareJob(header, tuple(tiles), cache / OVERVIEW_FOLDER / header.file_name))
     if not squares:
         raise UserError(
-            f"The tile store {store.root} holds no tile of source '{wanted.source}' at zoom {wanted.zoom} in the "
-            f"mission's box {wanted.mission.bbox_deg}: fill it first (`operator-tool build-cache` does so)."
+            f"The tile store {store.root} holds no tile of source '{source}' at zoom {zoom} in the "
+            f"mission's box {mission.bbox_deg}: fill it first (`operator-tool build-cache` does so)."
         )
     return squares, jobs, downgraded
 
@@ -161,13 +166,28 @@ def _body(wanted: Wanted, downgraded: bool, squares: list[TileBlock], artefacts:
         downgraded,
         tuple(sorted(squares, key=lambda s: (s.column, s.row))),
         tuple(sorted(artefacts, key=lambda a: a.path)),
+        wanted.companion_id,
+        wanted.counter_past,
     )
+
+
+def _counted(cache: Path, body: CacheBody) -> CacheBody:
+    """The body with its counter: that of the same manifest, if it was not followed by another, else the next one."""
+    past = body.counter
+    for name in (MANIFEST_FILE, UNSIGNED_FILE):
+        with contextlib.suppress(OSError, ManifestError):
+            held = parse_cache_manifest((cache / name).read_bytes()).body
+            if held.counter >= max(body.counter, 1) and replace(held, counter=body.counter) == body:
+                return held
+            if held.companion_id == body.companion_id:
+                past = max(past, held.counter)
+    return replace(body, counter=past + 1)
 
 
 def _small_files(wanted: Wanted) -> dict[str, bytes]:
     """The calibration, and the models with their own manifest: path -> bytes."""
     out: dict[str, bytes] = {}
-    camera = orjson.dumps(asdict(wanted.camera), option=orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE)
+    camera = calibration_bytes(wanted.camera)
     out[f"{CALIBRATION_FOLDER}/camera-{hashlib.sha256(camera).hexdigest()[:16]}.json"] = camera
     if wanted.models:
         listed = manifest_bytes([artefact_of(name, data) for name, data in wanted.models])
@@ -175,6 +195,11 @@ def _small_files(wanted: Wanted) -> dict[str, bytes]:
         out |= {f"{folder}/{name}": data for name, data in wanted.models}
         out[f"{folder}/{MANIFEST_FILE}"] = listed
     return out
+
+
+def calibration_bytes(camera: CameraModel) -> bytes:
+    """A calibration's file: the same bytes for the same camera."""
+    return orjson.dumps(asdict(camera), option=orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE)
 
 
 def _is_made(job: SquareJob) -> bool:

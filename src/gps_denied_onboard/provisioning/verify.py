@@ -65,6 +65,11 @@ class Expected:
     """What the aircraft is: the manifest must be for it. None: not asked."""
 
     composition_sha256: str | None = None
+    companion_id: str | None = None
+    counter_min: int = 0
+    """The highest counter that was ever flown with or verified here."""
+    mission_id: str = ""
+    """The mission that the configuration names; empty: any."""
 
 
 def faults(
@@ -90,6 +95,12 @@ def faults(
             f"it was provisioned for software of composition '{body.composition_sha256 or 'source tree'}', this is "
             f"'{expected.composition_sha256 or 'source tree'}'"
         )
+    if expected.companion_id is not None and expected.companion_id != body.companion_id:
+        yield f"it was made for the companion {body.companion_id}, this is {expected.companion_id}"
+    if body.counter < expected.counter_min:
+        yield f"its counter is {body.counter}, and a later one ({expected.counter_min}) was verified here: it is old"
+    if expected.mission_id and expected.mission_id != body.mission_id:
+        yield f"it is for the mission {body.mission_id}, the configuration names {expected.mission_id}"
     for artefact in body.artefacts:
         file = found.get(artefact.path, FoundFile(0, ""))
         if not file.sha256:

@@ -13,6 +13,7 @@ from gps_denied_onboard.config import Config
 from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.geometry.camera import CameraModel
 from gps_denied_onboard.provisioning.cache_manifest import CacheBody
+from gps_denied_onboard.provisioning.companion_memory import memory_of, remember
 from gps_denied_onboard.provisioning.manifest import MANIFEST_FILE
 from gps_denied_onboard.provisioning.overview_build import OVERVIEW_FOLDER
 from gps_denied_onboard.provisioning.provision import CALIBRATION_FOLDER, MODELS_FOLDER
@@ -32,9 +33,13 @@ class Provisioned:
     mosaic: MapMosaic
 
 
-def open_provisioned(config: Config, composition: Composition, stack: ExitStack) -> Provisioned | None:
+def open_provisioned(
+    config: Config, composition: Composition, stack: ExitStack, *, flying: bool = False
+) -> Provisioned | None:
     """The cache that `mission.manifest` names, verified; None where none is named. What it opens, `stack` closes.
 
+    flying: it must be made for this companion, for no other mission than the configuration names, and not be older than
+    one that was verified here before; its counter is remembered. A replay reads whatever was signed.
     CacheNotTrustedError with every fault; UserError where the configuration does not fit the cache.
     """
     mission = config.mission
@@ -52,10 +57,16 @@ def open_provisioned(config: Config, composition: Composition, stack: ExitStack)
     trusted = read_trusted_keys(Path(mission.trusted_keys))
     store = stack.enter_context(TileStore.open(Path(config.map.directory)))
     cache = manifest.parent
-    body = verify_cache(cache, trusted, store, Expected(composition.sha256))
+    expected = Expected(composition.sha256)
+    if flying:
+        memory = memory_of(store.root)
+        expected = Expected(composition.sha256, memory.companion_id, memory.counter, mission.mission_id)
+    body = verify_cache(cache, trusted, store, expected)
     unfit = list(_unfit(config, body, cache))
     if unfit:
         raise CacheNotTrustedError(cache, unfit)
+    if flying:
+        remember(store.root, body.counter)
     headers = [OverviewHeader(body.zoom, s.column, s.row, s.sha256) for s in body.squares]
     squares = {(s.column, s.row): s.sha256 for s in body.squares}
     source = StoreTileSource(store, body.source, body.zoom, squares)

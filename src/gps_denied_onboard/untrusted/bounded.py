@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import os
 import stat
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import Protocol
 
 from gps_denied_onboard.untrusted import UntrustedError
 from gps_denied_onboard.untrusted.text import shown
@@ -20,7 +21,7 @@ class Readable(Protocol):
         """Up to `size` bytes; none at the end."""
 
 
-def open_file(path: Path, bytes_max: int, what: str = "", *, follow: bool = True) -> BinaryIO:
+def open_file(path: Path, bytes_max: int, what: str = "", *, follow: bool = True) -> io.BufferedReader:
     """A plain file of at most `bytes_max` bytes, open to be read.
 
     What was checked is what is read, since the file is open already. UntrustedError for a pipe, a device, a folder or

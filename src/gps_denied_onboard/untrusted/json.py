@@ -76,7 +76,7 @@ def of_kind(value: Any, kind: type[Kind], what: str) -> Kind:
         return cast(Kind, float(value))
     if type(value) is not kind:
         raise UntrustedError(f"{what} must be {_KINDS[kind]}, and is {_KINDS.get(type(value), 'null')}.")
-    return cast(Kind, value)
+    return value
 
 
 def in_range(value: float, low: float, high: float, what: str) -> float:

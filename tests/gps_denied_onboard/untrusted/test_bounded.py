@@ -65,7 +65,7 @@ def test_plain_files_are_read_up_to_the_bound(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "make",
-    [os.mkfifo, os.mkdir, lambda path: os.symlink("/dev/zero", path)],
+    [os.mkfifo, Path.mkdir, lambda path: path.symlink_to("/dev/zero")],
     ids=["pipe", "folder", "device"],
 )
 def test_what_is_no_plain_file_is_refused_and_not_waited_for(tmp_path: Path, make: Callable[[Path], None]) -> None:

@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS: dict[str, str] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["scripts"]
 PACKAGES = ("gps_denied_onboard", "gps_denied_operator", "gps_denied_sim")
 TOP_LEVEL = {
-    ".ci", ".gitignore", "LICENSE", "Makefile", "README.md", "_docs", "cpp", "flake.lock", "flake.nix", "images",
+    ".ci", ".gitignore", "LICENSE", "Makefile", "README.md", "SECURITY.md", "_docs", "cpp", "flake.lock", "flake.nix", "images",
     "migrations", "nix", "pyproject.toml", "requirements", "src", "tests",
 }  # fmt: skip
 MADE = {".git", ".venv", "build", "dist", "result", "shared"}  # ignored by git, or not part of the tree

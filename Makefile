@@ -31,13 +31,8 @@ test-all: setup ## the quick suite and the slow one
 	@.ci/setup chromium || true
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not tier2"
 
-fuzz: setup ## feed the autopilot's parsers and the flight reader with hostile bytes, ten minutes each; FUZZ_S=60 for less
-	mkdir -p build/fuzz/recorder
-	cd build/fuzz && for target in mavlink signed msp; do PYTHONPATH=../../src ../../$(BIN)/python \
-		../../tests/gps_denied_onboard/autopilot/fuzz_parsers.py $$target -max_total_time=$(or $(FUZZ_S),600) \
-		-max_len=2000 -len_control=0 || exit 1; done
-	cd build/fuzz && PYTHONPATH=../../src ../../$(BIN)/python ../../tests/gps_denied_onboard/recorder/fuzz_reader.py \
-		recorder -max_total_time=$(or $(FUZZ_S),600) -max_len=20000 -len_control=0 -rss_limit_mb=1500 -timeout=60
+fuzz: setup ## feed every parser of outside bytes with hostile ones, FUZZ_S=600 seconds each; FUZZ="msp plans" for some
+	PYTHONPATH=src $(BIN)/python -m tests.fuzz.run $(or $(FUZZ_S),600) $(FUZZ)
 
 lint: setup ## layout, style and types of every file with code in it: Python, C++, shell, Nix; FIX=1 lays out
 	$(BIN)/python tools/lint $(if $(FIX),--fix)

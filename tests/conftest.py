@@ -19,6 +19,18 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 PLANTED_SECRETS = ("planted-api-key", "planted-password")  # tests give these to the programs; no output may hold them
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep the databases of the run's tile stores in a folder of its own, which every account may enter.
+
+    The processes of a run take it over from the first one.
+    """
+    if not hasattr(config, "workerinput"):
+        folder = tempfile.mkdtemp(prefix="gps-denied-state-")
+        Path(folder).chmod(0o755)
+        os.environ["GPS_DENIED_STATE"] = folder
+        config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]

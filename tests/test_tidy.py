@@ -18,8 +18,8 @@ SCRIPTS: dict[str, str] = tomllib.loads((ROOT / "pyproject.toml").read_text(enco
 PACKAGES = ("gps_denied_onboard", "gps_denied_operator", "gps_denied_sim")
 TOP_LEVEL = {
     ".ci", ".clang-format", ".gitignore", ".pre-commit-config.yaml", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE",
-    "Makefile", "README.md", "_docs", "cpp", "flake.lock", "flake.nix", "images", "migrations", "nix", "pyproject.toml",
-    "requirements", "src", "tests", "tools",
+    "Makefile", "README.md", "SECURITY.md", "_docs", "cpp", "flake.lock", "flake.nix", "images", "migrations", "nix",
+    "pyproject.toml", "requirements", "src", "tests", "tools",
 }  # fmt: skip
 MADE = {".git", ".venv", "build", "dist", "result", "shared"}  # ignored by git, or not part of the tree
 MAX_FILE_LINES = 500

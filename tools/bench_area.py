@@ -30,7 +30,7 @@ from gps_denied_onboard.provisioning.mission_file import MissionFile
 from gps_denied_onboard.recorder.mcap_io import RecordingReader
 from gps_denied_onboard.recorder.meta import read_meta, write_meta
 from gps_denied_onboard.replay.recording import FrameTrace, replay_recording
-from gps_denied_onboard.tiles.server import ServerUser, default_data_folder
+from gps_denied_onboard.tiles.server import LocalServer
 from gps_denied_operator.scoring.metrics import CHI2_95_2DOF
 from gps_denied_sim.recording import FlyRequest, Prepared, prepare, write_recording
 from gps_denied_sim.render.appearance import map_look
@@ -174,7 +174,7 @@ def measure(out: Path, side_m: float, starts: int) -> dict[str, Any]:
         work = Path(folder)
         work.chmod(0o755)
         store, keys = work / "store", work / "keys"
-        database = default_data_folder(store, ServerUser.current())
+        database = LocalServer(store).data_folder
         timed("gps_denied_operator.cli", "keys", "new", "--keys", str(keys), "--json")
         (private,) = keys.glob("*.key")
         for zoom in (ZOOM - 1, ZOOM):
@@ -198,7 +198,7 @@ def measure(out: Path, side_m: float, starts: int) -> dict[str, Any]:
             figures[f"zoom_{zoom}_provision_s"], _ = timed("gps_denied_onboard.cli.main", "provision", *words)
             figures[f"zoom_{zoom}_provision_again_s"], _ = timed("gps_denied_onboard.cli.main", "provision", *words)
             figures[f"zoom_{zoom}_cache_mb"] = disk_mb(work / f"cache-{zoom}")
-        figures["tiles_mb"] = round(disk_mb(store) - (disk_mb(database) if database.is_relative_to(store) else 0.0), 1)
+        figures["tiles_mb"] = round(disk_mb(store), 1)
         figures["database_mb"] = disk_mb(database)
         config = replace(
             Config(), map=MapConfig(str(store), "provider", ZOOM, True), camera=ground.calibration,

@@ -16,7 +16,7 @@ def replace_whole(path: Path, data: bytes, mode: int = 0o644) -> None:
     """Put `data` into the place of a file at once; its folder must be there. OSError leaves what was there."""
     part = path.with_name(f".{path.name}.{os.getpid()}{PART_SUFFIX}")
     try:
-        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as stream:
+        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, mode), "wb") as stream:
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())

@@ -7,7 +7,7 @@ import math
 import tomllib
 import types
 import typing
-from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +23,12 @@ from gps_denied_onboard.odometry.config import OdometryConfig
 from gps_denied_onboard.recorder.config import RecorderConfig
 from gps_denied_onboard.thermal.state import ThermalConfig
 from gps_denied_onboard.tiles.config import TilesConfig
+from gps_denied_onboard.untrusted.bounded import read_file
+from gps_denied_onboard.untrusted.text import shown
 
 T = typing.TypeVar("T")
+DEPTH_MAX = 8
+FILE_BYTES_MAX = 1024 * 1024
 
 RETIRED = {"pipeline": {"attitude_timeout_s": "nothing ever read it"}}
 """Keys that were in the configuration once, and why they are not: a recording that holds one still opens."""
@@ -48,7 +52,8 @@ class MissionConfig:
     """Origin of the local frame, on the ground. `utc_at_zero` is the time of t_ns = 0 by a trusted clock (ISO 8601).
 
     `manifest` is the manifest.json of a provisioned cache: `run` starts only when it verifies by a key of the folder
-    `trusted_keys`; origin and camera then come from it where this configuration names none.
+    `trusted_keys`; origin and camera then come from it where this configuration names none. `mission_id`, where given,
+    is the only mission whose manifest is flown with.
     """
 
     origin_latitude_deg: float = math.nan
@@ -61,6 +66,7 @@ class MissionConfig:
     utc_at_zero: str = ""
     manifest: str = ""
     trusted_keys: str = ""
+    mission_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,19 +178,19 @@ def load_config(path: Path | None) -> Config:
 def read_toml(path: Path, cls: type[T], what: str) -> T:
     """A TOML file as a dataclass, its tables as the dataclasses within. UserError as in `load_config`."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_file(path, FILE_BYTES_MAX, f"{what} {shown(path)}").decode("utf-8")
     except FileNotFoundError:
-        raise UserError(f"{what} {path} does not exist; check the path.") from None
+        raise UserError(f"{what} {shown(path)} does not exist; check the path.") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{what} {path} cannot be read: {error}.") from error
+        raise UserError(f"{what} {shown(path)} cannot be read: {shown(error)}.") from error
     try:
-        tree = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise UserError(f"{what} {path} is not valid TOML: {error}.") from error
+        tree = tomllib.loads(text.replace("\r\n", "\n"))
+    except (tomllib.TOMLDecodeError, RecursionError, ValueError) as error:
+        raise UserError(f"{what} {shown(path)} is not valid TOML: {shown(error)}.") from error
     for table, keys in RETIRED.items() if cls is Config else ():
         given = tree.get(table)
         for key in sorted(keys.keys() & (given.keys() if isinstance(given, dict) else set())):
-            raise UserError(f"{path}: '{table}.{key}' is gone ({keys[key]}): remove the line.")
+            raise UserError(f"{shown(path)}: '{table}.{key}' is gone ({keys[key]}): remove the line.")
     try:
         return typing.cast(T, _build(cls, tree, ""))
     except UserError as error:
@@ -202,11 +208,35 @@ def config_from_tree(tree: dict[str, Any]) -> Config:
         else table
         for name, table in tree.items()
     }
-    return typing.cast(Config, _build(Config, _without_null(kept), ""))
+    return typing.cast(Config, _build(Config, _without_null(kept, DEPTH_MAX), ""))
 
 
-def _without_null(tree: dict[str, Any]) -> dict[str, Any]:
-    return {k: _without_null(v) if isinstance(v, dict) else v for k, v in tree.items() if v is not None}
+def without_places(config: Config) -> Config:
+    """A recorded configuration without what names a file, a server, a link or an amount of memory: the defaults.
+
+    Only what the estimator computes by stays; a map, models and a cache are named by whoever replays.
+    """
+    mission = replace(config.mission, manifest="", trusted_keys="")
+    shown = replace(MapConfig(), source=config.map.source, zoom=config.map.zoom)
+    inference = replace(
+        InferenceConfig(),
+        precision=config.inference.precision,
+        disallow_cpu_fallback=config.inference.disallow_cpu_fallback,
+    )
+    tiles = replace(config.tiles, candidates=False)
+    autopilot = replace(
+        AutopilotConfig(), system_id=config.autopilot.system_id, component_id=config.autopilot.component_id
+    )
+    return replace(
+        config, mission=mission, map=shown, frames=FramesConfig(), autopilot=autopilot, gcs=GcsConfig(),
+        inference=inference, tiles=tiles, recorder=RecorderConfig(), thermal=ThermalConfig(),
+    )  # fmt: skip
+
+
+def _without_null(tree: dict[str, Any], depth_max: int) -> dict[str, Any]:
+    if depth_max == 0:
+        raise UserError("the recorded configuration is nested more deeply than any is")
+    return {k: _without_null(v, depth_max - 1) if isinstance(v, dict) else v for k, v in tree.items() if v is not None}
 
 
 def _build(cls: type[Any], tree: dict[str, Any], where: str) -> Any:

@@ -8,6 +8,7 @@ import typer
 
 from gps_denied_onboard.cli.version_option import VersionOption
 from gps_denied_onboard.errors import UserError
+from gps_denied_onboard.untrusted.text import shown
 from gps_denied_operator.cache import cli as cache_cli
 from gps_denied_operator.calibrate import cli as calibrate_cli
 from gps_denied_operator.companion import cli as companion_cli
@@ -20,6 +21,7 @@ from gps_denied_operator.missions import cli as missions_cli
 from gps_denied_operator.tiles import cli as tiles_cli
 
 INTERRUPTED = 130
+TOLD_CHARACTERS_MAX = 20_000
 """How typer ends a command at ctrl-C: as a shell tells of one that SIGINT killed."""
 
 app = typer.Typer(no_args_is_help=True, help="Prepare flights without GPS, and see how good they are.")
@@ -63,7 +65,7 @@ def main() -> None:
     try:
         app(args=spread(sys.argv[1:]))
     except UserError as error:
-        print(f"operator-tool: {error}", file=sys.stderr)
+        print(shown(f"operator-tool: {error}", TOLD_CHARACTERS_MAX, lines=True), file=sys.stderr)
         if "--json" in sys.argv:
             import orjson
 

@@ -26,6 +26,8 @@ class GroundStation:
         self.port = port
         self._encoder = encoder
         self._own = own
+        if own:
+            port.speaks_as = lambda message: message.get_srcSystem() != encoder.system_id
         self._next_position_ns = self._next_heartbeat_ns = 0
 
     def poll(self, now_ns: int) -> list[Received]:

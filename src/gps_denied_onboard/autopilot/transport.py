@@ -10,8 +10,8 @@ import errno
 import os
 import select
 import socket
-from collections.abc import Callable
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, TypeAlias
 
 from gps_denied_onboard.errors import UserError
 
@@ -19,7 +19,12 @@ RETRY_NS = 1_000_000_000
 MAX_PENDING_BYTES = 4096
 _READ_BYTES = 65536
 _MAX_DATAGRAMS = 256
+_UNREACHABLE = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EADDRNOTAVAIL)
 _LATER = (errno.EAGAIN, errno.EWOULDBLOCK, errno.EINPROGRESS)
+
+
+Peer: TypeAlias = tuple[str, int]
+"""Address and port of somebody who sends datagrams."""
 
 
 class Transport(Protocol):
@@ -37,42 +42,74 @@ class Transport(Protocol):
 
 
 class UdpTransport:
-    """Datagrams to `address`, or, when bound, to whoever was heard last."""
+    """Datagrams to and from one address; or, when bound, from anybody, and to whom `answer` or `hold` name.
+
+    Not bound, the socket is connected: the kernel passes on only what comes from that address. Bound, nothing is sent
+    before somebody who may be answered was named.
+    """
 
     def __init__(self, address: tuple[str, int], *, bind: bool) -> None:
         address = (socket.gethostbyname(address[0]), address[1])
-        self._peer = None if bind else address
+        self._bound = bind
+        self._held: Peer | None = None if bind else address
+        self._answered: tuple[Peer, ...] = ()
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         try:
             self._socket.setblocking(False)
             if bind:
                 self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 self._socket.bind(address)
+            else:
+                self._connect(address)
         except OSError:
             self._socket.close()
             raise
 
+    def answer(self, peers: Sequence[Peer]) -> None:
+        """From now on send to each of these, and go on listening to everybody."""
+        if self._bound and self._held is None:
+            self._answered = tuple(peers)
+
+    def hold(self, peer: Peer) -> None:
+        """From now on speak with this one alone: the kernel passes on nothing else."""
+        if self._bound and self._held is None:
+            self._held = peer
+            self._connect(peer)
+
+    def _connect(self, peer: Peer) -> None:
+        try:
+            self._socket.connect(peer)
+        except OSError as error:  # no way there yet: datagrams are sent by name until there is one
+            if error.errno not in _UNREACHABLE:
+                raise
+
     def send(self, data: bytes) -> int:
-        if self._peer is not None:
+        for peer in self._answered if self._held is None else (self._held,):
             try:
-                self._socket.sendto(data, self._peer)
+                self._socket.sendto(data, peer)
             except OSError as error:
-                if error.errno not in (*_LATER, errno.ECONNREFUSED, errno.ENETUNREACH, errno.EHOSTUNREACH):
+                if error.errno not in (*_LATER, errno.ECONNREFUSED, *_UNREACHABLE):
                     raise
         return len(data)  # a datagram is gone or lost, never half sent
 
     def receive(self) -> bytes:
-        parts: list[bytes] = []
-        while len(parts) < _MAX_DATAGRAMS:
+        return b"".join(data for _, data in self.receive_from())
+
+    def receive_from(self) -> list[tuple[Peer, bytes]]:
+        """The datagrams that have arrived, each with its sender; with one that is held only those of that one."""
+        parts: list[tuple[Peer, bytes]] = []
+        for _ in range(_MAX_DATAGRAMS):
             try:
                 data, peer = self._socket.recvfrom(_READ_BYTES)
             except OSError as error:
-                if error.errno in (*_LATER, errno.ECONNREFUSED):
+                if error.errno == errno.ECONNREFUSED:
+                    continue
+                if error.errno in (*_LATER, *_UNREACHABLE):
                     break
                 raise
-            parts.append(data)
-            self._peer = peer
-        return b"".join(parts)
+            if self._held is None or peer == self._held:  # what arrived before it was held may still wait here
+                parts.append((peer, data))
+        return parts
 
     def close(self) -> None:
         self._socket.close()
@@ -157,20 +194,20 @@ class SerialTransport:
 def opener(address: str) -> Callable[[], Transport]:
     """What opens the link that `address` names.
 
-    `udpout:HOST:PORT` sends there, `udpin:HOST:PORT` (or `udp:`) listens and answers, `tcp:HOST:PORT` connects,
-    `DEVICE,BAUD` or `serial:DEVICE:BAUD` is a port. UserError where the address is none of these.
+    `udpout:HOST:PORT` sends there and hears nobody else, `udpin:HOST:PORT` (or `udp:`) listens, `tcp:HOST:PORT`
+    connects, `DEVICE,BAUD` or `serial:DEVICE:BAUD` is a port. UserError where the address is none of these.
     """
     scheme, _, rest = address.partition(":")
     if scheme in ("udpout", "udpin", "udp", "tcp"):
         host, _, port = rest.rpartition(":")
-        if not host or not port.isascii() or not port.isdigit() or not 0 < int(port) < 65536:
+        if not host or not port.isascii() or not port.isdigit() or len(port) > 5 or not 0 < int(port) < 65536:
             raise UserError(f"link '{address}' must be {scheme}:HOST:PORT, for example {scheme}:127.0.0.1:14550.")
         endpoint = (host, int(port))
         if scheme == "tcp":
             return lambda: TcpTransport(endpoint)
         return lambda: UdpTransport(endpoint, bind=scheme != "udpout")
     device, separator, baud = rest.rpartition(":") if scheme == "serial" else address.rpartition(",")
-    if not separator or not device or not baud.isascii() or not baud.isdigit() or int(baud) == 0:
+    if not separator or not device or not baud.isascii() or not baud.isdigit() or len(baud) > 9 or int(baud) == 0:
         raise UserError(
             f"link '{address}' is not known; use udpout:HOST:PORT, udpin:HOST:PORT, tcp:HOST:PORT or DEVICE,BAUD, "
             "for example /dev/ttyACM0,115200."
@@ -213,17 +250,41 @@ class ReopeningLink:
 
     def receive(self, now_ns: int) -> bytes:
         """What has arrived; b"" while the link is dead. Also sends on what is still waiting."""
+        return b"".join(data for _, data in self.receive_from(now_ns))
+
+    def receive_from(self, now_ns: int) -> list[tuple[Peer | None, bytes]]:
+        """The same in the pieces that came, each with its sender; None for a stream, which has only one end."""
         transport = self._ready(now_ns)
         if transport is None:
-            return b""
+            return []
+        parts: list[tuple[Peer | None, bytes]] = []
         try:
-            data = transport.receive()
+            if isinstance(transport, UdpTransport):
+                parts.extend(transport.receive_from())
+            elif data := transport.receive():
+                parts.append((None, data))
         except OSError as error:
             self._died(now_ns, error)
-            return b""
+            return []
         if self._pending:
             self._push(now_ns, transport)
-        return data
+        return parts
+
+    def answer(self, peers: Sequence[Peer]) -> None:
+        """Send to these from now on, where the link listens."""
+        if isinstance(self._transport, UdpTransport):
+            self._transport.answer(peers)
+
+    def hold(self, peer: Peer) -> None:
+        """Speak with this one alone from now on, where the link listens."""
+        if isinstance(self._transport, UdpTransport):
+            self._transport.hold(peer)
+
+    def release(self) -> None:
+        """Listen to everybody again, where the link listens: opened anew at the next call."""
+        if isinstance(self._transport, UdpTransport):
+            self.close()
+            self._retry_at_ns = None
 
     def close(self) -> None:
         """Close the link; a second call does nothing."""

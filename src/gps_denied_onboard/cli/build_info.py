@@ -11,13 +11,14 @@ from gps_denied_onboard import VERSION
 from gps_denied_onboard.config import Config
 from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.live.service import check_values, missing_for_flight
+from gps_denied_onboard.provisioning.companion_memory import CompanionMemory, memory_of
 from gps_denied_onboard.provisioning.trusted_keys import read_trusted_keys
 from gps_denied_onboard.runtime_root.strategies import load_composition, resolve
 
 
 def describe(config: Config, trusted_keys: Path | None, cache: Path | None) -> dict[str, Any]:
     """Version, image, clock (Unix seconds), free bytes, trusted keys, the map that is flown, and `problems`: what
-    keeps this configuration from flying, one sentence each. Nothing is started or changed."""
+    keeps this configuration from flying, one sentence each. Nothing is started; a companion without a name gets one."""
     problems: list[str] = []
     composition = load_composition()
     for choice in ("odometry", "place", "matching", "pose", "fusion", "autopilot"):
@@ -36,6 +37,8 @@ def describe(config: Config, trusted_keys: Path | None, cache: Path | None) -> d
     if folder is not None and folder.is_dir():
         found = read_trusted_keys(folder)
         keys, revoked = list(found.good), sorted(found.revoked)
+    root = Path(config.map.directory)
+    memory = memory_of(root) if config.map.directory and root.is_dir() else CompanionMemory("", 0)
     return {
         "version": VERSION,
         "image": composition.image,
@@ -50,6 +53,8 @@ def describe(config: Config, trusted_keys: Path | None, cache: Path | None) -> d
         "use_store": config.map.use_store,
         "matching": config.strategies.matching,
         "problems": problems,
+        "companion_id": memory.companion_id,
+        "manifest_counter": memory.counter,
     }
 
 

@@ -11,8 +11,10 @@ import typer
 from gps_denied_onboard.cli import provisioning
 from gps_denied_onboard.cli.version_option import VersionOption
 from gps_denied_onboard.errors import UserError
+from gps_denied_onboard.untrusted.text import shown
 
 USER_ERROR_CODE = 2
+MESSAGE_CHARACTERS_MAX = 20_000
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Position without satellite navigation.")
 
@@ -50,7 +52,7 @@ def replay(
     if is_flight(recording):
         flown = replay_flight(recording, load_config(config) if config is not None else None, out)
         for problem in flown.problems:
-            print(problem, file=sys.stderr)
+            print(shown(problem), file=sys.stderr)
         if json:
             print(orjson.dumps({**dataclasses.asdict(flown), "out": str(out)}).decode())
         else:
@@ -58,7 +60,7 @@ def replay(
         return
     summary = replay_recording(recording, load_config(config), out, record=record)
     for problem in summary.problems:
-        print(problem, file=sys.stderr)
+        print(shown(problem), file=sys.stderr)
     if json:
         print(orjson.dumps({**dataclasses.asdict(summary), "out": str(out)}).decode())
     else:
@@ -81,7 +83,7 @@ def run(
     try:
         run_live(loaded, seconds)
     except UserError as error:
-        print(f"FATAL: {error}", file=sys.stderr)
+        print(f"FATAL: {shown(error, MESSAGE_CHARACTERS_MAX, lines=True)}", file=sys.stderr)
         sys.exit(USER_ERROR_CODE)
 
 
@@ -168,7 +170,7 @@ def main() -> None:
     try:
         app()
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {shown(error, MESSAGE_CHARACTERS_MAX, lines=True)}", file=sys.stderr)
         sys.exit(USER_ERROR_CODE)
 
 

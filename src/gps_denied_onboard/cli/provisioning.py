@@ -15,6 +15,7 @@ from gps_denied_onboard.errors import UserError
 
 if TYPE_CHECKING:
     from gps_denied_onboard.config import Config
+    from gps_denied_onboard.provisioning.companion_memory import CompanionMemory
     from gps_denied_onboard.provisioning.mission_file import MissionFile
     from gps_denied_onboard.provisioning.overview_build import Pool
     from gps_denied_onboard.tiles.store import TileStore
@@ -50,9 +51,12 @@ def provision_cache(
     pool: Pool | None,
     json: bool,
     composition_sha256: str = "",
+    companion: CompanionMemory | None = None,
 ) -> None:
-    """Provision for the software of this composition ("": that which runs here), and print the report."""
+    """Provision for the software of this composition ("": that which runs here) and for `companion` (None: this one),
+    and print the report."""
     from gps_denied_onboard.config import load_config
+    from gps_denied_onboard.provisioning.companion_memory import memory_of
     from gps_denied_onboard.provisioning.provision import Wanted
     from gps_denied_onboard.provisioning.provision import provision as build
     from gps_denied_onboard.runtime_root.models_to_provision import models_of
@@ -64,7 +68,10 @@ def provision_cache(
     models = models_of(loaded, composition, out)
     flies = composition_sha256 or composition.sha256
     with _store(loaded, config) as store:
-        wanted = Wanted(asked, loaded.map.source, loaded.map.zoom, loaded.camera, flies, models)
+        known = companion or memory_of(store.root)
+        wanted = Wanted(
+            asked, loaded.map.source, loaded.map.zoom, loaded.camera, flies, known.companion_id, known.counter, models
+        )
         report = build(store, wanted, out, pool, private_key, _progress)
     done = f"{report.outcome}: {report.tiles} tiles in {report.squares} squares, {report.artefacts} files of "
     waits = "" if report.signed else "; the manifest waits to be signed"
@@ -86,6 +93,7 @@ def verify_cache(
     from contextlib import nullcontext
 
     from gps_denied_onboard.config import load_config
+    from gps_denied_onboard.provisioning.companion_memory import memory_of, remember
     from gps_denied_onboard.provisioning.trusted_keys import read_trusted_keys
     from gps_denied_onboard.provisioning.verify import CacheNotTrustedError, Expected
     from gps_denied_onboard.provisioning.verify import verify_cache as verify
@@ -97,7 +105,15 @@ def verify_cache(
     loaded = load_config(config) if config is not None else None
     with nullcontext() if loaded is None or config is None else _store(loaded, config) as store:
         try:
-            body = verify(cache, trusted, store, Expected(load_composition().sha256), every_tile)
+            expected = Expected(load_composition().sha256)
+            if store is not None and loaded is not None:
+                memory = memory_of(store.root)
+                expected = Expected(
+                    expected.composition_sha256, memory.companion_id, memory.counter, loaded.mission.mission_id
+                )
+            body = verify(cache, trusted, store, expected, every_tile)
+            if store is not None:
+                remember(store.root, body.counter)
         except CacheNotTrustedError as error:
             if not json:
                 raise

@@ -12,6 +12,9 @@ import numpy as np
 from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.frames.photo_info import PhotoInfo, read_photo_info
 from gps_denied_onboard.messages import Frame, ImageArray
+from gps_denied_onboard.untrusted import UntrustedError
+from gps_denied_onboard.untrusted.bounded import read_file
+from gps_denied_onboard.untrusted.picture import FILE_BYTES_MAX, check_scans, open_picture
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp"})
 NANOSECONDS = 1_000_000_000
@@ -154,17 +157,17 @@ def read_image(path: Path, *, grey: bool = False) -> ImageArray:
 
     Pillow decodes: unlike OpenCV it does not pass off a torn picture as a whole one.
     """
-    from PIL import Image
-
     try:
-        with Image.open(path) as image:
+        data = read_file(path, FILE_BYTES_MAX)
+        check_scans(data)
+        with open_picture(data) as image:
             if image.mode.startswith(("I", "F")):
                 return _eight_bit(np.asarray(image, dtype=np.float64), grey=grey)
             if grey:
                 return np.asarray(image.convert("L"))
             return np.ascontiguousarray(np.asarray(image.convert("RGB"))[:, :, ::-1])
-    except Image.DecompressionBombError as error:
-        raise OSError(f"it claims to be enormous ({error})") from error
+    except UntrustedError as error:
+        raise OSError(str(error)) from error
 
 
 def _eight_bit(values: np.ndarray[tuple[int, ...], np.dtype[np.float64]], *, grey: bool) -> ImageArray:

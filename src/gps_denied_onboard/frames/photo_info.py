@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import re
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -19,6 +18,8 @@ from xml.etree import ElementTree
 import numpy as np
 
 from gps_denied_onboard.messages import FloatArray
+from gps_denied_onboard.untrusted import UntrustedError
+from gps_denied_onboard.untrusted.picture import open_picture
 
 MAX_XMP_BYTES = 4 << 20
 DIAGONAL_35MM = math.hypot(36.0, 24.0)
@@ -66,11 +67,8 @@ class PhotoInfo:
 
 def read_photo_info(path: Path) -> PhotoInfo:
     """Metadata of the picture `path`, without decoding it. OSError or ValueError when it is no readable picture."""
-    from PIL import Image
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow warns of odd metadata; what is odd comes out as None
-        with Image.open(path) as image:
+    try:
+        with open_picture(path) as image:
             width_px, height_px = image.size
             try:
                 exif = image.getexif()
@@ -78,6 +76,8 @@ def read_photo_info(path: Path) -> PhotoInfo:
             except Exception:  # broken EXIF raises anything: struct.error, KeyError, SyntaxError
                 main, shot, gps = {}, {}, {}
             xmp = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp") or main.get(700) or b""
+    except UntrustedError as error:
+        raise OSError(str(error)) from error
     return photo_info(path, (width_px, height_px), main, shot, gps, parse_xmp(xmp))
 
 

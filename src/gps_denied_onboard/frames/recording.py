@@ -10,6 +10,8 @@ from gps_denied_onboard.frames.folder import read_image
 from gps_denied_onboard.messages import Frame
 from gps_denied_onboard.recorder.kinds import FrameRecord
 from gps_denied_onboard.recorder.meta import FRAMES_FOLDER
+from gps_denied_onboard.untrusted.folders import inside, is_plain
+from gps_denied_onboard.untrusted.text import shown
 
 
 class RecordingFrames:
@@ -27,7 +29,7 @@ class RecordingFrames:
         expected_size_px: tuple[int, int] | None = None,
         grey: bool = False,
     ) -> None:
-        self._folder = directory / FRAMES_FOLDER
+        self._folder = inside(directory, FRAMES_FOLDER)
         self._records = records
         self._size_px = expected_size_px
         self._grey = grey
@@ -49,10 +51,15 @@ class RecordingFrames:
 
     def load(self, record: FrameRecord) -> Frame | None:
         """The frame of a record, or None (and a noted problem) where its picture cannot be had."""
-        if not record.name or Path(record.name).name != record.name or record.name in (".", ".."):
-            self._problems[f"frame {record.index}: '{record.name[:80]}' is not a plain file name; left out"] = None
+        plain = bool(record.name) and Path(record.name).name == record.name and "\0" not in record.name
+        if not plain or record.name in (".", ".."):
+            name = shown(record.name, 80)
+            self._problems[f"frame {record.index}: '{name}' is not a plain file name; left out"] = None
             return None
         path = self._folder / record.name
+        if path.is_symlink() or (path.exists() and not is_plain(path)):
+            self._problems[f"frame {record.index}: '{shown(record.name, 80)}' is no plain file; left out"] = None
+            return None
         try:
             image = read_image(path, grey=self._grey)
         except FileNotFoundError:

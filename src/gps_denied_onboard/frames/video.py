@@ -12,6 +12,7 @@ import numpy as np
 
 from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.messages import Frame, ImageArray
+from gps_denied_onboard.untrusted.picture import PIXELS_MAX, is_video
 
 if TYPE_CHECKING:
     import cv2
@@ -42,6 +43,8 @@ class VideoSource:
         try:
             self.size_px = (int(capture.get(cv2.CAP_PROP_FRAME_WIDTH)), int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT)))
             self.claimed_frames = max(0, int(capture.get(cv2.CAP_PROP_FRAME_COUNT)))
+            if self.size_px[0] * self.size_px[1] > PIXELS_MAX:
+                raise UserError(f"{path} claims frames of {self.size_px[0]}x{self.size_px[1]}; give a smaller video.")
             rate = float(capture.get(cv2.CAP_PROP_FPS))
             self.nominal_rate_hz = rate if math.isfinite(rate) and 0.01 <= rate <= 1000.0 else 0.0
         finally:
@@ -100,6 +103,11 @@ class VideoSource:
     def _open(self) -> cv2.VideoCapture:
         if not self._path.is_file():
             raise UserError(f"{self._path} is not a file; give a video file.")
+        if not is_video(self._path):  # the decoder would follow a playlist to other files and addresses
+            raise UserError(
+                f"{self._path} cannot be opened as a video: it does not begin as one (MP4, MOV, AVI, Matroska, MPEG). "
+                "A playlist or description of other files is not followed; give the video itself."
+            )
         capture = open_quietly(str(self._path))
         if not capture.isOpened():
             raise UserError(
@@ -147,12 +155,13 @@ class FrameClock:
 def open_quietly(source: str | int) -> cv2.VideoCapture:
     """Open a capture without the decoder's own lines on stderr: callers say in a sentence what is wrong."""
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    os.environ.setdefault("OPENCV_FFMPEG_CAPTURE_OPTIONS", "protocol_whitelist;file")
     import cv2
 
     level = cv2.utils.logging.getLogLevel()
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     try:
-        return cv2.VideoCapture(source)
+        return cv2.VideoCapture(source) if isinstance(source, int) else cv2.VideoCapture(source, cv2.CAP_FFMPEG)
     except cv2.error:
         return cv2.VideoCapture()
     finally:

@@ -10,12 +10,14 @@ from gps_denied_onboard.inference.engine_files import PRECISIONS
 
 @dataclass(frozen=True, slots=True)
 class InferenceConfig:
-    """`models_directory` holds the models; `manifest` empty: its manifest.json. A quarter of `gpu_memory_mb` may be
+    """`models_directory` holds the models; `manifest` empty: its manifest.json, whose SHA-256 in hex must be
+    `manifest_sha256` where that is given (a provisioned cache gives it). A quarter of `gpu_memory_mb` may be
     TensorRT's workspace; `precision` (fp32 or fp16) is of its engines. `disallow_cpu_fallback`: refuse to start rather
     than compute on the CPU."""
 
     models_directory: str = ""
     manifest: str = ""
+    manifest_sha256: str = ""
     threads: int = 1
     precision: str = "fp16"
     gpu_memory_mb: int = 4096

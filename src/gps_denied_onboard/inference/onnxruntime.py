@@ -26,7 +26,7 @@ class OnnxRuntime:
 
     def load(self, models: ModelFolder, model: str, shapes: Mapping[str, tuple[int, ...]]) -> OnnxEngine:
         """The model `<model>.onnx`, on the first provider that takes it."""
-        data = models.read(f"{model}.onnx")
+        data = models.read_onnx(model)
         session, provider, why_not = self._open(model, data)
         fallback = provider != PROVIDERS[0]
         label = InferenceRecord(0, model, "onnxruntime", provider, fallback, "; ".join(why_not))

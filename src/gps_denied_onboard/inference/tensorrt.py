@@ -62,7 +62,7 @@ class TensorRtRuntime:
         builder = trt.Builder(self._logger)
         network = builder.create_network(0)
         parser = trt.OnnxParser(network, self._logger)
-        if not parser.parse(models.read(f"{model}.onnx")):
+        if not parser.parse(models.read_onnx(model)):
             why = parser.get_error(0).desc() if parser.num_errors else "no reason given"
             raise UserError(f"TensorRT cannot read {model}.onnx: {why}. Use strategies.inference 'onnxruntime'.")
         config = builder.create_builder_config()

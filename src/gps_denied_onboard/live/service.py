@@ -63,7 +63,7 @@ def run_live(config: Config, seconds: float) -> None:
         raise UserError(f"--seconds must be 0 or a positive number, got {seconds}.")
     with ExitStack() as stack:
         composition = load_composition()
-        provisioned = open_provisioned(config, composition, stack)
+        provisioned = open_provisioned(config, composition, stack, flying=True)
         config = config if provisioned is None else provisioned.config
         for missing in missing_for_flight(config):
             raise UserError(missing)

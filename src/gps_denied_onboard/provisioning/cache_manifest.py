@@ -16,13 +16,17 @@ import orjson
 
 from gps_denied_onboard.provisioning.manifest import Artefact, ManifestError, artefact_from_tree
 from gps_denied_onboard.tiles.coverage import TileBlock, coverage_sha256
+from gps_denied_onboard.untrusted import UntrustedError
+from gps_denied_onboard.untrusted.json import read_json
 
 FORMAT = "gps-denied cache"
-SCHEMA_VERSION = 1
-SIGNED_PREFIX = b"gps-denied cache manifest 1\n"
+SCHEMA_VERSION = 2
+SIGNED_PREFIX = b"gps-denied cache manifest 2\n"
 """Goes before the body where it is signed: no signature made for something else fits."""
 BYTES_MAX = 64 * 1024 * 1024
+VALUES_MAX = 2_000_000
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
+COMPANION_ID = re.compile(r"[0-9a-f]{32}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _AGAIN = "Provision again."
 
@@ -30,7 +34,8 @@ _AGAIN = "Provision again."
 @dataclass(frozen=True, slots=True)
 class CacheBody:
     """What is signed. Latitudes and longitudes in degrees; `bbox_deg` is west, south, east, north; `squares` are the
-    tiles of `source` at `zoom` that the flight may read, `artefacts` the cache's files, by path."""
+    tiles of `source` at `zoom` that the flight may read, `artefacts` the cache's files, by path. `companion_id` is the
+    one companion that may fly with it, `counter` rises with each manifest of that companion."""
 
     mission_id: str
     flight_id: str
@@ -43,6 +48,8 @@ class CacheBody:
     downgraded: bool
     squares: tuple[TileBlock, ...]
     artefacts: tuple[Artefact, ...]
+    companion_id: str
+    counter: int
 
     @property
     def coverage_sha256(self) -> str:
@@ -108,10 +115,15 @@ def parse_cache_manifest(data: bytes) -> SealedManifest:
     if len(data) > BYTES_MAX:
         raise ManifestError(f"the manifest has {len(data)} bytes: no manifest is that large. {_AGAIN}")
     try:
-        tree = orjson.loads(data)
-    except orjson.JSONDecodeError as error:
-        raise ManifestError(f"the manifest is not JSON: {error}. {_AGAIN}") from None
+        tree = read_json(data, "the manifest", BYTES_MAX, values_max=VALUES_MAX, text_max=1024)
+    except UntrustedError as error:
+        raise ManifestError(f"{error} {_AGAIN}") from None
     version = tree["body"].get("schema_version") if _is_object(tree) and _is_object(tree.get("body")) else None
+    if isinstance(version, int) and version < SCHEMA_VERSION:
+        raise ManifestError(
+            f"the manifest has version {version}, which names no companion and carries no counter: it is no longer "
+            "flown with. Build the cache again with `operator-tool build-cache`."
+        )
     if isinstance(version, int) and version != SCHEMA_VERSION:
         raise ManifestError(
             f"the manifest has version {version}, this program reads {SCHEMA_VERSION}; use companion and workstation "
@@ -136,6 +148,8 @@ def _body_tree(body: CacheBody) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "schema_version": SCHEMA_VERSION,
+        "companion_id": body.companion_id,
+        "counter": body.counter,
         "mission_id": body.mission_id,
         "flight_id": body.flight_id,
         "origin": {"latitude_deg": body.origin_latitude_deg, "longitude_deg": body.origin_longitude_deg},
@@ -159,7 +173,7 @@ def _body(tree: Any) -> CacheBody:
         tree,
         {
             "format", "schema_version", "mission_id", "flight_id", "origin", "bbox_deg", "composition_sha256", "map",
-            "coverage", "artefacts",
+            "coverage", "artefacts", "companion_id", "counter",
         },
         "the manifest's body",
     )  # fmt: skip
@@ -189,7 +203,11 @@ def _body(tree: Any) -> CacheBody:
         shown["downgraded"],
         tuple(_square(entry) for entry in covered["squares"]),
         artefacts,
+        _text(tree["companion_id"], "companion_id"),
+        _count(tree["counter"], "counter"),
     )
+    if COMPANION_ID.fullmatch(body.companion_id) is None or body.counter < 1:
+        raise ManifestError(f"the manifest names no companion, or carries no counter. {_AGAIN}")
     _check_lists(body, covered)
     return body
 

@@ -15,6 +15,8 @@ from typing import Any
 import orjson
 
 from gps_denied_onboard.errors import UserError
+from gps_denied_onboard.untrusted import UntrustedError
+from gps_denied_onboard.untrusted.json import read_json
 
 SCHEMA_VERSION = 1
 MANIFEST_FILE = "manifest.json"
@@ -68,9 +70,9 @@ def parse_manifest(data: bytes) -> Manifest:
     if len(data) > MANIFEST_BYTES_MAX:
         raise ManifestError(f"the manifest has {len(data)} bytes: no manifest is that large. Provision again.")
     try:
-        tree = orjson.loads(data)
-    except orjson.JSONDecodeError as error:
-        raise ManifestError(f"the manifest is not JSON: {error}. Provision again.") from None
+        tree = read_json(data, "the manifest", MANIFEST_BYTES_MAX, text_max=4096)
+    except UntrustedError as error:
+        raise ManifestError(f"{error} Provision again.") from None
     if not isinstance(tree, dict) or set(tree) != {"schema_version", "artefacts"}:
         raise ManifestError("the manifest must hold schema_version and artefacts, nothing else. Provision again.")
     if type(tree["schema_version"]) is not int or tree["schema_version"] != SCHEMA_VERSION:

@@ -12,6 +12,9 @@ from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.provisioning.cache_manifest import NAME
 from gps_denied_onboard.tiles.coverage import squares_of
 from gps_denied_onboard.tiles.grid import tile_range
+from gps_denied_onboard.untrusted import UntrustedError
+from gps_denied_onboard.untrusted.bounded import read_file
+from gps_denied_onboard.untrusted.json import read_json
 
 BYTES_MAX = 1024 * 1024
 
@@ -56,13 +59,11 @@ class MissionFile:
 def read_mission(path: Path) -> MissionFile:
     """The mission of a file. UserError says what is wrong with it."""
     try:
-        if path.stat().st_size > BYTES_MAX:
-            raise UserError(f"{path} is too large for a mission file; give the one that `build-cache` writes.")
-        tree = orjson.loads(path.read_bytes())
+        tree = read_json(read_file(path, BYTES_MAX), f"mission file {path}", BYTES_MAX, depth_max=4, text_max=1024)
+    except UntrustedError as error:
+        raise UserError(f"{error} Give the one that `build-cache` writes.") from None
     except OSError as error:
         raise UserError(f"mission file {path} cannot be read ({error.strerror}); check the path.") from None
-    except orjson.JSONDecodeError as error:
-        raise UserError(f"mission file {path} is not JSON ({error}); give the one that `build-cache` writes.") from None
     names = {"mission_id", "flight_id", "takeoff_latitude_deg", "takeoff_longitude_deg", "bbox_deg", "schema_version"}
     if not isinstance(tree, dict) or set(tree) != names:
         raise UserError(f"mission file {path} must hold {', '.join(sorted(names))}, nothing else.")

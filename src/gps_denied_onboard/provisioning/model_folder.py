@@ -7,7 +7,10 @@ from pathlib import Path
 from gps_denied_onboard.atomic_file import replace_whole
 from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.provisioning.manifest import MANIFEST_FILE, artefact_of, manifest_bytes
+from gps_denied_onboard.untrusted.bounded import read_file
+from gps_denied_onboard.untrusted.folders import plain_files
 
+MODEL_BYTES_MAX = 2**31
 SUFFIXES = (".onnx", ".engine")
 
 
@@ -18,10 +21,11 @@ def write_manifest(directory: Path, out: Path | None) -> tuple[Path, list[str]]:
     """
     target = out or directory / MANIFEST_FILE
     try:
-        files = sorted(f for f in directory.iterdir() if f.suffix in SUFFIXES and f.is_file())
+        directory.stat()
+        files = [file for file in plain_files(directory) if file.suffix in SUFFIXES]
         if not files:
             raise UserError(f"{directory} holds no model ({', '.join(SUFFIXES)}); give the folder that holds them.")
-        artefacts = [artefact_of(file.name, file.read_bytes()) for file in files]
+        artefacts = [artefact_of(file.name, read_file(file, MODEL_BYTES_MAX, follow=False)) for file in files]
         replace_whole(target, manifest_bytes(artefacts))
     except OSError as error:
         raise UserError(

@@ -18,7 +18,7 @@ import numpy as np
 
 from gps_denied_onboard.atomic_file import write_whole
 from gps_denied_onboard.errors import UserError
-from gps_denied_onboard.tiles import codec
+from gps_denied_onboard.tiles import codec, files
 from gps_denied_onboard.tiles.codec import Grey, Mask
 from gps_denied_onboard.tiles.grid import SQUARE_TILES, TILE_PX
 from gps_denied_onboard.tiles.mosaic import BLOCK_PX, BLOCK_TILES, shrink
@@ -122,9 +122,10 @@ def _blocks(tiles: dict[tuple[int, int], TileOnDisk]) -> Iterator[tuple[int, int
 
 def _decode(tile: TileOnDisk) -> tuple[Grey, Mask]:
     try:
-        image = tile.image.read_bytes()
-        mask = tile.mask.read_bytes() if tile.mask is not None else None
-    except OSError as error:
+        image = bytes(files.map_file(tile.image))
+        mask = bytes(files.map_file(tile.mask)) if tile.mask is not None else None
+    except (OSError, ValueError) as error:
+        error = error if isinstance(error, OSError) else OSError(0, "it is empty")
         raise UserError(f"The tile {tile.image} cannot be read ({error.strerror}); {_AGAIN}") from None
     if hashlib.sha256(image).digest() != tile.sha256 or (
         mask is not None and hashlib.sha256(mask).digest() != tile.mask_sha256

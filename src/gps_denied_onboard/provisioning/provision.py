@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,13 +18,15 @@ import orjson
 
 from gps_denied_onboard.atomic_file import PART_SUFFIX, write_whole
 from gps_denied_onboard.errors import UserError
-from gps_denied_onboard.provisioning.cache_manifest import CacheBody, parse_cache_manifest, seal, sign
+from gps_denied_onboard.provisioning.cache_manifest import BYTES_MAX, CacheBody, parse_cache_manifest, seal, sign
 from gps_denied_onboard.provisioning.manifest import MANIFEST_FILE, Artefact, ManifestError, artefact_of, manifest_bytes
 from gps_denied_onboard.provisioning.mission_file import MissionFile
 from gps_denied_onboard.provisioning.overview_build import OVERVIEW_FOLDER, Pool, SquareJob, TileOnDisk, build_overviews
 from gps_denied_onboard.tiles import files
 from gps_denied_onboard.tiles.coverage import TileBlock, digest_square, square_records
-from gps_denied_onboard.tiles.overview import OverviewHeader, is_overview
+from gps_denied_onboard.tiles.overview import HEADER_BYTES, PAYLOAD_BYTES, OverviewHeader, is_overview
+from gps_denied_onboard.untrusted import UntrustedError
+from gps_denied_onboard.untrusted.bounded import open_file, read_file
 
 if TYPE_CHECKING:
     from gps_denied_onboard.geometry.camera import CameraModel
@@ -38,13 +40,16 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What to provision, and for which software. `models`: name and bytes of the learned matcher's, if it flies."""
+    """What to provision, and for which software. `models`: name and bytes of the learned matcher's, if it flies.
+    `companion_id`: the companion that is to fly it; `counter_past`: the highest counter that it verified before."""
 
     mission: MissionFile
     source: str
     zoom: int
     camera: CameraModel
     composition_sha256: str
+    companion_id: str
+    counter_past: int
     models: tuple[tuple[str, bytes], ...] = ()
 
 
@@ -81,7 +86,7 @@ def provision(
     damaged, the disk is full, or another run is under way."""
     with only_one(cache):
         _remove_parts(cache)
-        squares, jobs, downgraded = _read_area(store, wanted, cache)
+        squares, jobs, downgraded = read_area(store, wanted.mission, wanted.source, wanted.zoom, cache)
         todo = [job for job in jobs if not _is_made(job)]
         build_overviews(todo, pool, lambda done, count: progress("map overview", done, count))
         small = _small_files(wanted)
@@ -90,7 +95,7 @@ def provision(
                 write_whole(cache / path, data)
         artefacts = [artefact_of(path, data) for path, data in small.items()]
         artefacts += [_artefact_of_file(cache, job.out) for job in jobs]
-        body = _body(wanted, downgraded, squares, artefacts)
+        body = _counted(cache, _body(wanted, downgraded, squares, artefacts))
         target = cache / (MANIFEST_FILE if private_key is not None else UNSIGNED_FILE)
         data = seal(body, sign(body, private_key) if private_key is not None else None)
         unchanged = not todo and (_holds(target, data) or _is_sealed(cache / MANIFEST_FILE, body, private_key))
@@ -121,16 +126,18 @@ def only_one(cache: Path) -> Iterator[None]:
         raise UserError(f"The cache {cache} cannot be made ({error.strerror}); give another --out.") from None
 
 
-def _read_area(store: TileStore, wanted: Wanted, cache: Path) -> tuple[list[TileBlock], list[SquareJob], bool]:
+def read_area(
+    store: TileStore, mission: MissionFile, source: str, zoom: int, cache: Path
+) -> tuple[list[TileBlock], list[SquareJob], bool]:
     """Squares that hold tiles, the overview of each, and whether any of the tiles is stale."""
     squares, jobs, downgraded = [], [], False
-    for column, row in wanted.mission.squares(wanted.zoom):
-        records = square_records(store, wanted.source, wanted.zoom, column, row)
+    for column, row in mission.squares(zoom):
+        records = square_records(store, source, zoom, column, row)
         if not records:
             continue
         squares.append(digest_square(column, row, records))
         downgraded |= any(record.freshness == "downgraded" for record in records)
-        header = OverviewHeader(wanted.zoom, column, row, squares[-1].sha256)
+        header = OverviewHeader(zoom, column, row, squares[-1].sha256)
         tiles = []
         for record in records:
             image = store.image_path(record.key)
@@ -139,8 +146,8 @@ def _read_area(store: TileStore, wanted: Wanted, cache: Path) -> tuple[list[Tile
         jobs.append(SquareJob(header, tuple(tiles), cache / OVERVIEW_FOLDER / header.file_name))
     if not squares:
         raise UserError(
-            f"The tile store {store.root} holds no tile of source '{wanted.source}' at zoom {wanted.zoom} in the "
-            f"mission's box {wanted.mission.bbox_deg}: fill it first (`operator-tool build-cache` does so)."
+            f"The tile store {store.root} holds no tile of source '{source}' at zoom {zoom} in the "
+            f"mission's box {mission.bbox_deg}: fill it first (`operator-tool build-cache` does so)."
         )
     return squares, jobs, downgraded
 
@@ -159,13 +166,28 @@ def _body(wanted: Wanted, downgraded: bool, squares: list[TileBlock], artefacts:
         downgraded,
         tuple(sorted(squares, key=lambda s: (s.column, s.row))),
         tuple(sorted(artefacts, key=lambda a: a.path)),
+        wanted.companion_id,
+        wanted.counter_past,
     )
+
+
+def _counted(cache: Path, body: CacheBody) -> CacheBody:
+    """The body with its counter: that of the same manifest, if it was not followed by another, else the next one."""
+    past = body.counter
+    for name in (MANIFEST_FILE, UNSIGNED_FILE):
+        with contextlib.suppress(OSError, ManifestError):
+            held = parse_cache_manifest((cache / name).read_bytes()).body
+            if held.counter >= max(body.counter, 1) and replace(held, counter=body.counter) == body:
+                return held
+            if held.companion_id == body.companion_id:
+                past = max(past, held.counter)
+    return replace(body, counter=past + 1)
 
 
 def _small_files(wanted: Wanted) -> dict[str, bytes]:
     """The calibration, and the models with their own manifest: path -> bytes."""
     out: dict[str, bytes] = {}
-    camera = orjson.dumps(asdict(wanted.camera), option=orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE)
+    camera = calibration_bytes(wanted.camera)
     out[f"{CALIBRATION_FOLDER}/camera-{hashlib.sha256(camera).hexdigest()[:16]}.json"] = camera
     if wanted.models:
         listed = manifest_bytes([artefact_of(name, data) for name, data in wanted.models])
@@ -175,25 +197,30 @@ def _small_files(wanted: Wanted) -> dict[str, bytes]:
     return out
 
 
+def calibration_bytes(camera: CameraModel) -> bytes:
+    """A calibration's file: the same bytes for the same camera."""
+    return orjson.dumps(asdict(camera), option=orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE)
+
+
 def _is_made(job: SquareJob) -> bool:
     try:
-        return is_overview(job.out.read_bytes(), job.header)
-    except OSError:
+        return is_overview(read_file(job.out, HEADER_BYTES + PAYLOAD_BYTES, follow=False), job.header)
+    except (OSError, UntrustedError):
         return False
 
 
 def _holds(path: Path, data: bytes) -> bool:
     try:
-        return path.read_bytes() == data
-    except OSError:
+        return read_file(path, len(data), follow=False) == data
+    except (OSError, UntrustedError):
         return False
 
 
 def _is_sealed(manifest: Path, body: CacheBody, private_key: bytes | None) -> bool:
     """Whether a manifest is one of this very body with a signature; by this key, where one is given."""
     try:
-        held = parse_cache_manifest(manifest.read_bytes())
-    except (OSError, ManifestError):
+        held = parse_cache_manifest(read_file(manifest, BYTES_MAX, follow=False))
+    except (OSError, UntrustedError, ManifestError):
         return False
     if held.body != body or held.signature is None:
         return False
@@ -201,7 +228,7 @@ def _is_sealed(manifest: Path, body: CacheBody, private_key: bytes | None) -> bo
 
 
 def _artefact_of_file(cache: Path, path: Path) -> Artefact:
-    with path.open("rb") as stream:
+    with open_file(path, HEADER_BYTES + PAYLOAD_BYTES, follow=False) as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
         return Artefact(path.relative_to(cache).as_posix(), stream.tell(), digest)
 
@@ -216,8 +243,8 @@ def remove_unnamed(cache: Path) -> list[str]:
     named: set[str] = set()
     bodies = {}
     for name in (MANIFEST_FILE, UNSIGNED_FILE):
-        with contextlib.suppress(OSError, ManifestError):
-            bodies[name] = parse_cache_manifest((cache / name).read_bytes()).body
+        with contextlib.suppress(OSError, UntrustedError, ManifestError):
+            bodies[name] = parse_cache_manifest(read_file(cache / name, BYTES_MAX, follow=False)).body
             named |= {artefact.path for artefact in bodies[name].artefacts}
     gone = []
     if bodies.get(UNSIGNED_FILE) is not None and bodies.get(MANIFEST_FILE) == bodies[UNSIGNED_FILE]:

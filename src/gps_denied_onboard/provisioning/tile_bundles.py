@@ -21,6 +21,10 @@ from gps_denied_onboard.tiles.budget import CacheBudget, protect_area
 from gps_denied_onboard.tiles.coverage import TileBlock, read_coverage, square_records
 from gps_denied_onboard.tiles.grid import SQUARE_TILES, TileKey, tile_range
 from gps_denied_onboard.tiles.records import NewTile, TileRecord
+from gps_denied_onboard.untrusted import UntrustedError
+from gps_denied_onboard.untrusted.bounded import read_file
+from gps_denied_onboard.untrusted.folders import plain_files
+from gps_denied_onboard.untrusted.json import read_json
 
 if TYPE_CHECKING:
     from gps_denied_onboard.provisioning.mission_file import MissionFile
@@ -31,6 +35,8 @@ SUFFIX = ".parcel"
 HEADER_BYTES_MAX = 4 * 1024 * 1024
 TILE_BYTES_MAX = 5 * 1024 * 1024
 BATCH_TILES = 500
+PARCEL_BYTES_MAX = HEADER_BYTES_MAX + SQUARE_TILES * SQUARE_TILES * 2 * 256 * 1024
+"""A square's tiles of 256 x 256 pixels, each with its mask, as large as they come without compression."""
 
 
 class TileBundleError(UserError):
@@ -86,7 +92,7 @@ def receive_tile_bundles(
     counts = [0, 0, 0, 0, 0]
     with store.writing("receiving tiles", timeout_s=0.0):
         protect_area(store, mission.mission_id, source, zoom, _box(mission, zoom))
-        for file in sorted(folder.glob(f"*{SUFFIX}")):
+        for file in plain_files(folder, f"*{SUFFIX}"):
             for number, count in enumerate(_receive(store, file, source, zoom, budget_bytes)):
                 counts[number + 1] += count
             counts[0] += 1
@@ -101,7 +107,7 @@ def _box(mission: MissionFile, zoom: int) -> tuple[int, int, int, int]:
 
 def _receive(store: TileStore, file: Path, source: str, zoom: int, budget_bytes: int) -> tuple[int, int, int, int]:
     try:
-        column, row, tiles = read_tile_bundle(file.read_bytes(), source, zoom)
+        column, row, tiles = read_tile_bundle(read_file(file, PARCEL_BYTES_MAX, follow=False), source, zoom)
     except OSError as error:
         raise TileBundleError(f"The bundle {file} cannot be read ({error.strerror}); send it again.") from None
     except TileBundleError as error:
@@ -133,12 +139,12 @@ def read_tile_bundle(data: bytes, source: str, zoom: int) -> tuple[int, int, lis
     """Column, row and tiles of a bundle, each checked against its digest. TileBundleError says what is wrong."""
     end = data.find(b"\n", 0, HEADER_BYTES_MAX)
     try:
-        head = orjson.loads(data[: max(end, 0)])
+        head = read_json(data[: max(end, 0)], "its head", HEADER_BYTES_MAX)
         if head["format"] != FORMAT or (head["source"], head["zoom"]) != (source, zoom):
             raise TileBundleError(f"is not one of map '{source}' at zoom {zoom}")
         column, row = int(head["column"]), int(head["row"])
         tiles = list(_tiles(memoryview(data)[end + 1 :], head["tiles"], TileKey(source, zoom, column, row)))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, UntrustedError) as error:
         raise TileBundleError(f"is damaged ({error})") from None
     if len({tile.key for tile in tiles}) != len(tiles):
         raise TileBundleError("names a tile twice")

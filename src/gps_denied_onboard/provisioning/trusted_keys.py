@@ -7,15 +7,21 @@ a line; it wins over any key in the folder.
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from gps_denied_onboard.errors import UserError
+from gps_denied_onboard.untrusted import UntrustedError
+from gps_denied_onboard.untrusted.bounded import read_file
+from gps_denied_onboard.untrusted.text import shown
 
 KEY_SUFFIX = ".pub"
 REVOKED_FILE = "revoked"
+KEY_BYTES_MAX = 1_000
+REVOKED_BYTES_MAX = 1_000_000
 FINGERPRINT = re.compile(r"[0-9a-f]{32}")
 _KEY = re.compile(r"[0-9a-f]{64}")
 
@@ -43,7 +49,7 @@ def read_trusted_keys(folder: Path) -> TrustedKeys:
     keys: dict[str, bytes] = {}
     try:
         for file in sorted(folder.glob(f"*{KEY_SUFFIX}")):
-            text = file.read_text(encoding="ascii").strip()
+            text = read_file(file, KEY_BYTES_MAX).decode("ascii").strip()
             if _KEY.fullmatch(text) is None or fingerprint(bytes.fromhex(text)) != file.stem:
                 raise UserError(
                     f"{file} does not hold the public key of its name; copy it again from the workstation that made it."
@@ -55,10 +61,13 @@ def read_trusted_keys(folder: Path) -> TrustedKeys:
                 "key there (`operator-tool companion trust` does so)."
             )
         listed = folder / REVOKED_FILE
-        lines = listed.read_text(encoding="ascii").split() if listed.exists() else []
+        # A link to nothing is no absent list: who made it wants nothing revoked.
+        lines = read_file(listed, REVOKED_BYTES_MAX).decode("ascii").split() if os.path.lexists(listed) else []
+    except UntrustedError as error:
+        raise UserError(f"The trusted keys in {folder} cannot be used ({error}); put them there again.") from None
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"The trusted keys in {folder} cannot be read ({error}); put them there again.") from None
     for line in lines:
         if FINGERPRINT.fullmatch(line) is None:
-            raise UserError(f"{listed} holds '{line[:40]}', which is no key's fingerprint; put the list there again.")
+            raise UserError(f"{listed} holds '{shown(line, 40)}', which is no fingerprint; put the list there again.")
     return TrustedKeys(keys, frozenset(lines))

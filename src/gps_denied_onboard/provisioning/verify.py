@@ -8,7 +8,7 @@ tiles are read and hashed again.
 from __future__ import annotations
 
 import hashlib
-import stat
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,15 +23,20 @@ from gps_denied_onboard.provisioning.cache_manifest import (
     parse_cache_manifest,
     signed_bytes,
 )
-from gps_denied_onboard.provisioning.manifest import MANIFEST_FILE, ManifestError
+from gps_denied_onboard.provisioning.manifest import MANIFEST_FILE, Artefact, ManifestError
 from gps_denied_onboard.provisioning.trusted_keys import TrustedKeys
 from gps_denied_onboard.tiles.coverage import TileBlock, read_coverage
+from gps_denied_onboard.untrusted import UntrustedError
+from gps_denied_onboard.untrusted.bounded import open_file, read_file
+from gps_denied_onboard.untrusted.folders import inside
 
 if TYPE_CHECKING:
     from gps_denied_onboard.tiles.store import TileStore
 
 SHOWN_MAX = 20
 ED25519_HEX = 128
+NOT_READ = "-"
+"""Instead of the SHA-256 of a file that has another size than was signed."""
 
 
 class CacheNotTrustedError(UserError):
@@ -60,6 +65,11 @@ class Expected:
     """What the aircraft is: the manifest must be for it. None: not asked."""
 
     composition_sha256: str | None = None
+    companion_id: str | None = None
+    counter_min: int = 0
+    """The highest counter that was ever flown with or verified here."""
+    mission_id: str = ""
+    """The mission that the configuration names; empty: any."""
 
 
 def faults(
@@ -85,6 +95,12 @@ def faults(
             f"it was provisioned for software of composition '{body.composition_sha256 or 'source tree'}', this is "
             f"'{expected.composition_sha256 or 'source tree'}'"
         )
+    if expected.companion_id is not None and expected.companion_id != body.companion_id:
+        yield f"it was made for the companion {body.companion_id}, this is {expected.companion_id}"
+    if body.counter < expected.counter_min:
+        yield f"its counter is {body.counter}, and a later one ({expected.counter_min}) was verified here: it is old"
+    if expected.mission_id and expected.mission_id != body.mission_id:
+        yield f"it is for the mission {body.mission_id}, the configuration names {expected.mission_id}"
     for artefact in body.artefacts:
         file = found.get(artefact.path, FoundFile(0, ""))
         if not file.sha256:
@@ -150,7 +166,7 @@ def verify_cache(
     except ManifestError as error:
         raise CacheNotTrustedError(cache, [str(error)]) from None
     body = sealed.body
-    found = {artefact.path: find_file(cache, artefact.path) for artefact in body.artefacts}
+    found = {artefact.path: find_file(cache, artefact) for artefact in body.artefacts}
     coverage: tuple[TileBlock, ...] | None = None
     damaged: list[str] = []
     if store is not None:
@@ -176,28 +192,36 @@ def damaged_tiles(store: TileStore, body: CacheBody) -> Iterator[str]:
                 yield str(error)
 
 
-def find_file(cache: Path, path: str) -> FoundFile:
-    """A file below the cache; what is reached over a symbolic link does not count."""
-    here = cache
+def read_artefact(cache: Path, artefact: Artefact) -> bytes:
+    """The bytes of an artefact, which are those that were signed: read once, compared, and used.
+
+    CacheNotTrustedError where the file was exchanged since it was verified.
+    """
     try:
-        for part in path.split("/"):
-            here = here / part
-            mode = here.lstat().st_mode
-            if stat.S_ISLNK(mode):
-                return FoundFile(0, "")
-        if not stat.S_ISREG(mode):
-            return FoundFile(0, "")
-        with here.open("rb") as stream:
-            digest = hashlib.file_digest(stream, "sha256").hexdigest()
-            return FoundFile(stream.tell(), digest)
-    except OSError:
+        data = read_file(inside(cache, *artefact.path.split("/")), artefact.size_bytes, follow=False)
+    except (OSError, UntrustedError):
+        data = b""
+    if len(data) != artefact.size_bytes or hashlib.sha256(data).hexdigest() != artefact.sha256:
+        raise CacheNotTrustedError(cache, [f"the file {artefact.path} is not the one that was verified a moment ago"])
+    return data
+
+
+def find_file(cache: Path, artefact: Artefact) -> FoundFile:
+    """A file below the cache; what is reached over a symbolic link does not count. No more than was signed is read."""
+    try:
+        with open_file(inside(cache, *artefact.path.split("/")), 2**63 - 1, follow=False) as stream:
+            size = os.fstat(stream.fileno()).st_size
+            if size != artefact.size_bytes:
+                return FoundFile(size, NOT_READ)
+            return FoundFile(size, hashlib.file_digest(stream, "sha256").hexdigest())
+    except (OSError, UntrustedError):
         return FoundFile(0, "")
 
 
 def _read(path: Path) -> bytes:
     try:
-        if path.stat().st_size > BYTES_MAX:
-            raise ManifestError(f"the manifest has {path.stat().st_size} bytes: no manifest is that large.")
-        return path.read_bytes()
+        return read_file(path, BYTES_MAX, "the manifest", follow=False)
+    except UntrustedError as error:
+        raise ManifestError(str(error)) from None
     except OSError as error:
         raise ManifestError(f"there is no manifest that can be read at {path} ({error.strerror})") from None

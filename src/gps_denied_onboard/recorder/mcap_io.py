@@ -33,6 +33,7 @@ from gps_denied_onboard.recorder.kinds import (
     MalformedRecordError,
     Record,
 )
+from gps_denied_onboard.untrusted.folders import is_plain, plain_files
 
 if TYPE_CHECKING:
     from mcap.writer import Writer
@@ -43,6 +44,7 @@ CHUNK_BYTES = 1 << 20
 TRUTH_POSITION_TOPIC = "/truth_position"
 
 REORDER_NS = 2_000_000_000
+PENDING_MAX = 200_000
 """How much later than a newer message of another kind a message may stand in the file."""
 JUMP_BACK_NS = 250_000_000
 """A kind's own times may run back by less than this (two threads); more is a jump of its clock."""
@@ -216,6 +218,9 @@ class RecordingReader:
                 emitted_ns = message.t_ns
                 yield message
             del pending[:ready]
+            if len(pending) > PENDING_MAX:  # no sensors give so many in two seconds
+                self._note_crowd(pending[0].t_ns)
+                return
             if jump:
                 return
 
@@ -249,6 +254,12 @@ class RecordingReader:
             count, first = self._malformed.get(kind.name, (0, str(error)))
             self._malformed[kind.name] = (count + 1, first)
             return None
+
+    def _note_crowd(self, t_ns: int) -> None:
+        self._problems[
+            f"{self.path.name}: more than {PENDING_MAX} records lie within {REORDER_NS / 1e9:g} s of "
+            f"{t_ns / 1e9:.3f} s; they and what follows were left out. Use the part before."
+        ] = None
 
     def _note_jump(self, kind: str, from_ns: int, to_ns: int) -> None:
         self._problems[
@@ -291,26 +302,25 @@ class RecordingReader:
         place: container.Place,
         channels: dict[int, str],
         topics: frozenset[str] | None,
-    ) -> list[container.Message]:
+    ) -> Iterator[container.Message]:
         """The messages of one outer record; none, and a noted problem, when it is damaged."""
         try:
             if place.opcode == container.CHUNK:
                 data = container.unpacked(container.content(stream, place))
-                return list(container.messages(data, channels, topics))
+                yield from container.messages(data, channels, topics)
             if place.opcode == container.CHANNEL:
                 container.declare(container.content(stream, place), channels)
             if place.opcode == container.MESSAGE:
                 found = container.single_message(container.content(stream, place), channels)
-                return [m for m in found if topics is None or m.topic in topics]
+                yield from (m for m in found if topics is None or m.topic in topics)
         except container.DamagedError as error:
             self._problems[f"{path.name}: a damaged part was left out ({error}); copy the file again."] = None
-        return []
 
 
 def recording_files(directory: Path) -> list[Path]:
     """The MCAP files of a recording, oldest first: one of a simulation, the segments of a flight; empty without."""
     whole = directory / TELEMETRY_FILE
-    return [whole] if whole.is_file() else sorted(directory.glob(SEGMENT_FILES))
+    return [whole] if is_plain(whole) else plain_files(directory, SEGMENT_FILES)
 
 
 def _time_of(message: Record) -> int:

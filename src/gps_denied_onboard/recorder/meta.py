@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,10 +14,17 @@ import orjson
 from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.geometry.camera import NADIR_CAMERA_TO_BODY, CameraModel
 from gps_denied_onboard.geometry.geodesy import check_latitude_longitude
+from gps_denied_onboard.untrusted import UntrustedError
+from gps_denied_onboard.untrusted.bounded import read_file
+from gps_denied_onboard.untrusted.folders import inside
+from gps_denied_onboard.untrusted.json import read_json
+from gps_denied_onboard.untrusted.text import shown
 
 META_FILE = "recording.json"
 FORMAT_VERSION = 1
 FRAMES_FOLDER = "frames"
+META_BYTES_MAX = 4 * 1024 * 1024
+SOURCE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -75,15 +83,17 @@ def read_meta(directory: Path) -> RecordingMeta:
     """Read `recording.json`. UserError where it is missing, of another version, or holds what cannot be."""
     path = directory / META_FILE
     try:
-        data = orjson.loads(path.read_bytes())
+        data = read_json(read_file(path, META_BYTES_MAX, follow=False), shown(path), META_BYTES_MAX)
     except FileNotFoundError:
         raise UserError(
             f"{directory} is not a recording: it holds no {META_FILE}. Give the folder that gps-denied-sim fly wrote."
         ) from None
     except NotADirectoryError:
         raise UserError(f"{directory} is not a folder; give the folder of a recording.") from None
-    except orjson.JSONDecodeError as error:
+    except UntrustedError as error:
         raise UserError(f"{path} is not valid JSON ({error}); write it again or restore it from a copy.") from error
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}); restore it from a copy.") from error
     if not isinstance(data, dict):
         raise UserError(f"{path} holds no JSON object; write it again or restore it from a copy.")
     version = data.get("format_version")
@@ -128,7 +138,7 @@ class _Checked:
             scenario=self.text("scenario", "") or "",
             seed=self.integer("seed", None),
             tiles_directory=self.inside("tiles_directory"),
-            tiles_source=self.text("tiles_source", "") or "",
+            tiles_source=self.name("tiles_source"),
             tiles_zoom=self.integer("tiles_zoom", None),
             schedule=tuple(schedule),
         )
@@ -192,8 +202,26 @@ class _Checked:
         return value
 
     def inside(self, key: str) -> str | None:
-        """A relative path that stays inside the recording."""
+        """The plain name of a folder inside the recording."""
         value = self.text(key, None)
-        if value is not None and (not value or Path(value).is_absolute() or ".." in Path(value).parts):
-            raise self.wrong(key, "must be a folder inside the recording")
+        if value is not None and SOURCE_NAME.fullmatch(value) is None:
+            raise self.wrong(key, "must be the plain name of a folder inside the recording")
         return value
+
+    def name(self, key: str) -> str:
+        """A plain name of a folder, or ""."""
+        value = self.text(key, "") or ""
+        if value and SOURCE_NAME.fullmatch(value) is None:
+            raise self.wrong(key, "must be a plain name: letters, digits, '.', '_' and '-'")
+        return value
+
+
+def tiles_inside(directory: Path, meta: RecordingMeta) -> Path | None:
+    """The folder of plain tiles that a recording brings, None where it names none.
+
+    UntrustedError where a link lies on the way: nothing outside of the recording is a part of it.
+    """
+    if meta.tiles_directory is None:
+        return None
+    names = (meta.tiles_directory, meta.tiles_source) if meta.tiles_source else (meta.tiles_directory,)
+    return inside(directory, *names)

@@ -6,6 +6,7 @@ carried through as they are.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -79,32 +80,32 @@ class SegmentReader:
                     if from_ns <= message.t_ns <= to_ns:
                         yield message
 
-    def last_chunk(self, topics: frozenset[str]) -> list[container.Message]:
+    def last_chunk(self, topics: frozenset[str]) -> Iterator[container.Message]:
         """The messages of the chunk that was written last."""
         if not self.chunks:
-            return []
+            return
         self._learn_channels()
         with self.path.open("rb") as stream:
-            return self._of_chunk(stream, self.chunks[-1], topics)
+            yield from self._of_chunk(stream, self.chunks[-1], topics)
 
     def _of_chunk(
         self, stream: IO[bytes], chunk: container.ChunkPlace, topics: frozenset[str] | None
-    ) -> list[container.Message]:
+    ) -> Iterator[container.Message]:
         try:
             place = container.place_at(stream, chunk.offset, self.size)
             if place.opcode != container.CHUNK:
                 raise container.DamagedError("an index points at what is no chunk")
             data = container.unpacked(container.content(stream, place))
-            return list(container.messages(data, self._channels, topics))
         except container.DamagedError as error:
             self._note(f"a damaged part was left out ({error})")
-            return []
+            return
+        yield from container.messages(data, self._channels, topics)
 
     def _learn_channels(self) -> None:
         """The first chunk declares all channels of a segment, and the summary does again."""
         if not self._channels:
             with self.path.open("rb") as stream:
-                self._of_chunk(stream, self.chunks[0], frozenset())
+                deque(self._of_chunk(stream, self.chunks[0], frozenset()), maxlen=0)
                 self._channels = self._channels or container.summary_channels(stream, self.size)
 
     def _walked(self, stream: IO[bytes]) -> list[container.ChunkPlace]:

@@ -26,6 +26,7 @@ from gps_denied_onboard.recorder.records import (
 from gps_denied_onboard.recorder.segment import RECOVERED_METADATA, SIGNATURE_METADATA
 from gps_denied_onboard.recorder.snapshots import FOLDER, SNAPSHOT, snapshot_name
 
+SEGMENT_DIGITS_MAX = 9
 CLEAN, FAILED, INTERRUPTED, DAMAGED = "clean", "failed", "interrupted", "damaged"
 """Closed as it should; closed after an error; not closed, intact as far as it goes; not what was recorded."""
 
@@ -203,7 +204,8 @@ def _check_chain(segments: list[SegmentReader], found: _Found) -> None:
         name, head = segment.path.name, segment.metadata
         if place == len(segments) - 1 > 0 and segment.torn_at is not None and not (head or segment.chunks):
             continue  # killed while it was opened: there is nothing in it, and nothing that it could vouch for
-        number = int(head["segment"]) if head.get("segment", "").isdecimal() else -1
+        told = head.get("segment", "")
+        number = int(told) if told.isdecimal() and len(told) <= SEGMENT_DIGITS_MAX else -1
         if head.get("flight_id") != found.header.flight_id or segment.path.stem != f"segment-{number:06d}":
             found.errors.append(f"{name}: it is of another flight, or was renamed")
             continue

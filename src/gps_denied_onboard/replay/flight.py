@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from gps_denied_onboard.config import Config, config_from_tree
+from gps_denied_onboard.config import Config, config_from_tree, without_places
 from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.frames.recording import RecordingFrames
 from gps_denied_onboard.geometry.geodesy import LocalFrame
@@ -23,8 +23,8 @@ from gps_denied_onboard.live.recorded_pipeline import file_name
 from gps_denied_onboard.messages import Frame, NavState, Output, PoseFix, ThermalSample
 from gps_denied_onboard.pipeline import MatchJob, OdometryJob, Pipeline
 from gps_denied_onboard.recorder.kinds import KINDS, TELEMETRY_KINDS, encoded
-from gps_denied_onboard.recorder.mcap_io import TELEMETRY_FILE
-from gps_denied_onboard.recorder.meta import FRAMES_FOLDER, RecordingMeta, read_meta
+from gps_denied_onboard.recorder.mcap_io import SEGMENT_FILES, TELEMETRY_FILE
+from gps_denied_onboard.recorder.meta import FRAMES_FOLDER, RecordingMeta, read_meta, tiles_inside
 from gps_denied_onboard.recorder.navlog import NavLog
 from gps_denied_onboard.recorder.output_folder import OutputFolder
 from gps_denied_onboard.recorder.reader import FlightReader
@@ -39,6 +39,7 @@ from gps_denied_onboard.recorder.records import (
 from gps_denied_onboard.runtime_root.build import World, build_pipeline, open_map
 from gps_denied_onboard.runtime_root.provisioned_cache import open_provisioned
 from gps_denied_onboard.runtime_root.strategies import load_composition
+from gps_denied_onboard.untrusted.folders import inside, plain_files
 
 INPUT_KINDS = (*TELEMETRY_KINDS, "frame", "moved", "job_taken", "fix", "tick", "thermal", "overrun", "navstate")
 _NAVSTATE = KINDS["navstate"]
@@ -59,7 +60,7 @@ class FlightReplaySummary:
 
 def is_flight(recording: Path) -> bool:
     """Whether a recording is a flight's (segments) and not a simulation's."""
-    return not (recording / TELEMETRY_FILE).is_file() and any(recording.glob("segment-*.mcap"))
+    return not (recording / TELEMETRY_FILE).is_file() and bool(plain_files(recording, SEGMENT_FILES))
 
 
 def replay_flight(recording: Path, config: Config | None, out: Path | None) -> FlightReplaySummary:
@@ -73,14 +74,16 @@ def replay_flight(recording: Path, config: Config | None, out: Path | None) -> F
     with ExitStack() as stack:
         folder = stack.enter_context(OutputFolder(out, "replay")) if out is not None else None
         log = stack.enter_context(NavLog(folder)) if folder is not None else None
-        pictures = (recording / FRAMES_FOLDER).is_dir()
+        pictures = inside(recording, FRAMES_FOLDER).is_dir()
         replayed = _FlightReplay(recording, meta, flown, pictures, stack)
         return replayed.run(reader, log.write if log is not None else _drop)
 
 
 def _flown_config(recording: Path, header: HeaderRecord) -> Config:
+    """What the header says of the estimator. No place of a file, a server or a link is ever taken from a recording."""
     try:
-        return config_from_tree(header.config)
+        flown = config_from_tree(header.config)
+        return without_places(flown)
     except UserError as error:
         raise UserError(
             f"{recording} was flown by another version ({error}); give --config with one that this version knows."
@@ -99,7 +102,7 @@ class _FlightReplay:
         camera = config.camera or meta.camera
         local = LocalFrame(meta.origin_latitude_deg, meta.origin_longitude_deg, meta.origin_altitude_m)
         world = World(local, meta.origin_altitude_m, meta.ground_sigma_m, camera)
-        tiles = None if meta.tiles_directory is None else recording / meta.tiles_directory / meta.tiles_source
+        tiles = tiles_inside(recording, meta)
         mosaic = None if provisioned is None else provisioned.mosaic
         if pictures and mosaic is None:
             mosaic = open_map(config, stack, tiles)

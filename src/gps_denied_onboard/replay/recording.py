@@ -35,7 +35,7 @@ from gps_denied_onboard.messages import (
 from gps_denied_onboard.pipeline import Pipeline
 from gps_denied_onboard.recorder.kinds import FrameRecord
 from gps_denied_onboard.recorder.mcap_io import RecordingReader
-from gps_denied_onboard.recorder.meta import RecordingMeta, read_meta
+from gps_denied_onboard.recorder.meta import RecordingMeta, read_meta, tiles_inside
 from gps_denied_onboard.recorder.navlog import NavLog
 from gps_denied_onboard.recorder.output_folder import OutputFolder
 from gps_denied_onboard.replay.recorder_tap import ReplayTap
@@ -162,7 +162,7 @@ class _Replay:
         self._observer = observer
         camera = config.camera or meta.camera
         local = LocalFrame(meta.origin_latitude_deg, meta.origin_longitude_deg, meta.origin_altitude_m)
-        tiles = None if meta.tiles_directory is None else recording / meta.tiles_directory / meta.tiles_source
+        tiles = tiles_inside(recording, meta)
         self._watch = Stopwatch(time.perf_counter_ns)
         mosaic = open_map(config, stack, tiles) if provisioned is None else provisioned.mosaic
         world = World(local, meta.origin_altitude_m, meta.ground_sigma_m, camera)

@@ -51,7 +51,8 @@ def open_models(config: Config) -> ModelFolder:
             "no models: set inference.models_directory to the folder that holds them, or strategies.matching to "
             "'classic', which needs none."
         )
-    return ModelFolder(Path(chosen.models_directory), Path(chosen.manifest) if chosen.manifest else None)
+    manifest = Path(chosen.manifest) if chosen.manifest else None
+    return ModelFolder(Path(chosen.models_directory), manifest, chosen.manifest_sha256)
 
 
 def model_shapes(config: Config, composition: Composition) -> dict[str, Shapes]:

@@ -13,11 +13,12 @@ from gps_denied_onboard.config import Config
 from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.geometry.camera import CameraModel
 from gps_denied_onboard.provisioning.cache_manifest import CacheBody
+from gps_denied_onboard.provisioning.companion_memory import memory_of, remember
 from gps_denied_onboard.provisioning.manifest import MANIFEST_FILE
 from gps_denied_onboard.provisioning.overview_build import OVERVIEW_FOLDER
 from gps_denied_onboard.provisioning.provision import CALIBRATION_FOLDER, MODELS_FOLDER
 from gps_denied_onboard.provisioning.trusted_keys import read_trusted_keys
-from gps_denied_onboard.provisioning.verify import CacheNotTrustedError, Expected, verify_cache
+from gps_denied_onboard.provisioning.verify import CacheNotTrustedError, Expected, read_artefact, verify_cache
 from gps_denied_onboard.runtime_root.strategies import Composition
 from gps_denied_onboard.tiles.mosaic import MapMosaic
 from gps_denied_onboard.tiles.overview import Overview, OverviewHeader
@@ -32,9 +33,13 @@ class Provisioned:
     mosaic: MapMosaic
 
 
-def open_provisioned(config: Config, composition: Composition, stack: ExitStack) -> Provisioned | None:
+def open_provisioned(
+    config: Config, composition: Composition, stack: ExitStack, *, flying: bool = False
+) -> Provisioned | None:
     """The cache that `mission.manifest` names, verified; None where none is named. What it opens, `stack` closes.
 
+    flying: it must be made for this companion, for no other mission than the configuration names, and not be older than
+    one that was verified here before; its counter is remembered. A replay reads whatever was signed.
     CacheNotTrustedError with every fault; UserError where the configuration does not fit the cache.
     """
     mission = config.mission
@@ -52,14 +57,21 @@ def open_provisioned(config: Config, composition: Composition, stack: ExitStack)
     trusted = read_trusted_keys(Path(mission.trusted_keys))
     store = stack.enter_context(TileStore.open(Path(config.map.directory)))
     cache = manifest.parent
-    body = verify_cache(cache, trusted, store, Expected(composition.sha256))
+    expected = Expected(composition.sha256)
+    if flying:
+        memory = memory_of(store.root)
+        expected = Expected(composition.sha256, memory.companion_id, memory.counter, mission.mission_id)
+    body = verify_cache(cache, trusted, store, expected)
     unfit = list(_unfit(config, body, cache))
     if unfit:
         raise CacheNotTrustedError(cache, unfit)
+    if flying:
+        remember(store.root, body.counter)
     headers = [OverviewHeader(body.zoom, s.column, s.row, s.sha256) for s in body.squares]
-    squares = [(s.column, s.row) for s in body.squares]
+    squares = {(s.column, s.row): s.sha256 for s in body.squares}
     source = StoreTileSource(store, body.source, body.zoom, squares)
-    overview = Overview(cache / OVERVIEW_FOLDER, headers)
+    digests = {artefact.path.removeprefix(f"{OVERVIEW_FOLDER}/"): artefact.sha256 for artefact in body.artefacts}
+    overview = Overview(cache / OVERVIEW_FOLDER, headers, digests)
     mosaic = MapMosaic(source, config.map.cache_mb * 1024 * 1024, body.downgraded, overview)
     return Provisioned(_with_cache(config, body, cache), mosaic)
 
@@ -95,7 +107,11 @@ def _with_cache(config: Config, body: CacheBody, cache: Path) -> Config:
         )
     models = body.artefacts_of(MODELS_FOLDER)
     if models:
-        inference = replace(inference, models_directory=str((cache / models[0].path).parent), manifest="")
+        listed = next((a for a in models if a.path.endswith(f"/{MANIFEST_FILE}")), None)
+        if listed is None:
+            raise CacheNotTrustedError(cache, ["it holds models without their manifest"])
+        folder = str((cache / listed.path).parent)
+        inference = replace(inference, models_directory=folder, manifest="", manifest_sha256=listed.sha256)
     return replace(config, mission=mission, inference=inference, camera=config.camera or _camera(body, cache))
 
 
@@ -103,7 +119,7 @@ def _camera(body: CacheBody, cache: Path) -> CameraModel:
     found = body.artefacts_of(CALIBRATION_FOLDER)
     if len(found) != 1:
         raise CacheNotTrustedError(cache, [f"it holds {len(found)} camera calibrations, not one"])
-    tree = orjson.loads((cache / found[0].path).read_bytes())
+    tree = orjson.loads(read_artefact(cache, found[0]))
     rows = tree.pop("rotation_camera_to_body")
     return CameraModel(
         **tree | {"distortion": tuple(tree["distortion"]), "rotation_camera_to_body": tuple(map(tuple, rows))}

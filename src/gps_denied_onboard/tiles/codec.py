@@ -7,10 +7,13 @@ import numpy as np
 import numpy.typing as npt
 
 from gps_denied_onboard.tiles.grid import TILE_PX
+from gps_denied_onboard.untrusted import UntrustedError
+from gps_denied_onboard.untrusted.picture import check_scans, open_picture
 
 Grey = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.bool_]
 JPEG_QUALITY = 92
+_PNG_BEGINS = b"\x89PNG\r\n\x1a\n"
 
 
 def encode_jpeg(image: npt.NDArray[np.uint8]) -> bytes:
@@ -30,6 +33,8 @@ def decode_mask(data: bytes | memoryview | None) -> Mask:
     """Return the (256, 256) mask of a mask file's bytes, all valid where there is none; ValueError if unreadable."""
     if data is None:
         return np.ones((TILE_PX, TILE_PX), dtype=bool)
+    if header_size(data) != (TILE_PX, TILE_PX):
+        raise ValueError("the mask is not a 256x256 image")
     mask = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_GRAYSCALE)
     if mask is None or mask.shape != (TILE_PX, TILE_PX):
         raise ValueError("the mask is not a 256x256 image")
@@ -38,15 +43,20 @@ def decode_mask(data: bytes | memoryview | None) -> Mask:
 
 def picture_size(data: bytes) -> tuple[int, int]:
     """Return width and height as an image's header tells them, nothing decoded; ValueError where it is no image."""
-    import io
-
-    from PIL import Image
-
     try:
-        with Image.open(io.BytesIO(data)) as image:
+        with open_picture(data) as image:
             return image.size
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except (OSError, ValueError, SyntaxError, UntrustedError) as error:
         raise ValueError("not an image") from error
+
+
+def header_size(data: bytes | memoryview) -> tuple[int, int]:
+    """As `picture_size`, quick for JPEG and PNG."""
+    if data[:3] == b"\xff\xd8\xff":
+        return _jpeg_size(data)
+    if data[:8] == _PNG_BEGINS and data[12:16] == b"IHDR":
+        return int.from_bytes(data[16:20]), int.from_bytes(data[20:24])
+    return picture_size(bytes(data))
 
 
 def check_jpeg_tile(data: bytes) -> None:
@@ -55,12 +65,16 @@ def check_jpeg_tile(data: bytes) -> None:
         raise ValueError("not a whole JPEG")
     if _jpeg_size(data) != (TILE_PX, TILE_PX):
         raise ValueError("not 256x256 pixels")
+    try:
+        check_scans(data)
+    except UntrustedError as error:
+        raise ValueError(str(error)) from error
     small = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_REDUCED_GRAYSCALE_8)
     if small is None or small.shape != (TILE_PX // 8, TILE_PX // 8):
         raise ValueError("a JPEG that cannot be decoded")
 
 
-def _jpeg_size(data: bytes) -> tuple[int, int]:
+def _jpeg_size(data: bytes | memoryview) -> tuple[int, int]:
     """Return width and height by a JPEG's frame header, nothing decoded; ValueError where there is none."""
     at = 2
     while data[at : at + 1] == b"\xff" and at + 9 < len(data):
@@ -73,6 +87,8 @@ def _jpeg_size(data: bytes) -> tuple[int, int]:
 
 def decode_tile(image: bytes | memoryview, mask: bytes | memoryview | None) -> tuple[Grey, Mask]:
     """Return a tile's (256, 256) grey values, 0 where there is no data, and its mask; ValueError if unreadable."""
+    if header_size(image) != (TILE_PX, TILE_PX):
+        raise ValueError("the tile is not a 256x256 image")
     grey = cv2.imdecode(np.frombuffer(image, dtype=np.uint8), cv2.IMREAD_GRAYSCALE)
     if grey is None or grey.shape != (TILE_PX, TILE_PX):
         raise ValueError("the tile is not a 256x256 image")

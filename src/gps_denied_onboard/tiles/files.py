@@ -13,9 +13,11 @@ import hashlib
 import mmap
 import os
 import re
+import stat
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import IO
 
 from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.tiles.grid import TileKey
@@ -86,14 +88,19 @@ def write_files(files: Sequence[tuple[Path, bytes]]) -> None:
         _make_durable(folders)
     except BaseException as error:
         remove_files(map(Path, [*unfinished, *done]))
-        if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
             raise disk_full(files[0][0]) from error
         raise
 
 
 def _write(path: str, content: bytes) -> None:
     """Write a file and let the disk begin with it, without waiting, so that the wait for all of them is short."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        descriptor = os.open(path, flags, 0o666)
+    except FileExistsError:
+        os.unlink(path)  # what a crash left, or a link that somebody put there: never written through
+        descriptor = os.open(path, flags, 0o666)
     try:
         view = memoryview(content)
         while view:
@@ -158,15 +165,29 @@ def _unlink(path: Path) -> bool:
 
 
 def map_file(path: Path) -> memoryview:
-    """Return a file's bytes, mapped read-only; OSError where it cannot be read, ValueError where it is empty."""
-    with open(path, "rb") as file:
+    """Return a file's bytes, mapped read-only; OSError where it cannot be read, ValueError where it is empty.
+
+    A link is not followed, and a device or a pipe is not read.
+    """
+    with open_plain(path) as file:
         return memoryview(mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ))
 
 
+def open_plain(path: Path) -> IO[bytes]:
+    """A regular file, opened to be read; OSError for a link, a folder, a device or a pipe, without waiting for it."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "not a plain file", str(path))
+    return os.fdopen(descriptor, "rb")
+
+
 def _make_folder(folder: Path) -> None:
-    if not folder.is_dir():
+    if not folder.is_dir() or folder.is_symlink():
         if not folder.parent.is_dir():
             _make_folder(folder.parent)
+        if folder.is_symlink():
+            raise UserError(f"{folder} is a link, and tiles are not stored over links: put a folder in its place.")
         folder.mkdir(exist_ok=True)
         _fsync(folder.parent)
 

@@ -7,6 +7,8 @@ all of its tiles removed as leftovers of a crash.
 from __future__ import annotations
 
 import contextlib
+import os
+import stat
 import uuid
 from pathlib import Path
 from typing import Any
@@ -17,19 +19,46 @@ from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.tiles import files
 
 IDENTITY_FILE = ".store-id"
+ID_BYTES_MAX = 64
 
 
-def settle(root: Path, connection: psycopg.Connection[Any], *, private: bool) -> None:
-    """Check that folder and database belong together, or join a new pair; UserError where they do not.
+def id_in(root: Path) -> uuid.UUID | None:
+    """The id that a store's folder holds, None where it holds none; links are not followed."""
+    with contextlib.suppress(OSError, ValueError):
+        descriptor = os.open(root / IDENTITY_FILE, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            if stat.S_ISREG(os.fstat(descriptor).st_mode):
+                return uuid.UUID(os.read(descriptor, ID_BYTES_MAX).decode("ascii").strip())
+        finally:
+            os.close(descriptor)
+    return None
 
-    private: the database is kept by this folder's own server, so a folder that was emptied may take it over.
-    """
+
+def give_id(root: Path) -> uuid.UUID:
+    """Give a folder without one an id; where two processes do so at once, both get the first one's."""
+    wanted = uuid.uuid4()
+    aside = root / f"{IDENTITY_FILE}.{wanted.hex}"
+    files.write_files([(aside, f"{wanted}\n".encode())])
+    try:
+        os.link(aside, root / IDENTITY_FILE, follow_symlinks=False)
+    except FileExistsError:
+        found = id_in(root)
+        if found is not None:
+            return found
+        os.replace(aside, root / IDENTITY_FILE)
+    except OSError:  # a filesystem without second names
+        os.replace(aside, root / IDENTITY_FILE)
+    finally:
+        aside.unlink(missing_ok=True)
+    return wanted
+
+
+def settle(root: Path, connection: psycopg.Connection[Any]) -> None:
+    """Check that folder and database belong together, or join a new pair; UserError where they do not."""
     connection.execute("LOCK TABLE store_identity IN EXCLUSIVE MODE")
     row = connection.execute("SELECT store_id FROM store_identity").fetchone()
     in_database = row[0] if row else None
-    in_folder: uuid.UUID | None = None
-    with contextlib.suppress(OSError, ValueError):
-        in_folder = uuid.UUID((root / IDENTITY_FILE).read_text().strip())
+    in_folder = id_in(root)
     if in_folder is not None and in_folder == in_database:
         return
     if in_database is None:
@@ -38,16 +67,12 @@ def settle(root: Path, connection: psycopg.Connection[Any], *, private: bool) ->
                 f"{root} holds tile files but their database is not here: give the store's own database "
                 "(DATABASE_URL), or import this folder into a new store."
             )
-    elif in_folder is not None or not private or holds_tiles(root):
+    else:
         raise UserError(
             f"This database belongs to a tile store in another folder than {root}: give that folder, or "
             "another database."
         )
-    wanted = in_folder or in_database or uuid.uuid4()
-    if in_folder is None:
-        with contextlib.suppress(FileNotFoundError):
-            (root / IDENTITY_FILE).unlink()
-        files.write_files([(root / IDENTITY_FILE, f"{wanted}\n".encode())])
+    wanted = in_folder or give_id(root)
     connection.execute("INSERT INTO store_identity (store_id) VALUES (%s) ON CONFLICT DO NOTHING", (wanted,))
 
 

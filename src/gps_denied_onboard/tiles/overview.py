@@ -9,15 +9,20 @@ makes of the tiles.
 from __future__ import annotations
 
 import hashlib
+import logging
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from gps_denied_onboard.tiles import files
 from gps_denied_onboard.tiles.codec import Grey, Mask
 from gps_denied_onboard.tiles.grid import SQUARE_TILES, TILE_PX
+
+log = logging.getLogger(__name__)
 
 MAGIC = b"GDOVER01"
 HEADER_BYTES = 96
@@ -65,23 +70,41 @@ def _head(header: OverviewHeader, payload_sha256: bytes) -> bytes:
 
 
 class Overview:
-    """Coarse blocks of the map. The files are mapped when they are first asked for; their bytes are not checked here:
-    the manifest's verification has done so."""
+    """Coarse blocks of the map. A file is mapped when it is first asked for, and hashed as it is mapped: what was
+    exchanged since the manifest was verified is not used.
 
-    def __init__(self, folder: Path, headers: list[OverviewHeader]) -> None:
+    digests: SHA-256 in hex by file name, as signed.
+    """
+
+    def __init__(self, folder: Path, headers: list[OverviewHeader], digests: Mapping[str, str]) -> None:
+        self._digests = digests
         self._paths = {(header.column, header.row): folder / header.file_name for header in headers}
-        self._open: dict[tuple[int, int], npt.NDArray[np.uint8]] = {}
+        self._open: dict[tuple[int, int], npt.NDArray[np.uint8] | None] = {}
 
     def holds(self, level: int, column: int, row: int) -> bool:
         """Whether the mosaic's block (column, row) of a level can be had from here."""
         return level >= LEVEL_MIN and (column // BLOCKS, row // BLOCKS) in self._paths
 
+    def _mapped(self, path: Path) -> npt.NDArray[np.uint8] | None:
+        """A file's bytes, None (and a line in the log) where they are not those that were signed."""
+        try:
+            data = np.frombuffer(files.map_file(path), dtype=np.uint8)
+        except (OSError, ValueError) as error:
+            log.error("coarse map is not used: file=%s %s", path, error)
+            return None
+        if data.size == HEADER_BYTES + PAYLOAD_BYTES and hashlib.sha256(data).hexdigest() == self._digests[path.name]:
+            return data
+        log.error("coarse map is not used, it is no longer what was verified: file=%s", path)
+        return None
+
     def block(self, level: int, column: int, row: int) -> tuple[Grey, Mask | None] | None:
         """A block's (size, size) grey and validity, None for validity where all is valid, None where nothing is."""
         key = (column // BLOCKS, row // BLOCKS)
         if key not in self._open:
-            self._open[key] = np.memmap(self._paths[key], dtype=np.uint8, mode="r")
+            self._open[key] = self._mapped(self._paths[key])
         data, side = self._open[key], _SIDES[level]
+        if data is None:
+            return None
         grey_at = HEADER_BYTES + sum(s * s for lower, s in _SIDES.items() if lower < level)
         mask_at = HEADER_BYTES + sum(s * s for s in _SIDES.values())
         mask_at += sum(s * s // 8 for lower, s in _SIDES.items() if lower < level)

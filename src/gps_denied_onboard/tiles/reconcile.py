@@ -7,6 +7,7 @@ import hashlib
 import itertools
 import logging
 import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from gps_denied_onboard.tiles.grid import TileKey
 
 log = logging.getLogger(__name__)
 
+_NUMBER = re.compile(r"[0-9]{1,9}")
 SELECT_ROWS = (
     "SELECT source, zoom, x, y, flight_id, id, content_sha256, mask_sha256 FROM tiles ORDER BY source, zoom, x"
 )
@@ -98,8 +100,8 @@ def tile_folders(root: Path) -> Iterator[Path]:
     for source in _folders(root):
         if files.SOURCE_NAME.fullmatch(source.name):
             for zoom in _folders(source):
-                if zoom.name.isdigit():
-                    yield from (x for x in _folders(zoom) if x.name.isdigit() and len(x.name) < 10)
+                if _NUMBER.fullmatch(zoom.name):
+                    yield from (x for x in _folders(zoom) if _NUMBER.fullmatch(x.name))
 
 
 def _folders(parent: Path) -> Iterable[Path]:

@@ -8,13 +8,20 @@ crash left is in one of these. A folder that changed within the clock's resoluti
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from gps_denied_onboard.atomic_file import replace_whole
 from gps_denied_onboard.tiles.reconcile import tile_folders
+from gps_denied_onboard.untrusted import UntrustedError
+from gps_denied_onboard.untrusted.bounded import read_file
+from gps_denied_onboard.untrusted.json import read_json
 
 SETTLED_FILE = ".settled.json"
+SETTLED_BYTES_MAX = 256 * 1024 * 1024
+_TILE_FOLDER = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}/[0-9]{1,9}/[0-9]{1,9}")
 CLOCK_STEP_NS = 200_000_000
 
 
@@ -44,9 +51,7 @@ def remember(root: Path, agreeing: Mapping[str, int]) -> None:
         for name, moment in folder_times(root).items()
         if moment < newest_ns and moment in {agreeing.get(name), noted.get(name)}
     }
-    unfinished = root / f"{SETTLED_FILE}.unfinished"
-    unfinished.write_text(json.dumps(kept))
-    unfinished.replace(root / SETTLED_FILE)
+    replace_whole(root / SETTLED_FILE, json.dumps(kept).encode())
 
 
 def changed_folders(root: Path) -> Sequence[Path] | None:
@@ -60,7 +65,8 @@ def changed_folders(root: Path) -> Sequence[Path] | None:
 
 def _noted(root: Path) -> dict[str, int] | None:
     try:
-        noted = json.loads((root / SETTLED_FILE).read_text())
-    except (OSError, ValueError):
+        data = read_file(root / SETTLED_FILE, SETTLED_BYTES_MAX, follow=False)
+        noted = read_json(data, SETTLED_FILE, SETTLED_BYTES_MAX)
+    except (OSError, UntrustedError):
         return None
-    return noted if isinstance(noted, dict) else None
+    return noted if isinstance(noted, dict) and all(_TILE_FOLDER.fullmatch(name) for name in noted) else None

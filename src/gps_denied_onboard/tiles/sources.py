@@ -7,8 +7,9 @@ hole, because a flight goes on without it and must not match against wrong pixel
 from __future__ import annotations
 
 import logging
+import re
 from collections import OrderedDict
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -17,13 +18,22 @@ import numpy as np
 from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.tiles import codec, files
 from gps_denied_onboard.tiles.codec import Grey, Mask
+from gps_denied_onboard.tiles.coverage import digest_square
 from gps_denied_onboard.tiles.grid import SQUARE_TILES
 from gps_denied_onboard.tiles.records import TileDamagedError, TileRecord
+from gps_denied_onboard.untrusted import UntrustedError
+from gps_denied_onboard.untrusted.bounded import read_file
+from gps_denied_onboard.untrusted.folders import plain_files, plain_folders
+from gps_denied_onboard.untrusted.text import shown
 
 if TYPE_CHECKING:
     from gps_denied_onboard.tiles.store import TileStore
 
 log = logging.getLogger(__name__)
+
+ZOOM_NAME = re.compile(r"[0-9]{1,2}", re.ASCII)
+NUMBER_NAME = re.compile(r"[0-9]{1,9}", re.ASCII)
+TILE_BYTES_MAX = 5 * 1024 * 1024
 
 
 class TileSource(Protocol):
@@ -46,9 +56,12 @@ class StoreTileSource:
     SQUARES_KEPT = 64
 
     def __init__(
-        self, store: TileStore, source: str, zoom: int, squares: Collection[tuple[int, int]] | None = None
+        self, store: TileStore, source: str, zoom: int, squares: Mapping[tuple[int, int], str] | None = None
     ) -> None:
-        """Look up the extent; UserError where the store holds no such tiles. squares: the map ends with these."""
+        """Look up the extent; UserError where the store holds no such tiles.
+
+        squares: the map ends with these; each with its digest as it was signed, "" for any.
+        """
         bounds = store.bounds(source, zoom)
         if bounds is None:
             held = ", ".join(f"{name} at zoom {level}" for name, level in store.sources()) or "nothing yet"
@@ -63,7 +76,7 @@ class StoreTileSource:
                 max(bounds[0], min(columns) * size), max(bounds[1], min(rows) * size),
                 min(bounds[2], (max(columns) + 1) * size), min(bounds[3], (max(rows) + 1) * size),
             )  # fmt: skip
-        self._only = None if squares is None else frozenset(squares)
+        self._only = None if squares is None else dict(squares)
         self._store, self._source, self._zoom, self._bounds = store, source, zoom, bounds
         self._squares: OrderedDict[tuple[int, int], dict[tuple[int, int], TileRecord]] = OrderedDict()
 
@@ -95,11 +108,19 @@ class StoreTileSource:
             found = self._store.query_tiles(self._source, self._zoom, *box)
             # Tiles that a flight made stand beside the provider's; only the latter are the map.
             square = {(tile.key.x, tile.key.y): tile for tile in found if tile.key.flight_id is None}
+            signed = self._only.get((column, row), "") if self._only is not None else ""
+            if signed and signed != _digest(column, row, square):
+                log.error("map square is not used: its tiles are no longer those that were signed: %d/%d", column, row)
+                square = {}
             self._squares[column, row] = square
             if len(self._squares) > self.SQUARES_KEPT:
                 self._squares.popitem(last=False)
         self._squares.move_to_end((column, row))
         return square
+
+
+def _digest(column: int, row: int, square: Mapping[tuple[int, int], TileRecord]) -> str:
+    return digest_square(column, row, [square[place] for place in sorted(square)]).sha256
 
 
 class DirectoryTileSource:
@@ -112,18 +133,19 @@ class DirectoryTileSource:
 
     def __init__(self, folder: Path, zoom: int | None = None) -> None:
         """List the folder once. zoom: the finest that is there, unless given. UserError where there are no tiles."""
-        zooms = sorted(int(entry.name) for entry in folder.iterdir() if entry.name.isdigit()) if folder.is_dir() else []
+        zooms = sorted(int(entry.name) for entry in plain_folders(folder) if ZOOM_NAME.fullmatch(entry.name))
         self._zoom = zoom if zoom is not None else (zooms[-1] if zooms else 0)
         self._paths: dict[tuple[int, int], Path] = {}
-        for column in (folder / str(self._zoom)).glob("*/"):
-            if column.name.isdigit():
-                for file in column.iterdir():
-                    if file.stem.isdigit() and file.suffix.lower() in self.SUFFIXES:
+        for column in plain_folders(folder / str(self._zoom)):
+            if NUMBER_NAME.fullmatch(column.name):
+                for file in plain_files(column):
+                    if NUMBER_NAME.fullmatch(file.stem) and file.suffix.lower() in self.SUFFIXES:
                         self._paths[int(column.name), int(file.stem)] = file
         if not self._paths:
             there = f"zooms {zooms}" if zooms else "no zoom folders"
             raise UserError(
-                f"{folder} holds no tiles at zoom {self._zoom} ({there}): give a folder of <z>/<x>/<y>.jpg tiles."
+                f"{shown(folder)} holds no tiles at zoom {self._zoom} ({there}): give a folder of <z>/<x>/<y>.jpg "
+                "tiles."
             )
 
     @property
@@ -141,9 +163,10 @@ class DirectoryTileSource:
             return None
         try:
             mask = files.mask_path(path)
-            return codec.decode_tile(path.read_bytes(), mask.read_bytes() if mask.exists() else None)
-        except (OSError, ValueError) as error:
-            log.error("map tile is not used: file=%s %s", path, error)
+            image = read_file(path, TILE_BYTES_MAX, follow=False)
+            return codec.decode_tile(image, read_file(mask, TILE_BYTES_MAX, follow=False) if mask.exists() else None)
+        except (OSError, ValueError, UntrustedError) as error:
+            log.error("map tile is not used: file=%s %s", shown(path), shown(error))
             return None
 
 

@@ -21,14 +21,20 @@ from filelock import FileLock, Timeout
 from psycopg.types.json import Jsonb
 from psycopg_pool import ConnectionPool, PoolTimeout
 
+from gps_denied_onboard.atomic_file import replace_whole
 from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.tiles import files, identity, reconcile, reconcile_checkpoint, schema
 from gps_denied_onboard.tiles.access import AccessLog
 from gps_denied_onboard.tiles.grid import TileKey, tile_range
 from gps_denied_onboard.tiles.records import NewTile, TileDamagedError, TileExistsError, TileRecord, VotingStatusError
 from gps_denied_onboard.tiles.server import LocalServer, database_url_from_environment
+from gps_denied_onboard.untrusted import UntrustedError
+from gps_denied_onboard.untrusted.bounded import read_file
+from gps_denied_onboard.untrusted.text import shown
 
 log = logging.getLogger(__name__)
+
+HOLDER_BYTES_MAX = 4096
 
 RECORD_COLUMNS = (
     "id, source, zoom, x, y, flight_id, content_sha256, mask_sha256, valid_fraction, size_bytes, "
@@ -58,23 +64,24 @@ class TileStore:
         self._root = root
         self._pool = pool
         self._server = server
-        self._verified: set[int] = set()
         self._accesses = AccessLog(pool)
         self._wrote = False
         self._agreeing: dict[str, int] = {}  # tile folders and their times when rows and files were known to agree
+        if (root / ".write.lock").is_symlink():
+            raise UserError(f"{root / '.write.lock'} is a link, which no tile store holds: remove it.")
         self._write_lock = FileLock(root / ".write.lock")
 
     @classmethod
-    def open(cls, root: Path, database_url: str | None = None, data_folder: Path | None = None) -> Self:
+    def open(cls, root: Path, database_url: str | None = None) -> Self:
         """Open or make the store in a folder: server up, schema newest, crash leftovers put right.
 
-        database_url: else DATABASE_URL of the environment, else a private server started here. data_folder: where
-        that server keeps its data, by default inside the root. Raises UserError with what to do.
+        database_url: else DATABASE_URL of the environment, else a private server started here, on data that this
+        account keeps outside of the root. Raises UserError with what to do.
         """
         root = root.expanduser().resolve()
         _make_root(root)
         url = database_url or database_url_from_environment()
-        server = None if url else LocalServer(root, data_folder)
+        server = None if url else LocalServer(root)
         pool: ConnectionPool[psycopg.Connection[Any]] | None = None
         try:
             url = url or (server.start() if server else "")
@@ -120,7 +127,7 @@ class TileStore:
 
     def _settle(self) -> None:
         with self.connection() as connection:
-            identity.settle(self._root, connection, private=self._server is not None)
+            identity.settle(self._root, connection)
         try:
             with self.writing("putting right what a crash left", timeout_s=0.0), self._pool.connection() as connection:
                 changed = reconcile_checkpoint.changed_folders(self._root)
@@ -138,14 +145,14 @@ class TileStore:
         try:
             self._write_lock.acquire(timeout=timeout_s)
         except Timeout:
-            said = holder.read_text() if holder.exists() else "another process"
+            said = _said(holder)
             raise StoreBusyError(
                 f"The tile store {self._root} is being written by {said}: wait until it ends."
             ) from None
         try:
             self._wrote = True
             if self._write_lock.lock_counter == 1:
-                holder.write_text(f"process {os.getpid()} ({what})")
+                replace_whole(holder, f"process {os.getpid()} ({what})".encode())
             yield
         finally:
             self._write_lock.release()
@@ -171,6 +178,7 @@ class TileStore:
             return
         digests = [tile.digests() for tile in tiles]
         rows = [_row(*one) for one in zip(tiles, digests, strict=True)]
+        self._refuse_links(tile.key for tile in tiles)
         contents = [
             file
             for tile, digest in zip(tiles, digests, strict=True)
@@ -200,6 +208,7 @@ class TileStore:
         """
         if tile.key != record.key:
             raise ValueError(f"tile {tile.key} does not replace {record.key}")
+        self._refuse_links([tile.key])
         image = self.image_path(record.key)
         digests = tile.digests()
         row = _row(tile, digests)
@@ -213,7 +222,6 @@ class TileStore:
                     files.keep_previous(image)
                     files.write_files(files.tile_files(image, tile.jpeg, tile.mask, digests))
             finally:
-                self._verified.discard(record.row_id)
                 now = connection.execute(
                     "SELECT content_sha256, mask_sha256 FROM tiles WHERE id = %s", (record.row_id,)
                 ).fetchone()
@@ -227,7 +235,12 @@ class TileStore:
         with self.writing("removing tiles"), self._changing(keys), self.connection() as connection:
             connection.execute("DELETE FROM tiles WHERE id = ANY(%s)", ([record.row_id for record in records],))
             files.remove_files(gone)
-        self._verified.difference_update(record.row_id for record in records)
+
+    def _refuse_links(self, keys: Iterable[TileKey]) -> None:
+        """UserError where tiles would be written over a link out of the store's folder."""
+        for folder in {self.image_path(key).parent for key in keys}:
+            if os.path.realpath(folder) != str(folder):
+                raise UserError(f"{folder} leads out of the tile store {self._root} over a link: remove the link.")
 
     @contextlib.contextmanager
     def connection(self) -> Iterator[psycopg.Connection[Any]]:
@@ -318,7 +331,7 @@ class TileStore:
         return None if row is None or row[0] is None else (row[0], row[1], row[2], row[3])
 
     def read(self, record: TileRecord) -> tuple[memoryview, memoryview | None]:
-        """Return a tile's JPEG and mask file, mapped read-only; digests are checked at the first read after a start.
+        """Return a tile's JPEG and mask file, mapped read-only; their digests are checked at every read.
 
         Raises TileDamagedError where the bytes are missing or are not those that were stored.
         """
@@ -328,12 +341,10 @@ class TileStore:
             mask = files.map_file(files.mask_path(image)) if record.mask_sha256 is not None else None
         except (OSError, ValueError) as error:
             raise TileDamagedError(f"tile file {image} cannot be read: {error}") from error
-        if record.row_id not in self._verified:
-            if hashlib.sha256(jpeg).digest() != record.content_sha256:
-                raise TileDamagedError(f"tile file {image} is not what was stored")
-            if mask is not None and hashlib.sha256(mask).digest() != record.mask_sha256:
-                raise TileDamagedError(f"mask file of {image} is not what was stored")
-            self._verified.add(record.row_id)
+        if hashlib.sha256(jpeg).digest() != record.content_sha256:
+            raise TileDamagedError(f"tile file {image} is not what was stored")
+        if mask is not None and hashlib.sha256(mask).digest() != record.mask_sha256:
+            raise TileDamagedError(f"mask file of {image} is not what was stored")
         self._accesses.note(record.row_id)
         return jpeg, mask
 
@@ -355,6 +366,14 @@ def _make_root(root: Path) -> None:
         ) from error
     if not os.access(root, os.R_OK | os.W_OK | os.X_OK):
         raise UserError(f"The tile store's folder {root} cannot be written: change its rights or choose another one.")
+
+
+def _said(holder: Path) -> str:
+    """Who writes, by the file that says so."""
+    try:
+        return shown(read_file(holder, HOLDER_BYTES_MAX, follow=False), 200)
+    except (OSError, UntrustedError):
+        return "another process"
 
 
 def _row(tile: NewTile, digests: tuple[bytes, bytes | None]) -> tuple[object, ...]:

@@ -10,6 +10,7 @@ import contextlib
 import dataclasses
 import hashlib
 import os
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -19,20 +20,30 @@ from typing import Any
 from gps_denied_onboard import VERSION
 from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.provisioning.cache_manifest import CacheBody, parse_cache_manifest, seal, sign
-from gps_denied_onboard.provisioning.manifest import MANIFEST_FILE, ManifestError
+from gps_denied_onboard.provisioning.manifest import MANIFEST_FILE, Artefact, ManifestError
 from gps_denied_onboard.provisioning.mission_file import MissionFile
-from gps_denied_onboard.provisioning.provision import UNSIGNED_FILE
+from gps_denied_onboard.provisioning.overview_build import build_overviews, processes
+from gps_denied_onboard.provisioning.provision import CALIBRATION_FOLDER, MODELS_FOLDER, UNSIGNED_FILE, read_area
 from gps_denied_onboard.provisioning.tile_bundles import area_state, tile_bundle_bytes, tile_bundle_name
 from gps_denied_onboard.provisioning.trusted_keys import TrustedKeys
 from gps_denied_onboard.tiles.coverage import TileBlock, square_records
 from gps_denied_onboard.tiles.records import TileDamagedError
 from gps_denied_onboard.tiles.store import TileStore
+from gps_denied_onboard.untrusted import UntrustedError
+from gps_denied_onboard.untrusted.json import field as outside_field
+from gps_denied_onboard.untrusted.json import list_of, of_kind, read_json
+from gps_denied_onboard.untrusted.text import shown
+from gps_denied_operator.cache.consent import Ask, Ledger, Offered
 from gps_denied_operator.companion.check import FREE_BYTES_MIN, check_companion
 from gps_denied_operator.companion.config import CompanionSettings
-from gps_denied_operator.companion.ssh import CompanionLink, CompanionNotReadyError
+from gps_denied_operator.companion.ssh import CompanionLink, CompanionNotReadyError, known_hosts_path
 
 OVERVIEW_BYTES = 6_300_000
 """Of one square; and a tile is on the companion twice while it is taken in."""
+OVERVIEWS_ALONE_MAX = 8
+CALIBRATION_BYTES_MAX = 1024 * 1024
+LEDGER_FILE = "companions.json"
+SOURCE_TREE = "source tree"
 Fetch = Callable[[MissionFile, TileStore], dict[str, Any]]
 Tell = Callable[[str], None]
 
@@ -103,6 +114,10 @@ class Order:
     private_key: bytes
     trusted: TrustedKeys
     active: str
+    own: frozenset[str] = frozenset()
+    """SHA-256 of calibrations and models that this workstation holds itself: they are signed without a question."""
+    accept: str = ""
+    ask: Ask | None = None
 
 
 def build_cache(
@@ -177,6 +192,9 @@ class _Build:
     tell: Tell
     described: dict[str, Any] = field(default_factory=dict)
     squares: tuple[TileBlock, ...] = ()
+    downgraded: bool = False
+    overviews: dict[str, str] = field(default_factory=dict)
+    """Of the map overviews as this workstation makes them: path in the cache -> SHA-256."""
 
     def steps(self, link: CompanionLink, store: TileStore) -> Iterator[tuple[str, Callable[[], dict[str, Any]]]]:
         yield "companion", lambda: self._check(link)
@@ -231,7 +249,20 @@ class _Build:
             link.remove_others(staging, {*names, self.mission_path.rsplit("/", 1)[1]})
             if _squares(link.run(*self._receive(), "--parcels", staging)) != held:
                 raise BuildFailedError("The companion's tiles are not those that were sent: run again.")
+        self._make_own_overviews(store)
         return {"squares": len(self.squares), "squares_sent": len(other), "bytes_sent": sent, "changed": bool(other)}
+
+    def _make_own_overviews(self, store: TileStore) -> None:
+        """What the companion should make of the tiles, made here as well: nothing is signed that only it has seen."""
+        order = self.order
+        with tempfile.TemporaryDirectory(prefix="overviews-") as folder:
+            _, jobs, self.downgraded = read_area(store, order.mission, order.source, order.zoom, Path(folder))
+            pool = processes(0) if len(jobs) > OVERVIEWS_ALONE_MAX else None
+            self.tell(f"map overviews: {len(jobs)} made here to compare")
+            build_overviews(jobs, pool, lambda _done, _count: None)
+            for job in jobs:
+                path = job.out.relative_to(folder).as_posix()
+                self.overviews[path] = hashlib.sha256(job.out.read_bytes()).hexdigest()
 
     def _receive(self) -> tuple[str, ...]:
         return ("receive-tiles", "--mission", self.mission_path, "--config", self.companion.config, "--json")
@@ -242,7 +273,7 @@ class _Build:
             record.size_bytes for c, r in other for record in square_records(store, order.source, order.zoom, c, r)
         )
         needed = 2 * tiles_bytes + OVERVIEW_BYTES * len(other)
-        free = min(int(self.described["store_free_bytes"]), int(self.described["cache_free_bytes"]))
+        free = min(self.described["store_free_bytes"], self.described["cache_free_bytes"])
         if needed + FREE_BYTES_MIN // 2 > free:
             raise CompanionNotReadyError(
                 f"The companion's disk has {free / 1e9:.1f} GB free, {needed / 1e9:.1f} GB are needed: free some there."
@@ -254,7 +285,10 @@ class _Build:
             "provision", "--mission", self.mission_path, "--config", self.companion.config, "--out",
             self.companion.cache, "--json",
         )  # fmt: skip
-        return {**told, "changed": told.get("outcome") != "idempotent_no_op"}
+        kinds = {"outcome": str, "manifest_sha256": str, "signed": bool, "tiles": int, "squares": int,
+                 "overviews_made": int, "overviews_kept": int, "artefacts": int, "artefact_bytes": int}  # fmt: skip
+        kept = _told(told, kinds, "provision")
+        return {**kept, "changed": kept["outcome"] != "idempotent_no_op"}
 
     def _sign(self, link: CompanionLink) -> dict[str, Any]:
         """Sign what was built, after a look at whether it is what was asked for."""
@@ -265,6 +299,10 @@ class _Build:
         except ManifestError as error:
             raise BuildFailedError(f"The companion built no manifest that can be signed: {error}") from error
         self._compare(sealed.body)
+        offered = self._offered(link, sealed.body)
+        ledger = Ledger(known_hosts_path(self.companion).with_name(LEDGER_FILE), link.fingerprint)
+        ledger.check(sealed.body, offered, set(self.order.own), self.order.accept, self.order.ask)
+        ledger.note(sealed.body, offered)  # before it is signed: cut off in between, less is signed, not more
         signature = sign(sealed.body, self.order.private_key)
         self.report.manifest_sha256 = hashlib.sha256(seal(sealed.body, signature)).hexdigest()
         if sealed.signature == signature:
@@ -281,6 +319,8 @@ class _Build:
             "map": (order.source, order.zoom),
             "tiles": tuple(sorted(self.squares, key=lambda s: (s.column, s.row))),
             "composition": self.described["composition_sha256"],
+            "companion": self.described["companion_id"],
+            "freshness": self.downgraded,
         }
         built = {
             "mission": (body.mission_id, body.flight_id),
@@ -289,11 +329,51 @@ class _Build:
             "map": (body.source, body.zoom),
             "tiles": body.squares,
             "composition": body.composition_sha256,
+            "companion": body.companion_id,
+            "freshness": body.downgraded,
         }
         wrong = [what for what in asked if asked[what] != built[what]]
         if wrong:
             told = ", ".join(wrong)
             raise BuildFailedError(f"What the companion built is not what was asked for ({told}): it was not signed.")
+
+    def _offered(self, link: CompanionLink, body: CacheBody) -> list[Offered]:
+        """What of a body this workstation cannot compare with what it made itself, for a person to judge."""
+        out = [
+            Offered("companion", body.companion_id, f"{body.companion_id}, over SSH as {link.fingerprint}"),
+            Offered("software", body.composition_sha256 or SOURCE_TREE, body.composition_sha256 or "a source tree"),
+        ]
+        expected = self.companion.composition_sha256
+        if expected and expected == body.composition_sha256:
+            del out[1]
+        names = set(self.overviews)
+        for artefact in body.artefacts:
+            folder, _, name = artefact.path.partition("/")
+            if folder == CALIBRATION_FOLDER:
+                out.append(Offered("calibration", artefact.sha256, self._calibration(link, artefact)))
+            elif folder == MODELS_FOLDER:
+                told = f"{shown(name)}, {artefact.size_bytes} bytes, SHA-256 {artefact.sha256}"
+                out.append(Offered("model", artefact.sha256, told))
+            elif artefact.path not in names:
+                raise BuildFailedError(f"The companion put {shown(artefact.path)} into the cache, unasked for.")
+            elif self.overviews[artefact.path] != artefact.sha256:
+                told = f"{shown(name)} is not what this workstation makes of the same tiles (SHA-256 {artefact.sha256})"
+                out.append(Offered("map overview", artefact.sha256, told))
+        missing = names - {artefact.path for artefact in body.artefacts}
+        if missing:
+            raise BuildFailedError(f"The companion's cache lacks {sorted(missing)[0]}: it was not signed.")
+        return out
+
+    def _calibration(self, link: CompanionLink, artefact: Artefact) -> str:
+        data = link.read_small(f"{self.companion.cache}/{artefact.path}")
+        if hashlib.sha256(data).hexdigest() != artefact.sha256:
+            raise BuildFailedError("The companion's calibration is not the file that its manifest names.")
+        try:
+            told = read_json(data, "the companion's calibration", CALIBRATION_BYTES_MAX)
+            lines = [f"{shown(key)} {shown(value)}" for key, value in of_kind(told, dict, "the calibration").items()]
+        except UntrustedError as error:
+            raise BuildFailedError(f"{error} It was not signed.") from None
+        return f"{'; '.join(lines)} (SHA-256 {artefact.sha256})"
 
     def _verify(self, link: CompanionLink) -> dict[str, Any]:
         told = link.run(
@@ -301,14 +381,29 @@ class _Build:
             self.companion.config, "--every-tile", "--json",
         )  # fmt: skip
         if told.get("outcome") != "success":
-            found = "; ".join(map(str, told.get("faults", ())))
+            faults = told.get("faults")
+            found = "; ".join(shown(fault) for fault in faults[:20]) if isinstance(faults, list) else "no word why"
             raise BuildFailedError(f"The cache on the companion does not verify: {found}")
-        return {**told, "changed": False}
+        kinds = {"outcome": str, "mission_id": str, "flight_id": str, "tiles": int, "artefacts": int}
+        return {**_told(told, kinds, "verify-cache"), "changed": False}
 
 
 def _squares(told: dict[str, Any]) -> dict[tuple[int, int], TileBlock]:
+    what = "the companion's list of tiles"
     try:
-        found = [TileBlock(int(c), int(r), int(n), str(digest)) for c, r, n, digest in told["squares"]]
-    except (KeyError, TypeError, ValueError) as error:
-        raise BuildFailedError(f"The companion's list of tiles cannot be read ({error}): same release?") from None
+        found = []
+        for entry in list_of(outside_field(told, "squares", list, what), list, what):
+            column, row, tiles = list_of(entry[:3], int, what, 3)
+            found.append(TileBlock(column, row, tiles, *list_of(entry[3:], str, what, 1)))
+    except UntrustedError as error:
+        raise BuildFailedError(f"{error} Has the companion the same release?") from None
     return {(s.column, s.row): s for s in found}
+
+
+def _told(told: dict[str, Any], kinds: dict[str, Any], command: str) -> dict[str, Any]:
+    """Of a report of the companion what is used, each of its kind and fit to be shown."""
+    try:
+        found = {name: outside_field(told, name, kind, f"the report of {command}") for name, kind in kinds.items()}
+    except UntrustedError as error:
+        raise BuildFailedError(f"{error} Has the companion the same release?") from None
+    return {name: shown(value) if isinstance(value, str) else value for name, value in found.items()}

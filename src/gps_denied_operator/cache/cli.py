@@ -6,7 +6,7 @@ import re
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -42,10 +42,15 @@ def build_cache(
     keys: KeysOption = None,
     root: RootOption = None,
     config: ConfigOption = None,
+    accept: Annotated[
+        str, typer.Option(help="Agree to what the companion offers of its own, by the digits that a run told.")
+    ] = "",
     json: JsonOption = False,
 ) -> None:
     """Resolve the flight, fetch its tiles, bring them aboard over SSH, build, sign, verify. Run again to go on.
 
+    What the companion brings in of its own (its name, software, calibration, models) is shown and asked for once; what
+    --config names here is signed without a question.
     Without --provider and --template the tiles of the store are taken as they are.
     """
     from gps_denied_operator.cache.build import BuildReport, Order
@@ -70,7 +75,8 @@ def build_cache(
     fetch = None if not (provider or template) else _fetch(
         provider, template, captured, zoom, source, api_key, ca, config, quiet=json
     )  # fmt: skip
-    order = Order(mission, source, zoom, private_key, trusted, _active(private_key))
+    ask = _ask if sys.stdin.isatty() and not json else None
+    order = Order(mission, source, zoom, private_key, trusted, _active(private_key), _own(config), accept, ask)
     with traced_run(store_root, "build-cache", [api_key]) as path, _interruptible() as tell:
         report = build(order, store_root, where, fetch, tell, (api_key,))
         write_report(path, report.as_dict())
@@ -98,6 +104,31 @@ def _interruptible() -> Iterator[Callable[[str], None]]:
         yield tell
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def _ask(lines: Sequence[str]) -> bool:
+    print("The companion offers what was never signed for it from here:", file=sys.stderr)
+    for line in lines:
+        print(f"  {line}", file=sys.stderr)
+    return typer.confirm("Is all of it right?", err=True)
+
+
+def _own(config: Path | None) -> frozenset[str]:
+    """SHA-256 of the calibration and the models that this workstation's configuration names."""
+    import hashlib
+
+    from gps_denied_onboard.config import load_config
+    from gps_denied_onboard.inference.models import ModelFolder
+    from gps_denied_onboard.provisioning.provision import calibration_bytes
+
+    if config is None:
+        return frozenset()
+    loaded = load_config(config)
+    own = set() if loaded.camera is None else {hashlib.sha256(calibration_bytes(loaded.camera)).hexdigest()}
+    if loaded.inference.models_directory:
+        folder = ModelFolder(Path(loaded.inference.models_directory))
+        own |= {artefact.sha256 for artefact in folder.manifest.artefacts.values()}
+    return frozenset(own)
 
 
 def _active(private_key: bytes) -> str:
@@ -159,6 +190,10 @@ def provision(
     composition: Annotated[
         str, typer.Option(help="SHA-256 of the companion's composition, as `companion check --json` tells it.")
     ],
+    companion_id: Annotated[str, typer.Option(help="Name of the companion, as `companion check --json` tells it.")],
+    counter_past: Annotated[
+        int, typer.Option(min=0, help="The highest counter that it verified: its `manifest_counter`.")
+    ],
     buffer: BufferOption = 2000.0,
     cluster: Annotated[
         str,
@@ -170,11 +205,14 @@ def provision(
     """Make and sign a cache here, for a companion to carry: for a large area on the workers of a Dask cluster."""
     from gps_denied_onboard.cli.provisioning import provision_cache
     from gps_denied_onboard.errors import UserError
+    from gps_denied_onboard.provisioning.companion_memory import CompanionMemory
     from gps_denied_onboard.provisioning.overview_build import processes
     from gps_denied_operator.keys.keyring import default_keys_folder, signing_key
 
     if re.fullmatch("[0-9a-f]{64}", composition) is None:
         raise UserError(f"--composition is '{composition}': give the 64 hex digits of `companion check --json`.")
+    if re.fullmatch("[0-9a-f]{32}", companion_id) is None:
+        raise UserError(f"--companion-id is '{companion_id}': give the 32 hex digits of `companion check --json`.")
     private_key, _ = signing_key(keys or default_keys_folder())
     mission = _mission(resolve_from_options(flight_file, "", buffer, "", None, None))
     pool = processes(0)
@@ -182,7 +220,8 @@ def provision(
         from gps_denied_operator.cache.cluster import cluster as workers_of
 
         pool = lambda _jobs: workers_of(cluster)  # noqa: E731
-    provision_cache(mission, config.absolute(), out.absolute(), private_key, pool, json, composition)
+    companion = CompanionMemory(companion_id, counter_past)
+    provision_cache(mission, config.absolute(), out.absolute(), private_key, pool, json, composition, companion)
 
 
 def _mission(flight: ResolvedFlight) -> MissionFile:

@@ -19,6 +19,9 @@ import numpy.typing as npt
 from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.geometry.camera import CameraModel
 from gps_denied_onboard.messages import FloatArray, ImageArray
+from gps_denied_onboard.untrusted import UntrustedError
+from gps_denied_onboard.untrusted.bounded import read_file
+from gps_denied_onboard.untrusted.picture import FILE_BYTES_MAX, check_scans, open_picture
 from gps_denied_operator.calibrate.errors import CalibrationRefusedError
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp"}
@@ -100,9 +103,7 @@ def find_views(
     without: list[str] = []
     size: tuple[int, int] | None = None
     for number, path in enumerate(paths):
-        grey = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
-        if grey is None:
-            raise UserError(f"{path} cannot be read as a picture; remove it, or take it again.")
+        grey = _grey(path)
         found_px = (int(grey.shape[1]), int(grey.shape[0]))
         if size is not None and found_px != size:
             raise UserError(
@@ -118,6 +119,22 @@ def find_views(
         progress(number + 1, len(paths))
     assert size is not None
     return views, tuple(without), size
+
+
+def _grey(path: Path) -> ImageArray:
+    try:
+        data = read_file(path, FILE_BYTES_MAX)
+        check_scans(data)
+        with open_picture(data):  # its size, before its pixels
+            pass
+        image = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_GRAYSCALE)
+    except UntrustedError as error:
+        raise UserError(f"{path} cannot be used ({error}); remove it, or take it again.") from error
+    except (OSError, ValueError, SyntaxError):
+        image = None
+    if image is None:
+        raise UserError(f"{path} cannot be read as a picture; remove it, or take it again.")
+    return np.asarray(image, dtype=np.uint8)
 
 
 def calibrate_camera(

@@ -7,15 +7,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from gps_denied_onboard.provisioning.trusted_keys import TrustedKeys
+from gps_denied_onboard.untrusted import UntrustedError
+from gps_denied_onboard.untrusted.json import field, list_of
+from gps_denied_onboard.untrusted.text import shown
 from gps_denied_operator.companion.config import CompanionSettings
 from gps_denied_operator.companion.ssh import CompanionLink, CompanionNotReadyError
 
 CLOCK_OFF_S_MAX = 30.0
 """As much as the tile provider allows a picture to be in the future."""
 FREE_BYTES_MIN = 1_000_000_000
-DESCRIBED = {
-    "version", "image", "composition_sha256", "unix_time_s", "store_free_bytes", "cache_free_bytes", "trusted_keys",
-    "problems",
+DESCRIBED: dict[str, Any] = {
+    "version": str, "image": str, "composition_sha256": str, "unix_time_s": float, "store_free_bytes": float,
+    "cache_free_bytes": float, "trusted_keys": list, "revoked_keys": list, "source": str, "zoom": int,
+    "use_store": bool, "matching": str, "problems": list, "companion_id": str, "manifest_counter": int,
 }  # fmt: skip
 
 
@@ -62,21 +66,38 @@ def check_companion(
         "--json",
     )  # fmt: skip
     after_s = now_s()
-    missing = DESCRIBED - set(said)
-    if missing:
-        raise CompanionNotReadyError(f"The companion's description lacks {sorted(missing)}: it has another release.")
-    there_s = float(said["unix_time_s"])
+    described = described_of(said)
+    there_s = described["unix_time_s"]
     off_s = max(before_s - there_s, there_s - after_s, 0.0)
-    return CompanionState(said, _items(link, settings, said, version, trusted, active, off_s, free_bytes_min))
+    return CompanionState(described, _items(link, settings, described, version, trusted, active, off_s, free_bytes_min))
+
+
+def described_of(said: dict[str, Any]) -> dict[str, Any]:
+    """What is used of a companion's description, each of its kind and fit to be shown.
+
+    CompanionNotReadyError where something is missing or of another kind.
+    """
+    what = "the companion's description"
+    try:
+        made: dict[str, Any] = {}
+        for name, kind in DESCRIBED.items():
+            value = field(said, name, kind, what)
+            if isinstance(value, list):
+                made[name] = [shown(entry) for entry in list_of(value, str, f"{what}: '{name}'")]
+            else:
+                made[name] = shown(value) if isinstance(value, str) else value
+    except UntrustedError as error:
+        raise CompanionNotReadyError(f"{error} Has it another release, or is it another machine?") from None
+    return made
 
 
 def _items(
     link: CompanionLink, settings: CompanionSettings, said: dict[str, Any], version: str, trusted: TrustedKeys,
     active: str, off_s: float, free_bytes_min: int,
 ) -> tuple[CheckedItem, ...]:  # fmt: skip
-    free = min(int(said["store_free_bytes"]), int(said["cache_free_bytes"]))
+    free = min(said["store_free_bytes"], said["cache_free_bytes"])
     expected = settings.composition_sha256
-    keys = set(map(str, said["trusted_keys"]))
+    keys = set(said["trusted_keys"])
     stale = sorted(keys & trusted.revoked)
     pinned = "pinned now, on first use" if link.pinned_now else "as pinned"
     send = "run `operator-tool companion trust`"
@@ -109,6 +130,6 @@ def _items(
             + (f"; {', '.join(stale)} was revoked here: {send}" if stale else ""),
         ),
         CheckedItem(
-            "configuration", not said["problems"], "; ".join(map(str, said["problems"])) or "can fly",
+            "configuration", not said["problems"], "; ".join(said["problems"]) or "can fly",
         ),
     )  # fmt: skip

@@ -32,14 +32,16 @@ class CompanionSettings:
     connect_timeout_s: float = 15.0
     silence_timeout_s: float = 900.0
     """A command on the companion that says nothing for this long is given up."""
+    command_timeout_s: float = 6.0 * 3600.0
+    """A command on the companion that has not ended after this long is given up, whatever it says."""
 
     def __post_init__(self) -> None:
         if re.fullmatch(r"[A-Za-z0-9.:_-]+", self.host) is None or not self.user:
             raise UserError(f"host is '{self.host}', user '{self.user}': give the companion's address, and a user.")
         if not 1 <= self.port <= 65535:
             raise UserError(f"port is {self.port}: give 1 to 65535.")
-        if self.connect_timeout_s <= 0.0 or self.silence_timeout_s <= 0.0:
-            raise UserError("connect_timeout_s and silence_timeout_s must be positive.")
+        if min(self.connect_timeout_s, self.silence_timeout_s, self.command_timeout_s) <= 0.0:
+            raise UserError("connect_timeout_s, silence_timeout_s and command_timeout_s must be positive.")
         for name in ("config", "cache", "staging", "trusted_keys"):
             if not getattr(self, name).startswith("/"):
                 raise UserError(f"{name} is '{getattr(self, name)}': give an absolute path on the companion.")

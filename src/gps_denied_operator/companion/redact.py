@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from gps_denied_onboard.untrusted.text import shown as foreign
+
 LINE_CHARS_MAX = 2000
 HIDDEN = "***"
 _SECRET = re.compile(
@@ -23,4 +25,4 @@ def shown(line: str, secrets: Sequence[str] = ()) -> str:
     line = _PRIVATE_BLOCK.sub(HIDDEN, line[: 2 * LINE_CHARS_MAX])
     line = _URL_PASSWORD.sub(rf"\1{HIDDEN}@", line)
     line = _SECRET.sub(lambda found: f"{found[1]}{found[2]}{HIDDEN}" if found[2].strip() else found[0], line)
-    return "".join(c if c.isprintable() else " " for c in line)[:LINE_CHARS_MAX]
+    return foreign(line[:LINE_CHARS_MAX], LINE_CHARS_MAX)[:LINE_CHARS_MAX]

@@ -8,6 +8,7 @@ import hashlib
 import os
 import posixpath
 import shlex
+import struct
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -15,6 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gps_denied_onboard.errors import UserError
+from gps_denied_onboard.untrusted import UntrustedError
+from gps_denied_onboard.untrusted.bounded import read_file, read_promised
+from gps_denied_onboard.untrusted.json import read_json
+from gps_denied_onboard.untrusted.text import shown as foreign
 from gps_denied_operator.companion.config import CompanionSettings
 from gps_denied_operator.companion.redact import shown
 
@@ -28,6 +33,11 @@ POLL_S = 0.02
 HELD_OPEN_S = 10.0
 """Silence after a program's exit that ends the wait for its output, which something that it started may hold open."""
 PIECE_BYTES = 32 * 1024
+OUTPUT_BYTES_MAX = 256 * 1024 * 1024
+PINS_BYTES_MAX = 1024 * 1024
+FOLDER_FILES_MAX = 100_000
+STRANGE_ANSWERS = (ValueError, IndexError, KeyError, TypeError, AttributeError, struct.error, OverflowError)
+"""What paramiko raises besides its own where a peer does not speak as it should."""
 KEEPALIVE_S = 15
 Tell = Callable[[str], None]
 
@@ -87,8 +97,7 @@ class CompanionLink:
         client = paramiko.SSHClient()
         pins = known_hosts_path(settings)
         try:
-            if pins.exists():
-                client.load_host_keys(str(pins))
+            _load_pins(client, pins)
             client.set_missing_host_key_policy(_PinOnFirstUse(self, pins, settings.host_key_sha256))
             client.connect(
                 settings.host, settings.port, settings.user, pkey=key, allow_agent=False, look_for_keys=False,
@@ -109,8 +118,13 @@ class CompanionLink:
         except (paramiko.SSHException, OSError, EOFError) as error:
             client.close()
             raise CompanionNotReadyError(
-                f"{where} cannot be reached ({error}): check cable, power, address and port, then run again."
+                f"{where} cannot be reached ({foreign(error)}): check cable, power, address and port, then run again."
             ) from None
+        except STRANGE_ANSWERS as error:
+            client.close()
+            raise CompanionNotReadyError(
+                f"{where} does not speak SSH as it should ({type(error).__name__}): is it the companion?"
+            ) from error
         except BaseException:
             client.close()
             raise
@@ -118,6 +132,12 @@ class CompanionLink:
         assert transport is not None
         transport.set_keepalive(KEEPALIVE_S)
         self.fingerprint = sha256_of(transport.get_remote_server_key())
+        if settings.host_key_sha256 and self.fingerprint != settings.host_key_sha256:
+            client.close()
+            raise CompanionNotReadyError(
+                f"{where} has the host key {self.fingerprint}, as pinned in {pins}, and the companion file expects "
+                f"{settings.host_key_sha256}: one of them is wrong; do not use it before you know which."
+            )
         self._client = client
         return self
 
@@ -132,8 +152,6 @@ class CompanionLink:
         Raises RemoteCommandError where it fails, RemoteOutputError where the last line is no JSON object,
         CompanionNotReadyError where the connection breaks off.
         """
-        import orjson
-
         what = f"`{self._settings.command} {arguments[0]}` on the companion"
         command = shlex.join([*shlex.split(self._settings.command), *arguments])
         tail: deque[str] = deque(maxlen=TAIL_LINES)
@@ -146,7 +164,8 @@ class CompanionLink:
             channel = transport.open_session(timeout=self._settings.connect_timeout_s)
             try:
                 channel.exec_command(command)
-                for line, is_report in _lines(channel, self._settings.silence_timeout_s):
+                settings = self._settings
+                for line, is_report in _lines(channel, settings.silence_timeout_s, settings.command_timeout_s):
                     if last:
                         self._say(last, tail)
                         last = b""
@@ -158,8 +177,8 @@ class CompanionLink:
             finally:
                 channel.close()
         report: Any = None
-        with contextlib.suppress(orjson.JSONDecodeError):
-            report = orjson.loads(last)
+        with contextlib.suppress(UntrustedError):
+            report = read_json(last, "the report", JSON_BYTES_MAX)
         if status == -1:
             self._say(last, tail)
             raise RemoteCommandError(f"{what} was cut off: run again, it goes on where it stopped", tail)
@@ -205,14 +224,17 @@ class CompanionLink:
             sftp.posix_rename(f"{path}.part", path)
 
     def read_small(self, path: str) -> bytes:
-        """A file's bytes. RemoteCommandError where it is not there or is too large."""
+        """A file's bytes. RemoteCommandError where it is not there, is too large, or is not as long as was said."""
         with self._broken_off(f"reading {path}"):
             sftp = self._files()
             size = _size(sftp, path)
             if not 0 <= size <= SMALL_FILE_BYTES_MAX:
                 raise RemoteCommandError(f"{path} on the companion is missing, or is too large ({size} bytes)", ())
             with sftp.open(path, "rb") as stream:
-                return bytes(stream.read())
+                try:
+                    return read_promised(stream, size, SMALL_FILE_BYTES_MAX, path)
+                except UntrustedError as error:
+                    raise RemoteCommandError(f"Of a file on the companion: {str(error).rstrip('.')}", ()) from None
 
     def make_folder(self, path: str) -> None:
         """Make a folder and those above it, where they are missing."""
@@ -228,9 +250,11 @@ class CompanionLink:
         """Remove files of a folder but those named."""
         with self._broken_off(f"tidying {folder}"):
             sftp = self._files()
-            for name in sftp.listdir(folder):
-                if name not in keep:
-                    sftp.remove(posixpath.join(folder, name))
+            for number, entry in enumerate(sftp.listdir_iter(folder)):
+                if number >= FOLDER_FILES_MAX:
+                    raise RemoteCommandError(f"{folder} on the companion holds more than {FOLDER_FILES_MAX} files", ())
+                if entry.filename not in keep and "/" not in entry.filename:
+                    sftp.remove(posixpath.join(folder, entry.filename))
 
     def _files(self) -> paramiko.SFTPClient:
         assert self._client is not None
@@ -250,13 +274,47 @@ class CompanionLink:
             yield
         except (paramiko.SSHException, EOFError, ConnectionError, TimeoutError) as error:
             raise CompanionNotReadyError(
-                f"The connection to the companion broke off while {what} ({error or type(error).__name__}): run again, "
-                "it goes on where it stopped."
+                f"The connection to the companion broke off while {what} ({foreign(error) or type(error).__name__}): "
+                "run again, it goes on where it stopped."
             ) from None
+        except STRANGE_ANSWERS as error:
+            raise CompanionNotReadyError(
+                f"The companion answered with what is no SSH while {what} ({type(error).__name__}): is it it?"
+            ) from error
         except OSError as error:
             raise RemoteCommandError(
-                f"{what} failed ({error}): check free disk and the user's rights on the companion, then run again", ()
+                f"{what} failed ({foreign(error)}): check free disk and the user's rights on the companion, then run "
+                "again",
+                (),
             ) from None
+
+
+def _load_pins(client: paramiko.SSHClient, pins: Path) -> None:
+    """The keys of a file of pins. A line that cannot be read is refused: its host would be pinned anew."""
+    from paramiko.hostkeys import HostKeyEntry
+
+    try:
+        lines = read_file(pins, PINS_BYTES_MAX).decode("ascii", "replace").splitlines()
+    except FileNotFoundError:
+        if os.path.lexists(pins):
+            raise CompanionNotReadyError(f"{pins} is a link to nothing: mend it; keys are pinned there.") from None
+        return
+    for number, line in enumerate(lines, 1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        entry: Any = None
+        with contextlib.suppress(Exception):  # a damaged key raises almost anything
+            entry = HostKeyEntry.from_line(line.strip(), number)
+        if entry is None or entry.key is None:
+            raise CompanionNotReadyError(
+                f"Line {number} of {pins} is damaged: its host would be believed anew. Mend it from a copy, or remove "
+                "it if the host key was checked by other means."
+            )
+        for host in entry.hostnames:
+            held = client.get_host_keys().lookup(host) if not host.startswith("|") else None
+            if held is not None and held.get(entry.key.get_name()) not in (None, entry.key):
+                raise CompanionNotReadyError(f"{pins} holds two keys of {foreign(host)}: remove the wrong one.")
+            client.get_host_keys().add(host, entry.key.get_name(), entry.key)
 
 
 class _PinOnFirstUse:
@@ -270,8 +328,10 @@ class _PinOnFirstUse:
         if self._expected and found != self._expected:
             raise HostKeyError(f"its host key is {found}, the companion file expects {self._expected}")
         self._pins.parent.mkdir(parents=True, exist_ok=True)
+        held = self._pins.read_bytes() if self._pins.exists() else b""
         with self._pins.open("a", encoding="ascii") as stream:
-            stream.write(f"{hostname} {key.get_name()} {key.get_base64()}\n")
+            begun = "\n" if held and not held.endswith(b"\n") else ""  # or two lines would become one damaged one
+            stream.write(f"{begun}{hostname} {key.get_name()} {key.get_base64()}\n")
         client.get_host_keys().add(hostname, key.get_name(), key)
         self._link.pinned_now = True
 
@@ -302,10 +362,11 @@ def _size(sftp: paramiko.SFTPClient, path: str) -> int:
         return -1
 
 
-def _lines(channel: Any, silence_timeout_s: float) -> Iterator[tuple[bytes, bool]]:
+def _lines(channel: Any, silence_timeout_s: float, command_timeout_s: float) -> Iterator[tuple[bytes, bool]]:
     """Lines of both outputs as they come; True for those of stdout, which may hold the report. Memory is bounded."""
     held = {True: bytearray(), False: bytearray()}
-    heard_s = time.monotonic()
+    taken = {True: 0, False: 0}
+    heard_s = began_s = time.monotonic()
     exited = False
     while True:
         # Not the exit status: a server may send it before the last of the output.
@@ -316,12 +377,22 @@ def _lines(channel: Any, silence_timeout_s: float) -> Iterator[tuple[bytes, bool
             (False, channel.recv_stderr_ready, channel.recv_stderr),
             (True, channel.recv_ready, channel.recv),
         ):
-            while ready():
-                held[out] += receive(PIECE_BYTES)
-                some = True
-                *whole, rest = held[out].split(b"\n")
-                held[out] = bytearray(rest[-JSON_BYTES_MAX:])
-                yield from ((bytes(line), out) for line in whole if line.strip())
+            if not ready():
+                continue
+            some = True
+            piece = receive(PIECE_BYTES)
+            taken[out] += len(piece)
+            *whole, rest = piece.split(b"\n")
+            for line in whole:
+                full = bytes(held[out]) + line
+                held[out].clear()
+                if full.strip():
+                    yield full, out
+            held[out] += rest
+            if len(held[out]) > JSON_BYTES_MAX or taken[out] > OUTPUT_BYTES_MAX:
+                raise TimeoutError(f"it sends more than {JSON_BYTES_MAX} bytes in a line, or {OUTPUT_BYTES_MAX} in all")
+        if time.monotonic() - began_s > command_timeout_s:
+            raise TimeoutError(f"it has not ended after {command_timeout_s:g} s")
         if some:
             heard_s = time.monotonic()
         elif exited and (ended or time.monotonic() - heard_s > HELD_OPEN_S):

@@ -16,7 +16,7 @@ from gps_denied_operator.scoring.frames import FrameResult
 if TYPE_CHECKING:
     from gps_denied_onboard.geometry.geodesy import LocalFrame
     from gps_denied_onboard.recorder.kinds import FrameRecord
-    from gps_denied_onboard.recorder.meta import RecordingMeta
+    from gps_denied_onboard.recorder.meta import RecordingMeta, tiles_inside
     from gps_denied_onboard.replay.recording import FrameTrace
     from gps_denied_onboard.tiles.mosaic import MapMosaic
 
@@ -141,9 +141,10 @@ def _mosaic(folder: Path, meta: RecordingMeta) -> MapMosaic | None:
     from gps_denied_onboard.tiles.mosaic import MapMosaic
     from gps_denied_onboard.tiles.sources import DirectoryTileSource
 
-    if meta.tiles_directory is None:
+    tiles = tiles_inside(folder, meta)
+    if tiles is None:
         return None
-    source = DirectoryTileSource(folder / meta.tiles_directory / meta.tiles_source, meta.tiles_zoom)
+    source = DirectoryTileSource(tiles, meta.tiles_zoom)
     return MapMosaic(source, cache_bytes=64 * 1024 * 1024)
 
 

@@ -8,8 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from gps_denied_onboard.untrusted.text import shown
+
 if TYPE_CHECKING:
     from gps_denied_onboard.recorder.verify import Verdict
+
+LINE_CHARACTERS_MAX = 1 << 20
 
 app = typer.Typer(no_args_is_help=True, help="Read what the flight recorder kept.")
 
@@ -34,7 +38,7 @@ def list_flights(
         _print_json({"flights": found})
         return
     for row in found:
-        print(f"{row['flight_id']:32} {row['seconds']:9.1f} s {row['bytes'] / 1e6:9.1f} MB  {row['end']}")
+        print(f"{shown(row['flight_id'], 80):32} {row['seconds']:9.1f} s {row['bytes'] / 1e6:9.1f} MB  {row['end']}")
     if not found:
         print(f"no flights in {root}")
 
@@ -74,11 +78,11 @@ def info(flight: FlightArgument, json: JsonOption = False) -> None:
         _print_json(told)
         return
     for name in ("flight_id", "utc", "image", "end", "seconds", "bytes", "segments", "resumed_from", "fingerprint"):
-        print(f"{name:14} {told[name]}")
+        print(f"{name:14} {shown(told[name])}")
     for kind, count in told["records"].items():
-        print(f"  {kind:18} {count:9}")
+        print(f"  {shown(kind, 80):18} {count:9}")
     for problem in told["problems"]:
-        print(problem)
+        print(shown(problem))
 
 
 @app.command()
@@ -94,7 +98,7 @@ def extract(
 
     count, problems = extract_records(flight, out, kind, from_s, to_s)
     for problem in problems:
-        print(problem, file=sys.stderr)
+        print(shown(problem), file=sys.stderr)
     print(f"{count} records", file=sys.stderr)
 
 
@@ -147,9 +151,10 @@ def recover(flight: FlightArgument, out: OutOption, json: JsonOption = False) ->
         _print_json({"out": str(out), "files": [dataclasses.asdict(file) for file in files]})
         return
     for file in files:
-        print(f"{file.name:24} {file.state:9} {file.messages:9} messages, {file.kept_bytes} of {file.bytes} bytes kept")
+        kept = f"{file.messages:9} messages, {file.kept_bytes} of {file.bytes} bytes kept"
+        print(f"{shown(file.name, 80):24} {file.state:9} {kept}")
         for problem in file.problems:
-            print(f"  {problem}")
+            print(f"  {shown(problem)}")
 
 
 @app.command()
@@ -164,7 +169,7 @@ def tail(
 
     try:
         for line in tail_records(root, kind, seconds, follow):
-            print(line, flush=follow)
+            print(shown(line, LINE_CHARACTERS_MAX), flush=follow)
     except (KeyboardInterrupt, BrokenPipeError):
         sys.stderr.close()
 
@@ -177,10 +182,10 @@ def _print_json(value: dict[str, Any]) -> None:
 
 def _print_verdict(verdict: Verdict) -> None:
     seconds = ((verdict.end_ns or 0) - (verdict.start_ns or 0)) / 1e9
-    print(f"{verdict.flight_id or '(no header)'}: {verdict.state.upper()}")
+    print(f"{shown(verdict.flight_id or '(no header)')}: {verdict.state.upper()}")
     print(f"  {verdict.records} records in {verdict.segments} segment(s), {seconds:.1f} s, {verdict.bytes} bytes")
     print(f"  {verdict.lost} records were lost in flight and are told; key {verdict.fingerprint or '(none)'}")
     for error in verdict.errors:
-        print(f"  ERROR {error}")
+        print(f"  ERROR {shown(error)}")
     for note in verdict.notes:
-        print(f"  note: {note}")
+        print(f"  note: {shown(note)}")

@@ -18,6 +18,7 @@ from gps_denied_onboard.recorder.mcap_io import recording_files
 from gps_denied_onboard.recorder.meta import META_FILE
 from gps_denied_onboard.recorder.output_folder import OutputFolder
 from gps_denied_onboard.recorder.snapshots import FOLDER as SNAPSHOTS
+from gps_denied_onboard.untrusted.folders import is_plain, plain_files
 from gps_denied_operator.fdr.repair import Repair
 
 WHOLE, MENDED, LEFT_OUT = "whole", "mended", "left out"
@@ -48,10 +49,12 @@ def recover_flight(folder: Path, out: Path, progress: Callable[[int], None] = la
             progress(len(done))
         if all(file.state == LEFT_OUT for file in done):
             raise UserError(f"{folder}: none of its {len(done)} file(s) holds a record that can be read.")
-        if (folder / META_FILE).is_file():
-            shutil.copyfile(folder / META_FILE, target / META_FILE)
-        if (folder / SNAPSHOTS).is_dir():
-            shutil.copytree(folder / SNAPSHOTS, target / SNAPSHOTS)
+        if is_plain(folder / META_FILE):
+            shutil.copyfile(folder / META_FILE, target / META_FILE, follow_symlinks=False)
+        if (folder / SNAPSHOTS).is_dir() and not (folder / SNAPSHOTS).is_symlink():
+            (target / SNAPSHOTS).mkdir()
+            for picture in plain_files(folder / SNAPSHOTS):
+                shutil.copyfile(picture, target / SNAPSHOTS / picture.name, follow_symlinks=False)
     return done
 
 

@@ -14,6 +14,7 @@ from gps_denied_onboard.errors import UserError
 
 CHUNK_BYTES = 4 << 20
 SECTOR_BYTES = 512
+ENTRY_BYTES_MIN, ENTRY_BYTES_MAX, LAST_SECTOR = 128, 4096, 1 << 48
 ENTRY_NAME = slice(56, 128)
 Progress = Callable[[str, int, int], None]
 
@@ -71,13 +72,15 @@ def partitions(path: Path) -> dict[str, Partition]:
         if header[:8] != b"EFI PART":
             raise UserError(f"{path} holds no companion image; flash the whole image first.")
         first, count, size = struct.unpack_from("<QII", header, 72)
+        if not ENTRY_BYTES_MIN <= size <= ENTRY_BYTES_MAX or first > LAST_SECTOR:
+            raise UserError(f"the partition table of {path} is damaged; flash the whole image.")
         stream.seek(first * SECTOR_BYTES)
         table = stream.read(min(count, 128) * size)
     found = {}
-    for at in range(0, len(table), size):
+    for at in range(0, len(table) - size + 1, size):
         begin, end = struct.unpack_from("<QQ", table, at + 32)
         if begin:
-            name = table[at : at + size][ENTRY_NAME].decode("utf-16-le").rstrip("\0")
+            name = table[at : at + size][ENTRY_NAME].decode("utf-16-le", "replace").rstrip("\0")
             found[name] = Partition(name, begin * SECTOR_BYTES, (end - begin + 1) * SECTOR_BYTES)
     return found
 
@@ -89,7 +92,8 @@ def write_and_read_back(source: Path, target: Path, offset_bytes: int, sha256: s
     try:
         with source.open("rb") as stream:
             done = 0
-            while chunk := stream.read(CHUNK_BYTES):
+            # No more than it had when it was measured: what lies behind the partition is another one's.
+            while chunk := stream.read(min(CHUNK_BYTES, size - done)):
                 _write_all(out, chunk, offset_bytes + done)
                 done += len(chunk)
                 progress("written", done, size)

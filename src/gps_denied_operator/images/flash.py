@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
@@ -10,12 +11,15 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from gps_denied_onboard.errors import UserError
+from gps_denied_onboard.untrusted.bounded import read_file
+from gps_denied_onboard.untrusted.text import shown
 from gps_denied_operator.images.disk import Partition, Progress, Target, partitions, write_and_read_back
 from gps_denied_operator.images.release import Release
 
 ROOM_BYTES = 512 << 20
 """What the image leaves to the data and recorder partitions, which the first boot makes."""
 TRIES = 3
+KERNEL_BYTES_MAX = 1 << 30
 BLOCK_BYTES = 4096
 SUPERBLOCK_SALT_AT = 88
 SALT_BYTES = 32
@@ -58,7 +62,7 @@ def flash_slot(release: Release, target: Target, progress: Progress) -> str:
         if salt not in other:
             esp.remove(name)
     write_and_read_back(root, target.path, table[slot].start_bytes, release.files["root.img"], progress)
-    esp.add(release.folder / "companion.efi", f"companion_{release.version}+{TRIES}.efi")
+    esp.add(_kernel(release), f"companion_{release.version}+{TRIES}.efi")
     return slot
 
 
@@ -70,35 +74,42 @@ class _Esp:
             raise UserError("the boot partition is written with mtools, which is not installed: install 'mtools'.")
         self._image = f"{disk}@@{partition.start_bytes}"
 
-    def _run(self, program: str, *arguments: str) -> bytes:
+    def _run(self, program: str, *arguments: str, given: bytes = b"") -> bytes:
         done = subprocess.run(
-            [program, "-i", self._image, *arguments],
-            capture_output=True, check=False, env={**os.environ, "MTOOLS_SKIP_CHECK": "1"},
+            [program, "-i", self._image, *arguments], input=given, capture_output=True, check=False,
+            env={**os.environ, "MTOOLS_SKIP_CHECK": "1"},
         )  # fmt: skip
         if done.returncode:
             raise UserError(
-                f"the boot partition cannot be changed: {done.stderr.decode(errors='replace').strip()}; "
-                "flash the whole image."
+                f"the boot partition cannot be changed: {shown(done.stderr.strip())}; flash the whole image."
             )
         return done.stdout
 
     def kernels(self) -> dict[str, bytes]:
         """File name -> content of each kernel image."""
-        listed = self._run("mdir", "-b", LOADER_FOLDER).decode().split("\n")
+        listed = self._run("mdir", "-b", LOADER_FOLDER).decode(errors="replace").split("\n")
         names = [line.strip().rsplit("/", 1)[-1] for line in listed if line.strip().endswith(".efi")]
         return {name: self._run("mtype", f"{LOADER_FOLDER}/{name}") for name in names}
 
     def remove(self, name: str) -> None:
         self._run("mdel", f"{LOADER_FOLDER}/{name}")
 
-    def add(self, kernel: Path, name: str) -> None:
-        self._run("mcopy", "-o", str(kernel), f"{LOADER_FOLDER}/{name}")
+    def add(self, kernel: bytes, name: str) -> None:
+        self._run("mcopy", "-o", "-", f"{LOADER_FOLDER}/{name}", given=kernel)
+
+
+def _kernel(release: Release) -> bytes:
+    """The kernel image as it was signed: read once, so that what is written is what was checked."""
+    data = read_file(release.folder / "companion.efi", KERNEL_BYTES_MAX)
+    if hashlib.sha256(data).hexdigest() != release.files["companion.efi"]:
+        raise UserError(f"{release.folder / 'companion.efi'} was changed since it was checked; get the release again.")
+    return data
 
 
 def _identity(kernel: bytes) -> tuple[str, str, int]:
     """Version, salt and blocks of the root that a kernel image belongs to."""
-    version = re.search(rb"IMAGE_VERSION=(\S+)", kernel)
-    salt, blocks = re.search(rb"root\.salt=([0-9a-f]{64})", kernel), re.search(rb"root\.blocks=(\d+)", kernel)
+    version = re.search(rb"IMAGE_VERSION=([!-~]{1,128})", kernel)
+    salt, blocks = re.search(rb"root\.salt=([0-9a-f]{64})", kernel), re.search(rb"root\.blocks=(\d{1,12})", kernel)
     if version is None or salt is None or blocks is None:
         raise UserError("the boot partition holds a kernel image of another kind; flash the whole image.")
     return version[1].decode(), salt[1].decode(), int(blocks[1])

@@ -12,11 +12,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gps_denied_onboard.errors import UserError
+from gps_denied_onboard.untrusted import UntrustedError
+from gps_denied_onboard.untrusted.bounded import read_file
+from gps_denied_onboard.untrusted.json import read_json
+from gps_denied_onboard.untrusted.text import shown
 
 MANIFEST = "release.json"
 SIGNATURE = "release.json.sig"
 FORMAT = "gps-denied release 1"
 KEY_BYTES = 32
+KEY_FILE_BYTES_MAX = 1_000
+MANIFEST_BYTES_MAX = 16 * 1024 * 1024
 NEEDED = ("companion.img", "root.img", "companion.efi", "composition.toml", "sbom.json")
 
 
@@ -39,7 +45,7 @@ def file_sha256(path: Path) -> str:
 def read_key(path: Path, what: str) -> bytes:
     """A key's 32 bytes. UserError where the file is no key."""
     try:
-        key = bytes.fromhex(path.read_text(encoding="ascii").strip())
+        key = bytes.fromhex(read_file(path, KEY_FILE_BYTES_MAX).decode("ascii").strip())
     except (OSError, ValueError) as error:
         raise UserError(f"{what} key {path} cannot be read ({error}); give a file of 64 hexadecimal digits.") from error
     if len(key) != KEY_BYTES:
@@ -71,8 +77,8 @@ def verify_release(folder: Path, public_key: bytes) -> Release:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
     try:
-        raw = (folder / MANIFEST).read_bytes()
-        signature = bytes.fromhex((folder / SIGNATURE).read_text(encoding="ascii").strip())
+        raw = read_file(folder / MANIFEST, MANIFEST_BYTES_MAX)
+        signature = bytes.fromhex(read_file(folder / SIGNATURE, KEY_FILE_BYTES_MAX).decode("ascii").strip())
     except FileNotFoundError as error:
         raise UserError(
             f"{folder} holds no {Path(error.filename).name}; give the folder of a signed release."
@@ -87,23 +93,25 @@ def verify_release(folder: Path, public_key: bytes) -> Release:
             "again, or give the public key of who made it."
         ) from None
     try:
-        manifest = json.loads(raw)
+        manifest = read_json(raw, str(folder / MANIFEST), MANIFEST_BYTES_MAX)
         if manifest["format"] != FORMAT:
             raise UserError(f"{folder} is of format '{manifest['format']}'; use the operator-tool of that release.")
         files = {str(name): (str(entry["sha256"]), int(entry["size"])) for name, entry in manifest["files"].items()}
         version, board = str(manifest["version"]), str(manifest["board"])
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (UntrustedError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{folder / MANIFEST} is signed and yet not a manifest ({error}); sign it again.") from error
     for name in NEEDED:
         if name not in files:
             raise UserError(f"{folder / MANIFEST} does not name {name}; make the release again.")
     for name, (sha256, size) in files.items():
+        if Path(name).name != name:
+            raise UserError(f"{folder / MANIFEST} names '{shown(name, 80)}', which is no name of a file in it.")
         _check_file(folder / name, sha256, size)
     return Release(folder, version, board, {name: sha256 for name, (sha256, _) in files.items()})
 
 
 def _check_file(path: Path, sha256: str, size: int) -> None:
-    if path.name != path.relative_to(path.parent).as_posix() or not path.is_file():
-        raise UserError(f"{path} is missing; get the release again.")
+    if not path.is_file() or path.is_symlink():
+        raise UserError(f"{path} is missing, or is no plain file; get the release again.")
     if path.stat().st_size != size or file_sha256(path) != sha256:
         raise UserError(f"{path} is not what was signed (its bytes differ); do not use it, get the release again.")

@@ -15,12 +15,14 @@ from gps_denied_onboard.atomic_file import write_whole
 from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.provisioning.trusted_keys import (
     FINGERPRINT,
+    KEY_BYTES_MAX,
     KEY_SUFFIX,
     REVOKED_FILE,
     TrustedKeys,
     fingerprint,
     read_trusted_keys,
 )
+from gps_denied_onboard.untrusted.bounded import read_file
 
 PRIVATE_SUFFIX = ".key"
 ACTIVE_FILE = "active"
@@ -96,7 +98,7 @@ def signing_key(folder: Path) -> tuple[bytes, TrustedKeys]:
         raise UserError(f"The active key {active} in {folder} is revoked or missing; make one with `keys new`.")
     path = folder / f"{active}{PRIVATE_SUFFIX}"
     try:
-        private = bytes.fromhex(path.read_text(encoding="ascii").strip())
+        private = bytes.fromhex(read_file(path, KEY_BYTES_MAX).decode("ascii").strip())
         if path.stat().st_mode & 0o077:
             raise UserError(f"The private key {path} can be read by others: `chmod 600` it, or revoke it if they did.")
     except (OSError, ValueError) as error:
@@ -106,5 +108,8 @@ def signing_key(folder: Path) -> tuple[bytes, TrustedKeys]:
 
 def _active(folder: Path) -> str:
     with contextlib.suppress(FileNotFoundError):
-        return (folder / ACTIVE_FILE).read_text(encoding="ascii").strip()
+        name = read_file(folder / ACTIVE_FILE, KEY_BYTES_MAX).decode("ascii", "replace").strip()
+        if FINGERPRINT.fullmatch(name) is None:
+            raise UserError(f"{folder / ACTIVE_FILE} names no key; make one with `operator-tool keys new`.")
+        return name
     return ""

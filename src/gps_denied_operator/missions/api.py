@@ -9,9 +9,10 @@ import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
-import orjson
-
 from gps_denied_onboard.errors import UserError
+from gps_denied_onboard.untrusted import UntrustedError
+from gps_denied_onboard.untrusted.json import field, in_range, read_json
+from gps_denied_onboard.untrusted.text import shown
 from gps_denied_operator.missions.errors import (
     FlightAccessError,
     FlightMalformedError,
@@ -77,16 +78,18 @@ class FlightsApi:
 def _read(body: bytes, wanted: str, source: str) -> ApiFlight:
     broken = f"The answer of {source} about flight {wanted}"
     try:
-        answer = orjson.loads(body)
-        told = str(uuid.UUID(answer["flight_id"]))
-        mission_id = answer["mission_id"]
-        route = [(point["latitude"], point["longitude"]) for point in answer["waypoints"]]
-    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError) as error:
-        why = f"{broken} cannot be read ({type(error).__name__}); report it to its operator."
+        answer = read_json(body, "it", FILE_BYTES_MAX)
+        told = str(uuid.UUID(field(answer, "flight_id", str, "it")))
+        mission_id = field(answer, "mission_id", str, "it")
+        points = field(answer, "waypoints", list, "it")
+        route = [
+            (in_range(field(point, "latitude", float, "a waypoint"), -90.0, 90.0, "a latitude"),
+             in_range(field(point, "longitude", float, "a waypoint"), -180.0, 180.0, "a longitude"))
+            for point in points
+        ]  # fmt: skip
+    except (UntrustedError, ValueError) as error:
+        why = f"{broken} cannot be read ({shown(error, 160)}); report it to its operator."
         raise FlightMalformedError(why) from error
     if told != wanted:
         raise FlightMalformedError(f"{broken} is about {told}; report it to its operator.")
-    numbers = [value for point in route for value in point]
-    if not isinstance(mission_id, str) or not all(type(value) in (int, float) for value in numbers):
-        raise FlightMalformedError(f"{broken} has a mission or a position of another type; report it to its operator.")
-    return ApiFlight(told, mission_id, [(float(a), float(b)) for a, b in route], f"{source} flight {wanted}")
+    return ApiFlight(told, mission_id, route, f"{source} flight {wanted}")

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import Element
 
-import orjson
-
+from gps_denied_onboard.untrusted import UntrustedError
+from gps_denied_onboard.untrusted.bounded import read_file
+from gps_denied_onboard.untrusted.json import read_json
 from gps_denied_operator.missions.errors import (
     FlightAccessError,
     FlightMalformedError,
@@ -23,6 +24,7 @@ from gps_denied_operator.missions.errors import (
 
 FILE_BYTES_MAX = 20_000_000
 POINTS_MAX = 20_000
+ELEMENTS_MAX = 500_000
 GLOBAL_FRAMES = {0, 3, 5, 6, 10, 11}  # MAV_FRAME: latitude, longitude and some altitude
 LOCAL_FRAMES = {1, 4, 7, 8, 9, 12, 20, 21}
 # MAV_CMD that put the aircraft somewhere: waypoints, loiters, land, take-off, spline, the same for VTOL, ...
@@ -36,12 +38,13 @@ def read_plan(path: Path) -> Points:
     try:
         if path.is_dir():
             raise FlightMalformedError(f"{path} is a folder; give a plan file: {FORMATS}.")
-        with path.open("rb") as stream:
-            data = stream.read(FILE_BYTES_MAX + 1)
+        data = read_file(path, FILE_BYTES_MAX)
     except FileNotFoundError:
         raise FlightNotFoundError(f"{path} does not exist; give the path of a plan: {FORMATS}.") from None
     except PermissionError:
         raise FlightAccessError(f"{path} may not be read; give this user the right to read it.") from None
+    except UntrustedError as error:
+        raise FlightOutsideLimitsError(f"{error} That is no flight plan; give {FORMATS}.") from error
     except (OSError, ValueError) as error:
         raise FlightMalformedError(f"{path} cannot be read ({error}); copy the plan again.") from error
     return parse_plan(data, path.name)
@@ -71,8 +74,8 @@ def parse_plan(data: bytes, name: str) -> Points:
 
 def _json(content: bytes, name: str) -> Points:
     try:
-        plan = orjson.loads(content)
-    except orjson.JSONDecodeError as error:
+        plan = read_json(content, name, FILE_BYTES_MAX)
+    except UntrustedError as error:
         raise FlightMalformedError(f"{name} is broken or cut off ({error}); save the plan again.") from None
     if plan.get("fileType") == "Plan" or "mission" in plan:
         return _qgc_plan(plan, name)
@@ -112,7 +115,8 @@ def _plan_item(item: dict[str, Any], where: str) -> Points:
         raise FlightMalformedError(
             f"{where} is a {kind} without its waypoints; save the plan in QGroundControl, or give simple waypoints."
         )
-    if item.get("command") not in POSITION_COMMANDS:
+    command = item.get("command")
+    if not isinstance(command, int | float) or command not in POSITION_COMMANDS:
         return []
     _check_frame(item.get("frame"), where)
     parameters = item.get("params")
@@ -125,6 +129,8 @@ def _plan_item(item: dict[str, Any], where: str) -> Points:
 
 
 def _check_frame(frame: Any, where: str) -> None:
+    if isinstance(frame, list | dict):
+        raise FlightMalformedError(f"{where} has a frame that is no number; save the plan again.")
     if frame in LOCAL_FRAMES:
         raise FlightMalformedError(
             f"{where} is in metres of a local frame ({frame}), not in latitude and longitude; plan in a global frame."
@@ -236,6 +242,8 @@ def _kml(content: bytes, name: str) -> Points:
     import defusedxml
     import defusedxml.ElementTree
 
+    if max(content.count(b"<"), content.count(b"=")) > ELEMENTS_MAX:
+        raise FlightOutsideLimitsError(f"{name} has more than {ELEMENTS_MAX} elements or attributes: thin it out.")
     try:
         root: Element = defusedxml.ElementTree.fromstring(content, forbid_dtd=True)
     except defusedxml.DefusedXmlException:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.geometry.geodesy import LocalFrame
 from gps_denied_onboard.messages import NavState
 from gps_denied_onboard.recorder.mcap_io import RecordingReader, recording_files
-from gps_denied_onboard.recorder.meta import RecordingMeta, read_meta
+from gps_denied_onboard.recorder.meta import RecordingMeta, read_meta, tiles_inside
 from gps_denied_onboard.recorder.reader import FlightReader
 from gps_denied_onboard.recorder.records import HeaderRecord, MovedRecord
 from gps_denied_onboard.recorder.verify import verify_flight
@@ -65,7 +64,7 @@ def report_flight(
     lookup = _truth(folder, truth, reader.start_ns or 0)
     if lookup is not None:
         rows = _scored(rows, lookup, truth or folder)
-    picture = _map_picture(folder, meta, header, rows, tiles, truth)
+    picture = _map_picture(folder, meta, rows, tiles, truth)
     versions = header.versions if isinstance(header, HeaderRecord) else {}
     facts = RunFacts(math.nan, math.nan, str(versions.get("gps-denied-onboard", "-")), 0)
     of_flight = figures([rows], facts)
@@ -144,36 +143,23 @@ def _scored(rows: list[FrameResult], lookup: Lookup, source: Path) -> list[Frame
 
 
 def _map_picture(
-    folder: Path, meta: RecordingMeta, header: object, rows: list[FrameResult], tiles: Path | None, truth: Path | None
+    folder: Path, meta: RecordingMeta, rows: list[FrameResult], tiles: Path | None, truth: Path | None
 ) -> MapPicture | None:
-    """The map behind the track: the one that was given, or the one that it was flown with, if it is here."""
-    with ExitStack() as stack:
-        mosaic = _mosaic(folder, meta, header, tiles, truth, stack)
-        return None if mosaic is None else background(mosaic, rows, MAP_MARGIN_M, MAP_WIDTH_PX)
+    """The map behind the track: the one that was given, or the plain tiles that the recording brings."""
+    mosaic = _mosaic(folder, meta, tiles, truth)
+    return None if mosaic is None else background(mosaic, rows, MAP_MARGIN_M, MAP_WIDTH_PX)
 
 
-def _mosaic(
-    folder: Path, meta: RecordingMeta, header: object, tiles: Path | None, truth: Path | None, stack: ExitStack
-) -> MapMosaic | None:
-    from gps_denied_onboard.tiles.sources import DirectoryTileSource, StoreTileSource
-    from gps_denied_onboard.tiles.store import TileStore
+def _mosaic(folder: Path, meta: RecordingMeta, tiles: Path | None, truth: Path | None) -> MapMosaic | None:
+    """No place is taken from a recording's header: whoever made it could name any folder of this machine."""
+    from gps_denied_onboard.tiles.sources import DirectoryTileSource
 
     if tiles is not None:
         return MapMosaic(DirectoryTileSource(tiles, None), cache_bytes=MOSAIC_BYTES)
-    flown = header.config.get("map", {}) if isinstance(header, HeaderRecord) else {}
-    place = Path(str(flown.get("directory") or ""))
-    if flown.get("directory") and place.is_dir():
-        if flown.get("use_store"):
-            store = stack.enter_context(TileStore.open(place))
-            source = StoreTileSource(store, str(flown.get("source", "")), int(flown.get("zoom", 0)))
-            return MapMosaic(source, cache_bytes=MOSAIC_BYTES)
-        inside = place / str(flown.get("source", ""))
-        return MapMosaic(DirectoryTileSource(inside if inside.is_dir() else place, None), cache_bytes=MOSAIC_BYTES)
     for recording in (folder, truth):
-        if meta.tiles_directory is not None and recording is not None:
-            beside = recording / meta.tiles_directory / meta.tiles_source
-            if beside.is_dir():
-                return MapMosaic(DirectoryTileSource(beside, meta.tiles_zoom), cache_bytes=MOSAIC_BYTES)
+        beside = None if recording is None else tiles_inside(recording, meta)
+        if beside is not None and beside.is_dir():
+            return MapMosaic(DirectoryTileSource(beside, meta.tiles_zoom), cache_bytes=MOSAIC_BYTES)
     return None
 
 
@@ -181,6 +167,6 @@ def _note(scored: bool, mapped: bool) -> str:
     said = ["Moments at which a position was sent."]
     said.append("Scored by truth." if scored else "Nothing is scored: no truth was given.")
     if not mapped:
-        said.append("The map that it was flown with is not on this machine; give --tiles.")
+        said.append("The map that it was flown with is not on this machine, or was not named; give --tiles.")
     said.append("Latency: from a picture's own time to the first position that holds it.")
     return " ".join(said)

@@ -133,6 +133,17 @@ def stats(root: RootOption = None, json: JsonOption = False) -> None:
 
 
 @app.command()
+def adopt(root: RootOption = None) -> None:
+    """Vouch for a store that you made with an earlier version, or moved here yourself; never for a stranger's."""
+    from gps_denied_onboard.tiles.database_home import adopt as take_over
+    from gps_denied_onboard.tiles.server import ServerUser
+
+    user, folder = ServerUser.current(), (root or default_root()).expanduser().resolve()
+    home = take_over(folder, of_root=user.drop, server_uid=user.uid)
+    typer.echo(f"{folder} is this account's store; its database lies in {home.folder}")
+
+
+@app.command()
 def serve(
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port on 127.0.0.1; 0 takes a free one.")] = 8485,
     root: RootOption = None,

@@ -29,7 +29,7 @@ def eight_bit_vrt(path: Path, dataset: Any) -> str:
     else:
         colours = _colour_bands(dataset)
         stretch = None if dataset.dtypes[colours[0] - 1] == "uint8" else _stretch(path, dataset, colours)
-        bands = [_source(path, band, stretch) for band in colours]
+        bands = [_source(dataset, band, stretch) for band in colours]
         bands += _alpha(path, dataset, colours)
     names = ("Gray", "Alpha") if len(bands) <= 2 else ("Red", "Green", "Blue", "Alpha")
     transform = ", ".join(repr(float(value)) for value in dataset.transform.to_gdal())
@@ -43,8 +43,8 @@ def eight_bit_vrt(path: Path, dataset: Any) -> str:
     )
 
 
-def _source(path: Path, band: int | str, inner: str | None = None) -> str:
-    name = escape(str(path.resolve()))
+def _source(dataset: Any, band: int | str, inner: str | None = None) -> str:
+    name = escape(str(dataset.name))
     kind = "ComplexSource" if inner else "SimpleSource"
     return (
         f'<{kind}><SourceFilename relativeToVRT="0">{name}</SourceFilename><SourceBand>{band}</SourceBand>'
@@ -72,8 +72,8 @@ def _palette_bands(path: Path, dataset: Any) -> list[str]:
         for index, colour in table.items()
     }
     lut = ",".join(f"{index}:{255 if seen else 0}" for index, seen in sorted(opaque.items()))
-    colours = [_source(path, 1, f"<ColorTableComponent>{part}</ColorTableComponent>") for part in (1, 2, 3)]
-    return [*colours, _source(path, 1, f"<LUT>{lut}</LUT>")]
+    colours = [_source(dataset, 1, f"<ColorTableComponent>{part}</ColorTableComponent>") for part in (1, 2, 3)]
+    return [*colours, _source(dataset, 1, f"<LUT>{lut}</LUT>")]
 
 
 def _looked_up(indices: npt.NDArray[Any], table: dict[int, tuple[int, int, int, int]]) -> npt.NDArray[Any]:
@@ -89,19 +89,19 @@ def _alpha(path: Path, dataset: Any, colours: list[int]) -> list[str]:
     if own:
         # Alpha of another depth than 8 bit: any value above 0 is taken as data.
         eight_bit = dataset.dtypes[own[0] - 1] == "uint8"
-        return [_source(path, own[0], None if eight_bit else f"<NODATA>0</NODATA>{opaque}")]
+        return [_source(dataset, own[0], None if eight_bit else f"<NODATA>0</NODATA>{opaque}")]
     flags = dataset.mask_flag_enums[colours[0] - 1]
     if MaskFlags.per_dataset in flags:
-        return [_source(path, "mask,1")]
+        return [_source(dataset, "mask,1")]
     if MaskFlags.nodata in flags:
         # A pixel is empty where all of its bands are: a later source writes over an earlier one except with its NODATA.
-        return ["".join(_source(path, f"mask,{band}", "<NODATA>0</NODATA>") for band in colours)]
+        return ["".join(_source(dataset, f"mask,{band}", "<NODATA>0</NODATA>") for band in colours)]
     if np.issubdtype(np.dtype(dataset.dtypes[colours[0] - 1]), np.floating):
-        return ["".join(_source(path, band, f"<NODATA>nan</NODATA>{opaque}") for band in colours)]
+        return ["".join(_source(dataset, band, f"<NODATA>nan</NODATA>{opaque}") for band in colours)]
     collar = _collar(_corners(path, dataset, colours))
     if collar is None:
         return []
-    return ["".join(_source(path, band, f"<NODATA>{collar:.17g}</NODATA>{opaque}") for band in colours)]
+    return ["".join(_source(dataset, band, f"<NODATA>{collar:.17g}</NODATA>{opaque}") for band in colours)]
 
 
 def _corners(path: Path, dataset: Any, bands: list[int]) -> list[npt.NDArray[Any]]:

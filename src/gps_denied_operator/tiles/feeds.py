@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +13,8 @@ from urllib.parse import urlsplit
 from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.geometry import geodesy
 from gps_denied_onboard.tiles.grid import TILE_PX
-from gps_denied_operator.tiles.http import HttpClient, RetrySchedule
+from gps_denied_onboard.untrusted.json import field, list_of, optional, read_json
+from gps_denied_operator.tiles.http import BODY_BYTES_MAX, HttpClient, RetrySchedule
 
 TILE_BYTES_MAX = 5 * 1024 * 1024
 TYPICAL_TILE_BYTES = 20_000
@@ -71,20 +71,25 @@ class ProviderFeed:
         self._http.close()
 
     def _read(self, body: bytes) -> list[Offer]:
-        return [offer_of(entry) for entry in json.loads(body)["tiles"] if entry["zoom"] == self._zoom]
+        told = read_json(body, "the inventory", BODY_BYTES_MAX, depth_max=4, text_max=200)
+        entries = list_of(field(told, "tiles", list, "the inventory"), dict, "the inventory's tiles")
+        return [offer_of(entry) for entry in entries if field(entry, "zoom", int, "an offer") == self._zoom]
 
 
 def offer_of(entry: Any) -> Offer:
-    """Return an inventory's entry as an offer; ValueError, TypeError or KeyError where it is none."""
-    captured = entry["captured_at"]
+    """Return an inventory's entry as an offer; ValueError or UntrustedError where it is none."""
+    captured = optional(entry, "captured_at", str, "an offer")
     moment = None if captured is None else datetime.fromisoformat(captured)
     if moment is not None and moment.tzinfo is None:
         raise ValueError("a capture time without a time zone")
-    digest = bytes.fromhex(entry["sha256"])
-    resolution, size = float(entry["ground_resolution_m_px"]), int(entry["bytes"])
+    digest = bytes.fromhex(field(entry, "sha256", str, "an offer"))
+    resolution, size = (
+        field(entry, "ground_resolution_m_px", float, "an offer"), field(entry, "bytes", int, "an offer")
+    )  # fmt: skip
     if len(digest) != 32 or not 0.0 < resolution < 1e6 or not 0 < size <= TILE_BYTES_MAX:
         raise ValueError("a digest, resolution or size that cannot be")
-    return Offer(int(entry["x"]), int(entry["y"]), moment, resolution, digest, size)
+    x, y = field(entry, "x", int, "an offer"), field(entry, "y", int, "an offer")
+    return Offer(x, y, moment, resolution, digest, size)
 
 
 class TemplateFeed:

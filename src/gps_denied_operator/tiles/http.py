@@ -4,7 +4,8 @@
 errors, 401, 403 and other 4xx fail at once.
 
 A download's tiles come through `plain_get`, a third of httpx's work for each of so many small answers (decision 0010);
-everything else, and everything where a proxy stands in between, goes through httpx.
+everything else, and everything where a proxy stands in between, goes through httpx. Either way one deadline stands
+over each whole answer (answer_deadline).
 """
 
 from __future__ import annotations
@@ -13,8 +14,7 @@ import logging
 import ssl
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -27,7 +27,15 @@ import httpx
 import stamina
 
 from gps_denied_onboard.errors import UserError
-from gps_denied_operator.tiles.plain_get import Answer, PlainGets
+from gps_denied_onboard.untrusted import UntrustedError
+from gps_denied_onboard.untrusted.text import shown as told
+from gps_denied_operator.tiles.answer_deadline import (
+    AnswerTooLargeError,
+    AnswerTooLateError,
+    DeadlineHttpx,
+    WholeAnswer,
+)
+from gps_denied_operator.tiles.plain_get import PlainGets
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +70,10 @@ class _TryAgainError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class RetrySchedule:
-    """The in-call budget: `attempts` tries, waits of min(base**n, cap) and jitter; a too long Retry-After ends it."""
+    """The in-call budget: `attempts` tries, waits of min(base**n, cap) and jitter; a too long Retry-After ends it.
+
+    timeout_s: of each wait for the network; body_timeout_s: of one try from the connection to the last of the body.
+    """
 
     attempts: int = 6
     wait_first_s: float = 0.2
@@ -94,14 +105,20 @@ class HttpClient:
         logging.getLogger("httpx").setLevel(logging.WARNING)  # it logs addresses, which may hold a token
         self.shown = shown(base_url)
         self._schedule = schedule
-        self._client = httpx.Client(
-            base_url=base_url, headers={"accept-encoding": "identity", **headers}, verify=verify, trust_env=not local,
+        agent = f"python-httpx/{httpx.__version__}"
+        sent = {"accept-encoding": "identity", "user-agent": agent, **headers}
+        try:
+            base = httpx.URL(base_url)
+        except httpx.InvalidURL as error:
+            raise UserError(f"{self.shown}: not an address that can be asked ({error}); correct it.") from error
+        self._client = DeadlineHttpx(lambda: httpx.AsyncClient(
+            base_url=base, headers=sent, verify=verify, trust_env=not local,
             timeout=httpx.Timeout(schedule.timeout_s), follow_redirects=False,
             limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
-        )  # fmt: skip
+        ))  # fmt: skip
         self._plain: PlainGets | None = None
         if not parts.username and (local or _no_proxy(parts.scheme, parts.hostname)):
-            told = {"user-agent": self._client.headers["user-agent"], "accept": "*/*", **headers}
+            told = {"user-agent": agent, "accept": "*/*", **headers}
             tls = verify if parts.scheme == "https" else None
             self._plain = PlainGets(parts.hostname, parts.port, told, tls, schedule.timeout_s)
         self._prefix = parts.path.rstrip("/")
@@ -116,7 +133,8 @@ class HttpClient:
         return self._tried(lambda: self._once("GET", path, bytes_max, (200,), None), f"GET {self.shown}")
 
     def post(self, path: str, expect: int, read: Callable[[bytes], T], **content: Any) -> T:
-        """Post and return what `read` makes of the body; a ValueError of `read` counts as a broken answer."""
+        """Post and return what `read` makes of the body; a ValueError or
+        UntrustedError of `read` counts as a broken answer."""
 
         def once() -> T:
             body = self._once("POST", path, BODY_BYTES_MAX, (expect, 200), content)
@@ -124,7 +142,7 @@ class HttpClient:
                 raise ProviderRefusedError(f"{self.shown}{path} does not exist there; check the address.")
             try:
                 return read(body)
-            except (ValueError, TypeError, KeyError, RecursionError) as error:
+            except (UntrustedError, ValueError, TypeError, KeyError, RecursionError) as error:
                 raise _TryAgainError(f"an answer that cannot be read ({type(error).__name__})") from error
 
         return self._tried(once, f"POST {self.shown}{path}")
@@ -166,41 +184,42 @@ class HttpClient:
     def _once(
         self, method: str, path: str, bytes_max: int, good: tuple[int, ...], content: Mapping[str, Any] | None
     ) -> bytes | None:
-        end_s = time.monotonic() + self._schedule.body_timeout_s
+        started_s = time.monotonic()
         try:
-            with self._opened(method, path, content) as (status, header, body):
-                if status == 404:
-                    return None
-                if status not in good:
-                    raise self._judged(status, header("retry-after"))
-                if (header("content-encoding") or "identity") != "identity":
-                    raise _TryAgainError("an answer in an encoding that was not asked for")
-                parts, size = [], 0
-                for part in body:
-                    parts.append(part)
-                    size += len(part)
-                    if size > bytes_max:
-                        raise ProviderRefusedError(f"{self.shown} sends more than {bytes_max} bytes for one answer.")
-                    if time.monotonic() > end_s:
-                        raise _TryAgainError(f"a body that took longer than {self._schedule.body_timeout_s:g} s")
-                return b"".join(parts)
+            answer = self._asked(method, path, content, good, bytes_max)
+        except AnswerTooLargeError:
+            raise ProviderRefusedError(f"{self.shown} sends more than {bytes_max} bytes for one answer.") from None
         except (httpx.TransportError, OSError, HTTPException) as error:
             if _is_tls(error):
                 raise ProviderRefusedError(
-                    f"The TLS certificate of {self.shown} is not accepted ({error}): check the address and --ca."
+                    f"The TLS certificate of {self.shown} is not accepted ({told(error)}): check the address and --ca."
                 ) from error
-            raise _TryAgainError(f"{type(error).__name__}: {error}") from error
+            if isinstance(error, AnswerTooLateError) or time.monotonic() - started_s > self._schedule.body_timeout_s:
+                raise _TryAgainError(f"an answer that took longer than {self._schedule.body_timeout_s:g} s") from error
+            raise _TryAgainError(f"{type(error).__name__}: {told(error)}") from error
         except httpx.InvalidURL as error:
             raise UserError(f"{self.shown}: not an address that can be asked ({error}); correct it.") from error
+        if answer.status == 404:
+            return None
+        if answer.status not in good:
+            raise self._judged(answer.status, answer.header("retry-after"))
+        if (answer.header("content-encoding") or "identity") != "identity":
+            raise _TryAgainError("an answer in an encoding that was not asked for")
+        return answer.body
 
-    @contextmanager
-    def _opened(self, method: str, path: str, content: Mapping[str, Any] | None) -> Iterator[Answer]:
-        if self._plain is not None and content is None and path.startswith("/"):
-            with self._plain.get(self._prefix + path) as answer:
-                yield answer
-        else:
-            with self._client.stream(method, path, **(content or {})) as response:
-                yield response.status_code, response.headers.get, response.iter_raw()
+    def _asked(
+        self, method: str, path: str, content: Mapping[str, Any] | None, good: tuple[int, ...], bytes_max: int
+    ) -> WholeAnswer:
+        deadline_s = self._schedule.body_timeout_s
+        if self._plain is None or content is not None or not path.startswith("/"):
+            return self._client.ask(method, path, content or {}, good, bytes_max, deadline_s)
+        body = bytearray()
+        with self._plain.get(self._prefix + path, deadline_s) as (status, header, parts):
+            for part in parts if status in good else ():
+                body += part
+                if len(body) > bytes_max:
+                    raise AnswerTooLargeError
+        return WholeAnswer(status, header, bytes(body))
 
     def _judged(self, status: int, retry_after: str | None) -> Exception:
         if status == 429:

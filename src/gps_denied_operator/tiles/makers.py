@@ -13,8 +13,9 @@ from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.geometry import geodesy
 from gps_denied_onboard.tiles import codec
 from gps_denied_onboard.tiles.grid import TILE_PX
+from gps_denied_operator.tiles.mbtiles import MbtilesFile
 from gps_denied_operator.tiles.raster import ALIGN_TILES, MapRaster, RasterReader, fingerprint
-from gps_denied_operator.tiles.tilesets import MbtilesFile, PlacedTile, TileSet, XyzFolder, placed_tiles, tile_pixels
+from gps_denied_operator.tiles.tilesets import PlacedTile, TileSet, XyzFolder, placed_tiles, tile_pixels
 
 log = logging.getLogger(__name__)
 

@@ -8,8 +8,11 @@ from __future__ import annotations
 import http.client
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+
+from gps_denied_operator.tiles.answer_deadline import DeadlineConnection
 
 PART_BYTES = 65_536
 DROPPED = (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError)
@@ -27,12 +30,16 @@ class PlainGets:
         self._host, self._port, self._tls, self._timeout_s = host, port, tls, timeout_s
         self._headers = dict(headers)
         self._mine = threading.local()
-        self._all: list[http.client.HTTPConnection] = []
+        self._all: list[DeadlineConnection] = []
 
     @contextmanager
-    def get(self, target: str) -> Iterator[Answer]:
-        """Ask for a path. Raises OSError and http.client.HTTPException, also while the body is read."""
+    def get(self, target: str, deadline_s: float) -> Iterator[Answer]:
+        """Ask for a path; the whole answer has `deadline_s` from now.
+
+        Raises OSError (AnswerTooLateError) and http.client.HTTPException, also while the body is read.
+        """
         connection = self._connection()
+        connection.end_s = time.monotonic() + deadline_s
         response: http.client.HTTPResponse | None = None
         whole = False
         try:
@@ -52,20 +59,15 @@ class PlainGets:
         for connection in self._all:
             connection.close()
 
-    def _connection(self) -> http.client.HTTPConnection:
-        made: http.client.HTTPConnection | None = getattr(self._mine, "connection", None)
+    def _connection(self) -> DeadlineConnection:
+        made: DeadlineConnection | None = getattr(self._mine, "connection", None)
         if made is None:
-            if self._tls is None:
-                made = http.client.HTTPConnection(self._host, self._port, timeout=self._timeout_s)
-            else:
-                made = http.client.HTTPSConnection(
-                    self._host, self._port, timeout=self._timeout_s, context=self._tls
-                )  # fmt: skip
+            made = DeadlineConnection(self._host, self._port, self._timeout_s, self._tls)
             self._mine.connection = made
             self._all.append(made)
         return made
 
-    def _asked(self, connection: http.client.HTTPConnection, target: str) -> http.client.HTTPResponse:
+    def _asked(self, connection: DeadlineConnection, target: str) -> http.client.HTTPResponse:
         kept = connection.sock is not None
         try:
             connection.request("GET", target, headers=self._headers)

@@ -11,7 +11,6 @@ import contextlib
 import hashlib
 import math
 import os
-import warnings
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 import pyproj
 import rasterio
-from rasterio.errors import NotGeoreferencedWarning, RasterioError, RasterioIOError
+from rasterio.errors import RasterioError
 from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window
 
@@ -30,6 +29,7 @@ from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.geometry import geodesy
 from gps_denied_onboard.tiles.grid import LATITUDE_MAX_DEG, TILE_PX, tile_range
 from gps_denied_operator.tiles import expand
+from gps_denied_operator.tiles.open_raster import OpenRaster
 
 ZOOM_DEFAULT_MAX = 20
 UPSAMPLING_MAX = 2.0
@@ -58,7 +58,8 @@ class MapRaster:
     @classmethod
     def open(cls, path: Path) -> MapRaster:
         """Look at a raster; UserError where it cannot be placed on the map, with what to do."""
-        with open_dataset(path) as dataset:
+        with OpenRaster(path) as opened:
+            dataset = opened.dataset
             _check_georeference(path, dataset)
             bounds = _bounds_deg(path, dataset)
             resolution_m = _ground_resolution_m(path, dataset)
@@ -109,7 +110,7 @@ class RasterReader:
         method = rasterio.enums.Resampling.average if shrinking >= AVERAGE_FROM else rasterio.enums.Resampling.cubic
         self._open = contextlib.ExitStack()
         try:
-            source = self._open.enter_context(open_dataset(raster.path))
+            source = self._open.enter_context(OpenRaster(raster.path)).dataset
             eight_bit = self._open.enter_context(rasterio.open(expand.eight_bit_vrt(raster.path, source)))
             # Near enough to exact, at no cost, that how the picture is cut does not show: GDAL's own tolerance of
             # 0.125 px moves pixels by where a read begins.
@@ -150,23 +151,6 @@ class RasterReader:
 
     def close(self) -> None:
         self._open.close()
-
-
-def open_dataset(path: Path) -> Any:
-    """Return a raster opened with rasterio, a context manager; UserError where it is not there or is not one."""
-    if not path.is_file():
-        raise UserError(f"{path} is not there: give the path of a GeoTIFF, an MBTiles file or a folder of z/x/y tiles.")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            return rasterio.open(path)
-    except RasterioIOError as error:
-        if path.stat().st_size == 0:
-            raise UserError(f"{path} is empty: copy it again from where it came.") from error
-        raise UserError(
-            f"{path} is not a raster that can be read ({error}): give a GeoTIFF, an MBTiles file or a folder of "
-            "z/x/y tiles."
-        ) from error
 
 
 def damaged(path: Path, error: Exception) -> UserError:

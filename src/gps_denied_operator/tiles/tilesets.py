@@ -1,9 +1,7 @@
-"""Tiles that are tiles already: folders of z/x/y images and MBTiles files."""
+"""Tiles that are tiles already: folders of z/x/y images; MBTiles files are in `mbtiles`."""
 
 from __future__ import annotations
 
-import contextlib
-import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +14,14 @@ from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.tiles import codec
 from gps_denied_onboard.tiles.codec import Mask
 from gps_denied_onboard.tiles.grid import TILE_PX, ZOOM_MAX
+from gps_denied_onboard.untrusted import UntrustedError
+from gps_denied_onboard.untrusted.bounded import read_file
+from gps_denied_onboard.untrusted.picture import check_scans
+from gps_denied_operator.tiles.mbtiles import TILE_BYTES_MAX, TILES_MAX
 
 IMAGES = {".jpg", ".jpeg", ".png", ".webp"}
 END_OF_JPEG = b"\xff\xd9"
+SIZES_PX = frozenset({(TILE_PX, TILE_PX), (2 * TILE_PX, 2 * TILE_PX)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,17 +61,24 @@ class XyzFolder:
     def places(self) -> dict[int, list[tuple[int, int]]]:
         found: dict[int, list[tuple[int, int]]] = {}
         for zoom_folder in self.path.iterdir():
-            if not zoom_folder.name.isdigit() or int(zoom_folder.name) > ZOOM_MAX:
+            zoom = _number(zoom_folder.name, ZOOM_MAX)
+            if zoom is None or not zoom_folder.is_dir():
                 continue
-            zoom = int(zoom_folder.name)
+            last = (1 << zoom) - 1
             for column in zoom_folder.iterdir():
-                if not column.name.isdigit() or not column.is_dir():
+                x = _number(column.name, last)
+                if x is None or not column.is_dir():
                     continue
                 for file in column.iterdir():
-                    if file.suffix.lower() in IMAGES and file.stem.isdigit():
-                        y = _flipped(zoom, int(file.stem)) if self._from_south else int(file.stem)
-                        self._files[zoom, int(column.name), y] = file
-                        found.setdefault(zoom, []).append((int(column.name), y))
+                    row = _number(file.stem, last) if file.suffix.lower() in IMAGES else None
+                    if row is None:
+                        continue
+                    y = _flipped(zoom, row) if self._from_south else row
+                    if (zoom, x, y) not in self._files:
+                        found.setdefault(zoom, []).append((x, y))
+                    self._files[zoom, x, y] = file
+                    if len(self._files) > TILES_MAX:
+                        raise UserError(f"{self.path} holds more than {TILES_MAX} tiles: split it by zoom or area.")
         if not found:
             raise UserError(
                 f"{self.path} holds no <z>/<x>/<y>.jpg or .png tiles: give such a folder, an MBTiles file or a GeoTIFF."
@@ -76,52 +86,22 @@ class XyzFolder:
         return {zoom: sorted(tiles) for zoom, tiles in found.items()}
 
     def read(self, zoom: int, x: int, y: int) -> bytes:
-        return self._files[zoom, x, y].read_bytes()
+        file = self._files[zoom, x, y]
+        if file.is_symlink() and not file.resolve().is_relative_to(self.path.resolve()):
+            raise OSError("a link that leads out of the folder")
+        try:
+            return read_file(file, TILE_BYTES_MAX)
+        except UntrustedError as error:
+            raise OSError(str(error)) from error
 
     def close(self) -> None:
         self._files.clear()
 
 
-class MbtilesFile:
-    """An MBTiles 1.3 file: SQLite, rows counted from the south."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        # Reading only, so that it may be used from another thread than the one that opened it.
-        self._database = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, check_same_thread=False)
-
-    def places(self) -> dict[int, list[tuple[int, int]]]:
-        found: dict[int, list[tuple[int, int]]] = {}
-        try:
-            with contextlib.suppress(sqlite3.OperationalError):  # metadata may be absent
-                form = self._database.execute("SELECT value FROM metadata WHERE name = 'format'").fetchone()
-                if form is not None and form[0] == "pbf":
-                    raise UserError(f"{self.path} holds vector tiles, no pictures: give MBTiles with jpg or png.")
-            for zoom, x, row in self._database.execute("SELECT zoom_level, tile_column, tile_row FROM tiles"):
-                found.setdefault(int(zoom), []).append((int(x), _flipped(int(zoom), int(row))))
-        except sqlite3.Error as error:
-            raise UserError(
-                f"{self.path} is not an MBTiles file that can be read ({error}): copy it again, or give a GeoTIFF or a "
-                "folder of z/x/y tiles."
-            ) from error
-        if not found:
-            raise UserError(f"{self.path} holds no tiles: give another file.")
-        return {zoom: sorted(tiles) for zoom, tiles in found.items()}
-
-    def read(self, zoom: int, x: int, y: int) -> bytes:
-        try:
-            row = self._database.execute(
-                "SELECT tile_data FROM tiles WHERE zoom_level = ? AND tile_column = ? AND tile_row = ?",
-                (zoom, x, _flipped(zoom, y)),
-            ).fetchone()
-        except sqlite3.Error as error:
-            raise OSError(str(error)) from error
-        if row is None or not isinstance(row[0], bytes):
-            raise OSError("no data")
-        return row[0]
-
-    def close(self) -> None:
-        self._database.close()
+def _number(name: str, at_most: int) -> int | None:
+    """The number that a name is, in the digits 0-9 and not beyond `at_most`."""
+    value = int(name) if name.isascii() and name.isdigit() and len(name) <= 9 else -1
+    return value if 0 <= value <= at_most else None
 
 
 def _flipped(zoom: int, row: int) -> int:
@@ -136,8 +116,14 @@ def placed_tiles(data: bytes, x: int, y: int) -> Iterator[PlacedTile]:
     """
     if data.startswith(b"\xff\xd8") and END_OF_JPEG not in data[-64:]:
         raise ValueError("truncated JPEG")
-    image = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_UNCHANGED) if data else None
-    if image is None or image.shape[:2] not in {(TILE_PX, TILE_PX), (2 * TILE_PX, 2 * TILE_PX)}:
+    if codec.header_size(data) not in SIZES_PX:
+        raise ValueError("not an image of 256x256 or 512x512 pixels")
+    try:
+        check_scans(data)
+    except UntrustedError as error:
+        raise ValueError(str(error)) from error
+    image = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_UNCHANGED)
+    if image is None or image.shape[:2] not in SIZES_PX:
         raise ValueError("not an image of 256x256 or 512x512 pixels")
     if image.dtype != np.uint8:
         image = (image / 257.0).astype(np.uint8)
@@ -158,6 +144,8 @@ def placed_tiles(data: bytes, x: int, y: int) -> Iterator[PlacedTile]:
 
 
 def tile_pixels(data: bytes) -> int:
-    """Return the side of a tile image in pixels, 0 where it is not an image."""
-    image = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_UNCHANGED) if data else None
-    return 0 if image is None else int(image.shape[0])
+    """Return the side of a tile image in pixels by its header, 0 where it is not an image."""
+    try:
+        return codec.header_size(data)[1]
+    except ValueError:
+        return 0

@@ -22,6 +22,8 @@ from gps_denied_onboard.tiles.grid import TILE_PX
 from gps_denied_onboard.tiles.records import TileDamagedError, TileRecord
 from gps_denied_onboard.tiles.store import TileStore
 from gps_denied_onboard.tiles.uploads import UploadQueue
+from gps_denied_onboard.untrusted import json as outside
+from gps_denied_onboard.untrusted.text import shown
 from gps_denied_operator.tiles.feeds import API_KEY_HEADER
 from gps_denied_operator.tiles.http import HttpClient, ProviderUnavailableError, RetrySchedule
 from gps_denied_operator.tiles.signing import SigningSession, canonical_payload
@@ -30,6 +32,7 @@ log = logging.getLogger(__name__)
 
 BATCH_TILES = 20
 ATTEMPTS_MAX = 5
+ANSWER_BYTES_MAX = 1024 * 1024
 STATUSES = ("queued", "rejected", "duplicate", "superseded")
 SIGNATURE_REASON = "signature"
 Verdicts = dict[int, tuple[str, str]]
@@ -107,7 +110,7 @@ class TileUploader:
         public = base64.b64encode(session.public_key).decode()
         report.flights[str(session.flight_id)] = {"public_key": public, "fingerprint": session.fingerprint}
         path = f"/api/satellite/flights/{session.flight_id}/keys"
-        self._http.post(path, 201, lambda body: json.loads(body)["fingerprint"], json={"public_key": public})
+        self._http.post(path, 201, _fingerprint, json={"public_key": public})
 
     def _send(self, session: SigningSession, records: Sequence[TileRecord], report: UploadReport) -> None:
         attempts = self._queue.count_attempt(records)
@@ -182,16 +185,22 @@ class TileUploader:
         return fields | {"signature": base64.b64encode(signature).decode()}, blob
 
 
+def _fingerprint(body: bytes) -> str:
+    told = outside.read_json(body, "the answer", ANSWER_BYTES_MAX)
+    return outside.field(told, "fingerprint", str, "the answer")
+
+
 def _verdicts(body: bytes, count: int) -> Verdicts:
-    """Return index -> (status, reason) of an answer; ValueError, TypeError or KeyError where it is none."""
-    answer = json.loads(body)
-    UUID(answer["batch_id"])
+    """Return index -> (status, reason) of an answer; ValueError or UntrustedError where it is none."""
+    answer = outside.read_json(body, "the answer", ANSWER_BYTES_MAX)
+    UUID(outside.field(answer, "batch_id", str, "the answer"))
     found: Verdicts = {}
-    for entry in answer["tiles"]:
-        index, status = entry["index"], entry["status"]
-        if type(index) is not int or not 0 <= index < count or index in found or status not in STATUSES:
+    for entry in outside.field(answer, "tiles", list, "the answer"):
+        index = outside.field(entry, "index", int, "a verdict")
+        status = outside.field(entry, "status", str, "a verdict")
+        if not 0 <= index < count or index in found or status not in STATUSES:
             raise ValueError("a verdict that belongs to no tile")
-        found[index] = (status, str(entry.get("reason", "")))
+        found[index] = (status, shown(outside.optional(entry, "reason", str, "a verdict") or ""))
     return found
 
 

@@ -17,6 +17,8 @@ import numpy as np
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from gps_denied_onboard.tiles import codec
+
 FIELDS = (
     "zoomLevel", "latitude", "longitude", "tile_size_meters", "tile_size_pixels", "capture_timestamp", "flight_id",
     "companion_id", "quality_metadata",
@@ -91,8 +93,12 @@ class Ingest:
             return "signature"
         if not BYTES_MIN <= len(blob) <= BYTES_MAX:
             return f"{len(blob)} bytes, not {BYTES_MIN} to {BYTES_MAX}"
+        try:
+            codec.check_jpeg_tile(blob)
+        except ValueError:
+            return "not a 256x256 image"
         image = cv2.imdecode(np.frombuffer(blob, dtype=np.uint8), cv2.IMREAD_GRAYSCALE)
-        if image is None or image.shape != (256, 256):
+        if image is None:
             return "not a 256x256 image"
         if float(np.std(image)) < FLAT_SIGMA_MAX:
             return "a flat image"

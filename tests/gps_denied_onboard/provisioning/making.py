@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from gps_denied_onboard.geometry import geodesy
 from gps_denied_onboard.geometry.camera import CameraModel
+from gps_denied_onboard.provisioning.companion_memory import memory_of
 from gps_denied_onboard.provisioning.mission_file import MissionFile
 from gps_denied_onboard.provisioning.overview_build import Pool
 from gps_denied_onboard.provisioning.provision import ProvisionReport, Wanted, provision
@@ -57,5 +58,15 @@ def make_cache(
     store: TileStore, cache: Path, key: bytes | None = PRIVATE_KEY, pool: Pool | None = None, **wanted: object
 ) -> ProvisionReport:
     """Provision the mission of `fill`."""
-    asked = Wanted(mission(), SOURCE, ZOOM, CAMERA, "", **wanted)  # type: ignore[arg-type]
+    memory = memory_of(store.root)
+    asked = Wanted(
+        mission(),
+        SOURCE,
+        ZOOM,
+        CAMERA,
+        "",
+        memory.companion_id,
+        memory.counter,
+        **wanted,  # type: ignore[arg-type]
+    )
     return provision(store, asked, cache, pool, key)

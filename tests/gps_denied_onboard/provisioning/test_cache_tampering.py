@@ -25,6 +25,7 @@ from .making import FINGERPRINT, PRIVATE_KEY, PUBLIC_KEY, TRUSTED
 BODY = CacheBody(
     "m1", "f1", 49.0, 37.0, (36.9, 48.9, 37.1, 49.1), "ab" * 32, "provider", 18, False,
     (TileBlock(4934, 2818, 7, "cd" * 32),), (Artefact("overview/a", 5, "ef" * 32),),
+    "12" * 16, 3,
 )  # fmt: skip
 FOUND = {"overview/a": FoundFile(5, "ef" * 32)}
 
@@ -97,7 +98,7 @@ def test_a_signature_is_good_for_one_body_alone(change: dict[str, Any]) -> None:
 
 
 HOSTILE = {
-    "future schema": ({"schema_version": 2}, "one release"),
+    "future schema": ({"schema_version": 3}, "one release"),
     "absolute path": ({"artefacts": [{"path": "/etc/passwd", "sha256": "0" * 64, "size_bytes": 1}]}, "plain relative"),
     "path with ..": ({"artefacts": [{"path": "a/../../b", "sha256": "0" * 64, "size_bytes": 1}]}, "plain relative"),
     "unknown key": ({"more": 1}, "nothing else"),

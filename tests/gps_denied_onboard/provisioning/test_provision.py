@@ -66,7 +66,8 @@ def test_coarse_levels_are_those_of_the_tiles(store: TileStore, tmp_path: Path) 
     body = verify_cache(tmp_path / "cache", TRUSTED, store)
     headers = [OverviewHeader(ZOOM, s.column, s.row, s.sha256) for s in body.squares]
     source = StoreTileSource(store, SOURCE, ZOOM)
-    quick = MapMosaic(source, overview=Overview(tmp_path / "cache" / "overview", headers))
+    digests = {artefact.path.rpartition("/")[2]: artefact.sha256 for artefact in body.artefacts}
+    quick = MapMosaic(source, overview=Overview(tmp_path / "cache" / "overview", headers, digests))
     plain = MapMosaic(source)
     for level in range(LEVEL_MIN, LEVEL_MAX + 1):
         x0, y0, x1, y1 = plain.bounds_px(level)

@@ -12,7 +12,6 @@ import psycopg
 import pytest
 
 from gps_denied_onboard.errors import UserError
-from gps_denied_onboard.tiles import server
 from gps_denied_onboard.tiles.server import LocalServer, ServerUser, database_url_from_environment
 from gps_denied_onboard.tiles.store import TileStore
 
@@ -28,7 +27,7 @@ local.stop()
 
 
 def postmaster(folder: Path) -> int | None:
-    file = folder / server.DATA_FOLDER / "postmaster.pid"
+    file = LocalServer(folder).data_folder / "postmaster.pid"
     return int(file.read_text().split()[0]) if file.exists() else None
 
 
@@ -123,4 +122,4 @@ def test_database_that_does_not_answer_is_said(open_folder: Path) -> None:
     """A DATABASE_URL that leads nowhere gives one sentence, and no private server is started in its place."""
     with pytest.raises(UserError, match=r"does not answer .* unset it to use a private server"):
         TileStore.open(open_folder / "store", f"postgresql://nobody@/tiles?host={open_folder}")
-    assert not (open_folder / "store" / server.DATA_FOLDER).exists()
+    assert not (open_folder / "store" / ".store-id").exists()

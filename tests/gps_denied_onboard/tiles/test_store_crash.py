@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import resource
 import signal
 import sys
 from collections.abc import Callable
@@ -121,12 +122,16 @@ def test_killed_replacement_leaves_the_old_or_the_new(tmp_path: Path, database_u
 
 def test_full_disk_leaves_nothing_half_written(tmp_path: Path, database_url: str) -> None:
     """Where the disk is full while the last file of a batch is written, no tile of it stays; the sentence says so."""
+    large = NewTile(replace(KEY, y=4), tile(4, 4).jpeg + bytes(200_000), 0.5)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     with TileStore.open(tmp_path, database_url) as store:
         store.insert([tile(9, 1)])
-        # The kernel answers writes to /dev/full as a full disk does.
-        store.image_path(KEY).with_name(".4.jpg.sha256.unfinished").symlink_to("/dev/full")
-        with pytest.raises(UserError, match=r"is full: nothing half-written"):
-            store.insert([tile(3, 3), tile(4, 4)])
+        resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, limits[1]))  # no larger file fits, as on a full disk
+        try:
+            with pytest.raises(UserError, match=r"is full: nothing half-written"):
+                store.insert([tile(3, 3), large])
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert held(tmp_path, database_url) == {9: digest(tile(9, 1))}
 
 

@@ -162,7 +162,12 @@ def test_from_a_plan_to_the_uploaded_tiles(world: SimpleNamespace) -> None:
     for phase in ("companion", "send", "build"):
         interrupted(world, *build, at=phase)
     assert not (cache / "manifest.json").exists()
-    told, lines = operator(world, *build)
+    asked, lines = operator(world, *build, code=21)
+    assert (asked["failure_phase"], asked["exception"]) == ("sign", "NotAgreedError")
+    assert not (cache / "manifest.json").exists()
+    assert "calibration: " in asked["reason"]
+    token = asked["reason"].split("--accept ")[1].rstrip(".")
+    told, _ = operator(world, *build, "--accept", token)
     assert told["outcome"] == "success"
     phases = told["phases"]
     assert phases["verify"]["tiles"] == phases["download"]["already_stored"] > 0  # the first try fetched them

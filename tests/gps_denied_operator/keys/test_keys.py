@@ -17,7 +17,19 @@ from gps_denied_operator.cli import app
 from gps_denied_operator.keys.keyring import list_keys, new_key, revoke_key, signing_key
 
 BODY = CacheBody(
-    "m", "f", 49.0, 37.0, (36.0, 48.0, 38.0, 50.0), "", "provider", 18, False, (TileBlock(1, 2, 3, "ab" * 32),), ()
+    "m",
+    "f",
+    49.0,
+    37.0,
+    (36.0, 48.0, 38.0, 50.0),
+    "",
+    "provider",
+    18,
+    False,
+    (TileBlock(1, 2, 3, "ab" * 32),),
+    (),
+    "12" * 16,
+    1,
 )
 
 

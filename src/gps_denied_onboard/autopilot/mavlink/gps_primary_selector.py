@@ -51,10 +51,18 @@ class GpsPrimarySelector:
         if name != PARAMETER or not math.isfinite(value):
             return []
         before, self._confirmed = self._confirmed, round(value)
-        if self._confirmed == before or self._confirmed != self._wanted:
+        if self._confirmed == before:
             return []
+        if self._confirmed != self._wanted:
+            return [self._set_by_another(now_ns, before)] if before is not None else []
         whom = "our position" if self._confirmed == self._ours else "its own GPS"
         return [Alert(now_ns, 4, f"the autopilot follows {whom} (GPS {self._confirmed + 1})", always=True)]
+
+    def _set_by_another(self, now_ns: int, before: int) -> Alert:
+        """The autopilot uses a receiver that was not asked for here: a ground station or its pilot chose it."""
+        text = f"somebody else set {PARAMETER} from {before} to {self._confirmed}"
+        asks = self._wanted is not None
+        return Alert(now_ns, 3, f"{text}; asking for {self._wanted} again" if asks else text, always=True)
 
     def on_time(self, now_ns: int) -> list[Alert]:
         """An alert once the autopilot has not confirmed for too long."""

@@ -75,6 +75,8 @@ class ArduPilotLink:
                 "other 1; real_gps_id is -1 where no other GPS is wired."
             )
         self.port = port
+        port.hold_one = True
+        port.speaks_as = lambda message: self._source(message) == (encoder.system_id, _AUTOPILOT_COMPONENT)
         self._encoder = encoder
         self._our_gps = GPS_MESSAGES[gps_id]
         self.clock = ClockAlignment()
@@ -156,10 +158,14 @@ class ArduPilotLink:
         """Close the port."""
         self.port.close()
 
+    @staticmethod
+    def _source(message: Any) -> tuple[int, int]:
+        return message.get_srcSystem(), message.get_srcComponent()
+
     def _on_message(self, message: Any, now_ns: int) -> list[Received]:
         self.messages += 1
         kind = message.get_type()
-        source = (message.get_srcSystem(), message.get_srcComponent())
+        source = self._source(message)
         if source == (self._encoder.system_id, self._encoder.component_id):
             return []  # our own words, come back over a router
         if kind == "STATUSTEXT":  # from the ground, through the autopilot; the autopilot itself has no hints to give

@@ -16,6 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from gps_denied_onboard.errors import UserError
+from gps_denied_onboard.untrusted import UntrustedError
+from gps_denied_onboard.untrusted.bounded import open_file, read_file
+from gps_denied_onboard.untrusted.json import read_json
 
 KEY_BYTES = 32
 LINK_ID = 1
@@ -27,6 +30,7 @@ NEW_STREAM_TICKS = 6_000_000
 """A stream that was never heard may be a minute behind us."""
 SAVE_NS = 5_000_000_000
 MAX_STREAMS = 64
+STATE_BYTES_MAX = 64 * 1024
 
 Stream = tuple[int, int, int]
 
@@ -133,10 +137,12 @@ def open_signing(key_file: str, state_file: str) -> Signing | None:
 def read_key(path: Path) -> bytearray:
     """The 32 bytes of a key file that only its owner may read. UserError, without a byte of it, otherwise."""
     try:
-        mode = path.stat().st_mode
-        with path.open("rb") as stream:
+        with open_file(path, 2**63 - 1) as stream:
+            mode = os.fstat(stream.fileno()).st_mode
             key = bytearray(KEY_BYTES + 1)
             length = stream.readinto(key)
+    except UntrustedError as error:
+        raise UserError(f"signing key {error}") from None
     except OSError as error:
         raise UserError(f"signing key {path} cannot be read: {error.strerror}; give the flight's key file.") from None
     if mode & 0o077:
@@ -157,19 +163,19 @@ def first_timestamp(unix_ns: int) -> int:
 def _load(path: Path) -> tuple[int, dict[Stream, int]]:
     """Timestamps of an earlier run; UserError for a file that is damaged: to guess would invite replays."""
     try:
-        text = path.read_text(encoding="utf-8")
+        data = read_file(path, STATE_BYTES_MAX)
     except FileNotFoundError:
         return 1, {}
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, UntrustedError) as error:
         raise UserError(f"signing state {path} cannot be read: {error}; remove it and set signing up again.") from None
     try:
-        tree = json.loads(text)
+        tree = read_json(data, "the signing state", STATE_BYTES_MAX)
         timestamp = int(tree["timestamp"])
         streams: dict[Stream, int] = {}
         for name, value in tree["streams"].items():
             link, system, component = (int(part) for part in name.split("/"))
             streams[link, system, component] = int(value)
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except (UntrustedError, ValueError, TypeError, KeyError, AttributeError):
         raise UserError(f"signing state {path} is damaged; remove it and set signing up again.") from None
     if not 0 < timestamp <= MAX_TIMESTAMP:
         raise UserError(f"signing state {path} is damaged; remove it and set signing up again.")

@@ -12,8 +12,10 @@ from typing import IO
 
 from gps_denied_onboard.autopilot.transport import Transport, opener
 from gps_denied_onboard.errors import UserError
+from gps_denied_onboard.untrusted.bounded import read_file
 
 _V2_MAGIC, _V2_OVERHEAD, _SIGNED, _SIGNATURE = 0xFD, 12, 0x01, 13
+LOG_BYTES_MAX = 2**31
 _SEND_POLL_S = 0.001
 _SEND_TIMEOUT_S = 10.0
 
@@ -50,7 +52,7 @@ class TlogWriter:
 def read_tlog(path: Path) -> Iterator[tuple[int, bytes]]:
     """Yield (time in us, packet) of a log of MAVLink 2 packets; UserError where it is none or ends inside a packet."""
     try:
-        raw = path.read_bytes()
+        raw = read_file(path, LOG_BYTES_MAX)
     except OSError as error:
         raise UserError(f"log {path} cannot be read: {error.strerror}; give a gps_input.tlog of a replay.") from error
     at = 0

@@ -20,7 +20,7 @@ from gps_denied_onboard.autopilot.msp.telemetry import (
     WAYPOINT,
     InavDecoder,
 )
-from gps_denied_onboard.autopilot.transport import ReopeningLink
+from gps_denied_onboard.autopilot.transport import Peer, ReopeningLink
 from gps_denied_onboard.messages import Alert, NavState
 
 RATES_HZ: dict[int, float] = {
@@ -39,7 +39,7 @@ MAX_WAITING = 4
 ANSWER_NS = 200_000_000
 BUFFERED_NS = 20_000_000
 """How long after a poll the answers to its questions come at most: where nobody looked for longer they are no newer."""
-MAX_BYTES_A_POLL = 32_768
+MAX_BYTES_A_POLL = 8192
 SILENT_NS = 3_000_000_000
 
 
@@ -55,6 +55,8 @@ class InavLink:
         self._parser = MspParser()
         self.decoder = InavDecoder(ground_altitude_m)
         self._due_ns = dict.fromkeys(RATES_HZ, 0)
+        self._peer: Peer | None = None
+        self._peer_ns = 0
         self._waiting: deque[tuple[int, int]] = deque()  # (function, asked at)
         self._opened = 0
         self._polled_ns: int | None = None
@@ -74,7 +76,7 @@ class InavLink:
 
     def poll(self, now_ns: int) -> list[Received]:
         """Everything that has arrived, oldest first, and alerts about the link; asks what is due."""
-        data = self._link.receive(now_ns)
+        data = self._heard(now_ns)
         if self._link.opened != self._opened:
             self._opened = self._link.opened
             self._parser = self._fresh_parser()
@@ -89,7 +91,7 @@ class InavLink:
             if not self._was_asked(frame.function):
                 self.unasked += 1
                 continue
-            self._heard_ns = now_ns
+            self._heard_ns = self._peer_ns = now_ns
             if frame.refused:
                 self.refused += 1
                 continue
@@ -100,6 +102,18 @@ class InavLink:
         out += self._use(now_ns)
         self._ask(now_ns)
         return out
+
+    def _heard(self, now_ns: int) -> bytes:
+        """What has arrived. A link that listens for datagrams speaks with the first who spoke, until he does not answer
+        for SILENT_NS: MSP names nobody and signs nothing."""
+        if self._peer is not None and now_ns - self._peer_ns > SILENT_NS:
+            self._peer = None
+            self._link.release()
+        parts = self._link.receive_from(now_ns)
+        if self._peer is None and parts and parts[0][0] is not None:
+            self._peer, self._peer_ns = parts[0][0], now_ns
+            self._link.hold(parts[0][0])
+        return b"".join(data for peer, data in parts if peer == self._peer)
 
     def armed(self, now_ns: int) -> bool | None:
         """Whether the motors are armed; None where it has not said so lately."""

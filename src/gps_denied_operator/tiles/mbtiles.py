@@ -1,0 +1,172 @@
+"""MBTiles 1.3: an SQLite file of tiles, rows counted from the south; read as data, and nothing of its schema is run.
+
+A schema is a program: a view can compute rows without end, a generated column or a virtual table call functions. So
+only plain tables are read, by statements of ours, with SQLite's own limits, and work that ends with the file's size.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+from gps_denied_onboard.errors import UserError
+from gps_denied_onboard.tiles.grid import ZOOM_MAX
+from gps_denied_onboard.untrusted import UntrustedError
+from gps_denied_onboard.untrusted.bounded import open_file
+from gps_denied_onboard.untrusted.text import shown
+
+FILE_BYTES_MAX = 1 << 42
+TILE_BYTES_MAX = 5 * 1024 * 1024
+TILES_MAX = 5_000_000
+STEPS_AT_ONCE = 10_000
+STEPS_FREE = 2_000_000
+STEPS_PER_BYTE = 8
+"""SQLite's own steps a byte of the file that a statement may take; a row has eight bytes at least."""
+
+_BEGINS = b"SQLite format 3\0"
+_PLACED = (
+    "typeof({t}zoom_level) = 'integer' AND {t}zoom_level BETWEEN 0 AND {zoom_max} AND "
+    "typeof({t}tile_column) = 'integer' AND {t}tile_column BETWEEN 0 AND (1 << {t}zoom_level) - 1 AND "
+    "typeof({t}tile_row) = 'integer' AND {t}tile_row BETWEEN 0 AND (1 << {t}zoom_level) - 1"
+)
+_TILES = f"SELECT rowid, zoom_level, tile_column, tile_row FROM tiles WHERE {_PLACED.format(t='', zoom_max=ZOOM_MAX)}"
+_JOINED = (
+    "SELECT images.rowid, map.zoom_level, map.tile_column, map.tile_row FROM map JOIN images "
+    f"ON images.tile_id = map.tile_id WHERE {_PLACED.format(t='map.', zoom_max=ZOOM_MAX)}"
+)
+_COLUMNS = {
+    "tiles": {"zoom_level", "tile_column", "tile_row", "tile_data"}, "metadata": {"name", "value"},
+    "map": {"zoom_level", "tile_column", "tile_row", "tile_id"}, "images": {"tile_id", "tile_data"},
+}  # fmt: skip
+_FUNCTIONS = {"typeof", "length"}
+
+
+class MbtilesFile:
+    """An MBTiles file; x and y of its tiles counted from the north. Threads may share it, one at a time."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the file and look at its tables; UserError where its tiles are in none."""
+        self.path = path
+        self._rows: dict[tuple[int, int, int], int] = {}
+        try:
+            with open_file(path, FILE_BYTES_MAX) as file:
+                begins = file.read(len(_BEGINS))
+                self._steps_max = STEPS_FREE + STEPS_PER_BYTE * file.seek(0, 2)
+        except OSError as error:
+            raise UserError(f"{path} cannot be read ({error.strerror}): give a file that can be.") from None
+        if begins != _BEGINS:
+            raise self._unreadable("it is no SQLite file")
+        self._steps = 0
+        # Immutable: no journal beside it is played back, nothing is written. Only one thread uses it at a time.
+        self._database = sqlite3.connect(
+            f"{path.resolve().as_uri()}?mode=ro&immutable=1", uri=True, check_same_thread=False, isolation_level=None
+        )
+        try:
+            self._tables = self._lock_down()
+        except sqlite3.Error as error:
+            self._database.close()
+            raise self._unreadable(error) from error
+        except BaseException:
+            self._database.close()
+            raise
+
+    def places(self) -> dict[int, list[tuple[int, int]]]:
+        """Return the (x, y) of the tiles of each zoom; UserError where there are none, or too many."""
+        found: dict[int, list[tuple[int, int]]] = {}
+        self._rows.clear()
+        try:
+            if "metadata" in self._tables:
+                form = self._select("SELECT value FROM metadata WHERE name = 'format' LIMIT 1").fetchone()
+                if form is not None and form[0] == "pbf":
+                    raise UserError(f"{self.path} holds vector tiles, no pictures: give MBTiles with jpg or png.")
+            for row, zoom, x, from_south in self._select(_TILES if "tiles" in self._tables else _JOINED):
+                y = (1 << zoom) - 1 - from_south
+                if (zoom, x, y) not in self._rows:
+                    if len(self._rows) >= TILES_MAX:
+                        raise UserError(f"{self.path} holds more than {TILES_MAX} tiles: split it by zoom or area.")
+                    found.setdefault(zoom, []).append((x, y))
+                self._rows[zoom, x, y] = row
+        except (sqlite3.Error, UntrustedError) as error:
+            raise self._unreadable(error) from error
+        if not found:
+            raise UserError(f"{self.path} holds no tiles: give another file.")
+        return {zoom: sorted(tiles) for zoom, tiles in found.items()}
+
+    def read(self, zoom: int, x: int, y: int) -> bytes:
+        """Return a tile's bytes; OSError where it cannot be read."""
+        table = "tiles" if "tiles" in self._tables else "images"
+        try:
+            if not self._rows:
+                self.places()
+            statement = f"SELECT tile_data FROM {table} WHERE rowid = ? AND length(tile_data) <= ?"
+            row = self._select(statement, (self._rows.get((zoom, x, y), -1), TILE_BYTES_MAX)).fetchone()
+        except (sqlite3.Error, UntrustedError) as error:
+            raise OSError(shown(error)) from error
+        if row is None or not isinstance(row[0], bytes):
+            raise OSError(f"no data, or more than {TILE_BYTES_MAX} bytes of them")
+        return row[0]
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._database.close()
+
+    def _select(self, statement: str, values: tuple[Any, ...] = ()) -> sqlite3.Cursor:
+        self._steps = 0
+        return self._database.execute(statement, values)
+
+    def _lock_down(self) -> set[str]:
+        """The plain tables that are read; from here on nothing but reading them is allowed."""
+        database = self._database
+        for limit, value in (
+            (sqlite3.SQLITE_LIMIT_LENGTH, 4 * TILE_BYTES_MAX), (sqlite3.SQLITE_LIMIT_SQL_LENGTH, 100_000),
+            (sqlite3.SQLITE_LIMIT_COLUMN, 100), (sqlite3.SQLITE_LIMIT_ATTACHED, 0),
+            (sqlite3.SQLITE_LIMIT_COMPOUND_SELECT, 5), (sqlite3.SQLITE_LIMIT_EXPR_DEPTH, 50),
+            (sqlite3.SQLITE_LIMIT_VDBE_OP, 10_000), (sqlite3.SQLITE_LIMIT_TRIGGER_DEPTH, 1),
+            (sqlite3.SQLITE_LIMIT_WORKER_THREADS, 0),
+        ):  # fmt: skip
+            database.setlimit(limit, value)
+        database.set_progress_handler(self._step, STEPS_AT_ONCE)
+        for pragma in ("trusted_schema = OFF", "cell_size_check = ON", "query_only = ON", "mmap_size = 0"):
+            database.execute(f"PRAGMA {pragma}")
+        kinds = dict(
+            self._select(
+                "SELECT name, type FROM sqlite_master WHERE type IN ('table', 'view') AND rootpage > 0 AND "
+                "name IN ('tiles', 'map', 'images', 'metadata') LIMIT 4"
+            ).fetchall()
+        )
+        tables = {name for name, kind in kinds.items() if kind == "table"}
+        wanted = {"tiles"} if "tiles" in tables else {"map", "images"}
+        if not wanted <= tables:
+            raise self._unreadable(
+                "its tiles are in no plain table of the name `tiles`, nor in `map` and `images`; a view or virtual "
+                "table is not run"
+            )
+        wanted |= tables & {"metadata"}
+        for table in wanted:
+            columns = self._select(f"PRAGMA table_xinfo({table})").fetchall()
+            if not {column[1] for column in columns} >= _COLUMNS[table] or any(column[6] for column in columns):
+                raise self._unreadable(f"its table `{table}` lacks columns, or computes some")
+        self._allowed = wanted
+        database.set_authorizer(self._authorize)
+        return wanted
+
+    def _step(self) -> int:
+        self._steps += STEPS_AT_ONCE
+        return int(self._steps > self._steps_max)
+
+    def _authorize(self, action: int, first: str | None, second: str | None, *_: str | None) -> int:
+        if action == sqlite3.SQLITE_SELECT:
+            return sqlite3.SQLITE_OK
+        if action == sqlite3.SQLITE_READ and first in self._allowed:
+            return sqlite3.SQLITE_OK
+        if action == sqlite3.SQLITE_FUNCTION and second in _FUNCTIONS:
+            return sqlite3.SQLITE_OK
+        return sqlite3.SQLITE_DENY
+
+    def _unreadable(self, error: object) -> UserError:
+        told = "it takes more work than a file of its size may" if str(error) == "interrupted" else shown(error, 160)
+        return UserError(
+            f"{self.path} is not an MBTiles file that can be read ({told}): copy it again, or give a GeoTIFF or a "
+            "folder of z/x/y tiles."
+        )

@@ -24,6 +24,7 @@ from gps_denied_onboard.recorder.kinds import KIND_BY_NUMBER
 from gps_denied_onboard.recorder.mcap_io import RecordingReader
 from gps_denied_onboard.recorder.reader import FlightReader
 from gps_denied_onboard.recorder.verify import verify_flight
+from gps_denied_operator.fdr.repair import Repair
 
 from .choices import Choices
 

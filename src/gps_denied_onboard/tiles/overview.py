@@ -92,7 +92,8 @@ class Overview:
         except (OSError, ValueError) as error:
             log.error("coarse map is not used: file=%s %s", path, error)
             return None
-        if data.size == HEADER_BYTES + PAYLOAD_BYTES and hashlib.sha256(data.data).hexdigest() == self._digests[path.name]:
+        digest = self._digests[path.name]
+        if data.size == HEADER_BYTES + PAYLOAD_BYTES and hashlib.sha256(data.data).hexdigest() == digest:
             return data
         log.error("coarse map is not used, it is no longer what was verified: file=%s", path)
         return None

@@ -13,7 +13,7 @@ from pymavlink.dialects.v20 import ardupilotmega
 
 from gps_denied_onboard.autopilot.gcs import GroundStation
 from gps_denied_onboard.autopilot.mavlink.connection import SILENT_PEER_NS, MavlinkConnection
-from gps_denied_onboard.autopilot.mavlink.gps_primary_selector import Promotion
+from gps_denied_onboard.autopilot.mavlink.gps_primary_selector import GpsPrimarySelector
 from gps_denied_onboard.autopilot.mavlink.link import ArduPilotLink
 from gps_denied_onboard.autopilot.mavlink.messages import MavlinkEncoder
 from gps_denied_onboard.autopilot.mavlink.signing import Signing
@@ -310,7 +310,7 @@ def test_noise_at_any_rate_is_looked_at_a_little_at_a_time(
 
 def test_a_primary_gps_that_somebody_else_set() -> None:
     """A GPS_PRIMARY that was not asked for here is told as that, and asked for again."""
-    promotion = Promotion(0, 1)
+    promotion = GpsPrimarySelector(0, 1)
     assert promotion.on_parameter(1, "GPS_PRIMARY", 1.0) == []
     (told,) = promotion.on_parameter(2, "GPS_PRIMARY", 0.0)
     assert "somebody else set GPS_PRIMARY from 1 to 0" in told.text

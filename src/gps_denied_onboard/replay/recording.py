@@ -62,6 +62,7 @@ class FrameTrace:
     aids: tuple[AidRecord, ...]
     stage_ms: Mapping[str, float]
     latency_ms: float
+    alerts: tuple[Alert, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +109,7 @@ class _Sinks:
     log: NavLog | None = None
     tlog: TlogWriter | None = None
     aids: list[AidRecord] = field(default_factory=list)
+    alerts: list[Alert] = field(default_factory=list)
 
 
 def replay_recording(
@@ -278,8 +280,9 @@ class _Replay:
     ) -> FrameTrace:
         state = self._pipeline.state_at(frame.t_ns, frame.index)
         aids, self._sinks.aids = tuple(self._sinks.aids), []
+        alerts, self._sinks.alerts = tuple(self._sinks.alerts), []
         latency_ms = (time.perf_counter_ns() - began_ns) / 1e6
-        return FrameTrace(frame.t_ns, frame.index, frame.name, state, fix, step, aids, stage_ms, latency_ms)
+        return FrameTrace(frame.t_ns, frame.index, frame.name, state, fix, step, aids, stage_ms, latency_ms, alerts)
 
     def _tick(self, t_ns: int) -> None:
         self._publish(self._pipeline.on_tick(t_ns))
@@ -291,6 +294,8 @@ class _Replay:
         for output in outputs:
             if isinstance(output, AidRecord):
                 self._sinks.aids.append(output)
+            if isinstance(output, Alert):
+                self._sinks.alerts.append(output)
             if self._sinks.log is not None:
                 self._sinks.log.write(output)
             if isinstance(output, NavState):

@@ -14,8 +14,8 @@ from gps_denied_operator.calibrate.camera import CameraCalibration, camera_toml
 from gps_denied_operator.report.html import plain_page
 
 ARROWS_MAX = 3000
-AXES = (("about the nose (roll)", "#005fb8"), ("about the right wing (pitch)", "#b3127a"))
-SVG = 'style="width:100%;background:#fff;border:1px solid #93a0ac;border-radius:6px"'
+AXES = (("about the nose (roll)", "var(--anchored)"), ("about the right wing (pitch)", "var(--reckoned)"))
+SVG = 'class="plot"'
 
 
 def camera_page(found: CameraCalibration, source: str) -> str:
@@ -85,9 +85,22 @@ def _arrows(found: CameraCalibration) -> str:
     )
     dots = "".join(f'<circle cx="{x:.0f}" cy="{y:.0f}" r="{wide / 500:.1f}"/>' for x, y in found.pixel_px[::stride])
     return (
-        f'<svg id="residuals" viewBox="0 0 {wide} {high}" role="img" aria-label="residuals" {SVG}>'
-        f'<g fill="#0b1116">{dots}</g>'
-        f'<path d="{lines}" stroke="#b00020" stroke-width="{wide / 700:.2f}" fill="none"/></svg>'
+        f'<svg id="residuals" viewBox="0 0 {wide} {high}" role="img" aria-label="residuals in pixels of '
+        f'the picture, 100 times as long" {SVG}>'
+        f'<g style="fill: var(--ink)">{dots}</g>'
+        f'<path d="{lines}" style="stroke: var(--bad)" stroke-width="{wide / 700:.2f}" fill="none"/>'
+        f"{_picture_scale(wide, high)}</svg>"
+    )
+
+
+def _picture_scale(wide: int, high: int) -> str:
+    """Size of the picture in pixels along its edges, and how long one pixel of residual is drawn."""
+    size, x, y = wide / 55.0, wide / 60.0, high - wide / 60.0
+    text = f'style="font-size: {size:.1f}px"'
+    return (
+        f'<text x="{wide - x:.0f}" y="{y:.0f}" text-anchor="end" {text}>{wide} × {high} px</text>'
+        f'<path d="M{x:.0f},{y:.0f} h100" style="stroke: var(--bad)" stroke-width="{wide / 350:.1f}"/>'
+        f'<text x="{x + 110:.0f}" y="{y + size / 3:.0f}" {text}>1 px of residual</text>'
     )
 
 
@@ -95,7 +108,7 @@ def _views(view_rms_px: dict[str, float]) -> str:
     most = max(view_rms_px.values(), default=1.0) or 1.0
     rows = "".join(
         f"<tr><td>{html.escape(name)}</td><td class='r'><b>{rms:.3f}</b></td><td style='width:45%'>"
-        f"<i class='key' style='width:{100.0 * rms / most:.0f}%;background:#005fb8'></i></td></tr>"
+        f"<i class='key' style='width:{100.0 * rms / most:.0f}%;background:var(--anchored)'></i></td></tr>"
         for name, rms in view_rms_px.items()
     )
     head = "<tr><th>picture</th><th class='r'>RMS, px</th><th></th></tr>"
@@ -105,7 +118,7 @@ def _views(view_rms_px: dict[str, float]) -> str:
 
 def _deviation(found: MountCalibration, axis: int, colour: str) -> str:
     """Dots of one axis over time, with the answer's line and its 95 % band; faint where the weight is low."""
-    wide, high, left, foot = 1000.0, 190.0, 52.0, 24.0
+    wide, high, left, foot = 1000.0, 230.0, 92.0, 46.0
     seconds = np.array([look.t_ns for look in found.looks]) / 1e9
     seconds -= seconds[0]
     values = found.residual_deg[:, axis]
@@ -119,14 +132,22 @@ def _deviation(found: MountCalibration, axis: int, colour: str) -> str:
         for a, b, w in zip(x, y, found.weight, strict=True)
     )
     marks = [(reach, 12.0), (0.0, middle + 4.0), (-reach, high - foot - 2.0)]
-    texts = "".join(f'<text x="4" y="{at:.0f}" font-size="13">{value:+.1f}°</text>' for value, at in marks)
+    texts = "".join(
+        f'<text x="{left - 8}" y="{at:.0f}" text-anchor="end" class="soft">{value:+.1f}</text>' for value, at in marks
+    )
+    texts += (
+        f'<text x="20" y="{middle}" text-anchor="middle" transform="rotate(-90 20 {middle})">deviation, °</text>'
+        f'<text x="{(left + wide) / 2}" y="{high - 4}" text-anchor="middle">time since the first picture, s</text>'
+    )
     return (
-        f'<svg viewBox="0 0 {wide:g} {high:g}" role="img" aria-label="deviation" {SVG}>'
+        f'<div class="scroll wide" tabindex="0"><svg viewBox="0 0 {wide:g} {high:g}" role="img" '
+        f'aria-label="deviation in degrees over time in seconds" {SVG}>'
         f'<rect x="{left}" y="{band[0]:.1f}" width="{wide - left - 12.0}" height="{band[1] - band[0]:.1f}" '
-        f'fill="#e2eefb"/><path d="M{left},{middle} H{wide - 12.0}" stroke="#0b1116" stroke-width="1.5"/>'
-        f'<g fill="{colour}">{dots}</g>{texts}'
-        f'<text x="{left}" y="{high - 6}" font-size="13">0 s</text>'
-        f'<text x="{wide - 12}" y="{high - 6}" font-size="13" text-anchor="end">{float(seconds[-1]):.0f} s</text></svg>'
+        f'style="fill: var(--chosen)"/><path d="M{left},{middle} H{wide - 12.0}" class="axis" stroke-width="1.5"/>'
+        f'<g style="fill: {colour}">{dots}</g>{texts}'
+        f'<text x="{left}" y="{high - 26}" class="soft">0</text>'
+        f'<text x="{wide - 12}" y="{high - 26}" text-anchor="end" class="soft">{float(seconds[-1]):.0f}</text>'
+        "</svg></div>"
     )
 
 

@@ -15,10 +15,13 @@ from gps_denied_operator.scoring.frames import FrameResult
 
 if TYPE_CHECKING:
     from gps_denied_onboard.geometry.geodesy import LocalFrame
+    from gps_denied_onboard.messages import Alert
     from gps_denied_onboard.recorder.kinds import FrameRecord
+    from gps_denied_onboard.recorder.mcap_io import RecordingReader
     from gps_denied_onboard.recorder.meta import RecordingMeta, tiles_inside
     from gps_denied_onboard.replay.recording import FrameTrace
     from gps_denied_onboard.tiles.mosaic import MapMosaic
+    from gps_denied_operator.report.story import Story
 
 PICTURE_MARGIN_M = 350.0
 BLINDING = ("camera_dark", "camera_cloud")
@@ -47,6 +50,7 @@ class FlightOutcome:
     note: str = ""
     seeing: bool = True
     rss_peak_mb: float = 0.0
+    story: Story | None = None
 
 
 def simulate(task: FlightTask, tell: Tell) -> None:
@@ -74,7 +78,20 @@ def replay(task: FlightTask, tell: Tell) -> FlightOutcome:
     summary = replay_recording(task.folder, load_config(task.config_path), task.replay_folder, collector)
     peak_mb = own_rss_peak_mb()
     collector.add_missed(taken)
-    return _illustrated(task, meta, collector.rows, summary.problems, peak_mb)
+    outcome = _illustrated(task, meta, collector.rows, summary.problems, peak_mb)
+    return dataclasses.replace(outcome, story=_story(reader, meta, collector))
+
+
+def _story(reader: RecordingReader, meta: RecordingMeta, collector: Collector) -> Story:
+    """What the replay's decisions and alerts tell, beside the receiver's own track."""
+    from gps_denied_onboard.messages import GpsSample
+    from gps_denied_operator.report.story import story_of, utc_of
+
+    receiver = [message for message in reader.messages() if isinstance(message, GpsSample)]
+    aids = [aid for row in collector.rows for aid in row.aids]
+    times = [*(sample.t_ns for sample in receiver), *(row.t_ns for row in collector.rows)] or [0]
+    told = [*receiver, *collector.alerts, *aids]
+    return story_of(told, (min(times), max(times)), utc_of((), receiver, meta.unix_ns_at_zero))
 
 
 def _one_thread() -> None:
@@ -89,6 +106,7 @@ class Collector:
     def __init__(self, truth: Callable[[int, str, int], Any], progress: Callable[[int], None]) -> None:
         self._truth, self._progress = truth, progress
         self.rows: list[FrameResult] = []
+        self.alerts: list[Alert] = []
 
     def __call__(self, trace: FrameTrace) -> None:
         row = self._with_truth(trace.t_ns, trace.index, trace.name)
@@ -103,6 +121,7 @@ class Collector:
                 aids=tuple(trace.aids),
             )
         )
+        self.alerts += trace.alerts
         self._progress(len(self.rows))
 
     def add_missed(self, taken: Sequence[FrameRecord]) -> None:

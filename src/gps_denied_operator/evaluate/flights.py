@@ -118,6 +118,7 @@ def _report(request: FlightsRequest, outcomes: Sequence[FlightOutcome], facts: R
             local=None if outcome.origin is None else LocalFrame(*outcome.origin),
             background=outcome.background,
             note=outcome.note,
+            story=outcome.story,
         )
         for outcome in outcomes
     ]

@@ -106,14 +106,15 @@ def extract(
 def plot(
     flight: FlightArgument,
     out: Annotated[Path, typer.Option(help="HTML file to write.")] = Path("flight.html"),
+    tiles: Annotated[Path | None, typer.Option(help="Folder of z/x/y tiles to draw; else those it flew with.")] = None,
     json: JsonOption = False,
 ) -> None:
-    """Draw a flight into one HTML file that needs nothing else."""
+    """Draw a flight over its map into one HTML file that needs nothing else."""
     from gps_denied_operator.console import FrameBar
     from gps_denied_operator.report.recording_page import plot_flight
 
     with FrameBar(None, "records") as bar:
-        moments = plot_flight(flight, out, bar.show)
+        moments = plot_flight(flight, out, bar.show, tiles)
     if json:
         _print_json({"page": str(out), "moments": moments})
     else:
@@ -124,10 +125,10 @@ def plot(
 def export(
     flight: FlightArgument,
     out: OutOption,
-    to: Annotated[str, typer.Option(help="parquet, csv, geojson, kml or tlog.")] = "parquet",
+    to: Annotated[str, typer.Option(help="parquet, csv, geojson, kml, mcap or tlog.")] = "parquet",
     json: JsonOption = False,
 ) -> None:
-    """Write a flight for other programs: a table a kind, its track, or its MAVLink stream."""
+    """Write a flight for other programs: a table a kind, its track, one MCAP file in UTC, or its MAVLink stream."""
     from gps_denied_operator.fdr.export import export_flight
 
     written = export_flight(flight, out, to)

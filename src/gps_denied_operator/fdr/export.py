@@ -1,4 +1,4 @@
-"""A flight for other programs: Parquet or CSV a kind, the track as GeoJSON or KML, the stream as a MAVLink log."""
+"""A flight for other programs: Parquet or CSV a kind, its track as GeoJSON or KML, MCAP in UTC, its MAVLink log."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import csv
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
-from xml.sax.saxutils import escape
 
 import orjson
 
 from gps_denied_onboard.autopilot.mavlink.tlog import TlogWriter
 from gps_denied_onboard.errors import UserError
+from gps_denied_onboard.recorder.meta import read_meta
 from gps_denied_onboard.recorder.output_folder import OutputFolder
 from gps_denied_onboard.recorder.reader import FlightReader, FlightRecord
 
@@ -110,24 +110,33 @@ def _geojson(reader: FlightReader, target: Path) -> dict[str, int]:
 
 
 def _kml(reader: FlightReader, target: Path) -> dict[str, int]:
-    places = [record.payload for record in _positions(reader)]
-    line = "\n".join(f"{p['longitude_deg']:.8f},{p['latitude_deg']:.8f},{p['altitude_amsl_m']:.2f}" for p in places)
-    (target / "track.kml").write_text(
-        '<?xml version="1.0" encoding="UTF-8"?>\n<kml xmlns="http://www.opengis.net/kml/2.2"><Document>'
-        f"<name>{escape(reader.folder.name)}</name><Placemark><name>track</name><LineString>"
-        f"<altitudeMode>absolute</altitudeMode><coordinates>\n{line}\n</coordinates></LineString></Placemark>"
-        "</Document></kml>\n",
-        encoding="utf-8",
-    )
-    return {"navstate": len(places)}
+    from gps_denied_operator.fdr.kml import flight_kml
+
+    return flight_kml(reader, target, unix_ns_at_zero(reader))
+
+
+def _mcap(reader: FlightReader, target: Path) -> dict[str, int]:
+    from gps_denied_operator.fdr.mcap_export import flight_mcap
+
+    return flight_mcap(reader, target, unix_ns_at_zero(reader))
+
+
+def unix_ns_at_zero(reader: FlightReader) -> int | None:
+    """UTC since 1970 at the flight's t_ns 0, by the best clock that its recording knows; None where it knows none."""
+    from gps_denied_operator.report.story import utc_of
+
+    try:
+        told_ns = read_meta(reader.folder).unix_ns_at_zero
+    except UserError:
+        told_ns = None
+    clocks = [(clock.t_ns, clock.utc_ns) for clock in reader.messages({"clock"})]
+    return utc_of(clocks, reader.messages({"gps"}), told_ns)[0]
 
 
 def _tlog(reader: FlightReader, target: Path) -> dict[str, int]:
     """The bytes that were sent to an ArduPilot, as they were."""
     count = 0
-    clock = reader.first("clock")
-    unix_ns_at_zero = None if clock is None else clock.utc_ns - clock.t_ns
-    with TlogWriter(target / "autopilot.tlog", unix_ns_at_zero) as log:
+    with TlogWriter(target / "autopilot.tlog", unix_ns_at_zero(reader)) as log:
         for record in reader.records({"autopilot_out"}):
             if record.payload.get("protocol") == "mavlink2":
                 log.write(record.t_ns, base64.b64decode(record.payload["data"]))
@@ -147,5 +156,6 @@ FORMATS: dict[str, Callable[[FlightReader, Path], dict[str, int]]] = {
     "csv": _csv,
     "geojson": _geojson,
     "kml": _kml,
+    "mcap": _mcap,
     "tlog": _tlog,
 }

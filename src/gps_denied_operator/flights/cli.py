@@ -47,29 +47,34 @@ def upload(
     """After landing: send the tiles that a flight made, once its recording proves that it was shut down cleanly."""
     from gps_denied_onboard.tiles.grid import flight_uuid
     from gps_denied_operator.flights.after_flight import landed_flight
-    from gps_denied_operator.tiles import provider_cli
+    from gps_denied_operator.tiles.provider_cli import send_pending
 
     name = landed_flight(recording, flight)
-    provider_cli.upload(provider, str(flight_uuid(name)), key_file, ca, root, config, json)
+    send_pending(provider, str(flight_uuid(name)), key_file, ca, root, config, json)
 
 
 def report(
-    recording: Annotated[Path, typer.Argument(metavar="FLIGHT", help="Folder of the flight's recording.")],
+    recordings: Annotated[
+        list[Path], typer.Argument(metavar="FLIGHT...", help="Folder of a flight's recording; several for one page.")
+    ],
     out: Annotated[Path, typer.Option(help="HTML file to write.")] = Path("flight.html"),
     truth: Annotated[
         Path | None, typer.Option(help="A simulated recording that holds the truth, or a CSV with t_s.")
     ] = None,
     tiles: Annotated[Path | None, typer.Option(help="Folder of z/x/y tiles to draw; else those it flew with.")] = None,
+    plan: Annotated[Path | None, typer.Option(help="Planned route to draw: .plan, WPL, GeoJSON or KML.")] = None,
     json: JsonOption = False,
 ) -> None:
-    """After a flight: map, track, 95 % ellipses, labels, innovations and latencies in one HTML page."""
+    """After a flight: what happened and why, map, tracks, GPS health, alerts, measurements in one HTML page."""
     from gps_denied_operator.console import FrameBar
-    from gps_denied_operator.report.flight_report import report_flight
+    from gps_denied_operator.missions.route import resolve
+    from gps_denied_operator.report.flight_report import report_flights
     from gps_denied_operator.report.html import check_page_name, write_page
 
     check_page_name(out)
+    route_deg = None if plan is None else resolve(plan).route_deg
     with FrameBar(None, "records") as bar:
-        made = report_flight(recording, truth, tiles, bar.show)
+        made = report_flights(recordings, truth, tiles, bar.show, route_deg)
     write_page(made.page, out)
     if json:
         told = {"flight_id": made.flight_id, "recording": made.state, "moments": made.moments, "map": made.map_shown}

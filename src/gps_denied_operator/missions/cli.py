@@ -39,6 +39,9 @@ def show(
     source: Annotated[str, typer.Option(help="Name under which the store keeps these tiles.")] = "provider",
     root: RootOption = None,
     config: ConfigOption = None,
+    height: Annotated[
+        float, typer.Option("--height", min=0.0, help="Metres above ground, to draw what --config's camera sees.")
+    ] = 0.0,
     out: Annotated[Path, typer.Option(help="HTML file to write.")] = Path("plan.html"),
     json: JsonOption = False,
 ) -> None:
@@ -50,21 +53,28 @@ def show(
     from gps_denied_onboard.tiles.store import TileStore
     from gps_denied_operator.missions.needs import needs
     from gps_denied_operator.missions.plan_page import plan_page
+    from gps_denied_operator.missions.route_map import footprint_of, route_map
     from gps_denied_operator.report.html import write_page
 
     if file is not None and flight_file is not None:
         raise typer.BadParameter("give the plan once, as FILE or as --flight-file")
     flight = resolve_from_options(file or flight_file, flight_id, buffer, provider, key_file, ca)
     folder = root or default_root()
+    settings = load_config(config)
+    footprint = footprint_of(settings.camera, height)
     with TileStore.open(folder) if folder.is_dir() else nullcontext() as store:
-        found = needs(flight, zoom, source, store, load_config(config).tiles, datetime.now(UTC))
-    write_page(plan_page(found), out)
+        found = needs(flight, zoom, source, store, settings.tiles, datetime.now(UTC))
+        under = route_map(flight, source, zoom, store, footprint)
+    write_page(plan_page(found, under), out)
     if json:
-        print_json(found.as_dict() | {"page": str(out)})
+        route = {"route_m": round(under.length_m, 1), "route_without_map_m": round(under.missing_m, 1)}
+        seen = {"footprint_m": [footprint.across_m, footprint.along_m], "gsd_m": footprint.gsd_m} if footprint else {}
+        print_json(found.as_dict() | route | seen | {"page": str(out)})
         return
     box = ",".join(f"{edge:.5f}" for edge in flight.bbox)
     typer.echo(f"{flight.mission_id}: {len(flight.route_deg)} waypoints, {flight.length_m / 1000.0:.1f} km, box {box}")
     typer.echo(
         f"{found.chosen.tiles} tiles at zoom {zoom}, about {found.chosen.bytes_estimate / 1e6:.0f} MB; "
-        f"{found.missing} not in the store; drawn in {out}"
+        f"{found.missing} not in the store; "
+        f"{under.missing_m / 1000.0:.1f} of {under.length_m / 1000.0:.1f} km of the route without map; drawn in {out}"
     )

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import html
 import math
 from collections.abc import Iterable, Sequence
 
 from gps_denied_onboard.tiles.freshness import Sector
 from gps_denied_operator.missions.needs import Cell, Needs
+from gps_denied_operator.missions.route_chart import route_section, stretches
+from gps_denied_operator.missions.route_map import RouteMap
 from gps_denied_operator.report.html import plain_page
 
 WIDTH_PX, HEIGHT_PX, EDGE_PX = 1000.0, 640.0, 56.0
@@ -15,10 +18,10 @@ CLASS_NAMES = {"active_conflict": "active conflict", "stable_rear": "stable rear
 CLASS_FILL = {"active_conflict": "#ffd9b8", "stable_rear": "#e3eefa"}
 
 
-def plan_page(needs: Needs) -> str:
-    """The page as text."""
+def plan_page(needs: Needs, under: RouteMap | None = None) -> str:
+    """The page as text. under: what of the stored map lies under the route; None: it was not looked up."""
     flight = needs.flight
-    level, sentence = _verdict(needs)
+    level, sentence = _verdict(needs, under)
     facts = [
         ("mission", flight.mission_id), ("flight", flight.flight_id), ("read from", flight.source),
         ("take-off", f"{flight.takeoff_latitude_deg:.6f}, {flight.takeoff_longitude_deg:.6f}"),
@@ -26,22 +29,28 @@ def plan_page(needs: Needs) -> str:
     ]  # fmt: skip
     body = "\n".join([
         _cards(needs),
-        '<section><div class="bar"><h2>Route, box and tiles</h2>' + _legend(needs) + "</div>",
-        '<div class="scroll" style="max-height:none">' + _drawing(needs) + "</div></section>",
+        '<section><div class="bar"><h2>Route, box and stored map</h2>' + _legend(needs, under) + "</div>",
+        '<div class="scroll wide" tabindex="0">' + _drawing(needs, under) + "</div>" + _note(under) + "</section>",
+        "" if under is None else route_section(under, needs.chosen.ground_resolution_m_px),
         '<section class="two">' + _zooms(needs) + _freshness(needs) + "</section>",
         "<section><h2>Download it</h2><p><code>" + html.escape(_command(needs)) + "</code></p></section>",
     ])  # fmt: skip
     return plain_page(f"Flight plan {flight.mission_id}", "plan", facts, level, sentence, body)
 
 
-def _verdict(needs: Needs) -> tuple[str, str]:
+def _verdict(needs: Needs, under: RouteMap | None) -> tuple[str, str]:
     chosen = needs.chosen
     size = _bytes(chosen.bytes_estimate)
     told = f"{chosen.tiles:,} tiles at zoom {chosen.zoom}, about {size}; {needs.missing:,} are not in the store."
+    if under is not None:
+        have_m = under.length_m - under.missing_m
+        told += f" {have_m / 1000.0:.1f} of {under.length_m / 1000.0:.1f} km of the route have map."
     if not chosen.taken:
         return "bad", f"{told} {chosen.ground_resolution_m_px:.2f} m a pixel is too coarse: take a higher zoom."
     if chosen.bytes_estimate > needs.budget_bytes:
         return "bad", f"{told} That is more than the budget of {_bytes(needs.budget_bytes)}: fly a smaller box."
+    if under is not None and needs.store and under.missing_m > 0.0:
+        return "warn", f"{told} Red on the drawing: no map there yet."
     old = needs.stored.get("downgraded", 0)
     if old:
         return "warn", f"{told} {old:,} of those in the store are old and make the position less sure."
@@ -71,52 +80,100 @@ def _cards(needs: Needs) -> str:
 
 
 class _Plane:
-    """Degrees to pixels of the drawing: true to shape in the middle of the box."""
+    """Degrees to pixels of the drawing: Web-Mercator, as tiles are, true to shape in the middle of the box."""
 
     def __init__(self, bbox: tuple[float, float, float, float]) -> None:
         self.west, self.south, self.east, self.north = bbox
-        self.squeeze = math.cos(math.radians((self.south + self.north) / 2.0))
-        wide, high = (self.east - self.west) * self.squeeze, self.north - self.south
+        wide, high = self.east - self.west, _mercator_deg(self.north) - _mercator_deg(self.south)
         self.px_per_deg = min((WIDTH_PX - 2 * EDGE_PX) / wide, (HEIGHT_PX - 2 * EDGE_PX) / high)
+        self.px_per_km = self.px_per_deg / (111.32 * math.cos(math.radians((self.south + self.north) / 2.0)))
         self.left = (WIDTH_PX - wide * self.px_per_deg) / 2.0
         self.top = (HEIGHT_PX - high * self.px_per_deg) / 2.0
 
     def x(self, longitude_deg: float) -> float:
-        return self.left + (longitude_deg - self.west) * self.squeeze * self.px_per_deg
+        return self.left + (longitude_deg - self.west) * self.px_per_deg
 
     def y(self, latitude_deg: float) -> float:
-        return self.top + (self.north - latitude_deg) * self.px_per_deg
+        return self.top + (_mercator_deg(self.north) - _mercator_deg(latitude_deg)) * self.px_per_deg
 
 
-def _drawing(needs: Needs) -> str:
+def _mercator_deg(latitude_deg: float) -> float:
+    return math.degrees(math.asinh(math.tan(math.radians(latitude_deg))))
+
+
+def _drawing(needs: Needs, under: RouteMap | None) -> str:
     plane = _Plane(needs.flight.bbox)
     x0, y0, x1, y1 = (plane.x(plane.west), plane.y(plane.north), plane.x(plane.east), plane.y(plane.south))
     frame = f'x="{x0:.1f}" y="{y0:.1f}" width="{x1 - x0:.1f}" height="{y1 - y0:.1f}"'
-    route = " ".join(f"{plane.x(lon):.1f},{plane.y(lat):.1f}" for lat, lon in needs.flight.route_deg.tolist())
+    route = [(float(lat), float(lon)) for lat, lon in needs.flight.route_deg.tolist()]
     return "".join([
-        f'<svg id="plan" viewBox="0 0 {WIDTH_PX:g} {HEIGHT_PX:g}" role="img" aria-label="route over the box" '
-        'style="width:100%;max-height:72vh;background:#fff;border:1px solid #93a0ac;border-radius:6px">',
+        f'<svg id="plan" class="paper" viewBox="0 0 {WIDTH_PX:g} {HEIGHT_PX:g}" role="img" '
+        'aria-label="route over the stored map">',
         f"<defs><clipPath id='box'><rect {frame}/></clipPath></defs><g clip-path='url(#box)'>",
-        *(_cell(cell, plane) for cell in needs.cells),
+        *(_cell(cell, plane, picture=under is not None and under.picture is not None) for cell in needs.cells),
+        "" if under is None else _stored_picture(under, plane),
+        *(_old(cell, plane) for cell in needs.cells if under is not None and under.picture is not None),
         *(_sector(sector, plane) for sector in needs.sectors),
         "</g>",
         f'<rect {frame} fill="none" stroke="#0b1116" stroke-width="1.6"/>',
         *_edges(plane),
-        f'<polyline points="{route}" fill="none" stroke="#fff" stroke-width="7" stroke-linejoin="round"/>',
-        f'<polyline points="{route}" fill="none" stroke="#005fb8" stroke-width="3" stroke-linejoin="round"/>',
+        *([_line(route, plane, "#005fb8")] if under is None else _route(under, plane)),
         *_waypoints(needs.flight.route_deg.tolist(), plane),
         _scale(plane),
         "</svg>",
     ])  # fmt: skip
 
 
-def _cell(cell: Cell, plane: _Plane) -> str:
-    """A block of tiles: its class of land, and over it, in proportion, what the store holds."""
+def _stored_picture(under: RouteMap, plane: _Plane) -> str:
+    if under.picture is None:
+        return ""
+    west, south, east, north = under.edges_deg
+    x, y = plane.x(west), plane.y(north)
+    data = base64.b64encode(under.picture).decode("ascii")
+    return (
+        f'<image x="{x:.1f}" y="{y:.1f}" width="{plane.x(east) - x:.1f}" height="{plane.y(south) - y:.1f}" '
+        f'preserveAspectRatio="none" href="data:image/png;base64,{data}"/>'
+    )
+
+
+def _old(cell: Cell, plane: _Plane) -> str:
+    """Old tiles, marked over the picture without hiding it."""
+    if cell.downgraded * 2 < max(cell.stored, 1):
+        return ""
+    x, y = plane.x(cell.west_deg), plane.y(cell.north_deg)
+    wide, high = plane.x(cell.east_deg) - x, plane.y(cell.south_deg) - y
+    place = f'x="{x:.1f}" y="{y:.1f}" width="{wide:.1f}" height="{high:.1f}"'
+    return f'<rect {place} fill="#e08a00" fill-opacity=".28"/>'
+
+
+def _route(under: RouteMap, plane: _Plane) -> Iterable[str]:
+    """The footprint's width, then the route: blue over stored map, red and dashed where there is none."""
+    everything = [(p.latitude_deg, p.longitude_deg) for p in under.points]
+    if under.footprint is not None:
+        wide = under.footprint.across_m / 1000.0 * plane.px_per_km
+        yield _line(everything, plane, "#005fb8", f'stroke-width="{wide:.2f}" stroke-opacity=".22"', halo=False)
+    for missing, points in stretches(under.points):
+        look = 'stroke-dasharray="9 5"' if missing else ""
+        places = [(p.latitude_deg, p.longitude_deg) for p in points]
+        yield _line(places, plane, "#c00026" if missing else "#005fb8", look)
+
+
+def _line(places: Sequence[tuple[float, float]], plane: _Plane, colour: str, look: str = "", halo: bool = True) -> str:
+    points = " ".join(f"{plane.x(lon):.1f},{plane.y(lat):.1f}" for lat, lon in places)
+    width = "" if "stroke-width" in look else 'stroke-width="3.4"'
+    drawn = f'<polyline points="{points}" fill="none" stroke="{colour}" {width} stroke-linejoin="round" {look}/>'
+    under = f'<polyline points="{points}" fill="none" stroke="#fff" stroke-width="7.5" stroke-linejoin="round"/>'
+    return under + drawn if halo else drawn
+
+
+def _cell(cell: Cell, plane: _Plane, picture: bool) -> str:
+    """A block of tiles: its class of land, and over it, in proportion, what the store holds, unless its own picture
+    comes over it."""
     x, y = plane.x(cell.west_deg), plane.y(cell.north_deg)
     wide, high = plane.x(cell.east_deg) - x, plane.y(cell.south_deg) - y
     place = f'x="{x:.1f}" y="{y:.1f}" width="{wide:.1f}" height="{high:.1f}"'
     out = f'<rect {place} fill="{CLASS_FILL.get(cell.sector_class, "#eee")}" stroke="#c3ccd5" stroke-width=".4"/>'
-    if cell.stored:
+    if cell.stored and not picture:
         colour = "#b86b00" if cell.downgraded * 2 >= cell.stored else "#0b6b33"
         out += f'<rect {place} fill="{colour}" fill-opacity="{0.15 + 0.6 * min(cell.stored / cell.tiles, 1.0):.2f}"/>'
     return out
@@ -153,11 +210,11 @@ def _edges(plane: _Plane) -> Iterable[str]:
     for edge, turn in ((plane.west, -9.0), (plane.east, 17.0)):
         x = plane.x(edge) + turn
         yield (f'<text x="{x:.1f}" y="{middle_y:.1f}" transform="rotate(-90 {x:.1f} {middle_y:.1f})" '
-               f'text-anchor="middle" font-size="14" fill="#0b1116">{edge:.4f}°</text>')  # fmt: skip
+               f'text-anchor="middle" font-size="16" fill="#0b1116">{edge:.4f}°</text>')  # fmt: skip
 
 
 def _scale(plane: _Plane) -> str:
-    px_per_km = plane.px_per_deg / 111.2
+    px_per_km = plane.px_per_km
     length_km = max((km for km in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200) if km * px_per_km <= 220), default=0.1)
     x, y = 12.0, HEIGHT_PX - 16.0
     name = f"{length_km:g} km" if length_km >= 1 else f"{length_km * 1000:g} m"
@@ -167,17 +224,28 @@ def _scale(plane: _Plane) -> str:
 
 def _text(said: str, x: float, y: float, anchor: str = "start", weight: int = 500) -> str:
     return (
-        f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" font-size="14" font-weight="{weight}" fill="#0b1116" '
+        f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" font-size="16" font-weight="{weight}" fill="#0b1116" '
         f'stroke="#fff" stroke-width="3.5" paint-order="stroke">{html.escape(said)}</text>'
     )
 
 
-def _legend(needs: Needs) -> str:
+def _note(under: RouteMap | None) -> str:
+    if under is None or under.picture is None:
+        return ""
+    some = "" if under.whole else " Of a large box the map nearest to the route is shown."
+    return f'<p class="note">Grey picture: the stored map itself, {under.picture_tiles:,} tiles.{some}</p>'
+
+
+def _legend(needs: Needs, under: RouteMap | None) -> str:
     keys = [(CLASS_FILL.get(c, "#eee"), CLASS_NAMES.get(c, c)) for c in needs.class_shares]
-    if needs.stored:
+    if under is not None:
+        keys += [("#005fb8", "route with map"), ("#c00026", "route without map")]
+    if needs.stored and (under is None or under.picture is None):
         keys += [("#0b6b33", "in the store"), ("#b86b00", "in the store, old")]
+    elif needs.stored.get("downgraded"):
+        keys += [("#e08a00", "old map")]
     made = "".join(
-        f'<span><i class="key" style="background:{colour};border:1px solid #93a0ac"></i> {html.escape(name)}</span>'
+        f'<span><i class="key" style="background:{colour};border:1px solid var(--key)"></i> {html.escape(name)}</span>'
         for colour, name in keys
     )
     return f'<div class="tools">{made}</div>'

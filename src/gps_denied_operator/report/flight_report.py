@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.geometry.geodesy import LocalFrame
-from gps_denied_onboard.messages import NavState
+from gps_denied_onboard.messages import FloatArray, NavState
 from gps_denied_onboard.recorder.mcap_io import RecordingReader, recording_files
 from gps_denied_onboard.recorder.meta import RecordingMeta, read_meta, tiles_inside
 from gps_denied_onboard.recorder.reader import FlightReader
 from gps_denied_onboard.recorder.records import HeaderRecord, MovedRecord
-from gps_denied_onboard.recorder.verify import verify_flight
+from gps_denied_onboard.recorder.verify import Verdict, verify_flight
 from gps_denied_onboard.tiles.mosaic import MapMosaic
+from gps_denied_operator.report.chapters import summary
 from gps_denied_operator.report.html import render
-from gps_denied_operator.report.model import FlightPart, MapPicture, Report
+from gps_denied_operator.report.illustrate import illustrated
+from gps_denied_operator.report.model import FlightPart, Report
 from gps_denied_operator.report.pictures import background
-from gps_denied_operator.report.recording_page import flight_rows, recording_level, recording_sentence
+from gps_denied_operator.report.recorded import read_recorded
+from gps_denied_operator.report.refusals import limits_of
+from gps_denied_operator.report.verdict import BAD, recording_level, recording_sentence, worst
 from gps_denied_operator.report.verdict import verdict as judged
 from gps_denied_operator.scoring.frames import FrameResult, RunFacts
 from gps_denied_operator.scoring.metrics import figures
@@ -47,42 +51,100 @@ class FlightReport:
 
 
 def report_flight(
-    folder: Path, truth: Path | None, tiles: Path | None, progress: Callable[[int], None] = lambda _done: None
+    folder: Path,
+    truth: Path | None,
+    tiles: Path | None,
+    progress: Callable[[int], None] = lambda _done: None,
+    route_deg: FloatArray | None = None,
 ) -> FlightReport:
-    """Make the report of a recorded flight.
+    """Make the report of one recorded flight; see `report_flights`."""
+    return report_flights([folder], truth, tiles, progress, route_deg)
+
+
+def report_flights(
+    folders: Sequence[Path],
+    truth: Path | None,
+    tiles: Path | None,
+    progress: Callable[[int], None] = lambda _done: None,
+    route_deg: FloatArray | None = None,
+) -> FlightReport:
+    """Make the report of recorded flights, all in one page.
 
     truth: a simulated recording that holds it, or a CSV with `t_s` in seconds after the flight's first record; None:
     that of the recording itself, where it has one. tiles: a folder of <z>/<x>/<y>.jpg; None: the map that the flight
-    was flown with, where it is on this machine. UserError where there is no position, or truth and flight do not meet.
+    was flown with, where it is on this machine. route_deg: (N, 2) latitude and longitude of the planned route, to be drawn. UserError where a
+    recording is empty, or truth and flight do not meet.
     """
+    flights = [_one(folder, truth, tiles, route_deg, progress) for folder in folders]
+    scored = all(flight.scored for flight in flights)
+    of_all = figures([flight.part.rows for flight in flights], flights[0].facts)
+    sentence = "\n".join(
+        flight.sentence if len(flights) == 1 else f"{flight.part.title}: {flight.sentence}" for flight in flights
+    )
+    if scored and of_all["with_estimate"]:
+        sentence = f"{judged(of_all)[1]} {sentence}"
+    first = flights[0].part
+    title = f"Flight {first.title}" if len(flights) == 1 else f"{len(flights)} flights"
+    level = "" if scored else worst([flight.level for flight in flights])
+    facts = first.facts if len(flights) == 1 else ()
+    parts = [flight.part for flight in flights]
+    page = render(Report(title, of_all, parts, facts, sentence, seeing=False, judged=scored, level=level))
+    moments, shown = sum(len(part.rows) for part in parts), any(part.background is not None for part in parts)
+    return FlightReport(page, of_all, first.title, flights[0].state, moments, shown, sentence)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, eq=False)
+class _Flight:
+    part: FlightPart
+    facts: RunFacts
+    state: str
+    level: str
+    sentence: str
+    scored: bool
+
+
+def _one(
+    folder: Path, truth: Path | None, tiles: Path | None, route: FloatArray | None, progress: Callable[[int], None]
+) -> _Flight:
     reader = FlightReader(folder)
-    rows = flight_rows(reader, progress)
+    meta = read_meta(folder)
+    recorded = read_recorded(reader, meta, route, progress)
+    rows = recorded.rows
     if not rows:
-        raise UserError(f"{folder} holds no position: there is nothing to report.")
-    meta, header, checked = read_meta(folder), reader.first("header"), verify_flight(folder)
+        raise UserError(f"{folder} holds no record: there is nothing to report; `operator-tool fdr verify` says why.")
+    header, checked = reader.first("header"), verify_flight(folder)
     rows = _with_latencies(rows, frame_latencies_ms(reader))
     lookup = _truth(folder, truth, reader.start_ns or 0)
     if lookup is not None:
         rows = _scored(rows, lookup, truth or folder)
-    picture = _map_picture(folder, meta, rows, tiles, truth)
+    local = LocalFrame(meta.origin_latitude_deg, meta.origin_longitude_deg, meta.origin_altitude_m)
+    mosaic = _mosaic(folder, meta, tiles, truth)
+    picture = None if mosaic is None else background(mosaic, rows, MAP_MARGIN_M, MAP_WIDTH_PX)
+    rows = illustrated(rows, (folder, truth), meta, local, mosaic)
     versions = header.versions if isinstance(header, HeaderRecord) else {}
     facts = RunFacts(math.nan, math.nan, str(versions.get("gps-denied-onboard", "-")), 0)
-    of_flight = figures([rows], facts)
-    local = LocalFrame(meta.origin_latitude_deg, meta.origin_longitude_deg, meta.origin_altitude_m)
     name = checked.flight_id or folder.name
-    part = FlightPart(name, rows, of_flight, local, picture, _note(lookup is not None, picture is not None))
-    sentence = recording_sentence(checked)
-    if lookup is not None:
-        sentence = f"{judged(of_flight)[1]} {sentence}"
+    part = FlightPart(
+        name, rows, figures([rows], facts), local, picture,
+        _note(lookup is not None, picture is not None, recorded.placed), recorded.story,
+        limits_of(header.config if isinstance(header, HeaderRecord) else {}), _told(checked, header),
+    )  # fmt: skip
+    told, level = recording_sentence(checked), recording_level(checked)
+    if not recorded.placed:
+        told, level = f"No position was ever sent. {told}", BAD
+    story_level, of_story = summary(recorded.story)
+    sentence = f"{of_story} {told}" if recorded.placed else f"{told} {of_story}"
+    return _Flight(part, facts, checked.state, worst([level, story_level]), sentence, lookup is not None)
+
+
+def _told(checked: Verdict, header: object) -> list[tuple[str, str]]:
     told = [
         ("recording", checked.state), ("key", checked.fingerprint or "-"), ("records", str(checked.records)),
         ("lost and told", str(checked.lost)),
     ]  # fmt: skip
     if isinstance(header, HeaderRecord):
         told += [("flown", header.utc), ("image", header.image)]
-    scored, level = lookup is not None, "" if lookup is not None else recording_level(checked)
-    page = render(Report(f"Flight {name}", of_flight, [part], told, sentence, seeing=False, judged=scored, level=level))
-    return FlightReport(page, of_flight, name, checked.state, len(rows), picture is not None, sentence)
+    return told
 
 
 def frame_latencies_ms(reader: FlightReader) -> dict[int, float]:
@@ -142,16 +204,11 @@ def _scored(rows: list[FrameResult], lookup: Lookup, source: Path) -> list[Frame
     return out
 
 
-def _map_picture(
-    folder: Path, meta: RecordingMeta, rows: list[FrameResult], tiles: Path | None, truth: Path | None
-) -> MapPicture | None:
-    """The map behind the track: the one that was given, or the plain tiles that the recording brings."""
-    mosaic = _mosaic(folder, meta, tiles, truth)
-    return None if mosaic is None else background(mosaic, rows, MAP_MARGIN_M, MAP_WIDTH_PX)
-
-
 def _mosaic(folder: Path, meta: RecordingMeta, tiles: Path | None, truth: Path | None) -> MapMosaic | None:
-    """No place is taken from a recording's header: whoever made it could name any folder of this machine."""
+    """The map behind the track: the one that was given, or the plain tiles that the recording brings.
+
+    No place is taken from a recording's header: whoever made it could name any folder of this machine.
+    """
     from gps_denied_onboard.tiles.sources import DirectoryTileSource
 
     if tiles is not None:
@@ -163,8 +220,8 @@ def _mosaic(folder: Path, meta: RecordingMeta, tiles: Path | None, truth: Path |
     return None
 
 
-def _note(scored: bool, mapped: bool) -> str:
-    said = ["Moments at which a position was sent."]
+def _note(scored: bool, mapped: bool, placed: bool) -> str:
+    said = ["Moments at which a position was sent." if placed else "No position was sent: what else was recorded."]
     said.append("Scored by truth." if scored else "Nothing is scored: no truth was given.")
     if not mapped:
         said.append("The map that it was flown with is not on this machine, or was not named; give --tiles.")

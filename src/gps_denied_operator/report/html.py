@@ -15,7 +15,7 @@ from gps_denied_operator.report.model import Report
 from gps_denied_operator.report.payload import payload
 from gps_denied_operator.report.verdict import verdict
 
-SCRIPTS = ("base.js", "charts.js", "map.js", "page.js")
+SCRIPTS = ("base.js", "charts.js", "map.js", "story.js", "page.js")
 
 
 def render(report: Report) -> str:

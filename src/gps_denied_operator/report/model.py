@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from gps_denied_onboard.geometry.geodesy import LocalFrame
+from gps_denied_operator.report.refusals import DEFAULT_LIMITS
+from gps_denied_operator.report.story import Story
 from gps_denied_operator.scoring.frames import FrameResult
 
 
@@ -23,7 +25,11 @@ class MapPicture:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FlightPart:
-    """One flight of a report. `figures` is its own object of figures; `local` the frame of its PoseFix positions."""
+    """One flight of a report. `figures` is its own object of figures; `local` the frame of its PoseFix positions.
+
+    `story`: what the recording tells of GPS, alerts and route; None where there is no recording behind the rows.
+    `limits` are the gates of its map fixes, `facts` (name, value) pairs of the flight alone.
+    """
 
     title: str
     rows: Sequence[FrameResult]
@@ -31,6 +37,9 @@ class FlightPart:
     local: LocalFrame | None = None
     background: MapPicture | None = None
     note: str = ""
+    story: Story | None = None
+    limits: Mapping[str, float] = field(default_factory=lambda: DEFAULT_LIMITS)
+    facts: Sequence[tuple[str, str]] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,9 @@ import numpy as np
 from gps_denied_onboard.geometry.geodesy import MERCATOR_HALF_M, TILE_SIZE_PX, mercator_px_from_geodetic
 from gps_denied_onboard.messages import AidRecord, OdometryStatus, SourceLabel
 from gps_denied_operator.report.model import FlightPart, Report
+from gps_denied_operator.report.refusals import DEFAULT_LIMITS, evidence, refusal
+from gps_denied_operator.report.story import is_measurement
+from gps_denied_operator.report.story_payload import story_payload
 from gps_denied_operator.report.verdict import cards, criteria
 from gps_denied_operator.scoring.frames import STAGES, FrameResult
 from gps_denied_operator.scoring.metrics import FrameError, frame_error
@@ -19,6 +22,8 @@ from gps_denied_operator.scoring.metrics import FrameError, frame_error
 ROWS_MAX = 24_000
 AIDS_MAX = 40_000
 QUANTILES = 200
+TOGETHER_DEG = 0.5
+"""Flights whose middles are nearer than this are drawn in one plane, each with the others behind it."""
 LABELS = tuple(SourceLabel)
 
 
@@ -26,8 +31,10 @@ def payload(report: Report) -> dict[str, Any]:
     """Everything that the page needs, as JSON types; no NaN."""
     number = max(len(report.flights), 1)
     errors = [[frame_error(row) for row in flight.rows] for flight in report.flights]
+    planes, together = _planes(report.flights)
     return {
         "judged": report.judged,
+        "together": together,
         "cards": cards(report.figures),
         "criteria": [
             {"name": c.name, "value": c.value, "must": c.must, "aim": c.aim, "level": c.level, "status": c.status}
@@ -35,8 +42,8 @@ def payload(report: Report) -> dict[str, Any]:
         ],
         "cdf": _quantiles([error for part in report.flights for error in _scored(part.rows)]),
         "flights": [
-            _flight(part, of_part, ROWS_MAX // number, AIDS_MAX // number)
-            for part, of_part in zip(report.flights, errors, strict=True)
+            _flight(part, of_part, plane, ROWS_MAX // number, AIDS_MAX // number)
+            for part, of_part, plane in zip(report.flights, errors, planes, strict=True)
         ],
         "definitions": DEFINITIONS,
     }
@@ -56,11 +63,12 @@ class _Plane:
         return round(float(x), 2), round(float(-y), 2)
 
 
-def _flight(part: FlightPart, errors: Sequence[FrameError | None], rows_max: int, aids_max: int) -> dict[str, Any]:
+def _flight(
+    part: FlightPart, errors: Sequence[FrameError | None], plane: _Plane, rows_max: int, aids_max: int
+) -> dict[str, Any]:
     chosen = thinned(part.rows, errors, rows_max)
     rows = [part.rows[i] for i in chosen]
     start_ns = part.rows[0].t_ns if part.rows else 0
-    plane = _plane(part)
     seconds = [round((row.t_ns - start_ns) / 1e9, 2) for row in rows]
     count = sum(row.fix is not None and row.fix.accepted for row in part.rows)
     tried = sum(row.fix is not None for row in part.rows)
@@ -68,7 +76,9 @@ def _flight(part: FlightPart, errors: Sequence[FrameError | None], rows_max: int
     return {
         "title": part.title,
         "note": " ".join(filter(None, (part.note, thin if len(rows) < len(part.rows) else ""))),
+        "facts": [list(fact) for fact in part.facts],
         "figures": dict(part.figures),
+        "story": None if part.story is None else story_payload(part.story, start_ns, plane.xy),
         "t": seconds,
         "gap": _gap(seconds),
         "name": [row.name for row in rows],
@@ -84,10 +94,10 @@ def _flight(part: FlightPart, errors: Sequence[FrameError | None], rows_max: int
         },
         "latency": [_round(row.latency_ms, 1) for row in rows],
         "stages": {stage: _box([r.stage_ms[stage] for r in part.rows if stage in r.stage_ms]) for stage in STAGES},
-        "aids": _aids((aid for row in part.rows for aid in row.aids), start_ns, aids_max),
+        "aids": _aids((a for row in part.rows for a in row.aids if is_measurement(a)), start_ns, aids_max),
         "share": _label_shares(part.rows),
         "cdf": _quantiles(_scored(part.rows)),
-        "worst": _worst(rows),
+        "worst": _worst(rows, part.limits),
         "map": _map(part, plane),
     }
 
@@ -112,14 +122,27 @@ def _gap(seconds: Sequence[float]) -> float:
     return round(float(max(np.median(steps) * 12.0, 5.0)), 2) if len(steps) else 5.0
 
 
-def _plane(part: FlightPart) -> _Plane:
+def _planes(parts: Sequence[FlightPart]) -> tuple[list[_Plane], bool]:
+    """The plane of each flight; one for all, and True, where they were flown near each other."""
+    middles = [_middle(part) for part in parts]
+    if len(parts) > 1 and all(math.dist(middle, middles[0]) < TOGETHER_DEG for middle in middles):
+        return [_Plane(*middles[0])] * len(parts), True
+    return [_Plane(*middle) for middle in middles], False
+
+
+def _middle(part: FlightPart) -> tuple[float, float]:
     places = [(r.truth_latitude_deg, r.truth_longitude_deg) for r in part.rows if r.scored]
     places += [(s.latitude_deg, s.longitude_deg) for r in part.rows if (s := r.estimate) is not None]
     if not places and part.background is not None:
         box = part.background
         places = [((box.north_deg + box.south_deg) / 2.0, (box.east_deg + box.west_deg) / 2.0)]
+    if not places and part.story is not None:
+        places = [(s.latitude_deg, s.longitude_deg) for s in part.story.receiver if s.fix_type >= 2]
+    if not places and part.local is not None:
+        latitude, longitude, _ = part.local.geodetic_from_enu(np.zeros(3))
+        places = [(float(latitude), float(longitude))]
     latitude, longitude = np.median(np.array(places or [(0.0, 0.0)], dtype=float), axis=0)
-    return _Plane(float(latitude), float(longitude))
+    return float(latitude), float(longitude)
 
 
 def _positions(rows: Sequence[FrameResult], plane: _Plane) -> dict[str, list[float | None]]:
@@ -145,6 +168,7 @@ def _quality(rows: Sequence[FrameResult], errors: Sequence[FrameError | None]) -
         "minor": [None if s is None else _round(s.ellipse_semi_minor_m, 2) for s in states],
         "azimuth": [None if s is None else _round(s.ellipse_azimuth_deg, 0) for s in states],
         "bound": [None if s is None else _round(s.ellipse_semi_major_m, 1) for s in states],
+        "protection": [_round(getattr(s, "protection_level_m", None), 1) for s in states],
         "age": [None if s is None else s.last_satellite_anchor_age_ms for s in states],
         "err": [None if e is None else _round(e.distance_m, 2) for e in errors],
         "inside": [None if e is None else int(e.inside_95) for e in errors],
@@ -153,7 +177,8 @@ def _quality(rows: Sequence[FrameResult], errors: Sequence[FrameError | None]) -
 
 
 def _fixes(rows: Sequence[FrameResult], part: FlightPart, plane: _Plane) -> list[list[Any]]:
-    """[row, accepted, x, y, reason, inliers, matches, reprojection px] of each map fix."""
+    """[row, taken, x, y, why not, inliers, matches, reprojection px, evidence] of each map fix."""
+    fused = {aid.t_ns: aid for row in part.rows for aid in row.aids if aid.source == "fix"}
     fixes: list[list[Any]] = []
     for i, row in enumerate(rows):
         fix = row.fix
@@ -163,8 +188,10 @@ def _fixes(rows: Sequence[FrameResult], part: FlightPart, plane: _Plane) -> list
         if part.local is not None and np.isfinite(fix.position_enu_m).all() and np.abs(fix.position_enu_m).max() < 1e6:
             latitude, longitude, _ = part.local.geodetic_from_enu(fix.position_enu_m)
             x, y = plane.xy(float(latitude), float(longitude))
+        why_not = refusal(fix, fused.get(fix.t_ns), part.limits)
         pixel = _round(fix.reprojection_px, 2)
-        fixes.append([i, int(fix.accepted), x, y, fix.reason.replace("_", " "), fix.inliers, fix.matches, pixel])
+        taken = int(fix.accepted and not why_not)
+        fixes.append([i, taken, x, y, why_not, fix.inliers, fix.matches, pixel, evidence(fix)])
     return fixes
 
 
@@ -237,7 +264,7 @@ def _quantiles(errors: Sequence[float]) -> list[float | None]:
     return [_round(ordered[i], 3) for i in place]
 
 
-def _worst(rows: Sequence[FrameResult]) -> list[dict[str, Any]]:
+def _worst(rows: Sequence[FrameResult], limits: Mapping[str, float]) -> list[dict[str, Any]]:
     shown = [i for i, row in enumerate(rows) if row.frame_jpeg is not None or row.map_jpeg is not None]
     errors = {i: frame_error(rows[i]) for i in shown}
     shown.sort(key=lambda i: (-(e.distance_m if (e := errors[i]) is not None else math.inf), i))
@@ -247,13 +274,13 @@ def _worst(rows: Sequence[FrameResult]) -> list[dict[str, Any]]:
             "frame": data_uri(rows[i].frame_jpeg),
             "map": data_uri(rows[i].map_jpeg),
             "place": "map at the fix" if rows[i].fix is not None else "map at the estimate",
-            "why": why(rows[i]),
+            "why": why(rows[i], limits),
         }
         for i in shown
     ]
 
 
-def why(row: FrameResult) -> str:
+def why(row: FrameResult, limits: Mapping[str, float] = DEFAULT_LIMITS) -> str:
     """What the navigation itself said about a frame."""
     said = []
     if row.fix is None:
@@ -261,7 +288,7 @@ def why(row: FrameResult) -> str:
     elif row.fix.accepted:
         said.append(f"map fix accepted, {row.fix.inliers} of {row.fix.matches} matches fit")
     else:
-        said.append(f"map fix rejected, {row.fix.reason.replace('_', ' ')}")
+        said.append(f"map fix refused, {refusal(row.fix, None, limits)}")
     if row.step is not None and row.step.status != OdometryStatus.OK:
         said.append(f"odometry lost, {row.step.reason}")
     return "; ".join(said)
@@ -312,6 +339,22 @@ DEFINITIONS = [
         "Summed odometry displacement against truth over unbroken windows of 500 m (100 m at the end of a segment), "
         "as a share of the true distance.",
     ),
+    (
+        "measurements",
+        "What the fusion could take in. The aircraft's GPS is watched, never fused, and has a chart of its own; "
+        "decisions (failsafe, which position source, smoother) are no measurements.",
+    ),
     ("test ratio", "Squared innovation over its gate; above 1 the measurement is rejected."),
+    (
+        "GPS health",
+        "What the aircraft's own GPS is worth by our position: unknown, stable and not spoofed, degraded (it says so "
+        "itself, or is silent), spoofed (it contradicts our position or itself).",
+    ),
+    ("position source", "Which position the autopilot is told to use: the companion's or that of its own GPS."),
+    (
+        "failsafe level",
+        "3D fix; 2D fix where the 95 % ellipse is beyond its limit; no fix where it is beyond the next one or nothing "
+        "was seen for long; no position where none is known.",
+    ),
     ("latency", "From the moment the frame is there to the position message; stages are timed on their own."),
 ]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from gps_denied_onboard.recorder.verify import CLEAN, DAMAGED, Verdict
 
 GOOD, WARN, BAD, NONE = "good", "warn", "bad", "none"
 NOTHING_ANCHORED = (
@@ -78,6 +80,23 @@ def verdict(figures: Mapping[str, Any], seeing: bool = True) -> tuple[str, str]:
     if broken:
         return WARN, f"No false anchor, but not every figure is met ({', '.join(broken)}): {reach}."
     return GOOD, f"Every must is met: {reach}, no false anchor."
+
+
+def worst(levels: Sequence[str]) -> str:
+    """The worst of some levels."""
+    return max(levels, key=(NONE, GOOD, WARN, BAD).index, default=NONE)
+
+
+def recording_level(checked: Verdict) -> str:
+    """The colour of a recording's sentence."""
+    return {CLEAN: GOOD, DAMAGED: BAD}.get(checked.state, WARN)
+
+
+def recording_sentence(checked: Verdict) -> str:
+    """What is known about a recording itself, in a sentence or two."""
+    more = "; ".join([*checked.errors[:3], *checked.notes[:3]])
+    lost = f"{checked.records} records, {checked.lost} lost in flight and told."
+    return f"The recording is {checked.state}: {lost} {more}".strip().rstrip(".") + "."
 
 
 def cards(figures: Mapping[str, Any]) -> list[dict[str, str]]:

@@ -1,8 +1,6 @@
-"""`tiles serve`: the store in a browser, and as XYZ tiles for a ground station's map. Loopback only, reading only."""
+"""`tiles serve`: the store in a browser, and as XYZ tiles of all zooms for a ground station. Loopback, reading only."""
 
 from __future__ import annotations
-
-from uuid import UUID
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -12,14 +10,16 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from gps_denied_onboard.tiles.records import TileDamagedError, TileRecord
+from gps_denied_onboard.tiles.records import TileRecord
 from gps_denied_onboard.tiles.store import TileStore
 from gps_denied_operator.tiles.overview import overview
 from gps_denied_operator.tiles.preview_page import preview_page
+from gps_denied_operator.tiles.pyramid import Pyramid
 
 TILES_MAX = 20_000
 HEADERS = {
-    "content-security-policy": "default-src 'self'; style-src 'unsafe-inline'; script-src 'unsafe-inline'",
+    "content-security-policy": "default-src 'self'; img-src 'self' data:; "
+    "style-src 'unsafe-inline'; script-src 'unsafe-inline'",
     "x-content-type-options": "nosniff",
     "cache-control": "no-store",
 }
@@ -30,6 +30,7 @@ class Preview:
 
     def __init__(self, store: TileStore) -> None:
         self._store = store
+        self._pyramid = Pyramid(store)
         # Another site's page must not read the map through a name of its own that leads here.
         hosts = Middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost"])
         self.app = Starlette(
@@ -58,25 +59,17 @@ class Preview:
         if not all(-(1 << 30) < value < 1 << 30 for value in box) or not 0 <= zoom <= 24:
             return JSONResponse({"error": "no such box"}, 422)
         found = await run_in_threadpool(self._store.query_tiles, source, zoom, box[0], box[1], box[2], box[3])
-        tiles = [[record.key.x, record.key.y, record.freshness] for record in found[:TILES_MAX]]
-        return JSONResponse({"tiles": tiles}, headers=HEADERS)
+        tiles = [[record.key.x, record.key.y, record.freshness, _day(record)] for record in found[:TILES_MAX]]
+        return JSONResponse({"tiles": tiles, "all": len(found) <= TILES_MAX}, headers=HEADERS)
 
     async def _tile(self, request: Request) -> Response:
         place = request.path_params
-        data = await run_in_threadpool(self._picture, place["source"], place["zoom"], place["x"], place["y"])
+        data = await run_in_threadpool(self._pyramid.tile, place["source"], place["zoom"], place["x"], place["y"])
         if data is None:
             return JSONResponse({"error": "no such tile"}, 404)
         return Response(data, media_type="image/jpeg", headers=HEADERS)
 
-    def _picture(self, source: str, zoom: int, x: int, y: int) -> bytes | None:
-        if not (0 <= zoom <= 24 and max(x, y) < 1 << zoom):
-            return None
-        found = self._store.query_tiles(source, zoom, x, y, x + 1, y + 1)
-        try:
-            return bytes(self._store.read(min(found, key=_flight))[0]) if found else None
-        except TileDamagedError:
-            return None
 
-
-def _flight(record: TileRecord) -> UUID:
-    return record.key.flight_id or UUID(int=0)
+def _day(record: TileRecord) -> str | None:
+    """The day on which a tile's picture was taken."""
+    return record.captured_at.date().isoformat() if record.captured_at else None

@@ -73,6 +73,19 @@ def upload(
     json: JsonOption = False,
 ) -> None:
     """After landing: send the tiles that the aircraft made, signed per flight. Done, it is a no-op."""
+    send_pending(provider, flight, key_file, ca, root, config, json)
+
+
+def send_pending(
+    provider: str,
+    flight: str,
+    key_file: Path | None,
+    ca: Path | None,
+    root: Path | None,
+    config: Path | None,
+    json: bool,
+) -> None:
+    """Send the stored tiles of a flight (UUID; empty: of all) and tell what came of it; Exit(2) where it failed."""
     from uuid import UUID
 
     from gps_denied_onboard.config import load_config

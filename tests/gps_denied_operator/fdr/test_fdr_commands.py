@@ -101,7 +101,7 @@ def test_extract_and_tail(root: Path, flight: Path, tmp_path: Path) -> None:
 
 def test_exports_are_read_by_others(flight: Path, tmp_path: Path) -> None:
     """Parquet by pyarrow, CSV by csv, GeoJSON by json, KML by an XML parser, tlog by pymavlink."""
-    for to in ("parquet", "csv", "geojson", "kml", "tlog"):
+    for to in ("parquet", "csv", "geojson", "kml", "mcap", "tlog"):
         assert tool("export", flight, "--to", to, "--out", tmp_path / to).exit_code == 0
     table = pyarrow.parquet.read_table(tmp_path / "parquet" / "navstate.parquet")
     assert table["latitude_deg"].to_pylist() == [48.0 + second * 1e-4 for second in range(1, 21)]
@@ -111,10 +111,8 @@ def test_exports_are_read_by_others(flight: Path, tmp_path: Path) -> None:
     track = json.loads((tmp_path / "geojson" / "track.geojson").read_text())["features"][0]["geometry"]
     assert (track["type"], len(track["coordinates"])) == ("LineString", 20)
     kml = ElementTree.parse(tmp_path / "kml" / "track.kml")
-    line = kml.find(".//{http://www.opengis.net/kml/2.2}coordinates")
-    assert line is not None
-    assert line.text is not None
-    assert len(line.text.split()) == 20
+    line = kml.findall(".//{http://www.google.com/kml/ext/2.2}coord")
+    assert len(line) == 20
     log = mavutil.mavlink_connection(str(tmp_path / "tlog" / "autopilot.tlog"))
     assert len(list(iter(lambda: log.recv_match(type="HEARTBEAT"), None))) == 20
 
@@ -137,7 +135,7 @@ def test_a_plot_is_one_file(flight: Path, tmp_path: Path) -> None:
         (("ls", "{empty}/none"), "is not a folder"),
         (("tail", "{empty}"), "holds no flight"),
         (("extract", "{flight}", "--from", "9", "--to", "2", "--out", "{empty}/x"), "--to not before --from"),
-        (("export", "{flight}", "--to", "xls", "--out", "{empty}/x"), "use parquet, csv, geojson, kml, tlog"),
+        (("export", "{flight}", "--to", "xls", "--out", "{empty}/x"), "use parquet, csv, geojson, kml, mcap, tlog"),
         (("plot", "{flight}", "--out", "{empty}/x.png"), "must be the name of an HTML file"),
     ],
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -23,6 +24,8 @@ from gps_denied_onboard.recorder.reader import FlightReader
 from gps_denied_onboard.recorder.records import MovedRecord
 from gps_denied_operator.cli import app
 from gps_denied_operator.report.flight_report import frame_latencies_ms, report_flight
+
+from .recordings import blind_flight, forged_flight
 
 SECOND_NS = 1_000_000_000
 COUNT = 40
@@ -114,3 +117,61 @@ def test_truth_that_is_not_of_this_flight_is_refused(flown: Path, tmp_path: Path
     answer = CliRunner().invoke(app, ["report", str(flown), "--out", str(tmp_path / "report.txt")])
     assert isinstance(answer.exception, UserError)
     assert not (tmp_path / "report.txt").exists()
+
+
+def data_of(page: str) -> dict[str, Any]:
+    """What the page draws."""
+    found = re.search(r'id="data">(.*?)</script>', page, re.DOTALL)
+    assert found is not None
+    return dict(orjson.loads(found[1]))
+
+
+def test_a_flight_without_any_position_has_a_report(tmp_path: Path, origin: LocalFrame) -> None:
+    """It says so at its head, and draws the receiver's track, the alert in UTC, and nothing that is empty."""
+    flight = blind_flight(tmp_path / "flights", origin)
+    made = report_flight(flight, None, None)
+    assert made.sentence.startswith("No position was ever sent. The recording is clean")
+    assert "cannot be told" in made.sentence
+    drawn = data_of(made.page)["flights"][0]
+    assert drawn["story"]["alerts"] == [[4.0, 2, "10:15:05.0 UTC", "NO_ESTIMATE_TIMEOUT"]]
+    assert len(drawn["story"]["receiver"]) == 60
+    assert drawn["share"][-1] == len(drawn["t"])
+    assert drawn["worst"] == []
+    out = tmp_path / "plot.html"
+    assert CliRunner().invoke(app, ["fdr", "plot", str(flight), "--out", str(out)]).exit_code == 0
+    assert "No position was ever sent" in out.read_text()
+
+
+def test_two_flights_and_a_plan_in_one_page(
+    tmp_path: Path, make_state: Callable[..., NavState], origin: LocalFrame
+) -> None:
+    """`report A B --plan` draws both in one plane with the route, and a sentence for each."""
+    folders = [forged_flight(tmp_path / name, make_state, origin, shift_m=s) for name, s in (("a", 0.0), ("b", 200.0))]
+    plan = tmp_path / "plan.geojson"
+    plan.write_text('{"type": "LineString", "coordinates": [[37.1, 48.41], [37.1, 48.43]]}')
+    out = tmp_path / "both.html"
+    answer = CliRunner().invoke(app, ["report", *map(str, folders), "--plan", str(plan), "--out", str(out)])
+    assert answer.exit_code == 0, answer.output
+    drawn = data_of(out.read_text())
+    assert (len(drawn["flights"]), drawn["together"]) == (2, True)
+    first, second = (flight["x"][10] for flight in drawn["flights"])
+    assert second - first == pytest.approx(200.0, abs=1.0)
+    for flight in drawn["flights"]:
+        (x0, y0), (x1, y1) = flight["story"]["route"]
+        assert abs(x1 - x0) < 1.0
+        assert y1 - y0 == pytest.approx(2224.0, abs=15.0)
+    assert answer.stdout.count("GPS forged from 10:15:40.0 UTC") == 2
+
+
+def test_refused_fixes_and_the_protection_level(
+    tmp_path: Path, make_state: Callable[..., NavState], origin: LocalFrame
+) -> None:
+    """A refused fix carries its words and evidence; positions without a protection level have none on the page."""
+    made = report_flight(forged_flight(tmp_path, make_state, origin), None, None)
+    drawn = data_of(made.page)["flights"][0]
+    (refused,) = (fix for fix in drawn["fixes"] if not fix[1])
+    assert refused[4] == "the pose is tilted more than the aircraft flies: 0.63 rad (at most 0.45)"
+    assert refused[8] == "61 agreeing, 57 % first pass, rival 0.10"
+    assert set(drawn["aids"]) == {"fix"}
+    assert drawn["protection"] == [None] * len(drawn["t"])
+    assert [w["why"] for w in drawn["worst"]] == [f"map fix refused, {refused[4]}"]

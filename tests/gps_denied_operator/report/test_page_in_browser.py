@@ -167,7 +167,7 @@ Object.fromEntries([...document.querySelectorAll('canvas[id]')].map((canvas) => 
   return [canvas.id, seen.size];
 }))
 """
-CANVASES = {"share", "map", "labels", "error", "aids", "height", "stages", "latency"}
+CANVASES = {"share", "map", "strips", "error", "aids", "height", "stages", "latency"}
 
 
 def test_the_page_draws_from_a_file_without_complaint(browser: Browser, page: Path) -> None:

@@ -53,6 +53,6 @@ def test_a_recording_is_drawn_without_complaint_and_without_a_score(tmp_path: Pa
     body = re.sub(r"<(script|style|details)\b.*?</\1>", "", done.stdout, flags=re.DOTALL)
     assert "The recording is clean" in body
     assert "verdict good" in body
-    assert "Source label" in body
+    assert "Source label of our position: satellite anchored from" in body
     for word in ("false anchors", "acceptance criteria", "≤ 50 m", "Share of scored frames"):
         assert word not in body

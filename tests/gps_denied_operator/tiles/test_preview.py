@@ -7,6 +7,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import cv2
@@ -27,6 +28,7 @@ def address(store: TileStore) -> Iterator[str]:
     """Serve a store of 4 x 4 tiles, one of them downgraded; give its address."""
     tiles = [NewTile(TileKey("provider", ZOOM, X0 + x, Y0 + y), picture(x * 4 + y), 0.4)
              for x in range(4) for y in range(4)]  # fmt: skip
+    tiles[4] = replace(tiles[4], captured_at=datetime(2026, 4, 1, 9, tzinfo=UTC))
     store.insert([replace(tiles[0], freshness="downgraded"), *tiles[1:]])
     with serving(Preview(store).app) as address:
         yield address
@@ -39,7 +41,8 @@ def test_pictures_and_lists_are_those_of_the_store(address: str) -> None:
         assert client.get(f"/tiles/provider/{ZOOM}/{X0 + 9}/{Y0}.jpg").status_code == 404
         assert client.get("/tiles/provider/99/1/1.jpg").status_code == 404
         box = {"source": "provider", "zoom": ZOOM, "x0": X0, "y0": Y0, "x1": X0 + 2, "y1": Y0 + 1}
-        assert client.get("/api/tiles", params=box).json()["tiles"] == [[X0, Y0, "downgraded"], [X0 + 1, Y0, "fresh"]]
+        listed = [[X0, Y0, "downgraded", None], [X0 + 1, Y0, "fresh", "2026-04-01"]]
+        assert client.get("/api/tiles", params=box).json() == {"tiles": listed, "all": True}
         assert client.get("/api/tiles", params=box | {"zoom": "all"}).status_code == 422
         assert client.get("/api/overview").json()["sources"][0]["tiles"] == 16
 

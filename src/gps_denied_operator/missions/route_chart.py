@@ -1,0 +1,106 @@
+"""Along a planned route: where the map is, how fine map and camera see the ground, and how wide; drawn as SVG; pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+from gps_denied_operator.missions.route_map import RouteMap, RoutePoint
+
+WIDTH, HEIGHT = 1000.0, 250.0
+LEFT, RIGHT, TOP, FOOT = 84.0, 984.0, 46.0, 208.0
+COVERED, GAP, OLD = "#2f7fc1", "#c00026", "#e08a00"
+
+
+def stretches(points: Sequence[RoutePoint]) -> Iterator[tuple[bool, list[RoutePoint]]]:
+    """Runs of a route with and without map, each up to the first point of the next."""
+    run: list[RoutePoint] = []
+    for point in points:
+        if run and point.missing is not run[0].missing:
+            yield run[0].missing, [*run, point]
+            run = []
+        run.append(point)
+    if run:
+        yield run[0].missing, run
+
+
+def route_section(under: RouteMap, map_gsd_m: float) -> str:
+    """The section of the page. map_gsd_m: metres a pixel of the map in the middle of the box."""
+    seen = under.footprint
+    middle_deg = math.radians(sum(p.latitude_deg for p in under.points) / len(under.points))
+    map_gsd = [map_gsd_m * math.cos(math.radians(p.latitude_deg)) / math.cos(middle_deg) for p in under.points]
+    if seen is None:
+        said = "Give --height and a --config with a camera to see its footprint and ground resolution."
+    else:
+        said = (
+            f"From {seen.height_m:.0f} m above flat ground the camera sees {seen.across_m:,.0f} × {seen.along_m:,.0f} "
+            f"m at {seen.gsd_m:.2f} m a pixel; the blue band on the map is its width."
+        )
+    gaps = [points for missing, points in stretches(under.points) if missing]
+    rows = "".join(
+        f"<tr><td class='r'>{run[0].distance_m / 1000.0:.2f}</td><td class='r'>{run[-1].distance_m / 1000.0:.2f}</td>"
+        f"<td class='r'>{(run[-1].distance_m - run[0].distance_m) / 1000.0:.2f}</td>"
+        f"<td>{run[0].latitude_deg:.5f}, {run[0].longitude_deg:.5f}</td></tr>"
+        for run in gaps[:20]
+    )
+    head = "<th class='r'>from, km</th><th class='r'>to, km</th><th class='r'>length, km</th><th>begins at</th>"
+    more = f"<p class='note'>{len(gaps) - 20} gaps more.</p>" if len(gaps) > 20 else ""
+    table = f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>{more}" if gaps else ""
+    return (
+        f'<section><h2>Along the route</h2><p class="note">{said}</p>'
+        f'<div class="scroll wide" tabindex="0">{_chart(under, map_gsd)}</div>'
+        + (f'<div class="scroll" tabindex="0"><h3>Without map</h3>{table}</div>' if gaps else "")
+        + "</section>"
+    )
+
+
+def _chart(under: RouteMap, map_gsd: Sequence[float]) -> str:
+    length_km = max(under.length_m / 1000.0, 1e-3)
+    seen = under.footprint
+    most = max(max(map_gsd), seen.gsd_m if seen else 0.0) * 1.25
+
+    def x(distance_m: float) -> float:
+        return LEFT + distance_m / 1000.0 / length_km * (RIGHT - LEFT)
+
+    def y(gsd_m: float) -> float:
+        return FOOT - gsd_m / most * (FOOT - TOP - 12.0)
+
+    strip = "".join(
+        f'<rect x="{x(run[0].distance_m):.1f}" y="{TOP - 30}" height="18" '
+        f'width="{max(x(run[-1].distance_m) - x(run[0].distance_m), 1.0):.1f}" fill="{GAP if missing else COVERED}"/>'
+        for missing, run in stretches(under.points)
+    )
+    stored = " ".join(f"{x(p.distance_m):.1f},{y(v):.1f}" for p, v in zip(under.points, map_gsd, strict=True))
+    lines = f'<polyline points="{stored}" fill="none" stroke="{COVERED}" stroke-width="2.5"/>'
+    labels = f'<text x="{RIGHT - 4}" y="{y(map_gsd[-1]) - 8:.1f}" text-anchor="end">map, m a pixel</text>'
+    if seen is not None:
+        lines += (
+            f'<path d="M{LEFT},{y(seen.gsd_m):.1f} H{RIGHT}" stroke="{OLD}" stroke-width="2.5" stroke-dasharray="8 5"/>'
+        )
+        labels += f'<text x="{LEFT + 8}" y="{y(seen.gsd_m) - 8:.1f}">camera, m a pixel</text>'
+    return (
+        f'<svg id="route" class="plot" viewBox="0 0 {WIDTH:g} {HEIGHT:g}" role="img" aria-label="map and ground '
+        'resolution along the route: metres a pixel over kilometres">'
+        f'<text x="{LEFT - 10}" y="{TOP - 16}" text-anchor="end">map</text>{strip}'
+        + "".join(
+            f'<path d="M{LEFT},{y(v):.1f} H{RIGHT}" class="grid"/><text x="{LEFT - 10}" y="{y(v) + 5:.1f}" '
+            f'text-anchor="end" class="soft">{v:g}</text>'
+            for v in _ticks(most, 4)
+        )
+        + "".join(
+            f'<path d="M{x(1000 * v):.1f},{FOOT} v5" class="axis"/><text x="{x(1000 * v):.1f}" y="{FOOT + 20}" '
+            f'text-anchor="middle" class="soft">{v:g}</text>'
+            for v in _ticks(length_km, 8)
+        )
+        + f'<path d="M{LEFT},{FOOT} H{RIGHT}" class="axis"/>{lines}{labels}'
+        f'<text x="{(LEFT + RIGHT) / 2}" y="{HEIGHT - 4}" text-anchor="middle">distance along the route, km</text>'
+        f'<text x="20" y="{(TOP + FOOT) / 2}" text-anchor="middle" transform="rotate(-90 20 {(TOP + FOOT) / 2})">'
+        "ground resolution, m a pixel</text></svg>"
+    )
+
+
+def _ticks(most: float, count: int) -> list[float]:
+    """Round numbers from 0 up to `most`, about `count` of them."""
+    power = 10.0 ** math.floor(math.log10(most / count))
+    step = next(m * power for m in (1.0, 2.0, 5.0, 10.0) if m * power * count >= most)
+    return [round(k * step, 6) for k in range(int(most / step) + 1)]

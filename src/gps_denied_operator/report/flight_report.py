@@ -72,7 +72,8 @@ def report_flights(
 
     truth: a simulated recording that holds it, or a CSV with `t_s` in seconds after the flight's first record; None:
     that of the recording itself, where it has one. tiles: a folder of <z>/<x>/<y>.jpg; None: the map that the flight
-    was flown with, where it is on this machine. route_deg: (N, 2) latitude and longitude of the planned route, to be drawn. UserError where a
+    was flown with, where it is on this machine. route_deg: (N, 2) latitude and longitude of the planned route.
+    UserError where a
     recording is empty, or truth and flight do not meet.
     """
     flights = [_one(folder, truth, tiles, route_deg, progress) for folder in folders]

@@ -17,8 +17,8 @@ ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS: dict[str, str] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["scripts"]
 PACKAGES = ("gps_denied_onboard", "gps_denied_operator", "gps_denied_sim")
 TOP_LEVEL = {
-    ".ci", ".gitignore", "LICENSE", "Makefile", "README.md", "SECURITY.md", "_docs", "cpp", "flake.lock", "flake.nix", "images",
-    "migrations", "nix", "pyproject.toml", "requirements", "src", "tests",
+    ".ci", ".gitignore", "LICENSE", "Makefile", "README.md", "SECURITY.md", "_docs", "cpp", "flake.lock", "flake.nix",
+    "images", "migrations", "nix", "pyproject.toml", "requirements", "src", "tests",
 }  # fmt: skip
 MADE = {".git", ".venv", "build", "dist", "result", "shared"}  # ignored by git, or not part of the tree
 MAX_FILE_LINES = 500

@@ -49,7 +49,7 @@ def inside(folder: Path, *names: str) -> Path:
 def _entries(folder: Path, pattern: str) -> list[Path]:
     try:
         with os.scandir(folder) as entries:
-            found = []
+            found: list[Path] = []
             for entry in entries:
                 if len(found) >= ENTRIES_MAX:
                     raise UntrustedError(f"{shown(folder)} holds more than {ENTRIES_MAX} files; give a smaller folder.")

@@ -18,8 +18,8 @@ CLOCK_OFF_S_MAX = 30.0
 FREE_BYTES_MIN = 1_000_000_000
 DESCRIBED: dict[str, Any] = {
     "version": str, "image": str, "composition_sha256": str, "unix_time_s": float, "store_free_bytes": float,
-    "cache_free_bytes": float, "trusted_keys": list, "revoked_keys": list, "source": str, "zoom": int, "use_store": bool,
-    "matching": str, "problems": list, "companion_id": str, "manifest_counter": int,
+    "cache_free_bytes": float, "trusted_keys": list, "revoked_keys": list, "source": str, "zoom": int,
+    "use_store": bool, "matching": str, "problems": list, "companion_id": str, "manifest_counter": int,
 }  # fmt: skip
 
 

@@ -108,6 +108,8 @@ def test_the_id_of_our_store_does_not_give_its_database(open_folder: Path) -> No
     shutil.copytree(open_folder / "ours", open_folder / "theirs")
     with pytest.raises(UserError, match=r"belongs to the folder .*ours"):
         TileStore.open(open_folder / "theirs")
+    with pytest.raises(UserError, match=r"ours still is the store of this database"):
+        operator_tool(["tiles", "adopt", "--root", str(open_folder / "theirs")], standalone_mode=False)
 
 
 @pytest.mark.slow
@@ -191,6 +193,18 @@ def test_files_of_the_store_are_not_written_over_links(open_folder: Path, databa
     with contextlib.suppress(UserError):
         TileStore.open(root, database_url).close()
     assert victim.read_text() == "precious"
+
+
+def test_an_id_that_is_no_file(open_folder: Path) -> None:
+    """A folder or a pipe in the place of the store's id is a sentence, or makes way for an id."""
+    for name in ("folder", "pipe"):
+        (open_folder / name).mkdir()
+    (open_folder / "folder" / ".store-id").mkdir()
+    os.mkfifo(open_folder / "pipe" / ".store-id")
+    with pytest.raises(UserError, match="is in the way"):
+        LocalServer(open_folder / "folder")
+    LocalServer(open_folder / "pipe")
+    assert (open_folder / "pipe" / ".store-id").is_file()
 
 
 @pytest.mark.slow

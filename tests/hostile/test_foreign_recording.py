@@ -114,6 +114,14 @@ def test_no_place_of_a_header_is_kept() -> None:
     assert str(10**9) not in kept
 
 
+@pytest.mark.parametrize("value", [1e300, -1.0])
+def test_a_header_with_numbers_that_cannot_be(recorded: Recorded, tmp_path: Path, value: float) -> None:
+    """An estimator's settings that no flight had end the replay in a sentence."""
+    fusion = {key: value for key, default in asdict(Config().fusion).items() if isinstance(default, float)}
+    done = CliRunner().invoke(onboard, ["replay", str(recorded(header(fusion=fusion))), "--out", str(tmp_path / "o")])
+    assert done.exception is None or isinstance(done.exception, UserError), done.exc_info
+
+
 def test_a_header_that_is_nested_without_end() -> None:
     """A configuration of a thousand tables inside one another is a sentence."""
     tree: dict[str, Any] = {}

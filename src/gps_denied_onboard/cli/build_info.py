@@ -37,8 +37,11 @@ def describe(config: Config, trusted_keys: Path | None, cache: Path | None) -> d
     if folder is not None and folder.is_dir():
         found = read_trusted_keys(folder)
         keys, revoked = list(found.good), sorted(found.revoked)
-    root = Path(config.map.directory)
-    memory = memory_of(root) if config.map.directory and root.is_dir() else CompanionMemory("", 0)
+    memory = CompanionMemory("", 0)
+    try:
+        memory = memory_of(Path(config.map.directory)) if config.map.directory else memory
+    except UserError as error:
+        problems.append(str(error))
     return {
         "version": VERSION,
         "image": composition.image,

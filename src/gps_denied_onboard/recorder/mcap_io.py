@@ -45,6 +45,7 @@ TRUTH_POSITION_TOPIC = "/truth_position"
 
 REORDER_NS = 2_000_000_000
 PENDING_MAX = 200_000
+BATCH_RECORDS = 4096
 """How much later than a newer message of another kind a message may stand in the file."""
 JUMP_BACK_NS = 250_000_000
 """A kind's own times may run back by less than this (two threads); more is a jump of its clock."""
@@ -239,7 +240,7 @@ class RecordingReader:
                 break
             newest[kind] = max(last_ns, t_ns)
             batch.append(message)
-            if len(batch) >= 4096:
+            if len(batch) >= BATCH_RECORDS:
                 yield batch, False
                 batch = []
         yield batch, True

@@ -40,6 +40,7 @@ from gps_denied_onboard.runtime_root.build import World, build_pipeline, open_ma
 from gps_denied_onboard.runtime_root.provisioned_cache import open_provisioned
 from gps_denied_onboard.runtime_root.strategies import load_composition
 from gps_denied_onboard.untrusted.folders import inside, plain_files
+from gps_denied_onboard.untrusted.text import shown
 
 INPUT_KINDS = (*TELEMETRY_KINDS, "frame", "moved", "job_taken", "fix", "tick", "thermal", "overrun", "navstate")
 _NAVSTATE = KINDS["navstate"]
@@ -75,8 +76,16 @@ def replay_flight(recording: Path, config: Config | None, out: Path | None) -> F
         folder = stack.enter_context(OutputFolder(out, "replay")) if out is not None else None
         log = stack.enter_context(NavLog(folder)) if folder is not None else None
         pictures = inside(recording, FRAMES_FOLDER).is_dir()
-        replayed = _FlightReplay(recording, meta, flown, pictures, stack)
-        return replayed.run(reader, log.write if log is not None else _drop)
+        try:
+            replayed = _FlightReplay(recording, meta, flown, pictures, stack)
+            return replayed.run(reader, log.write if log is not None else _drop)
+        except (ArithmeticError, ValueError, MemoryError) as error:
+            if config is not None:
+                raise
+            raise UserError(
+                f"the configuration in the header of {recording} cannot be flown ({shown(error) or 'no memory'}); give "
+                "--config with one that can."
+            ) from error
 
 
 def _flown_config(recording: Path, header: HeaderRecord) -> Config:

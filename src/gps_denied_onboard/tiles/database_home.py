@@ -91,7 +91,7 @@ def find_home(root: Path, *, of_root: bool) -> DatabaseHome:
         raise UserError(
             f"The database of the tile store {root} belongs to the folder {_owner(home).get('root', '(unknown)')!r}: "
             "give that folder, import this one's pictures into a store of its own, or, where you moved the store "
-            f"here yourself, run `operator-tool tiles adopt --root {root}` once."
+            f"here yourself from another disk, run `operator-tool tiles adopt --root {root}` once."
         )
     _note_owner(home, root)
     return home
@@ -136,6 +136,12 @@ def adopt(root: Path, *, of_root: bool, server_uid: int) -> DatabaseHome:
             with _made_whole(home, of_root=of_root) as unfinished:
                 shutil.move(old, unfinished / DATA_FOLDER)
     check_own(home.folder)
+    former = Path(str(_owner(home).get("root", root)))
+    if former != root and not _is_of(home, root) and identity.id_in(former) == store_id:
+        raise UserError(
+            f"{former} still is the store of this database, so {root} is a copy of it, or claims to be: import its "
+            "pictures into a store of its own."
+        )
     _note_owner(home, root)
     return home
 

@@ -45,12 +45,21 @@ def give_id(root: Path) -> uuid.UUID:
         found = id_in(root)
         if found is not None:
             return found
-        os.replace(aside, root / IDENTITY_FILE)
+        _put(aside, root)
     except OSError:  # a filesystem without second names
-        os.replace(aside, root / IDENTITY_FILE)
+        _put(aside, root)
     finally:
         aside.unlink(missing_ok=True)
     return wanted
+
+
+def _put(aside: Path, root: Path) -> None:
+    try:
+        os.replace(aside, root / IDENTITY_FILE)
+    except OSError as error:
+        raise UserError(
+            f"{root / IDENTITY_FILE} is in the way ({error.strerror}): no tile store holds such a thing; remove it."
+        ) from None
 
 
 def settle(root: Path, connection: psycopg.Connection[Any]) -> None:

@@ -88,13 +88,13 @@ class Overview:
     def _mapped(self, path: Path) -> npt.NDArray[np.uint8] | None:
         """A file's bytes, None (and a line in the log) where they are not those that were signed."""
         try:
-            data = np.frombuffer(files.map_file(path), dtype=np.uint8)
+            mapped = files.map_file(path)
         except (OSError, ValueError) as error:
             log.error("coarse map is not used: file=%s %s", path, error)
             return None
-        digest = self._digests[path.name]
-        if data.size == HEADER_BYTES + PAYLOAD_BYTES and hashlib.sha256(data.data).hexdigest() == digest:
-            return data
+        signed = self._digests.get(path.name, "")
+        if len(mapped) == HEADER_BYTES + PAYLOAD_BYTES and hashlib.sha256(mapped).hexdigest() == signed:
+            return np.frombuffer(mapped, dtype=np.uint8)
         log.error("coarse map is not used, it is no longer what was verified: file=%s", path)
         return None
 

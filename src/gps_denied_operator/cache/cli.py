@@ -125,8 +125,9 @@ def _own(config: Path | None) -> frozenset[str]:
         return frozenset()
     loaded = load_config(config)
     own = set() if loaded.camera is None else {hashlib.sha256(calibration_bytes(loaded.camera)).hexdigest()}
-    if loaded.inference.models_directory:
-        folder = ModelFolder(Path(loaded.inference.models_directory))
+    models = loaded.inference
+    if models.models_directory and Path(models.models_directory).is_dir():
+        folder = ModelFolder(Path(models.models_directory), Path(models.manifest) if models.manifest else None)
         own |= {artefact.sha256 for artefact in folder.manifest.artefacts.values()}
     return frozenset(own)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import hashlib
+import logging
 import os
 import posixpath
 import shlex
@@ -92,6 +93,7 @@ class CompanionLink:
     def __enter__(self) -> CompanionLink:
         import paramiko
 
+        logging.getLogger("paramiko").setLevel(logging.CRITICAL)  # its tracebacks show what the peer said as it is
         settings, where = self._settings, f"{self._settings.user}@{self._settings.host}:{self._settings.port}"
         key = _identity(Path(settings.identity).expanduser())
         client = paramiko.SSHClient()

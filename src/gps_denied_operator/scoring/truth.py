@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from gps_denied_onboard.errors import UserError
+from gps_denied_onboard.untrusted.bounded import read_file
 
 if TYPE_CHECKING:
     from gps_denied_onboard.frames.photo_info import PhotoInfo
@@ -23,6 +24,7 @@ Key = TypeVar("Key")
 
 TIME_TOLERANCE_S = 0.05
 ROWS_MAX = 5_000_000
+TABLE_BYTES_MAX = 500_000_000
 
 LATITUDE = ("latitude_deg", "latitude", "lat", "lat_deg", "gps_latitude", "y_deg")
 LONGITUDE = ("longitude_deg", "longitude", "lon", "lng", "long", "lon_deg", "gps_longitude", "x_deg")
@@ -148,14 +150,19 @@ def read_truth_csv(path: Path, keys: Sequence[str] = ("frame", "time", "name")) 
 
 def _read_rows(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_file(path, TABLE_BYTES_MAX).decode("utf-8-sig")
     except FileNotFoundError:
         raise UserError(f"{path} does not exist; give --truth exif or the path of a CSV file.") from None
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path} cannot be read as a CSV text file ({error}); save it as UTF-8 CSV.") from error
+    if text.count("\n") + text.count("\r") > 2 * ROWS_MAX:
+        raise UserError(f"{path} has more than {ROWS_MAX} rows; give the table of one flight.")
     head = text.split("\n", 1)[0]
     separator = max(",;\t", key=head.count)
-    lines = list(csv.reader(text.splitlines(), delimiter=separator))
+    try:
+        lines = list(csv.reader(text.splitlines(), delimiter=separator))
+    except csv.Error as error:
+        raise UserError(f"{path} cannot be read as a CSV text file ({error}); save it as UTF-8 CSV.") from error
     if not lines:
         raise UserError(f"{path} is empty; give a table with frame, latitude_deg and longitude_deg.")
     if len(lines) > ROWS_MAX:

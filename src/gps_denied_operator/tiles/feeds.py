@@ -62,7 +62,7 @@ class ProviderFeed:
         wanted = set(places)
         entries = [{"zoom": self._zoom, "x": x, "y": y} for x, y in places]
         found = self._http.post("/api/satellite/tiles/inventory", 200, self._read, json={"tiles": entries})
-        return [offer for offer in found if (offer.x, offer.y) in wanted]
+        return list({(offer.x, offer.y): offer for offer in found if (offer.x, offer.y) in wanted}.values())
 
     def fetch(self, x: int, y: int) -> bytes | None:
         return self._http.get(f"/tiles/{self._zoom}/{x}/{y}", TILE_BYTES_MAX)

@@ -82,6 +82,8 @@ class RetrySchedule:
     retry_after_cap_s: float = 60.0
     timeout_s: float = 20.0
     body_timeout_s: float = 60.0
+    asked_waits_max_s: float = 1800.0
+    """Of all waits together that a server asked for: then another run is to go on, and the store is free until then."""
 
 
 class HttpClient:
@@ -105,6 +107,7 @@ class HttpClient:
         logging.getLogger("httpx").setLevel(logging.WARNING)  # it logs addresses, which may hold a token
         self.shown = shown(base_url)
         self._schedule = schedule
+        self._asked_waits_s = 0.0
         agent = f"python-httpx/{httpx.__version__}"
         sent = {"accept-encoding": "identity", "user-agent": agent, **headers}
         try:
@@ -179,6 +182,9 @@ class HttpClient:
             return False
         if error.wait_s is None:
             return True
+        self._asked_waits_s += error.wait_s
+        if self._asked_waits_s > self._schedule.asked_waits_max_s:
+            return False
         return error.wait_s if error.wait_s <= self._schedule.retry_after_cap_s else False
 
     def _once(

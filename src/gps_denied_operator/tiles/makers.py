@@ -20,6 +20,7 @@ from gps_denied_operator.tiles.tilesets import PlacedTile, TileSet, XyzFolder, p
 log = logging.getLogger(__name__)
 
 BATCH_TILES = 64
+LEFT_OUT_TOLD_MAX = 100
 Places = list[tuple[int, int]]
 
 
@@ -106,6 +107,7 @@ class TileSetMaker:
         """Choose the zoom: the finest there is, unless given. Tiles of 512 pixels are four of the next zoom."""
         self.kind = kind
         self._tiles = tiles
+        self._left_out = 0
         found = tiles.places()
         stored = max(found)
         sizes = (_size(tiles, stored, x, y) for x, y in found[stored][:20])
@@ -148,7 +150,11 @@ class TileSetMaker:
             try:
                 placed = list(placed_tiles(self._tiles.read(self._stored_zoom, x, y), x, y))
             except (OSError, ValueError) as error:
-                log.warning("tile left out: map=%s zoom=%d x=%d y=%d: %s", self._tiles.path, self.zoom, x, y, error)
+                self._left_out += 1
+                if self._left_out <= LEFT_OUT_TOLD_MAX:
+                    log.warning("tile left out: map=%s zoom=%d x=%d y=%d: %s", self._tiles.path, self.zoom, x, y, error)
+                elif self._left_out == LEFT_OUT_TOLD_MAX + 1:
+                    log.warning("more tiles left out, counted and not told one by one: map=%s", self._tiles.path)
                 yield None
                 continue
             yield from placed

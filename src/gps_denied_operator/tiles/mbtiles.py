@@ -18,7 +18,10 @@ from gps_denied_onboard.untrusted.text import shown
 
 FILE_BYTES_MAX = 1 << 42
 TILE_BYTES_MAX = 5 * 1024 * 1024
-TILES_MAX = 5_000_000
+TILES_MAX = 2_000_000
+TILES_FREE = 10_000
+TILE_BYTES_MIN = 40
+"""Of the file for each row beyond TILES_FREE: no picture has fewer, and rows of nothing would cost more memory."""
 STEPS_AT_ONCE = 10_000
 STEPS_FREE = 2_000_000
 STEPS_PER_BYTE = 8
@@ -48,11 +51,13 @@ class MbtilesFile:
     def __init__(self, path: Path) -> None:
         """Open the file and look at its tables; UserError where its tiles are in none."""
         self.path = path
-        self._rows: dict[tuple[int, int, int], int] = {}
+        self._rows: dict[int, int] = {}
         try:
             with open_file(path, FILE_BYTES_MAX) as file:
                 begins = file.read(len(_BEGINS))
-                self._steps_max = STEPS_FREE + STEPS_PER_BYTE * file.seek(0, 2)
+                size_bytes = file.seek(0, 2)
+            self._steps_max = STEPS_FREE + STEPS_PER_BYTE * size_bytes
+            self._tiles_max = min(TILES_MAX, TILES_FREE + size_bytes // TILE_BYTES_MIN)
         except OSError as error:
             raise UserError(f"{path} cannot be read ({error.strerror}): give a file that can be.") from None
         if begins != _BEGINS:
@@ -82,11 +87,15 @@ class MbtilesFile:
                     raise UserError(f"{self.path} holds vector tiles, no pictures: give MBTiles with jpg or png.")
             for row, zoom, x, from_south in self._select(_TILES if "tiles" in self._tables else _JOINED):
                 y = (1 << zoom) - 1 - from_south
-                if (zoom, x, y) not in self._rows:
-                    if len(self._rows) >= TILES_MAX:
-                        raise UserError(f"{self.path} holds more than {TILES_MAX} tiles: split it by zoom or area.")
+                key = _key(zoom, x, y)
+                if key not in self._rows:
+                    if len(self._rows) >= self._tiles_max:
+                        raise UserError(
+                            f"{self.path} names more than {self._tiles_max} tiles, more than it may or than a file "
+                            "of its size holds: split it by zoom or area."
+                        )
                     found.setdefault(zoom, []).append((x, y))
-                self._rows[zoom, x, y] = row
+                self._rows[key] = row
         except (sqlite3.Error, UntrustedError) as error:
             raise self._unreadable(error) from error
         if not found:
@@ -100,7 +109,7 @@ class MbtilesFile:
             if not self._rows:
                 self.places()
             statement = f"SELECT tile_data FROM {table} WHERE rowid = ? AND length(tile_data) <= ?"
-            row = self._select(statement, (self._rows.get((zoom, x, y), -1), TILE_BYTES_MAX)).fetchone()
+            row = self._select(statement, (self._rows.get(_key(zoom, x, y), -1), TILE_BYTES_MAX)).fetchone()
         except (sqlite3.Error, UntrustedError) as error:
             raise OSError(shown(error)) from error
         if row is None or not isinstance(row[0], bytes):
@@ -170,3 +179,8 @@ class MbtilesFile:
             f"{self.path} is not an MBTiles file that can be read ({told}): copy it again, or give a GeoTIFF or a "
             "folder of z/x/y tiles."
         )
+
+
+def _key(zoom: int, x: int, y: int) -> int:
+    """A place as one number: millions of them are held."""
+    return (zoom << 2 * ZOOM_MAX | x << ZOOM_MAX | y) if zoom >= 0 else -1

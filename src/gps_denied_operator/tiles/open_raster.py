@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import struct
 import tempfile
 import warnings
 import weakref
@@ -25,6 +26,7 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.untrusted.bounded import open_file, read_file
 from gps_denied_onboard.untrusted.text import shown
+from gps_denied_operator.tiles.tiff_head import TiffHeadError, check_directories
 
 NO_NETWORK = {  # of the process and not of rasterio's environment: GDAL's own threads must see it
     "CPL_VSIL_CURL_ALLOWED_FILENAME": "none",
@@ -118,6 +120,8 @@ class OpenRaster:
                 "WebP or BMP): give a GeoTIFF, an MBTiles file or a folder of z/x/y tiles."
             )
         driver, suffix = found
+        if driver == "GTiff":
+            _check_head(path, file)
         self._folder = tempfile.mkdtemp(prefix="raster-")
         self._remove = weakref.finalize(self, shutil.rmtree, self._folder, True)
         target = Path(self._folder) / f"map{suffix}"
@@ -159,6 +163,7 @@ class OpenRaster:
                 raise UserError(
                     f"{beside} stands beside {path.name} as if it were its mask or overview, and is no TIFF: remove it."
                 )
+            _check_head(beside, file)
             Path(f"{target}{beside.suffix.lower()}").symlink_to(f"/proc/self/fd/{file.fileno()}")
             with rasterio.open(f"{target}{beside.suffix.lower()}", driver="GTiff") as dataset:
                 _check_leads_nowhere(beside, dataset)
@@ -184,6 +189,13 @@ class OpenRaster:
                 f"{path} would need {whole_bytes / 1e6:.0f} MB of memory for one piece of it, from a file of "
                 f"{file_bytes} bytes: write it in tiles with `gdal_translate -co TILED=YES`, or give another file."
             )
+
+
+def _check_head(path: Path, file: BinaryIO) -> None:
+    try:
+        check_directories(file)
+    except (TiffHeadError, struct.error, OverflowError) as error:
+        raise UserError(f"{path} is no TIFF that can be used ({error}): write it anew with `gdal_translate`.") from None
 
 
 def _format(head: bytes) -> tuple[str, str] | None:

@@ -17,9 +17,10 @@ from gps_denied_onboard.tiles.grid import TILE_PX, ZOOM_MAX
 from gps_denied_onboard.untrusted import UntrustedError
 from gps_denied_onboard.untrusted.bounded import read_file
 from gps_denied_onboard.untrusted.picture import check_scans
-from gps_denied_operator.tiles.mbtiles import TILE_BYTES_MAX, TILES_MAX
+from gps_denied_operator.tiles.mbtiles import TILE_BYTES_MAX
 
 IMAGES = {".jpg", ".jpeg", ".png", ".webp"}
+FOLDER_TILES_MAX = 5_000_000
 END_OF_JPEG = b"\xff\xd9"
 SIZES_PX = frozenset({(TILE_PX, TILE_PX), (2 * TILE_PX, 2 * TILE_PX)})
 
@@ -77,8 +78,8 @@ class XyzFolder:
                     if (zoom, x, y) not in self._files:
                         found.setdefault(zoom, []).append((x, y))
                     self._files[zoom, x, y] = file
-                    if len(self._files) > TILES_MAX:
-                        raise UserError(f"{self.path} holds more than {TILES_MAX} tiles: split it by zoom or area.")
+                    if len(self._files) > FOLDER_TILES_MAX:
+                        raise UserError(f"{self.path} holds more than {FOLDER_TILES_MAX} tiles: split it by zoom.")
         if not found:
             raise UserError(
                 f"{self.path} holds no <z>/<x>/<y>.jpg or .png tiles: give such a folder, an MBTiles file or a GeoTIFF."

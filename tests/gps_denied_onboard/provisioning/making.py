@@ -59,11 +59,12 @@ def make_cache(
 ) -> ProvisionReport:
     """Provision the mission of `fill`."""
     memory = memory_of(store.root)
+    camera = wanted.pop("camera", CAMERA)
     asked = Wanted(
         mission(),
         SOURCE,
         ZOOM,
-        CAMERA,
+        camera,
         "",
         memory.companion_id,
         memory.counter,

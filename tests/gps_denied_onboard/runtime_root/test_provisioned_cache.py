@@ -45,9 +45,9 @@ def flown(tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch) ->
     return Config(mission=mission, map=MapConfig(str(tmp_path / "store"), "provider", making.ZOOM, True)), making
 
 
-def opened(config: Config) -> Provisioned:
+def opened(config: Config, *, flying: bool = False) -> Provisioned:
     with ExitStack() as stack:
-        provisioned = open_provisioned(config, load_composition(), stack)
+        provisioned = open_provisioned(config, load_composition(), stack, flying=flying)
         assert provisioned is not None
         return provisioned
 
@@ -63,6 +63,31 @@ def test_camera_origin_and_map_come_from_the_cache(flown: tuple[Config, ModuleTy
     (tmp_path / "keys" / "revoked").write_text(f"{making.FINGERPRINT}\n")
     with pytest.raises(CacheNotTrustedError, match="revoked"):
         opened(config)
+
+
+def test_mondays_manifest_over_fridays_does_not_fly(flown: tuple[Config, ModuleType], tmp_path: Path) -> None:
+    """An older manifest of the same key and companion is refused once a newer one flew; a replay reads it."""
+    config, making = flown
+    manifest = tmp_path / "cache" / "manifest.json"
+    monday = manifest.read_bytes()
+    opened(config, flying=True)
+    with TileStore.open(tmp_path / "store") as store:
+        camera = dataclasses.replace(making.CAMERA, fx_px=551.0)
+        friday = making.make_cache(store, tmp_path / "cache", camera=camera)
+    assert friday.outcome == "success"
+    opened(config, flying=True)
+    with TileStore.open(tmp_path / "store") as store:
+        making.make_cache(store, tmp_path / "other")  # what Monday's manifest names is there again
+    for file in (tmp_path / "other" / "calibration").iterdir():
+        (tmp_path / "cache" / "calibration" / file.name).write_bytes(file.read_bytes())
+    manifest.write_bytes(monday)
+    with pytest.raises(CacheNotTrustedError, match="a later one") as refused:
+        opened(config, flying=True)
+    assert len(refused.value.faults) == 1
+    opened(config)
+    named = dataclasses.replace(config, mission=dataclasses.replace(config.mission, mission_id="another"))
+    with pytest.raises(CacheNotTrustedError, match="the configuration names another"):
+        opened(named, flying=True)
 
 
 @pytest.mark.slow

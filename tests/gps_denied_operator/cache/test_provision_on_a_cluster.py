@@ -73,7 +73,19 @@ def desk(tmp_path: Path, database_url: str) -> Callable[..., SimpleNamespace]:
     subprocess.run([*tool, "keys", "new"], env=environment, check=True, capture_output=True)
 
     def run(out: str, *more: str) -> SimpleNamespace:
-        words = ["provision", "--flight-file", "route.geojson", "--config", "flight.toml", "--buffer", "0"]
+        words = [
+            "provision",
+            "--flight-file",
+            "route.geojson",
+            "--config",
+            "flight.toml",
+            "--buffer",
+            "0",
+            "--companion-id",
+            "c" * 32,
+            "--counter-past",
+            "4",
+        ]
         words += ["--out", out, "--composition", COMPOSITION, *more, "--json"]
         done = subprocess.run(
             [*tool, *words], env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=120

@@ -34,6 +34,8 @@ def checked(server: CompanionSettings, folder: Path, **changes: Any) -> Companio
     said = {
         "version": "1.2.3", "image": "companion", "composition_sha256": "12" * 32, "unix_time_s": time.time(),
         "store_free_bytes": 50e9, "cache_free_bytes": 50e9, "trusted_keys": [ACTIVE], "problems": [],
+        "revoked_keys": [], "source": "provider", "zoom": 18, "use_store": True, "matching": "classic",
+        "companion_id": "c" * 32, "manifest_counter": 0,
     } | changes  # fmt: skip
     (folder / "said.json").write_text(json.dumps({key: value for key, value in said.items() if value is not None}))
     settings = dataclasses.replace(server, command=f"sh -c 'cat {folder / 'said.json'}; echo' -")

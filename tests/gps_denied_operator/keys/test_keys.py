@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from pathlib import Path
 
@@ -83,6 +84,38 @@ def test_a_public_key_of_another_name_is_refused(tmp_path: Path, content: str) -
     (tmp_path / "keys" / f"{name}.pub").write_text(content)
     with pytest.raises(UserError, match=f"{name}.pub"):
         read_trusted_keys(tmp_path / "keys")
+
+
+@pytest.mark.parametrize("kind", ["dangling", "folder", "pipe", "device", "text", "large"])
+def test_a_list_of_revoked_keys_that_cannot_be_read_fails_closed(tmp_path: Path, kind: str) -> None:
+    """A link to nothing is no absent list: nothing is believed until the list can be read; nothing is waited for."""
+    folder = tmp_path / "keys"
+    new_key(folder)
+    listed = folder / "revoked"
+    if kind in ("dangling", "device"):
+        listed.symlink_to("nowhere" if kind == "dangling" else "/dev/zero")
+    elif kind == "folder":
+        listed.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(listed)
+    else:
+        listed.write_text("\x1b[2J" if kind == "text" else "a" * 2_000_000)
+    with pytest.raises(UserError) as refused:
+        read_trusted_keys(folder)
+    assert str(refused.value).isprintable()
+    with pytest.raises(UserError):
+        signing_key(folder)
+
+
+def test_a_key_that_is_a_pipe_or_endless_is_not_waited_for(tmp_path: Path) -> None:
+    """Keys are small plain files."""
+    folder = tmp_path / "keys"
+    name = new_key(folder)
+    for make in (os.mkfifo, lambda path: path.symlink_to("/dev/zero"), lambda path: path.symlink_to("nowhere")):
+        (folder / f"{name}.pub").unlink()
+        make(folder / f"{name}.pub")
+        with pytest.raises(UserError):
+            read_trusted_keys(folder)
 
 
 def test_the_commands_make_list_and_revoke(tmp_path: Path) -> None:

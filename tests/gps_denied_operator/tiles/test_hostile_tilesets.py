@@ -1,0 +1,152 @@
+"""MBTiles files and folders of tiles that a stranger made: data is read, nothing is run, work ends with their size."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from gps_denied_onboard.errors import UserError
+from gps_denied_operator.tiles.makers import open_map
+from gps_denied_operator.tiles.mbtiles import MbtilesFile
+from gps_denied_operator.tiles.tilesets import XyzFolder, placed_tiles
+
+from .providers import X0, Y0, ZOOM, picture
+from .test_hostile_rasters import png
+
+ROW = (1 << ZOOM) - 1 - Y0
+TILES = "CREATE TABLE tiles (zoom_level INTEGER, tile_column INTEGER, tile_row INTEGER, tile_data BLOB);"
+RECURSIVE = (
+    "CREATE VIEW tiles AS WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n) "
+    f"SELECT {ZOOM} AS zoom_level, i AS tile_column, i AS tile_row, zeroblob(100000) AS tile_data FROM n;"
+)
+
+
+def mbtiles(path: Path, schema: str, rows: list[tuple[object, ...]] | None = None) -> Path:
+    """A file of this schema, with rows for its table `tiles`."""
+    with closing(sqlite3.connect(path)) as database:
+        database.executescript(schema)
+        for row in rows or ():
+            database.execute("INSERT INTO tiles VALUES (?, ?, ?, ?)", row)
+        database.commit()
+    return path
+
+
+def test_plain_tables_and_the_usual_view_are_read(tmp_path: Path) -> None:
+    """Tiles of one table, and of `map` and `images` behind a view that is not run, come as they are."""
+    plain = mbtiles(tmp_path / "a.mbtiles", TILES, [(ZOOM, X0, ROW, picture(1))])
+    shared = mbtiles(
+        tmp_path / "b.mbtiles",
+        "CREATE TABLE map (zoom_level INTEGER, tile_column INTEGER, tile_row INTEGER, tile_id TEXT);"
+        "CREATE TABLE images (tile_data BLOB, tile_id TEXT);"
+        "CREATE VIEW tiles AS SELECT zoom_level, tile_column, tile_row, tile_data FROM map JOIN images USING (tile_id);"
+        f"INSERT INTO map VALUES ({ZOOM}, {X0}, {ROW}, 'a'); INSERT INTO images VALUES (x'{picture(1).hex()}', 'a');",
+    )
+    for path in (plain, shared):
+        with closing(MbtilesFile(path)) as tiles:
+            assert tiles.places() == {ZOOM: [(X0, Y0)]}
+            assert tiles.read(ZOOM, X0, Y0) == picture(1)
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        RECURSIVE,
+        "CREATE VIEW tiles AS SELECT 1 AS zoom_level, 0 AS tile_column, 0 AS tile_row, randomblob(9) AS tile_data;",
+        "CREATE VIRTUAL TABLE tiles USING fts5(zoom_level, tile_column, tile_row, tile_data);",
+        "CREATE TABLE tiles (zoom_level INTEGER, tile_column INTEGER, tile_row INTEGER, "
+        "tile_data BLOB GENERATED ALWAYS AS (zeroblob(900000000)));",
+        "CREATE TABLE tiles (zoom_level INTEGER AS (length(zeroblob(900000000))), tile_column, tile_row, tile_data);",
+        "CREATE TABLE tiles (zoom_level INTEGER, tile_column INTEGER, tile_row INTEGER);",
+        "CREATE TABLE other (a);",
+        RECURSIVE.replace("VIEW tiles", "VIEW map") + "CREATE TABLE images (tile_data BLOB, tile_id TEXT);",
+    ],
+    ids=["recursive", "view", "virtual", "generated", "generated zoom", "columns", "none", "map"],
+)
+def test_schemas_that_compute_are_refused(tmp_path: Path, schema: str) -> None:
+    """Views, virtual tables and computed columns are not run, whatever they are called."""
+    with pytest.raises(UserError, match="not an MBTiles file that can be read"):
+        open_map(mbtiles(tmp_path / "a.mbtiles", schema), None)
+
+
+def test_rows_that_are_no_places_are_left_out(tmp_path: Path) -> None:
+    """Zooms of a thousand million, negative places, text and blobs are no tiles; the good one beside them is."""
+    odd = [(10**9, 0, 0, b"a"), (-1, 0, 0, b"a"), ("9" * 5000, 0, 0, b"a"), (ZOOM, -1, 0, b"a"),
+           (ZOOM, 1 << ZOOM, 0, b"a"),
+           (ZOOM, b"\x00", 0, b"a"), (None, None, None, None), (ZOOM, 0, 2**62, b"a")]  # fmt: skip
+    path = mbtiles(tmp_path / "a.mbtiles", TILES, [*odd, (ZOOM, X0, ROW, picture(1))])
+    with closing(open_map(path, None)) as maker:
+        assert [(tile.x, tile.y) for tile in maker.make([(X0, Y0)]) if tile] == [(X0, Y0)]
+
+
+def test_a_tile_of_gigabytes_or_gigapixels_is_unreadable(tmp_path: Path) -> None:
+    """A blob beyond the most bytes and a picture beyond the tile sizes are counted, not decoded."""
+    rows = [(ZOOM, X0, ROW, picture(1)), (ZOOM, X0 + 1, ROW, bytes(6_000_000)), (ZOOM, X0 + 2, ROW, png(16384, 16384))]
+    with closing(open_map(mbtiles(tmp_path / "a.mbtiles", TILES, rows), None)) as maker:
+        assert [tile and tile.x for block in maker.blocks() for tile in maker.make(block)] == [X0, None, None]
+    with pytest.raises(ValueError, match="256x256 or 512x512"):
+        list(placed_tiles(png(16384, 16384), 0, 0))
+
+
+def test_a_journal_beside_the_file_is_not_played_back(tmp_path: Path) -> None:
+    """Nothing beside the file is read into it, and the file is not changed."""
+    path = mbtiles(tmp_path / "a.mbtiles", TILES, [(ZOOM, X0, ROW, picture(1))])
+    before = path.read_bytes()
+    for beside in ("-journal", "-wal", "-shm"):
+        Path(f"{path}{beside}").write_bytes(b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7" + bytes(4096))
+    with closing(MbtilesFile(path)) as tiles:
+        assert tiles.places() == {ZOOM: [(X0, Y0)]}
+    assert path.read_bytes() == before
+
+
+def test_rows_of_nothing_are_not_all_held(tmp_path: Path) -> None:
+    """More rows than a file of its size has pictures are refused before they fill the memory."""
+    path = mbtiles(tmp_path / "a.mbtiles", TILES)
+    with closing(sqlite3.connect(path)) as database:
+        rows = ((ZOOM, k % 4000, k // 4000, b"") for k in range(30_000))
+        database.executemany("INSERT INTO tiles VALUES (?, ?, ?, ?)", rows)
+        database.commit()
+    with pytest.raises(UserError, match="than a file of its size holds"):
+        open_map(path, None)
+
+
+def test_work_ends_with_the_size_of_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A statement that takes more of SQLite's steps than the file may is ended, in a sentence."""
+    path = mbtiles(tmp_path / "a.mbtiles", TILES, [(ZOOM, X0 + k, ROW, b"x") for k in range(3000)])
+    monkeypatch.setattr("gps_denied_operator.tiles.mbtiles.STEPS_FREE", 0)
+    monkeypatch.setattr("gps_denied_operator.tiles.mbtiles.STEPS_PER_BYTE", 0)
+    with pytest.raises(UserError, match="more work than a file of its size may"):
+        open_map(path, None)
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"no database", b"SQLite format 3\0" + bytes(84), b"SQLite format 3\0" + b"\xff" * 5000]
+)
+def test_what_is_no_database_is_a_sentence(tmp_path: Path, data: bytes) -> None:
+    """Torn and forged headers are refused in words."""
+    (tmp_path / "a.mbtiles").write_bytes(data)
+    with pytest.raises(UserError, match="not an MBTiles file"):
+        open_map(tmp_path / "a.mbtiles", None)
+
+
+def test_folders_of_tiles_are_read_by_their_plain_names(tmp_path: Path) -> None:
+    """Names of thousands of digits or foreign digits are no numbers; pipes and links out of the folder no tiles."""
+    column = tmp_path / "map" / str(ZOOM) / str(X0)
+    column.mkdir(parents=True)
+    for name in (f"{Y0}.jpg", f"{'9' * 200}.jpg", "\u00b2.jpg", "\u0663.jpg", "-1.jpg", f"{1 << ZOOM}.jpg"):
+        (column / name).write_bytes(picture(1))
+    for folder in ("9" * 200, "\u00b2", "23"):
+        (tmp_path / "map" / folder / "0").mkdir(parents=True)
+    (tmp_path / "outside.jpg").write_bytes(picture(2))
+    (column / f"{Y0 + 1}.jpg").symlink_to(tmp_path / "outside.jpg")
+    (column / f"{Y0 + 2}.jpg").symlink_to("/dev/zero")
+    os.mkfifo(column / f"{Y0 + 3}.jpg")
+    tiles = XyzFolder(tmp_path / "map")
+    assert tiles.places() == {ZOOM: [(X0, Y0 + k) for k in range(4)]}
+    assert tiles.read(ZOOM, X0, Y0) == picture(1)
+    for k in (1, 2, 3):
+        with pytest.raises(OSError, match=r"link|plain file"):
+            tiles.read(ZOOM, X0, Y0 + k)

@@ -14,8 +14,8 @@ class Event:
     """`kind` holds from `start_s` until `end_s` of flight time; `value` and `azimuth_deg` depend on the kind.
 
     gps_jam; gps_jump (value: m, azimuth); gps_ramp (value: m/s, azimuth); gps_replay (value: s back in time);
-    camera_dark; camera_cloud (value: cover 0..1); camera_haze (value: 0..1); pitot_blocked; wind_shift (value: m/s more
-    wind, azimuth that it blows to).
+    camera_dark; camera_cloud (value: cover 0..1); camera_haze (value: 0..1); pitot_blocked (silent); wind_shift (value:
+    m/s more wind, azimuth that it blows to). Those of weather and faults: see `weather_scenarios`.
     """
 
     kind: str
@@ -37,6 +37,11 @@ class Scenario:
     origin: str = "given"
     origin_offset_m: tuple[float, float] = (0.0, 0.0)
 
+    @property
+    def rough(self) -> bool:
+        """Whether the flight is that of an airframe in moving air: the schedule has turbulence."""
+        return any(event.kind == "turbulence" for event in self.events)
+
     def active(self, kind: str, t_s: float) -> Event | None:
         """The event of this kind that holds at `t_s`, if any."""
         for event in self.events:
@@ -45,6 +50,8 @@ class Scenario:
         return None
 
 
+WEATHER_NAMES = ("storm", "gusts", "frozen-camera", "wrong-origin", "pitot-fault", "gyro-warmup", "cloud-shadow")
+"""Scenarios of weather and faults, see `weather_scenarios`."""
 NAMES = (
     "cruise",
     "turns",
@@ -57,6 +64,7 @@ NAMES = (
     "low-texture",
     "old-map",
     "cloud",
+    *WEATHER_NAMES,
 )
 
 
@@ -115,4 +123,8 @@ def make_scenario(name: str, seed: int, duration_s: float) -> Scenario:
     if name == "cloud":
         cover = Event("camera_cloud", 0.0, d + 1.0, float(rng.uniform(0.3, 0.6)))
         return replace(base, events=(jam, cover))
+    if name in WEATHER_NAMES:
+        from gps_denied_sim.weather_scenarios import weather_scenario  # it is made of this module's records
+
+        return weather_scenario(base, seed, d)
     return base

@@ -6,7 +6,7 @@ Replay it once, then attack its GPS many times over; or darken its pictures and 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from gps_denied_operator.evaluate import campaign_plan, campaign_score
 from gps_denied_operator.evaluate.campaign_score import AttackScore, BlackoutScore
 from gps_denied_operator.evaluate.campaign_tap import Call, Tap, ask_again
 from gps_denied_operator.evaluate.processes import Tell
+from gps_denied_operator.evaluate.protection import is_hazardous
 from gps_denied_operator.evaluate.recordings import FlightKey
 
 if TYPE_CHECKING:
@@ -72,10 +73,18 @@ def black_out(task: CampaignTask, tell: Tell) -> list[BlackoutScore]:
         frames_ns = _darken(task.folder, darkened, prepared, dark)
         _replay(task, darkened, tap, tell)
     limits = load_config(task.config_path).integrity
+    offset_m = _offset_of(prepared)
+
+    def error_m(state: NavState) -> float:
+        return math.hypot(*offset_m(state))
+
+    def hazardous(state: NavState) -> bool:
+        return is_hazardous(state, *offset_m(state))
+
     steps = (limits.degraded_95_m, limits.failsafe_95_m, limits.failsafe_blackout_s)
     return [
         campaign_score.score_blackout(
-            event.end_s - event.start_s, _around(frames_ns, event), tap.answers, _error_of(prepared), steps
+            event.end_s - event.start_s, _around(frames_ns, event), tap.answers, error_m, steps, hazardous
         )
         for event in dark
     ]
@@ -230,12 +239,13 @@ def _around(frames_ns: Sequence[int], event: Event) -> tuple[int, int, int, int]
     return frames_ns[first - 1], frames_ns[first], frames_ns[first + 2], frames_ns[after]
 
 
-def _error_of(prepared: Prepared) -> Any:
+def _offset_of(prepared: Prepared) -> Callable[[NavState], tuple[float, float]]:
+    """Error of a position, east and north in m."""
     from gps_denied_sim.recording import START_NS
 
-    def error_m(state: NavState) -> float:
+    def offset_m(state: NavState) -> tuple[float, float]:
         truth, _ = prepared.flight.at((state.t_ns - START_NS) * 1e-9)
         told = prepared.frame.enu_from_geodetic(state.latitude_deg, state.longitude_deg, state.altitude_amsl_m)
-        return math.hypot(float(told[0] - truth[0]), float(told[1] - truth[1]))
+        return float(told[0] - truth[0]), float(told[1] - truth[1])
 
-    return error_m
+    return offset_m

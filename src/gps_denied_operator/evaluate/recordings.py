@@ -52,10 +52,10 @@ def simulator_hash() -> str:
 
 
 def _imported(package: Path, module: str) -> list[Path]:
-    """Return the files of a flat package that a module of it imports, its own too, sorted; late imports count."""
+    """Return the files of a package that a module of it imports, its own too, sorted; late imports count."""
     waiting, found = [module], set[Path]()
     while waiting:
-        source = package / f"{waiting.pop()}.py"
+        source = package / f"{waiting.pop().replace('.', '/')}.py"
         if source in found or not source.is_file():
             continue
         found.add(source)

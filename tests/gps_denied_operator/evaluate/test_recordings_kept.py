@@ -18,6 +18,7 @@ from gps_denied_operator.evaluate.recordings import simulator_hash
         ("terrain.py", True),
         ("upright.py", True),
         ("vegetation.py", True),
+        ("vehicle/dryden.py", True),
         ("cli.py", False),
         ("provider/app.py", False),
         ("__init__.py", False),

@@ -149,11 +149,13 @@ function errorChart(timeline, canvas, log) {
     band(c, chart, null, f.bound, "rgba(70,82,94,.13)");
     for (const limit of [10, 20, 50]) if (limit < axis.high) line(c, PAD.left, chart.y(limit), chart.board.width, chart.y(limit), "#8b97a3", 1, [2, 4]);
     curve(c, chart, f.bound, "#5b6670", 1.2);
+    curve(c, chart, f.level, BAD, 1.2);
     curve(c, chart, f.err, "rgba(11,17,22,.35)", 1);
     for (let i = 0; i < f.t.length; i++) {
       if (!known(f.err[i])) continue;
       const x = chart.x(f.t[i]), y = chart.y(f.err[i]);
       c.fillStyle = LABEL_COLOURS[f.label[i]]; mark(c, f.label[i], x, y, 2.3);
+      if (f.hazard[i] === 1) { c.beginPath(); c.arc(x, y, 8, 0, 7); c.strokeStyle = BAD; c.lineWidth = 3; c.stroke(); }
       if (f.inside[i] === 0) { c.beginPath(); c.arc(x, y, 5, 0, 7); c.strokeStyle = BAD; c.lineWidth = 1.5; c.stroke(); }
     }
   });

@@ -69,6 +69,7 @@ function inspector(flight) {
       row("label", known(f.label[i]) ? el("span", {}, swatch(f.label[i], LABEL_COLOURS[f.label[i]]), " ", LABEL_NAMES[f.label[i]]) : "no estimate"),
       row("error", known(f.err[i]) ? el("b", {}, metres(f.err[i]) + " m") : known(f.tx[i]) ? "missed: no estimate" : "no truth"),
       row("95 % ellipse", known(f.major[i]) ? metres(f.major[i]) + " × " + metres(f.minor[i]) + " m" + (f.inside[i] === 0 ? ", error outside" : "") : null),
+      row("protection level", known(f.level[i]) ? metres(f.level[i]) + " m" + (f.hazard[i] === 1 ? ", error beyond" : "") : null),
       row("NEES", known(f.nees[i]) ? fixed(f.nees[i], 1) : null),
       row("anchor age", known(f.age[i]) ? (f.age[i] < 0 ? "never anchored" : (f.age[i] / 1000).toFixed(1) + " s") : null),
       row("altitude", known(f.z[i]) ? fixed(f.z[i], 0) + (known(f.tz[i]) ? " m, true " + fixed(f.tz[i], 0) + " m" : " m") : null),
@@ -113,7 +114,7 @@ function charts(flight) {
   let part;
   const [labelCanvas, labelPart] = chart("Source label", null, 50, [0, 1, 2].map((k) => el("span", {}, swatch(k, LABEL_COLOURS[k]), " " + LABEL_NAMES[k])).concat(el("span", {}, swatch("none"), " no estimate")), "labels");
   labelChart(timeline, labelCanvas); parts.push(labelPart);
-  [error.canvas, part] = chart("Horizontal error", "grey area: long axis of the 95 % ellipse; red ring: error outside the ellipse", 250, segment([[true, "log"], [false, "linear"]], state.log, (v) => { state.log = v; again(); }), "error");
+  [error.canvas, part] = chart("Horizontal error", "grey area: long axis of the 95 % ellipse; red line: protection level; red ring: error outside the ellipse, thick: hazardous", 250, segment([[true, "log"], [false, "linear"]], state.log, (v) => { state.log = v; again(); }), "error");
   parts.push(part);
   const again = swap(() => errorChart(timeline, fresh(error), state.log));
   const names = Object.keys(flight.aids);

@@ -36,7 +36,7 @@ from gps_denied_sim.recording import FlyRequest, Prepared, prepare, write_record
 from gps_denied_sim.render.appearance import map_look
 from gps_denied_sim.render.map_tiles import BLOCK, JPEG_QUALITY, ZOOM, TilePainter, tiles_around
 from gps_denied_sim.render.world import GroundPicture, World
-from gps_denied_sim.scenarios import Event
+from gps_denied_sim.schedule import Event
 
 SEED = 77
 SECONDS, FRAME_RATE_HZ = 20.0, 0.5

@@ -28,6 +28,7 @@ from gps_denied_onboard.messages import (
     AidRecord,
     AidSource,
     Alert,
+    AttitudeSample,
     CameraPrior,
     Estimate,
     FloatArray,
@@ -46,6 +47,7 @@ from gps_denied_onboard.messages import (
     ThermalSample,
     ThermalState,
 )
+from gps_denied_onboard.odometry.picture_watch import PictureWatch
 from gps_denied_onboard.odometry.planar import PlanarOdometry
 
 Stage = Callable[[str], AbstractContextManager[object]]
@@ -89,6 +91,7 @@ class Pipeline:
         config: PipelineConfig,
         stage: Stage = lambda _name: nullcontext(),
         engines: tuple[InferenceRecord, ...] = (),
+        watch: PictureWatch | None = None,
     ) -> None:
         self._local = local
         self._terrain = terrain
@@ -104,6 +107,7 @@ class Pipeline:
         self._hint: RelocHint | None = None
         self._jobs: deque[MatchJob] = deque()
         self._engines = engines
+        self._watch = watch
         self._throttled = False
         self._last_job_ns: int | None = None
 
@@ -117,6 +121,8 @@ class Pipeline:
         self._integrity.on_sample(message.t_ns)
         if isinstance(message, ImuSample):
             self._camera_clock.on_imu(message)
+        elif isinstance(message, AttitudeSample) and self._watch is not None:
+            self._watch.on_attitude(message)
         return list(self._fusion.update(message))
 
     def on_hint(self, hint: RelocHint) -> list[Output]:
@@ -137,10 +143,12 @@ class Pipeline:
     def on_frame(self, frame: Frame) -> list[Output]:
         """Odometry against the frame before, and a job for the worker (see `take_job`): the three next calls in one."""
         job = self.begin(frame)
-        return [_unused(frame)] if job is None else self.on_odometry(job, self.run_odometry(job))
+        if job is None:
+            return self._of_pictures() or [_unused(frame)]
+        return self.on_odometry(job, self.run_odometry(job))
 
     def begin(self, frame: Frame) -> OdometryJob | None:
-        """A frame in its order; None (and nothing more to do) while there is no attitude.
+        """A frame in its order; None (and nothing more to do) while there is no attitude, or where it is not new.
 
         From here on its time is on the autopilot's clock: see `TimeOffsetEstimator`.
         """
@@ -149,6 +157,9 @@ class Pipeline:
         previous, self._previous = self._previous, frame
         self._integrity.on_frame(frame.t_ns)
         prior = self._prior(frame.t_ns)
+        if self._watch is not None and not self._watch.on_frame(frame, self._fusion.estimate(frame.t_ns), prior):
+            self._previous = previous
+            return None
         if prior is None:
             return None
         before = self._prior(previous.t_ns) if previous is not None and previous.t_ns < frame.t_ns else None
@@ -167,9 +178,10 @@ class Pipeline:
         frame, prior = job.frame, job.prior
         if step is not None:
             out.append(step)
+            used = self._watch is None or self._watch.on_step(frame, step, self._fusion.estimate(frame.t_ns))
             with self._stage("fusion"):
-                records = self._fusion.update(step)
-            out.extend(records)
+                records = self._fusion.update(step) if used else []
+            out.extend([*records, *self._of_pictures()])
             self._integrity.on_odometry(frame.t_ns, any(r.accepted for r in records))
         if job.before is not None:
             prior = self._prior(frame.t_ns) or prior
@@ -192,6 +204,10 @@ class Pipeline:
             told.append(Alert(sample.t_ns, Severity.NOTICE, "no longer throttled for heat"))
         return told
 
+    def _of_pictures(self) -> list[Output]:
+        """What there is to tell of pictures that were not used."""
+        return [] if self._watch is None else [*self._watch.take()]
+
     def _too_soon(self, t_ns: int) -> bool:
         if not self._throttled or self._last_job_ns is None:
             return False
@@ -210,6 +226,8 @@ class Pipeline:
     def on_fix(self, fix: PoseFix) -> list[Output]:
         """A job's result, however late."""
         out: list[Output] = [fix]
+        if self._watch is not None and not self._watch.on_fix(fix, self._fusion.estimate(fix.t_ns)):
+            return [*out, *self._of_pictures()]
         with self._stage("fusion"):
             records = self._fusion.update(fix)
         out.extend(records)
@@ -257,7 +275,7 @@ class Pipeline:
         by_itself = None if estimate is None else self._state_of(estimate, frame_index)
         state, told = self._integrity.on_tick(t_ns, by_itself, estimate is not None and estimate.position_known)
         engines, self._engines = self._engines, ()
-        return [*_told(engines, t_ns), *([] if state is None else [state]), *told]
+        return [*_told(engines, t_ns), *self._of_pictures(), *([] if state is None else [state]), *told]
 
     def state_at(self, t_ns: int, frame_index: int = -1) -> NavState | None:
         """The position at `t_ns` by all that has been fused so far, as that moment is seen by itself."""

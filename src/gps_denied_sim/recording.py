@@ -8,7 +8,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -17,6 +17,7 @@ import numpy as np
 from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.geometry.camera import CameraModel
 from gps_denied_onboard.geometry.geodesy import TILE_SIZE_PX, LocalFrame
+from gps_denied_onboard.messages import ImageArray
 from gps_denied_onboard.recorder.kinds import FrameRecord
 from gps_denied_onboard.recorder.mcap_io import RecordingWriter
 from gps_denied_onboard.recorder.meta import (
@@ -26,6 +27,7 @@ from gps_denied_onboard.recorder.meta import (
     unix_ns_from_iso,
     write_meta,
 )
+from gps_denied_sim.camera_faults import picture_files, picture_plans
 from gps_denied_sim.noise import stream
 from gps_denied_sim.render.appearance import camera_look, map_look
 from gps_denied_sim.render.atmosphere import air_at, make_sensor
@@ -34,8 +36,9 @@ from gps_denied_sim.render.sim_camera import CameraTruth, SimCamera, make_camera
 from gps_denied_sim.render.world import GroundPicture, World
 from gps_denied_sim.scenarios import Scenario, make_scenario
 from gps_denied_sim.sensors.telemetry import NANOSECONDS, Rates, telemetry, truth_samples
-from gps_denied_sim.vehicle.flight import FlightTruth, fly, make_air
+from gps_denied_sim.vehicle.flight import FlightTruth, fly, make_air, scheduled_air
 from gps_denied_sim.vehicle.route import make_route
+from gps_denied_sim.vehicle.wind import cloud_drift_mps
 
 FRAME_QUALITY = 92
 TILES_FOLDER = "tiles"
@@ -154,8 +157,6 @@ def frame_name(index: int) -> str:
 
 def _frames(prepared: Prepared, world: World, folder: Path) -> Iterator[int]:
     """Take and write all pictures, yielding how many are done."""
-    import cv2
-
     request = prepared.request
     folder.mkdir()
     height = float(prepared.flight.position_enu_m[:, 2].mean())
@@ -164,11 +165,16 @@ def _frames(prepared: Prepared, world: World, folder: Path) -> Iterator[int]:
     ground = GroundPicture(world, look, resolution, CAMERA_CHUNKS)
     eye = SimCamera(prepared.camera, prepared.flight, ground, request.seed)
     sensor = make_sensor(request.seed, request.width_px, request.height_px)
-    for index, t_s in enumerate(prepared.frame_times_s):
-        image = eye.picture(t_s, index, air_at(prepared.scenario, t_s), sensor)
-        encoded, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, FRAME_QUALITY])
-        assert encoded
-        (folder / frame_name(index)).write_bytes(data.tobytes())
+    if any(event.kind == "cloud_shadow" for event in prepared.scenario.events):
+        wind = scheduled_air(prepared.scenario, make_air(request.seed))
+        sensor = replace(sensor, cloud_drift_mps=cloud_drift_mps(wind.wind_east_mps, wind.wind_north_mps))
+
+    def expose(t_s: float, index: int) -> ImageArray:
+        return eye.picture(t_s, index, air_at(prepared.scenario, t_s), sensor)
+
+    plans = picture_plans(prepared.scenario, prepared.frame_times_s, request.seed)
+    for index, data in enumerate(picture_files(plans, expose, FRAME_QUALITY, request.seed)):
+        (folder / frame_name(index)).write_bytes(data)
         yield index + 1
 
 

@@ -2,49 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from gps_denied_onboard.errors import UserError
 from gps_denied_sim.noise import stream
-from gps_denied_sim.scene.terrain import DEFAULT_STYLE, LOW_TEXTURE_STYLE, WorldStyle
+from gps_denied_sim.scene.terrain import LOW_TEXTURE_STYLE
+from gps_denied_sim.schedule import Event, Scenario
+from gps_denied_sim.weather_scenarios import weather_scenario
 
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """`kind` holds from `start_s` until `end_s` of flight time; `value` and `azimuth_deg` depend on the kind.
-
-    gps_jam; gps_jump (value: m, azimuth); gps_ramp (value: m/s, azimuth); gps_replay (value: s back in time);
-    camera_dark; camera_cloud (value: cover 0..1); camera_haze (value: 0..1); pitot_blocked; wind_shift (value: m/s more
-    wind, azimuth that it blows to).
-    """
-
-    kind: str
-    start_s: float
-    end_s: float
-    value: float = 0.0
-    azimuth_deg: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Scenario:
-    """One kind of flight. `origin`: given, wrong or absent. `route`: search, turns or transfer."""
-
-    name: str
-    events: tuple[Event, ...]
-    style: WorldStyle = DEFAULT_STYLE
-    route: str = "search"
-    map_age: float = 0.3
-    origin: str = "given"
-    origin_offset_m: tuple[float, float] = (0.0, 0.0)
-
-    def active(self, kind: str, t_s: float) -> Event | None:
-        """The event of this kind that holds at `t_s`, if any."""
-        for event in self.events:
-            if event.kind == kind and event.start_s <= t_s < event.end_s:
-                return event
-        return None
-
-
+WEATHER_NAMES = ("storm", "gusts", "frozen-camera", "wrong-origin", "pitot-fault", "gyro-warmup", "cloud-shadow")
+"""Scenarios of weather and faults, see `weather_scenarios`."""
 NAMES = (
     "cruise",
     "turns",
@@ -57,6 +24,7 @@ NAMES = (
     "low-texture",
     "old-map",
     "cloud",
+    *WEATHER_NAMES,
 )
 
 
@@ -115,4 +83,6 @@ def make_scenario(name: str, seed: int, duration_s: float) -> Scenario:
     if name == "cloud":
         cover = Event("camera_cloud", 0.0, d + 1.0, float(rng.uniform(0.3, 0.6)))
         return replace(base, events=(jam, cover))
+    if name in WEATHER_NAMES:
+        return weather_scenario(base, seed, d)
     return base

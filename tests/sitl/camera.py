@@ -2,7 +2,8 @@
 
 `python -m tests.sitl.camera SCENE` (JSON) prints its address once the ground is painted. A line of stdin is a pose:
 `t_ns east north up` and nine numbers of the rotation body to ENU. Every picture leaves DELAY_S after the middle of
-its exposure, as a real camera's do: the poses around that moment have come by then, and it is drawn.
+its exposure, as a real camera's do: the poses around that moment have come by then, and it is drawn. A line
+`repeat seconds` has it show its last picture for so long.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ class Camera:
     def __init__(self, scene: Scene, log: Path) -> None:
         paths = [str(ROOT / "src"), str(ROOT)]
         self._log = log.open("w")
+        self._telling = threading.Lock()
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.sitl.camera", json.dumps(dataclasses.asdict(scene))],
             stdin=subprocess.PIPE,
@@ -52,9 +54,17 @@ class Camera:
     def tell(self, pose: Pose) -> None:
         """Where the aircraft is; in order of time."""
         values = [*pose.position_enu_m, *pose.rotation_body_to_enu.ravel()]
+        self._say(f"{pose.t_ns} {' '.join(f'{v:.6f}' for v in values)}")
+
+    def repeat(self, seconds: float) -> None:
+        """From now on show the last picture again and again, for so long."""
+        self._say(f"repeat {seconds}")
+
+    def _say(self, line: str) -> None:
         assert self._process.stdin is not None
-        self._process.stdin.write(f"{pose.t_ns} {' '.join(f'{v:.6f}' for v in values)}\n")
-        self._process.stdin.flush()
+        with self._telling:
+            self._process.stdin.write(line + "\n")
+            self._process.stdin.flush()
 
     def close(self) -> dict[str, int]:
         """End it; tells how many pictures were shown, were dark, and came late."""
@@ -74,6 +84,7 @@ class _Drawing:
 
         camera, model = scene.camera()
         self.track = Track(kept=2000)
+        self.repeat_until_ns = 0
         ground = scene.camera_ground()
         for chunk in scene.chunks(AROUND_M):
             ground.chunk(*chunk)
@@ -107,6 +118,9 @@ def _hear(drawing: _Drawing, stop: threading.Event) -> None:
     """Poses from stdin until it ends."""
     for line in sys.stdin:
         t_ns, *values = line.split()
+        if t_ns == "repeat":
+            drawing.repeat_until_ns = time.monotonic_ns() + round(float(values[0]) * 1e9)
+            continue
         numbers = np.array([float(v) for v in values])
         drawing.track.add(Pose(int(t_ns), numbers[:3], numbers[3:].reshape(3, 3)))
     stop.set()
@@ -120,8 +134,11 @@ def main(scene: Scene) -> None:
     counts = {"pictures": 0, "dark": 0, "late": 0}
     period_ns, delay_ns = round(1e9 / RATE_HZ), round(DELAY_S * 1e9)
     exposed_ns = time.monotonic_ns()
+    shown: bytes | None = None
     while not stop.wait(max(0.0, (exposed_ns + delay_ns * 0.5 - time.monotonic_ns()) / 1e9)):
-        jpeg = drawing.picture(exposed_ns, counts["pictures"])
+        if shown is None or time.monotonic_ns() >= drawing.repeat_until_ns:
+            shown = drawing.picture(exposed_ns, counts["pictures"])
+        jpeg = shown
         counts["dark"] += jpeg is None
         due_s = (exposed_ns + delay_ns - time.monotonic_ns()) / 1e9
         if due_s >= 0.0:

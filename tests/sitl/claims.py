@@ -13,6 +13,7 @@ from gps_denied_onboard.messages import FloatArray, NavState
 from gps_denied_onboard.recorder.reader import FlightReader
 from gps_denied_onboard.recorder.resume import FIX_2D
 from gps_denied_operator.scoring.metrics import CHI2_95_2DOF
+from gps_denied_operator.scoring.protection import is_hazardous
 
 from .truth import Track
 
@@ -30,6 +31,8 @@ class Claims:
     """(N,) the larger horizontal standard deviation that was claimed."""
     inside: npt.NDArray[np.bool_]
     """(N,) whether the truth lay within the 95 % ellipse."""
+    hazardous: npt.NDArray[np.bool_]
+    """(N,) whether the truth lay beyond the protection level, or beyond 3.5 times the ellipse."""
 
     @property
     def off_m(self) -> FloatArray:
@@ -54,6 +57,7 @@ def claims(flights: Path, track: Track, home: LocalFrame, from_ns: int, to_ns: i
             square = float(error @ np.linalg.solve(covariance, error))
             right = np.array([ahead[1], -ahead[0]])
             sigma_m = float(np.linalg.eigvalsh(covariance)[-1]) ** 0.5
-            rows.append((error @ ahead, error @ right, sigma_m, square <= CHI2_95_2DOF))
-    along, across, sigma, inside = np.array(rows).reshape(-1, 4).T
-    return Claims(along, across, sigma, inside > 0.5)
+            hazardous = is_hazardous(state, float(error[0]), float(error[1]))
+            rows.append((error @ ahead, error @ right, sigma_m, square <= CHI2_95_2DOF, hazardous))
+    along, across, sigma, inside, hazardous_too = np.array(rows).reshape(-1, 5).T
+    return Claims(along, across, sigma, inside > 0.5, hazardous_too > 0.5)

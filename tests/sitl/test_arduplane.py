@@ -9,7 +9,8 @@ import json
 import math
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,8 @@ ANSWERS_S = 2.0
 """An answer with a parameter's old value may come after the word of its change."""
 FORGED_NORTH_M = 500.0
 FORGED_S = 75.0
+FORCE_ARM = 21196
+"""Second argument of MAV_CMD_COMPONENT_ARM_DISARM that passes over the checks, by its definition."""
 OURS, REAL = 0, 1
 """GPS_PRIMARY: as the shipped parameter file has it."""
 
@@ -61,6 +64,7 @@ class Flight:
     plane: ArduPlane
     companion: Companion
     recordings: Path
+    camera: Camera
     began: dict[str, int] = field(default_factory=dict)
 
     def mark(self, what: str) -> None:
@@ -85,6 +89,18 @@ class Flight:
 @pytest.fixture
 def flight(tmp_path: Path) -> Iterator[Flight]:
     """Simulator, camera and companion, with the shipped parameters loaded and the companion's position taken."""
+    with flying(tmp_path) as made:
+        yield made
+
+
+@contextmanager
+def flying(
+    tmp_path: Path,
+    wind: Mapping[str, float] = WIND,
+    takeoff_off_en_m: tuple[float, float] = (0.0, 0.0),
+    ground_off_m: float = 0.0,
+) -> Iterator[Flight]:
+    """The parts of a flight together; the companion is told a take-off place and a ground that are off by so much."""
     binary = binary_from_environment(BINARY)
     assert binary is not None
     map_folder = Path(os.environ.get(MAP, tmp_path / "map"))
@@ -95,18 +111,20 @@ def flight(tmp_path: Path) -> Iterator[Flight]:
     try:
         plane.watch()
         plane.load(SHIPPED)
-        for name, value in WIND.items():
+        for name, value in wind.items():
             plane.set_parameter(name, value)
         plane.restart()
         link = f'[autopilot]\naddress = "udpin:127.0.0.1:{plane.companion_port}"\n'
         delay_s = measured_delay_s(camera.url)
-        mission = mission_lines(SCENE.home_latitude_deg, SCENE.home_longitude_deg, *SCENE.ground_level())
+        latitude, longitude, _ = SCENE.frame().geodetic_from_enu(np.array([*takeoff_off_en_m, 0.0]))
+        ground_m, ground_sigma_m = SCENE.ground_level()
+        mission = mission_lines(float(latitude), float(longitude), ground_m + ground_off_m, ground_sigma_m)
         frames = f'source = "{camera.url}"\nexposure_delay_s = {delay_s:.4f}\n'
         config = write_config(
             tmp_path / "flight.toml", SCENE.camera()[1], map_folder, f"{mission}takeoff_known = true\n", frames, link
         )
         companion = Companion(config, tmp_path / "flight.log")
-        yield Flight(plane, companion, tmp_path / "flights")
+        yield Flight(plane, companion, tmp_path / "flights", camera)
     finally:
         if companion is not None:
             companion.end()
@@ -114,11 +132,11 @@ def flight(tmp_path: Path) -> Iterator[Flight]:
         camera.close()
 
 
-def take_off(flight: Flight) -> None:
-    """Armed on all of its checks, by the mission's own take-off, to the mission's height."""
+def take_off(flight: Flight, forced: bool = False) -> None:
+    """Armed on all of its checks (or `forced`), by the mission's own take-off, to the mission's height."""
     plane = flight.plane
     plane.upload(round_trip(SCENE.frame(), CORNERS_EN_M, HEIGHT_M))
-    plane.command(mavlink.MAV_CMD_COMPONENT_ARM_DISARM, 1, timeout_s=120.0)
+    plane.command(mavlink.MAV_CMD_COMPONENT_ARM_DISARM, 1, FORCE_ARM if forced else 0, timeout_s=120.0)
     plane.command(mavlink.MAV_CMD_DO_SET_MODE, mavlink.MAV_MODE_FLAG_CUSTOM_MODE_ENABLED, 10)  # AUTO
     end_s = time.monotonic() + 240.0
     while plane.track.poses[-1].position_enu_m[2] < HEIGHT_M - 10.0:
@@ -164,6 +182,7 @@ def our_claims(flight: Flight, since: str, until: str) -> dict[str, Any]:
         "across_m": spread(np.abs(told.across_m)),
         "sigma_m": spread(told.sigma_m),
         "in_95_percent": round(100.0 * float(told.inside.mean()), 1),
+        "hazardous": int(told.hazardous.sum()),
     }
 
 

@@ -26,6 +26,7 @@ from gps_denied_onboard.integrity.source_label import LabelLimits
 from gps_denied_onboard.localisation.localiser import Localiser
 from gps_denied_onboard.localisation.matching.map_projector import MapProjector
 from gps_denied_onboard.messages import InferenceRecord
+from gps_denied_onboard.odometry.picture_watch import PictureWatch
 from gps_denied_onboard.pipeline import Pipeline, Stage
 from gps_denied_onboard.runtime_root.matchers import build_matcher
 from gps_denied_onboard.runtime_root.strategies import Composition, resolve
@@ -113,8 +114,11 @@ def build_pipeline(
     monitor = integrity(world.local, limits, config.integrity, config.fusion.map_sigma_m)
     odometry = odometry_class(world.camera, config.odometry)
     clock = TimeOffsetEstimator(settings.gyro_noise_radps_rthz)
+    camera = world.camera
+    watch = PictureWatch(math.sqrt(camera.fx_px * camera.fy_px), (camera.width_px, camera.height_px))
     return pipeline(
-        world.local, terrain, odometry, localiser, fusion, limits, monitor, clock, config.pipeline, stage, engines
+        world.local, terrain, odometry, localiser, fusion, limits, monitor, clock, config.pipeline, stage, engines,
+        watch,
     )  # fmt: skip
 
 

@@ -20,7 +20,7 @@ from gps_denied_operator.evaluate.campaign_score import AttackScore, BlackoutSco
 from gps_denied_operator.evaluate.campaign_worker import CampaignTask
 from gps_denied_operator.evaluate.processes import Processes, Step
 from gps_denied_operator.evaluate.recordings import FlightKey
-from gps_denied_operator.scoring.metrics import spread
+from gps_denied_operator.scoring.metrics import level_spread, spread
 
 SCENARIO = "cruise"
 Scores = list[AttackScore] | list[BlackoutScore]
@@ -138,8 +138,10 @@ def blackout_figures(scores: Sequence[BlackoutScore]) -> dict[str, Any]:
         "error_m": spread([s.error_m for s in scores]),
         "ellipse_m": spread([s.ellipse_m for s in scores]),
         "inside_95": sum(s.error_m <= s.ellipse_m for s in scores),
+        "hazardous": sum(s.hazardous for s in scores),
+        "protection_level_m": level_spread([level for s in scores for level in s.levels_m]),
         "forged_gps_followed": sum(s.gps_followed for s in scores),
-        "each": [asdict(s) for s in scores],
+        "each": [{k: v for k, v in asdict(s).items() if k != "levels_m"} for s in scores],
     }
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from gps_denied_sim.scenarios import Event
+    from gps_denied_sim.schedule import Event
 
 ATTACKS = ("spoof-jump", "spoof-ramp", "jam")
 BLACKOUTS_S = (5.0, 15.0, 35.0)
@@ -51,7 +51,7 @@ def attacks(kind: str, flight: int, flight_s: float, count: int) -> tuple[Attack
     true again. Jumps are of 300 to 900 m, ramps of 0.5 to 5 m/s; every second ramp hides its velocity.
     """
     from gps_denied_sim.noise import stream
-    from gps_denied_sim.scenarios import Event
+    from gps_denied_sim.schedule import Event
 
     out = []
     for k in range(count):
@@ -71,7 +71,7 @@ def attacks(kind: str, flight: int, flight_s: float, count: int) -> tuple[Attack
 def blackouts(flight: int, turn: int, flight_s: float) -> tuple[Event, ...]:
     """Blackouts of 5, 15 and 35 s in turn, 9 s of sight between them, over a whole flight; `turn` shifts them."""
     from gps_denied_sim.noise import stream
-    from gps_denied_sim.scenarios import Event
+    from gps_denied_sim.schedule import Event
 
     at_s = SETTLE_S + float(stream(flight, "campaign-dark", turn).uniform(0.0, 10.0))
     out: list[Event] = []

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from gps_denied_onboard.integrity.failsafe import BLACKOUT_FAILSAFE, RELOC_REQUEST
 from gps_denied_onboard.messages import AidRecord, Alert, NavState, PositionSource, SourceLabel
 from gps_denied_operator.evaluate.campaign_tap import Answer
+from gps_denied_operator.scoring.frames import FIX_TYPE_USABLE
+from gps_denied_operator.scoring.protection import protection_level_m
 
 FORGED_M = 30.0
 """A GPS that is led astray by more than this, and is followed, is a forged position sent on."""
@@ -40,7 +42,8 @@ class AttackScore:
 @dataclass(frozen=True, slots=True)
 class BlackoutScore:
     """`dark_ms`: label dead_reckoned after the first dark frame. Steps of the ladder: how late after their condition,
-    seen at 10 Hz. `shrunk_m`: by how much the ellipse shrank while nothing was seen."""
+    seen at 10 Hz. `shrunk_m`: by how much the ellipse shrank while nothing was seen. `hazardous`: positions (10 Hz)
+    sent as a fix but beyond their promise; `levels_m`: their protection levels."""
 
     length_s: float
     dark_ms: float | None
@@ -54,6 +57,8 @@ class BlackoutScore:
     error_m: float
     ellipse_m: float
     gps_followed: int
+    hazardous: int = 0
+    levels_m: tuple[float, ...] = ()
 
 
 def score_attack(
@@ -109,10 +114,12 @@ def score_blackout(
     answers: Sequence[Answer],
     error_m: Callable[[NavState], float],
     limits: tuple[float, float, float],
+    hazardous: Callable[[NavState], bool] = lambda _state: False,
 ) -> BlackoutScore:
     """Score one blackout. `frames_ns`: last bright frame, first and third dark one, first bright one after it.
 
-    `limits`: the ellipse in m for 2D and for no fix, and the s without sight for no fix.
+    `limits`: the ellipse in m for 2D and for no fix, and the s without sight for no fix. `hazardous` tells whether a
+    position sent as a fix was beyond its promise.
     """
     last_ns, dark_ns, third_ns, bright_ns = frames_ns
     inside = [a for a in answers if last_ns < a.t_ns <= bright_ns]
@@ -140,6 +147,8 @@ def score_blackout(
         error_m=error_m(states[-1]) if states else math.nan,
         ellipse_m=states[-1].ellipse_semi_major_m if states else math.nan,
         gps_followed=sum(s.position_source is PositionSource.GPS for s in states),
+        hazardous=sum(s.fix_type >= FIX_TYPE_USABLE and hazardous(s) for s in states),
+        levels_m=tuple(level for s in states if (level := protection_level_m(s)) is not None),
     )  # fmt: skip
 
 

@@ -6,7 +6,7 @@ Replay it once, then attack its GPS many times over; or darken its pictures and 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,11 +16,12 @@ from gps_denied_operator.evaluate.campaign_score import AttackScore, BlackoutSco
 from gps_denied_operator.evaluate.campaign_tap import Call, Tap, ask_again
 from gps_denied_operator.evaluate.processes import Tell
 from gps_denied_operator.evaluate.recordings import FlightKey
+from gps_denied_operator.scoring.protection import is_hazardous
 
 if TYPE_CHECKING:
     from gps_denied_onboard.messages import GpsSample, NavState
     from gps_denied_sim.recording import Prepared
-    from gps_denied_sim.scenarios import Event
+    from gps_denied_sim.schedule import Event
 
 SIGMAS = 5.0
 
@@ -72,10 +73,18 @@ def black_out(task: CampaignTask, tell: Tell) -> list[BlackoutScore]:
         frames_ns = _darken(task.folder, darkened, prepared, dark)
         _replay(task, darkened, tap, tell)
     limits = load_config(task.config_path).integrity
+    offset_m = _offset_of(prepared)
+
+    def error_m(state: NavState) -> float:
+        return math.hypot(*offset_m(state))
+
+    def hazardous(state: NavState) -> bool:
+        return is_hazardous(state, *offset_m(state))
+
     steps = (limits.degraded_95_m, limits.failsafe_95_m, limits.failsafe_blackout_s)
     return [
         campaign_score.score_blackout(
-            event.end_s - event.start_s, _around(frames_ns, event), tap.answers, _error_of(prepared), steps
+            event.end_s - event.start_s, _around(frames_ns, event), tap.answers, error_m, steps, hazardous
         )
         for event in dark
     ]
@@ -143,7 +152,7 @@ def _between(calls: Sequence[Call], first_ns: int, last_ns: int) -> list[Call]:
 def _gps(prepared: Prepared, event: Event, seed: int, from_s: float, until_s: float) -> dict[int, GpsSample]:
     """The GPS of a part of a flight under one event, by time."""
     from gps_denied_sim.recording import START_NS
-    from gps_denied_sim.scenarios import Scenario
+    from gps_denied_sim.schedule import Scenario
     from gps_denied_sim.sensors.telemetry import GpsReceiver, Rates
 
     receiver = GpsReceiver(prepared.flight, Scenario("campaign", (event,)), prepared.frame, seed)
@@ -186,7 +195,7 @@ def _possible_ns(attack: campaign_plan.Attack, calls: Sequence[Call]) -> int | N
 
 def _forged_throughout(prepared: Prepared, key: FlightKey) -> dict[int, GpsSample]:
     from gps_denied_sim.noise import stream
-    from gps_denied_sim.scenarios import Event
+    from gps_denied_sim.schedule import Event
 
     rng = stream(key.seed, "campaign-forged")
     end_s = key.minutes * 60.0 + 1.0
@@ -230,12 +239,13 @@ def _around(frames_ns: Sequence[int], event: Event) -> tuple[int, int, int, int]
     return frames_ns[first - 1], frames_ns[first], frames_ns[first + 2], frames_ns[after]
 
 
-def _error_of(prepared: Prepared) -> Any:
+def _offset_of(prepared: Prepared) -> Callable[[NavState], tuple[float, float]]:
+    """Error of a position, east and north in m."""
     from gps_denied_sim.recording import START_NS
 
-    def error_m(state: NavState) -> float:
+    def offset_m(state: NavState) -> tuple[float, float]:
         truth, _ = prepared.flight.at((state.t_ns - START_NS) * 1e-9)
         told = prepared.frame.enu_from_geodetic(state.latitude_deg, state.longitude_deg, state.altitude_amsl_m)
-        return math.hypot(float(told[0] - truth[0]), float(told[1] - truth[1]))
+        return float(told[0] - truth[0]), float(told[1] - truth[1])
 
-    return error_m
+    return offset_m

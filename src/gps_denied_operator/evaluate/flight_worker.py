@@ -51,6 +51,7 @@ class FlightOutcome:
     seeing: bool = True
     rss_peak_mb: float = 0.0
     story: Story | None = None
+    true_gps_left: int = 0
 
 
 def simulate(task: FlightTask, tell: Tell) -> None:
@@ -67,6 +68,7 @@ def replay(task: FlightTask, tell: Tell) -> FlightOutcome:
     from gps_denied_onboard.recorder.mcap_io import RecordingReader
     from gps_denied_onboard.recorder.meta import read_meta
     from gps_denied_onboard.replay.recording import replay_recording
+    from gps_denied_operator.evaluate.gps_left import SourceLog, faulty_spans_ns, true_gps_left
     from gps_denied_operator.evaluate.machine import own_rss_peak_mb
     from gps_denied_operator.scoring.truth import truth_of_samples
 
@@ -75,11 +77,15 @@ def replay(task: FlightTask, tell: Tell) -> FlightOutcome:
     reader = RecordingReader(task.folder)
     taken = list(reader.frames())
     collector = Collector(truth_of_samples(reader.truth()), lambda n: tell(task.key.seed, "replay", n, len(taken)))
-    summary = replay_recording(task.folder, load_config(task.config_path), task.replay_folder, collector)
+    log = SourceLog()
+    config = load_config(task.config_path)
+    summary = replay_recording(task.folder, config, task.replay_folder, collector, log.make)
     peak_mb = own_rss_peak_mb()
     collector.add_missed(taken)
     outcome = _illustrated(task, meta, collector.rows, summary.problems, peak_mb)
-    return dataclasses.replace(outcome, story=_story(reader, meta, collector))
+    start_ns = next((event.t_ns for event in reader.events()), 0)
+    left = true_gps_left(log.sources, faulty_spans_ns(meta, start_ns))
+    return dataclasses.replace(outcome, true_gps_left=left, story=_story(reader, meta, collector))
 
 
 def _story(reader: RecordingReader, meta: RecordingMeta, collector: Collector) -> Story:

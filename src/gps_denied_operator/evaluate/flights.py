@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gps_denied_onboard.errors import UserError
@@ -62,6 +62,7 @@ def evaluate_flights(request: FlightsRequest, folder: Path, command: str, progre
         rss_peak_mb=max(outcome.rss_peak_mb for outcome in outcomes),
         commit=machine.commit(),
         cores=machine.cores(),
+        true_gps_left=sum(outcome.true_gps_left for outcome in outcomes),
     )
     return _report(request, outcomes, facts, command)
 
@@ -112,9 +113,9 @@ def _report(request: FlightsRequest, outcomes: Sequence[FlightOutcome], facts: R
 
     parts = [
         FlightPart(
-            title=f"{outcome.key.scenario}, seed {outcome.key.seed}",
+            title=_name(outcome),
             rows=outcome.rows,
-            figures=figures([outcome.rows], facts),
+            figures=figures([outcome.rows], replace(facts, true_gps_left=outcome.true_gps_left), (_name(outcome),)),
             local=None if outcome.origin is None else LocalFrame(*outcome.origin),
             background=outcome.background,
             note=outcome.note,
@@ -126,8 +127,12 @@ def _report(request: FlightsRequest, outcomes: Sequence[FlightOutcome], facts: R
     which = f"seed {seeds[0]}" if len(seeds) == 1 else f"{len(seeds)} seeds, {seeds[0]} to {seeds[-1]}"
     return Report(
         title=f"Simulated flights: {request.scenario}, {which}, {request.minutes:g} minutes each",
-        figures=figures([outcome.rows for outcome in outcomes], facts),
+        figures=figures([outcome.rows for outcome in outcomes], facts, [_name(outcome) for outcome in outcomes]),
         flights=parts,
         facts=[("command", command), ("took", f"{facts.wall_s:.0f} s")],
         seeing=all(outcome.seeing for outcome in outcomes),
     )
+
+
+def _name(outcome: FlightOutcome) -> str:
+    return f"{outcome.key.scenario}, seed {outcome.key.seed}"

@@ -13,11 +13,13 @@ from gps_denied_operator.report.html import render
 from gps_denied_operator.report.model import Report
 from gps_denied_operator.scoring.frames import STAGES, FrameResult
 from gps_denied_operator.scoring.metrics import frame_error
+from gps_denied_operator.scoring.protection import protection_level_m
 
 COLUMNS = (
     "flight", "t_s", "index", "name", "truth_latitude_deg", "truth_longitude_deg", "truth_altitude_m", "latitude_deg",
     "longitude_deg", "altitude_amsl_m", "source_label", "anchor_age_ms", "error_m", "error_east_m", "error_north_m",
-    "inside_95", "nees", "ellipse_semi_major_m", "ellipse_semi_minor_m", "ellipse_azimuth_deg", "map_fix",
+    "inside_95", "nees", "ellipse_semi_major_m", "ellipse_semi_minor_m", "ellipse_azimuth_deg",
+    "protection_level_m", "hazardous", "map_fix",
     "map_fix_reason", "inliers", "matches", "reprojection_px", "odometry", "odometry_reason", "latency_ms",
     *(f"{stage}_ms" for stage in STAGES),
 )  # fmt: skip
@@ -54,7 +56,8 @@ def _values(row: FrameResult) -> list[Any]:
     values += [error.distance_m, error.east_m, error.north_m] if error else [None] * 3
     values += [int(error.inside_95), error.nees] if error else [None] * 2
     values += [state.ellipse_semi_major_m, state.ellipse_semi_minor_m] if state else [None] * 2
-    values += [state.ellipse_azimuth_deg] if state else [None]
+    values += [state.ellipse_azimuth_deg, protection_level_m(state)] if state else [None] * 2
+    values += [int(error.hazardous)] if error else [None]
     values += ["accepted" if fix.accepted else "rejected", fix.reason] if fix else [None] * 2
     values += [fix.inliers, fix.matches, fix.reprojection_px] if fix else [None] * 3
     values += [step.status, step.reason] if step else [None] * 2

@@ -232,7 +232,7 @@ def evaluate_photos(
     if not rows:
         raise UserError(f"{request.photos} gave no frame that could be used; look at the pictures or the video.")
     facts = RunFacts(time.monotonic() - began, machine.own_rss_peak_mb(), machine.commit(), machine.cores())
-    result = figures([rows], facts)
+    result = figures([rows], facts, (request.photos.name,))
     shown = _with_pictures(rows, watched.small, prepared, prepared.options.camera)
     notes = [*prepared.notes, *(f"{problem.rstrip('.')}." for problem in prepared.frames.problems)]
     part = FlightPart(

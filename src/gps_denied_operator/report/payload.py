@@ -18,6 +18,7 @@ from gps_denied_operator.report.story_payload import story_payload
 from gps_denied_operator.report.verdict import cards, criteria
 from gps_denied_operator.scoring.frames import STAGES, FrameResult
 from gps_denied_operator.scoring.metrics import FrameError, frame_error
+from gps_denied_operator.scoring.protection import protection_level_m
 
 ROWS_MAX = 24_000
 AIDS_MAX = 40_000
@@ -167,8 +168,9 @@ def _quality(rows: Sequence[FrameResult], errors: Sequence[FrameError | None]) -
         "major": [None if s is None else _round(s.ellipse_semi_major_m, 2) for s in states],
         "minor": [None if s is None else _round(s.ellipse_semi_minor_m, 2) for s in states],
         "azimuth": [None if s is None else _round(s.ellipse_azimuth_deg, 0) for s in states],
+        "hazard": [None if e is None else int(e.hazardous) for e in errors],
         "bound": [None if s is None else _round(s.ellipse_semi_major_m, 1) for s in states],
-        "protection": [_round(getattr(s, "protection_level_m", None), 1) for s in states],
+        "protection": [_round(protection_level_m(s), 1) for s in states],
         "age": [None if s is None else s.last_satellite_anchor_age_ms for s in states],
         "err": [None if e is None else _round(e.distance_m, 2) for e in errors],
         "inside": [None if e is None else int(e.inside_95) for e in errors],
@@ -329,6 +331,15 @@ DEFINITIONS = [
     ),
     ("false anchor", "A frame labelled satellite anchored that is more than 50 m off."),
     ("inside 95 %", "Share of estimates whose error lies inside the 95 % ellipse that was sent with them."),
+    (
+        "protection level",
+        "The radius that the true position leaves with at most 1e-4 an hour, 1e-3 under the faults watched for.",
+    ),
+    (
+        "hazardous",
+        "A position sent as a 2D or 3D fix whose error is beyond the protection level, or beyond 3.5 times the 95 % "
+        "ellipse.",
+    ),
     (
         "NEES",
         "Normalised estimation error squared of the horizontal position; its mean is 2 for an honest covariance, and "

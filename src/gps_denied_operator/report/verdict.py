@@ -53,6 +53,7 @@ def criteria(figures: Mapping[str, Any], seeing: bool = True) -> list[Criterion]
             NONE if not scored else GOOD if figures["false_anchors"] == 0 else BAD,
         ),
         Criterion("error inside 95 % ellipse", _percent(coverage), "≥ 95 %", "", _coverage_level(coverage)),
+        *_promises(figures),
         Criterion("NEES, mean", _number(figures["nees_mean"], 2), "", "2 if honest"),
         _share("odometry: pairs registered", odometry["registered"], *((0.95, 0.995) if seeing else (None, None))),
         Criterion(
@@ -61,6 +62,28 @@ def criteria(figures: Mapping[str, Any], seeing: bool = True) -> list[Criterion]
         ),
         _below("latency p95", latency["p95"], 400.0, 150.0, " ms"),
         _below("memory peak", figures["rss_peak_mb"], 8000.0, 2000.0, " MB"),
+    ]  # fmt: skip
+
+
+def _promises(figures: Mapping[str, Any]) -> list[Criterion]:
+    """What integrity asks for beside the coverage of all frames together."""
+    worst, level, left = figures["worst_flight"], figures["protection_level_m"], figures["true_gps_left"]
+    share, scored = worst["coverage_95"], figures["scored"]
+    name = "" if share is None or worst["flight"] is None else f" ({worst['flight']})"
+    return [
+        Criterion(
+            "the same, worst flight", _percent(share) + name, "≥ 90 %", "",
+            NONE if share is None else GOOD if share >= 0.90 else BAD,
+        ),
+        Criterion(
+            "hazardous (beyond protection level)", str(figures["hazardous"]), "0", "",
+            NONE if not scored else GOOD if figures["hazardous"] == 0 else BAD,
+        ),
+        Criterion("protection level, median / p95 / max", _three(level)),
+        Criterion(
+            "true GPS left", "–" if left is None else str(left), "0", "",
+            NONE if left is None else GOOD if left == 0 else BAD,
+        ),
     ]  # fmt: skip
 
 
@@ -76,6 +99,9 @@ def verdict(figures: Mapping[str, Any], seeing: bool = True) -> tuple[str, str]:
     if false:
         frames = "one frame is" if false == 1 else f"{false} frames are"
         return BAD, f"Not safe: {frames} labelled satellite-anchored but more than 50 m off; {reach}."
+    if figures["hazardous"]:
+        frames = "one position is" if figures["hazardous"] == 1 else f"{figures['hazardous']} positions are"
+        return BAD, f"Not safe: {frames} sent as a fix but beyond the protection level or 3.5 ellipses; {reach}."
     broken = [row.name for row in criteria(figures, seeing) if row.level == BAD]
     if broken:
         return WARN, f"No false anchor, but not every figure is met ({', '.join(broken)}): {reach}."
@@ -111,6 +137,7 @@ def cards(figures: Mapping[str, Any]) -> list[dict[str, str]]:
         _card("within 10 m", _percent(within["10"]), levels["frames within 10 m"], "aim ≥ 95 %"),
         _card("median error", _number(error["median"], 2, " m"), NONE, f"p95 {_number(error['p95'], 1, ' m')}"),
         _card("false anchors", str(false), levels["false anchors (> 50 m off)"], count),
+        _card("hazardous", str(figures["hazardous"]), levels["hazardous (beyond protection level)"], "must be 0"),
         _card("error inside 95 %", _percent(coverage), levels["error inside 95 % ellipse"], "must ≥ 95 %"),
         _card("latency p95", _number(latency["p95"], 0, " ms"), levels["latency p95"],
               f"max {_number(latency['max'], 0, ' ms')}"),

@@ -55,9 +55,10 @@ class FrameResult:
 
 @dataclass(frozen=True, slots=True)
 class RunFacts:
-    """What the machine says about a run."""
+    """What the machine says about a run. `true_gps_left` None: nothing is known of the GPS."""
 
     wall_s: float
     rss_peak_mb: float
     commit: str
     cores: int
+    true_gps_left: int | None = None

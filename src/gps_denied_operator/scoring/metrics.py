@@ -7,6 +7,10 @@ Definitions
 - `false_anchors` counts frames labelled satellite_anchored that are more than 50 m off.
 - `coverage_95` is the share of frames with an estimate whose error lies inside the 95 % ellipse sent with it;
   `nees_mean` the mean of e' P^-1 e over the same frames, 2 for an honest covariance P of the horizontal position.
+- `hazardous` counts frames with an estimate, a position sent as a 2D or 3D fix, whose error is beyond the protection
+  level or beyond 3.5 times the 95 % ellipse. `protection_level_m` is over frames with an estimate that carries one.
+- `worst_flight` names the flight with the lowest coverage. `true_gps_left` counts how often a true GPS was left; null
+  where nothing is known of the GPS.
 - `odometry.registered` is the share of frame pairs that odometry could register. `odometry.drift_percent` looks at the
   odometry alone: its displacements are summed over unbroken windows that start and end at frames with truth and are
   500 m long (the last of a segment may be down to 100 m); the lengths of the windows' errors are summed and
@@ -26,6 +30,7 @@ import pyproj
 
 from gps_denied_onboard.messages import FloatArray, NavState, OdometryStatus, SourceLabel
 from gps_denied_operator.scoring.frames import STAGES, FrameResult, RunFacts
+from gps_denied_operator.scoring.protection import ellipses_away, is_hazardous, protection_level_m, worst_flight
 
 WITHIN_M = (5, 10, 20, 50)
 FALSE_ANCHOR_M = 50.0
@@ -46,6 +51,7 @@ class FrameError:
     distance_m: float
     inside_95: bool
     nees: float
+    hazardous: bool = False
 
 
 def offset_m(from_deg: tuple[float, float], to_deg: tuple[float, float]) -> tuple[float, float]:
@@ -62,16 +68,9 @@ def frame_error(row: FrameResult) -> FrameError | None:
     if state is None or row.truth_latitude_deg is None or row.truth_longitude_deg is None:
         return None
     east, north = offset_m((row.truth_latitude_deg, row.truth_longitude_deg), (state.latitude_deg, state.longitude_deg))
-    inside = _inside_ellipse(state, east, north)
-    return FrameError(east, north, math.hypot(east, north), inside, _nees(state, east, north))
-
-
-def _inside_ellipse(state: NavState, east_m: float, north_m: float) -> bool:
-    azimuth = math.radians(state.ellipse_azimuth_deg)
-    along = north_m * math.cos(azimuth) + east_m * math.sin(azimuth)
-    across = -north_m * math.sin(azimuth) + east_m * math.cos(azimuth)
-    major, minor = max(state.ellipse_semi_major_m, 1e-9), max(state.ellipse_semi_minor_m, 1e-9)
-    return (along / major) ** 2 + (across / minor) ** 2 <= 1.0
+    inside = ellipses_away(state, east, north) <= 1.0
+    nees, hazardous = _nees(state, east, north), is_hazardous(state, east, north)
+    return FrameError(east, north, math.hypot(east, north), inside, nees, hazardous)
 
 
 def _nees(state: NavState, east_m: float, north_m: float) -> float:
@@ -87,8 +86,8 @@ def is_anchored(row: FrameResult) -> bool:
     return row.estimate is not None and row.estimate.source_label is SourceLabel.SATELLITE_ANCHORED
 
 
-def figures(flights: Sequence[Sequence[FrameResult]], run: RunFacts) -> dict[str, object]:
-    """The fixed JSON object of all flights together; rows of each flight in time order."""
+def figures(flights: Sequence[Sequence[FrameResult]], run: RunFacts, names: Sequence[str] = ()) -> dict[str, object]:
+    """The fixed JSON object of all flights together; rows of each flight in time order, `names` the flights'."""
     rows = [row for flight in flights for row in flight]
     scored = [row for row in rows if row.scored]
     counted = scored or rows
@@ -107,6 +106,12 @@ def figures(flights: Sequence[Sequence[FrameResult]], run: RunFacts) -> dict[str
         "anchored_error_m": spread(anchored),
         "false_anchors": sum(d > FALSE_ANCHOR_M for d in anchored),
         "coverage_95": _rounded(_ratio(sum(error.inside_95 for _, error in errors), len(errors)), 6),
+        "worst_flight": worst_flight(
+            [(names[k] if k < len(names) else str(k), coverage_95(flight)) for k, flight in enumerate(flights)]
+        ),
+        "hazardous": sum(error.hazardous for _, error in errors),
+        "protection_level_m": _levels(counted),
+        "true_gps_left": run.true_gps_left,
         "nees_mean": _rounded(float(np.mean([error.nees for _, error in errors])) if errors else None, 4),
         "odometry": odometry_figures(flights),
         "latency_ms": _latency(row.latency_ms for row in rows),
@@ -118,6 +123,22 @@ def figures(flights: Sequence[Sequence[FrameResult]], run: RunFacts) -> dict[str
         "commit": run.commit,
         "cores": run.cores,
     }
+
+
+def coverage_95(rows: Sequence[FrameResult]) -> float | None:
+    """Share of one flight's scored estimates whose error lies inside the 95 % ellipse; None without any."""
+    errors = [error for row in rows if (error := frame_error(row)) is not None]
+    return _rounded(_ratio(sum(error.inside_95 for error in errors), len(errors)), 6)
+
+
+def _levels(rows: Sequence[FrameResult]) -> dict[str, float | None]:
+    levels = [level for row in rows if (level := protection_level_m(row.estimate)) is not None]
+    return level_spread(levels)
+
+
+def level_spread(levels_m: Sequence[float]) -> dict[str, float | None]:
+    """Median, 95th percentile and maximum of protection levels; null of nothing."""
+    return {name: _percentile(levels_m, percent) for name, percent in (("median", 50), ("p95", 95), ("max", 100))}
 
 
 def spread(values: Sequence[float]) -> dict[str, float | None]:

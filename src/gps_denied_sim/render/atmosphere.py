@@ -11,21 +11,26 @@ import numpy.typing as npt
 
 from gps_denied_onboard.messages import FloatArray, ImageArray
 from gps_denied_sim.noise import TEXTURE_SIZE_PX, Textures, stream
-from gps_denied_sim.scenarios import Scenario
+from gps_denied_sim.schedule import Scenario
 
 HAZE_COLOUR = (205, 196, 188)
 CLOUD_SHADOW_M = (230.0, -340.0)
+SHADOW_DEPTH, SHADOW_EDGE, SHADOW_PENUMBRA_NODES = 0.6, 3.0, 1.5
 CLOUD_TEXTURE_M = 1.1
 """Ground metres per texture pixel of the clouds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Air:
-    """The air at one moment: `cloud` cover below the aircraft 0..1, `haze` 0..1, `dark` for no light at all."""
+    """The air at one moment: `cloud` cover below the aircraft 0..1, `haze` 0..1, `dark` for no light at all.
+
+    `shadow` is the cover 0..1 of clouds above the aircraft, of which only the shadows are seen.
+    """
 
     cloud: float
     haze: float
     dark: bool
+    shadow: float = 0.0
 
     @property
     def blind(self) -> bool:
@@ -53,7 +58,13 @@ def air_at(scenario: Scenario, t_s: float) -> Air:
     if cloud is not None:
         rise = min((t_s - cloud.start_s) / 4.0, (cloud.end_s - t_s) / 4.0, 1.0)
         cover = cloud.value * (rise if cloud.value > 0.9 else 1.0)
-    return Air(cover, 0.0 if haze is None else haze.value, scenario.active("camera_dark", t_s) is not None)
+    shadow = scenario.active("cloud_shadow", t_s)
+    return Air(
+        cover,
+        0.0 if haze is None else haze.value,
+        scenario.active("camera_dark", t_s) is not None,
+        0.0 if shadow is None else shadow.value,
+    )
 
 
 def make_sensor(seed: int, width_px: int, height_px: int) -> Sensor:
@@ -86,6 +97,9 @@ def look_through(
     """The ground `image` (H, W, 3) as the sensor records it. `nodes` (rows, columns, 2) are its ground points."""
     import cv2
 
+    exposure = 1.0
+    if air.shadow > 0.0 and not air.dark:
+        image, exposure = _shadowed(image, nodes, t_s, air.shadow, sensor, textures)
     if air.haze > 0.0:
         veil = np.empty_like(image)
         veil[:] = HAZE_COLOUR
@@ -93,7 +107,7 @@ def look_through(
     if air.cloud > 0.0 and not air.dark:
         image = _clouded(image, nodes, position, t_s, air.cloud, sensor, textures)
     gain = 0.02 if air.dark else 1.0 + sensor.exposure_swing * math.sin(t_s / 23.0 + sensor.exposure_phase)
-    gain *= 1.0 + 0.02 * float(rng.standard_normal())
+    gain *= (1.0 + 0.02 * float(rng.standard_normal())) * exposure
     light = cv2.merge([sensor.vignette] * 3)
     image = np.asarray(cv2.multiply(image, light, scale=gain / 255.0), dtype=np.uint8)
     return _noisy(image, sensor, rng, textures)
@@ -115,6 +129,26 @@ def _noisy(image: ImageArray, sensor: Sensor, rng: np.random.Generator, textures
     strength = sensor.noise / 74.0
     mixed = cv2.addWeighted(fine, strength, noise, strength * 0.4, 64.0 - 127.5 * strength * 1.4)
     return np.asarray(cv2.addWeighted(image, 1.0, cv2.merge([mixed] * 3), 1.0, -64.0), dtype=np.uint8)
+
+
+def _shadowed(
+    image: ImageArray, nodes: FloatArray, t_s: float, cover: float, sensor: Sensor, textures: Textures
+) -> tuple[ImageArray, float]:
+    """The ground under drifting shadows, and by how much the camera's exposure answers to the light that is lost.
+
+    Two fifths of the light are left in it (sky light); its edge is some metres wide, from the sun's half degree.
+    """
+    import cv2
+
+    drift = np.array(sensor.cloud_drift_mps) * t_s
+    dark = np.clip(SHADOW_EDGE * (_cloud_density(nodes - drift, cover, sensor, textures) - 0.4) + 0.5, 0.0, 1.0)
+    dark = np.asarray(cv2.GaussianBlur(dark, (0, 0), SHADOW_PENUMBRA_NODES))
+    light = 255.0 * (1.0 - SHADOW_DEPTH * dark)
+    size = (image.shape[1], image.shape[0])
+    wide = cv2.resize(light.astype(np.float32), size, interpolation=cv2.INTER_CUBIC)
+    shade = np.clip(wide, 0.0, 255.0).astype(np.uint8)
+    shaded = np.asarray(cv2.multiply(image, cv2.merge([shade] * 3), scale=1.0 / 255.0), dtype=np.uint8)
+    return shaded, math.sqrt(255.0 / float(light.mean()))
 
 
 def _clouded(

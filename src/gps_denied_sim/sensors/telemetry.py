@@ -20,8 +20,10 @@ from gps_denied_onboard.messages import (
     Telemetry,
     TruthSample,
 )
+from gps_denied_sim.imu_parts import warm_up_errors
 from gps_denied_sim.noise import stream
-from gps_denied_sim.scenarios import Event, Scenario
+from gps_denied_sim.schedule import Event, Scenario
+from gps_denied_sim.sensor_faults import indicated_airspeed_mps, level_errors
 from gps_denied_sim.vehicle.flight import FlightTruth, exp_rotations
 
 NANOSECONDS = 1_000_000_000
@@ -63,7 +65,7 @@ def _vector(v: FloatArray) -> tuple[float, float, float]:
     return (float(v[0]), float(v[1]), float(v[2]))
 
 
-def imu_samples(flight: FlightTruth, seed: int, start_ns: int) -> list[ImuSample]:
+def imu_samples(flight: FlightTruth, seed: int, start_ns: int, scenario: Scenario | None = None) -> list[ImuSample]:
     """A MEMS IMU: turn-on bias, bias instability, white noise; each sample is the mean over the step before it.
 
     Accelerometer 0.05 m/s2 bias, 0.01 m/s2 instability over 300 s, 1.5 mm/s2/sqrt(Hz); gyroscope 0.003 rad/s bias,
@@ -76,6 +78,10 @@ def imu_samples(flight: FlightTruth, seed: int, start_ns: int) -> list[ImuSample
     accel = accel + wander(rng, n, dt, 0.01, 300.0) + rng.standard_normal((n, 3)) * 0.0015 * root
     gyro = flight.rate_body_radps * (1.0 + rng.normal(0.0, 0.0008, 3)) + rng.normal(0.0, 0.003, 3)
     gyro = gyro + wander(rng, n, dt, 0.0002, 300.0) + rng.standard_normal((n, 3)) * 0.00012 * root
+    warming = None if scenario is None else scenario.active("imu_warmup", 0.0)
+    if warming is not None:
+        more_accel, more_gyro, _ = warm_up_errors(stream(seed, "imu-warmup"), warming.value, n, dt)
+        accel, gyro = accel + more_accel, gyro + more_gyro
     rows = zip(np.round(accel, 5).tolist(), np.round(gyro, 6).tolist(), strict=True)
     return [
         ImuSample(_time_ns(flight, k, start_ns), (a[0], a[1], a[2]), (g[0], g[1], g[2]))
@@ -83,7 +89,9 @@ def imu_samples(flight: FlightTruth, seed: int, start_ns: int) -> list[ImuSample
     ]
 
 
-def attitude_samples(flight: FlightTruth, seed: int, start_ns: int, rate_hz: float) -> list[AttitudeSample]:
+def attitude_samples(
+    flight: FlightTruth, seed: int, start_ns: int, rate_hz: float, scenario: Scenario | None = None
+) -> list[AttitudeSample]:
     """The autopilot's attitude: level to 0.3-0.7 degrees, slowly wandering; a compass wrong by 1 to 4 degrees."""
     rng = stream(seed, "attitude")
     rows = _rows(flight, rate_hz)
@@ -93,6 +101,9 @@ def attitude_samples(flight: FlightTruth, seed: int, start_ns: int, rate_hz: flo
     error[:, 2] = wander(rng, len(rows), dt, math.radians(0.7), 90.0)[:, 2]
     error[:, 2] += math.radians(float(rng.uniform(1.0, 4.0)) * float(rng.choice([-1.0, 1.0])))
     error += rng.standard_normal(error.shape) * math.radians(0.04)
+    shaken = None if scenario is None else scenario.active("attitude_shaken", 0.0)
+    if shaken is not None:
+        error += level_errors(flight, shaken.value)[rows]
     ned = ROTATION_NED_TO_ENU @ flight.rotation_body_to_enu[rows]
     wrong = exp_rotations(error) @ ned
     return [
@@ -120,6 +131,7 @@ def airspeed_samples(
     rows = _rows(flight, hz)
     scale = 1.0 + float(rng.normal(0.0, 0.025))
     values = flight.airspeed_mps[rows] * scale + rng.normal(0.0, 0.35, len(rows))
+    values = indicated_airspeed_mps(flight, scenario, np.asarray(rows * flight.dt_s), np.asarray(values))
     return [
         AirspeedSample(_time_ns(flight, int(row), start_ns), round(float(values[k]), 3))
         for k, row in enumerate(rows)
@@ -239,7 +251,7 @@ def telemetry(
     out += GpsReceiver(flight, scenario, frame, seed).samples(start_ns, rates.gps_hz)
     out += baro_samples(flight, altitude, seed, start_ns, rates.baro_hz)
     out += airspeed_samples(flight, scenario, seed, start_ns, rates.airspeed_hz)
-    out += attitude_samples(flight, seed, start_ns, rates.attitude_hz)
-    out += imu_samples(flight, seed, start_ns)
+    out += attitude_samples(flight, seed, start_ns, rates.attitude_hz, scenario)
+    out += imu_samples(flight, seed, start_ns, scenario)
     out.sort(key=lambda sample: sample.t_ns)
     return out

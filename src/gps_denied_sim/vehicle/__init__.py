@@ -1,1 +1,1 @@
-"""Route and motion of the aircraft."""
+"""How the aircraft moves in air that moves: wind, turbulence, airframe."""

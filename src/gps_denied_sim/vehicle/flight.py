@@ -6,15 +6,18 @@ The true states are such that specific force and body rate, each constant over o
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from gps_denied_onboard.geometry.rotations import ROTATION_NED_TO_ENU
 from gps_denied_onboard.messages import FloatArray
 from gps_denied_sim.noise import stream
-from gps_denied_sim.scenarios import Scenario
+from gps_denied_sim.schedule import Scenario
+from gps_denied_sim.vehicle.airframe import SPAN_M, cruise_speed_mps, fly_through
+from gps_denied_sim.vehicle.dryden import dryden_air, turbulence
 from gps_denied_sim.vehicle.route import CRUISE_MPS
+from gps_denied_sim.vehicle.wind import scheduled_wind_mps
 
 GRAVITY_MPS2 = 9.80665
 ROLL_RATE_LIMIT_RADPS = math.radians(45.0)
@@ -160,17 +163,52 @@ def _start_course(route: FloatArray) -> float:
 
 def fly(scenario: Scenario, route: FloatArray, air: Air, seed: int, duration_s: float, rate_hz: float) -> FlightTruth:
     """Simulate the flight along `route` (N, 3) from its first waypoint, already at height and speed."""
+    air = scheduled_air(scenario, air)
+    if scenario.rough:
+        return _truth_of(_fly_rough(scenario, route, air, seed, duration_s, rate_hz), route, 1.0 / rate_hz)
     rng = stream(seed, "flight")
     dt = 1.0 / rate_hz
     count = round(duration_s * rate_hz) + 1
     gusts = _gusts(rng, count, dt, air.turbulence_mps)
     shake = [_shake(rng, count, dt, math.radians(s) * air.turbulence_mps) for s in (1.3, 0.7, 0.8)]
     states = _integrate(scenario, route, air, gusts, dt)
+    states[:, 3:6] += np.stack(shake, axis=1)
+    return _truth_of(states, route, dt)
+
+
+def scheduled_air(scenario: Scenario, air: Air) -> Air:
+    """The seed's air with the schedule's steady wind, where it has one."""
+    wind = scenario.active("wind", 0.0)
+    if wind is None:
+        return air
+    azimuth = math.radians(wind.azimuth_deg)
+    return replace(air, wind_east_mps=wind.value * math.sin(azimuth), wind_north_mps=wind.value * math.cos(azimuth))
+
+
+def _fly_rough(
+    scenario: Scenario, route: FloatArray, air: Air, seed: int, duration_s: float, rate_hz: float
+) -> FloatArray:
+    """(N, 7) states as of `_integrate`, of an airframe with six degrees of freedom in Dryden's turbulence."""
+    count, dt = round(duration_s * rate_hz) + 1, 1.0 / rate_hz
+    wind = scheduled_wind_mps(scenario, count, dt)
+    if scenario.active("wind", 0.0) is None:
+        wind += (air.wind_east_mps, air.wind_north_mps, 0.0)
+    severity = max(e.value for e in scenario.events if e.kind == "turbulence")
+    speed = cruise_speed_mps(CRUISE_MPS, math.hypot(air.wind_east_mps, air.wind_north_mps))
+    air_moves = dryden_air(float(route[:, 2].mean()), severity)
+    rough = turbulence(stream(seed, "rough-air"), air_moves, speed, SPAN_M, count, dt)
+    guidance = _Guidance(route, math.radians(40.0 if scenario.route == "turns" else 30.0))
+    x, y, z = (float(v) for v in route[0])
+    return fly_through(guidance.command, (x, y, z), _start_course(route), CRUISE_MPS, wind, rough, dt)
+
+
+def _truth_of(states: FloatArray, route: FloatArray, dt: float) -> FlightTruth:
+    """The truth of states (N, 7), with the specific force and body rates that lead from each to the next."""
     velocity = states[:, 0:3]
     steps = (velocity[1:] + velocity[:-1]) * (dt / 2.0)
     start = np.array([route[0, 0], route[0, 1], route[0, 2]])
     position = np.concatenate([[start], start + np.cumsum(steps, axis=0)])
-    rotation = rotations_body_to_enu(states[:, 3] + shake[0], states[:, 4] + shake[1], states[:, 5] + shake[2])
+    rotation = rotations_body_to_enu(states[:, 3], states[:, 4], states[:, 5])
     rate = log_rotations(np.swapaxes(rotation[:-1], 1, 2) @ rotation[1:]) / dt
     middle = rotation[:-1] @ exp_rotations(rate * (dt / 2.0))
     acceleration = np.diff(velocity, axis=0) / dt + np.array([0.0, 0.0, GRAVITY_MPS2])

@@ -8,7 +8,7 @@ import numpy as np
 
 from gps_denied_onboard.messages import FloatArray
 from gps_denied_sim.noise import stream
-from gps_denied_sim.scenarios import Scenario
+from gps_denied_sim.schedule import Scenario
 
 CRUISE_MPS = 17.0
 

@@ -18,6 +18,7 @@ from gps_denied_operator.evaluate.recordings import simulator_hash
         ("scene/terrain.py", True),
         ("render/vertical_objects.py", True),
         ("scene/vegetation.py", True),
+        ("vehicle/dryden.py", True),
         ("cli.py", False),
         ("provider/app.py", False),
         ("__init__.py", False),

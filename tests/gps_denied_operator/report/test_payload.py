@@ -77,7 +77,8 @@ def test_the_page_of_many_flights_stays_small(make_flight: MakeFlight, origin: L
 def test_verdicts(make_flight: MakeFlight) -> None:
     """Nothing anchored, a false anchor, a missed figure and all met: each has its level and says so."""
     flight = make_flight(0, 300)
-    good = {**figures([flight], RUN), "false_anchors": 0, "coverage_95": 0.96}
+    good = {**figures([flight], RUN), "false_anchors": 0, "coverage_95": 0.96, "hazardous": 0}
+    good["worst_flight"] = {"flight": "0", "coverage_95": 0.93}
     good["odometry"] = {"registered": 0.99, "drift_percent": 0.5}
     assert verdict(good)[0] == GOOD
     assert verdict({**good, "coverage_95": 0.5})[0] == WARN

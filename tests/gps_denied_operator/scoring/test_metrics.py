@@ -18,7 +18,8 @@ from gps_denied_operator.scoring.metrics import drift_windows, figures, frame_er
 RUN = RunFacts(1.5, 100.0, "abc", 2)
 KEYS = {
     "frames", "scored", "with_estimate", "anchored", "within_m", "error_m", "anchored_error_m", "false_anchors",
-    "coverage_95", "nees_mean", "odometry", "latency_ms", "stage_ms_p95", "rss_peak_mb", "wall_s", "commit", "cores",
+    "coverage_95", "nees_mean", "odometry", "latency_ms", "worst_flight", "hazardous",
+    "protection_level_m", "true_gps_left", "stage_ms_p95", "rss_peak_mb", "wall_s", "commit", "cores",
 }  # fmt: skip
 
 STEP_M = 20.02  # a whole window of 500 m takes 25 steps

@@ -136,6 +136,7 @@ function errorChart(timeline, canvas, log) {
       if (!known(f.err[i])) continue;
       const x = chart.x(f.t[i]), y = chart.y(f.err[i]);
       c.fillStyle = T.labels[f.label[i]]; mark(c, f.label[i], x, y, 2.3);
+      if (f.hazard[i] === 1) { c.beginPath(); c.arc(x, y, 8, 0, 7); c.strokeStyle = T.bad; c.lineWidth = 3; c.stroke(); }
       if (f.inside[i] === 0) { c.beginPath(); c.arc(x, y, 5, 0, 7); c.strokeStyle = T.bad; c.lineWidth = 1.5; c.stroke(); }
     }
   });

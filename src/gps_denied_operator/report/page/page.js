@@ -92,6 +92,7 @@ function inspector(flight) {
       row("label", known(f.label[i]) ? el("span", {}, swatch(f.label[i], T.labels[f.label[i]]), " ", LABEL_NAMES[f.label[i]]) : "no estimate"),
       row("error", known(f.err[i]) ? el("b", {}, metres(f.err[i]) + " m") : known(f.tx[i]) ? "missed: no estimate" : "no truth"),
       row("95 % ellipse", known(f.major[i]) ? metres(f.major[i]) + " × " + metres(f.minor[i]) + " m" + (f.inside[i] === 0 ? ", error outside" : "") : null),
+      row("protection level", known(f.protection[i]) ? metres(f.protection[i]) + " m" + (f.hazard[i] === 1 ? ", error beyond" : "") : null),
       row("NEES", known(f.nees[i]) ? fixed(f.nees[i], 1) : null),
       row("anchor age", known(f.age[i]) ? (f.age[i] < 0 ? "never anchored" : (f.age[i] / 1000).toFixed(1) + " s") : null),
       row("altitude", known(f.z[i]) ? fixed(f.z[i], 0) + (known(f.tz[i]) ? " m, true " + fixed(f.tz[i], 0) + " m" : " m") : null),
@@ -145,7 +146,7 @@ function charts(flight) {
   if (!flight.story) { const [strips, stripsPart] = chart("Source label", null, LANE + 34, null, "strips"); stripChart(timeline, strips); strips.setAttribute("aria-label", laneWords(flight)); parts.push(stripsPart); }
   const scored = flight.err.some(known), bounded = flight.protection.some(known) ? [el("span", {}, swatch("protection"), " protection level")] : [];
   const sure = scored || flight.bound.some(known), high = flight.z.some(known) || flight.tz.some(known);
-  [error.canvas, part] = chart(scored ? "Horizontal error" : "How sure our position was", scored ? "grey area: long axis of the 95 % ellipse; ring: error outside the ellipse" : "grey area: long axis of the 95 % ellipse", 250, [...bounded, segment([[true, "log"], [false, "linear"]], state.log, (v) => { state.log = v; again(); })], "error");
+  [error.canvas, part] = chart(scored ? "Horizontal error" : "How sure our position was", scored ? "grey area: long axis of the 95 % ellipse; ring: error outside the ellipse, thick: hazardous" : "grey area: long axis of the 95 % ellipse", 250, [...bounded, segment([[true, "log"], [false, "linear"]], state.log, (v) => { state.log = v; again(); })], "error");
   if (sure) parts.push(part);
   const again = sure ? swap(() => errorChart(timeline, fresh(error), state.log)) : () => {};
   const names = Object.keys(flight.aids);

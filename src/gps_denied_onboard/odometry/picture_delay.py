@@ -1,0 +1,93 @@
+"""By how much pictures are older than their stamps, from the turns that pictures and autopilot both saw; pure.
+
+A late picture shows a turn late. Each step of the odometry says by how much the camera turned about the vertical; the
+autopilot's attitude says it for the same span and for spans up to DELAY_S_MAX earlier. Which of them fits is summed
+over the last steps: straight flight tells nothing, a few steps into a turn tell all. Offsets up to a second are left to
+`TimeOffsetEstimator`, which learns them from map fixes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+
+import numpy as np
+
+from gps_denied_onboard.geometry.rotations import matrix_from_quaternion
+from gps_denied_onboard.messages import AttitudeSample, FloatArray, OdometryStep
+
+DELAY_S_MAX, DELAY_STEP_S = 4.0, 0.1
+DELAY_S_MIN = 1.2
+STEPS_KEPT = 40
+STEP_S_MAX = 3.0
+HISTORY_S = STEP_S_MAX + DELAY_S_MAX + 1.0
+SAMPLE_S_MIN, SAMPLE_S_MAX = 0.015, 0.5
+TURN_RAD = 0.02
+"""Error of a step's turn against the attitude's, one sigma: gusts between samples, the odometry's own."""
+CLIPPED = 9.0
+"""One step says no more than three sigma against a delay: a wrong registration is one step."""
+EVIDENCE = 30.0
+"""Twice the logarithm of how much likelier the delay must be than none: 3e6 times."""
+
+_DELAYS_S: FloatArray = np.arange(0.0, DELAY_S_MAX + DELAY_STEP_S / 2.0, DELAY_STEP_S)
+
+
+class PictureDelay:
+    """`on_attitude` with the autopilot's attitudes in the order of time, `judge` with the odometry's steps."""
+
+    def __init__(self) -> None:
+        self._turned: deque[tuple[int, float]] = deque()  # time, rad turned about ENU up since the first sample
+        self._last_yaw = 0.0
+        self._costs: deque[FloatArray] = deque(maxlen=STEPS_KEPT)
+
+    def on_attitude(self, sample: AttitudeSample) -> None:
+        """Samples that are late, too close or after a gap are passed over, or begin anew."""
+        dt_s = (sample.t_ns - self._turned[-1][0]) / 1e9 if self._turned else 0.0
+        if self._turned and 0.0 <= dt_s < SAMPLE_S_MIN:
+            return
+        north, east = matrix_from_quaternion(sample.quaternion_body_to_ned)[:2, 0]
+        yaw = math.atan2(float(north), float(east))  # of the body's forward axis, from east, counter-clockwise
+        if not self._turned or not 0.0 < dt_s <= SAMPLE_S_MAX:
+            self._turned.clear()
+            self._turned.append((sample.t_ns, 0.0))
+        else:
+            more = math.remainder(yaw - self._last_yaw, 2.0 * math.pi)
+            self._turned.append((sample.t_ns, self._turned[-1][1] + more))
+        self._last_yaw = yaw
+        while self._turned[0][0] < sample.t_ns - HISTORY_S * 1e9:
+            self._turned.popleft()
+
+    def judge(self, step: OdometryStep) -> float:
+        """The delay in s that the last steps prove, 0.0 for none."""
+        cost = self._cost(step)
+        if cost is not None:
+            self._costs.append(cost)
+        if not self._costs:
+            return 0.0
+        total = np.sum(self._costs, axis=0)
+        best = int(np.argmin(total))
+        proven = _DELAYS_S[best] >= DELAY_S_MIN and total[0] - total[best] > EVIDENCE
+        return float(_DELAYS_S[best]) if proven else 0.0
+
+    def contradicts(self, delay_s: float) -> bool:
+        """Whether the last steps prove that pictures are not late by as much as `delay_s`, but in time."""
+        if not self._costs or not DELAY_S_MIN <= delay_s <= DELAY_S_MAX:
+            return False
+        total = np.sum(self._costs, axis=0)
+        return bool(total[round(delay_s / DELAY_STEP_S)] - total[0] > EVIDENCE)
+
+    def forget(self) -> None:
+        """What was seen so far says nothing of the pictures that come now."""
+        self._costs.clear()
+
+    def _cost(self, step: OdometryStep) -> FloatArray | None:
+        """(delays,) squared misfit of the step's turn in sigmas, for each delay; None where it cannot be told."""
+        dt_s = (step.t1_ns - step.t0_ns) / 1e9
+        if step.status != "ok" or not 0.0 < dt_s <= STEP_S_MAX or len(self._turned) < 2:
+            return None
+        times = np.array([(t_ns - step.t1_ns) / 1e9 for t_ns, _ in self._turned])
+        if times[0] > -dt_s - DELAY_S_MAX or times[-1] < -0.1:
+            return None
+        angles = np.array([angle for _, angle in self._turned])
+        turned = np.interp(-_DELAYS_S, times, angles) - np.interp(-dt_s - _DELAYS_S, times, angles)
+        return np.asarray(np.minimum(((step.yaw_change_rad - turned) / TURN_RAD) ** 2, CLIPPED))

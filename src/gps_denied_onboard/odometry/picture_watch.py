@@ -1,0 +1,148 @@
+"""Which pictures are used: those that are new and in order; what is told of the others. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+
+import numpy as np
+
+from gps_denied_onboard.messages import (
+    AidRecord,
+    Alert,
+    AttitudeSample,
+    CameraPrior,
+    Estimate,
+    Frame,
+    OdometryStep,
+    PoseFix,
+)
+from gps_denied_onboard.odometry.picture_delay import PictureDelay
+from gps_denied_onboard.odometry.picture_novelty import NotNew, PictureMotion, PictureNovelty
+from gps_denied_onboard.odometry.picture_order import PictureOrder
+
+CLOCK_SET_BACK_NS = 5_000_000_000
+GOOD_AGAIN = 5
+"""So many new pictures in a row, and the fault is over."""
+
+REFUTED_SHARE = 0.35
+FIX_DOUBT_M = 10.0
+"""A fix before the attitude is known to it: a degree of tilt at 500 m."""
+LAGS_KEPT = 64
+
+Told = AidRecord | Alert
+
+
+class PictureWatch:
+    """`on_frame` for every picture, then `on_step` for the odometry's step to it: whether it is to be used.
+
+    `take` gives the records and alerts that tell of those that are not.
+    """
+
+    def __init__(self, focal_px: float, size_px: tuple[int, int]) -> None:
+        self._novelty = PictureNovelty(focal_px, size_px)
+        self._order = PictureOrder()
+        self._delay = PictureDelay()
+        self._last_ns: int | None = None
+        self._told: NotNew | None = None
+        self._refused = self._good = 0
+        self._waiting: list[Told] = []
+        self._lags: deque[tuple[int, float]] = deque(maxlen=LAGS_KEPT)
+
+    def on_attitude(self, sample: AttitudeSample) -> None:
+        """The autopilot's attitude, in the order of time."""
+        self._delay.on_attitude(sample)
+
+    def on_frame(self, frame: Frame, estimate: Estimate | None, prior: CameraPrior | None) -> bool:
+        """Whether a picture is new, before anything is made of it; else it waits in `take`, why."""
+        last_ns, self._last_ns = self._last_ns, frame.t_ns
+        if last_ns is not None and last_ns - CLOCK_SET_BACK_NS < frame.t_ns <= last_ns:
+            self._last_ns = last_ns
+            return self._refuse(frame.t_ns, frame.index, NotNew.STAMP)
+        reason = self._novelty.judge(frame, _motion(estimate, prior))
+        return self._accept(frame.t_ns) if reason is None else self._refuse(frame.t_ns, frame.index, reason)
+
+    def on_step(self, frame: Frame, step: OdometryStep, estimate: Estimate | None) -> bool:
+        """Whether the picture shows the moment that its stamp says."""
+        velocity = None if estimate is None else estimate.velocity_enu_mps
+        sigma = math.inf if estimate is None else _velocity_sigma_mps(estimate)
+        late = self._order.judge(step, velocity, sigma)
+        if self._order.changed:
+            self._delay.forget()
+        delay_s = self._delay.judge(step)
+        if late and self._delay.contradicts(-self._order.lag_s):
+            self._order.forget()
+        lag_s = -delay_s or self._order.lag_s
+        if lag_s == 0.0:
+            return True
+        self._lags.append((frame.t_ns, lag_s))
+        return self._refuse(frame.t_ns, frame.index, NotNew.ORDER, f"{lag_s:+.1f} s")
+
+    def on_fix(self, fix: PoseFix, estimate: Estimate | None) -> bool:
+        """Whether a map fix may be fused: not that of a picture out of order, unless it lies where one in time would.
+
+        Such a fix is the proof: it is off along the track by the lag's way, or the lag was the odometry's error.
+        """
+        lag_s = next((lag_s for t_ns, lag_s in self._lags if t_ns == fix.t_ns), 0.0)
+        if lag_s == 0.0:
+            return True
+        if not fix.accepted or estimate is None or not estimate.position_known:
+            return False
+        why = f"not used: picture {NotNew.ORDER.value}, {lag_s:+.1f} s"
+        speed_mps = float(np.hypot(*estimate.velocity_enu_mps[:2]))
+        off_m = (fix.position_enu_m - estimate.position_enu_m)[:2]
+        along_m = float(off_m @ estimate.velocity_enu_mps[:2]) / max(speed_mps, 0.1)
+        lag_m = abs(lag_s) * speed_mps
+        doubt_m = math.hypot(_horizontal_sigma_m(estimate), FIX_DOUBT_M)
+        if lag_m < 2.0 * doubt_m or abs(along_m) > REFUTED_SHARE * lag_m:
+            innovation = (float(off_m[0]), float(off_m[1]))
+            self._waiting.append(AidRecord(fix.t_ns, "fix", (), (), innovation, (), 0.0, False, why))
+            return False
+        self._order.forget()
+        self._delay.forget()
+        self._lags.clear()
+        return True
+
+    def take(self) -> list[Told]:
+        """What has been found since the last call."""
+        out, self._waiting = self._waiting, []
+        return out
+
+    def _accept(self, t_ns: int) -> bool:
+        self._good += 1
+        if self._told is not None and self._good >= GOOD_AGAIN:
+            self._waiting.append(Alert(t_ns, 5, f"pictures are new again; {self._refused} were not used"))
+            self._told, self._refused = None, 0
+        return True
+
+    def _refuse(self, t_ns: int, index: int, reason: NotNew, detail: str = "") -> bool:
+        self._good = 0
+        self._refused += 1
+        why = f"not used: {reason.value}" + (f", {detail}" if detail else "")
+        self._waiting.append(AidRecord(t_ns, "frame", (float(index),), (), (), (), 0.0, False, why))
+        if reason is not self._told:
+            self._told = reason
+            self._waiting.append(Alert(t_ns, 4, f"picture {why}"))
+        return False
+
+
+def _motion(estimate: Estimate | None, prior: CameraPrior | None) -> PictureMotion | None:
+    if estimate is None or prior is None:
+        return None
+    return PictureMotion(
+        prior.t_ns,
+        estimate.velocity_enu_mps,
+        _velocity_sigma_mps(estimate),
+        prior.rotation_camera_to_enu,
+        prior.height_m,
+        prior.height_sigma_m,
+    )
+
+
+def _horizontal_sigma_m(estimate: Estimate) -> float:
+    """Standard deviation of the position along its worst horizontal direction."""
+    return math.sqrt(max(float(np.linalg.eigvalsh(estimate.covariance[:2, :2])[-1]), 0.0))
+
+
+def _velocity_sigma_mps(estimate: Estimate) -> float:
+    return math.sqrt(max(float(np.linalg.eigvalsh(estimate.covariance[3:5, 3:5])[-1]), 0.0))

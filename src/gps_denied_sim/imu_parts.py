@@ -1,0 +1,57 @@
+"""What data sheets say of the IMUs that flight controllers carry, and how such a part errs while it warms up."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from gps_denied_onboard.messages import FloatArray
+
+GRAVITY_MPS2 = 9.80665
+WARM_UP_S = (90.0, 300.0)
+"""Time constants of a small flight controller that warms itself: an assumption, from thin boards to boxed ones."""
+DRAUGHT_K_PER_ROOT_S = 0.03
+"""Random walk of the part's temperature in moving air: an assumption, 0.7 K in ten minutes."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImuPart:
+    """Typical figures: change of offset with temperature, and white noise."""
+
+    name: str
+    source: str
+    gyro_dps_per_k: float
+    gyro_noise_dps_per_root_hz: float
+    accel_mg_per_k: float
+    accel_noise_ug_per_root_hz: float
+
+
+PARTS = (
+    ImuPart("BMI088", "Bosch Sensortec BST-BMI088-DS001, tables 2 and 3", 0.015, 0.014, 0.2, 175.0),
+    ImuPart("ICM-42688-P", "TDK InvenSense DS-000347, tables 1 and 2", 0.005, 0.0028, 0.15, 70.0),
+    ImuPart("MPU-6000", "InvenSense PS-MPU-6000A-00, 6.1 and 6.2 (range as a slope)", 0.16, 0.005, 0.5, 400.0),
+)  # fmt: skip
+
+
+def warm_up_errors(
+    rng: np.random.Generator, warming_k: float, count: int, dt_s: float
+) -> tuple[FloatArray, FloatArray, ImuPart]:
+    """Errors (count, 3) of accelerometer in m/s2 and gyroscope in rad/s of a part that still warms by `warming_k`.
+
+    Nought at the start, where the autopilot calibrated; then offset = slope times temperature, and the part's noise.
+    """
+    part = PARTS[int(rng.integers(len(PARTS)))]
+    time_s = float(rng.uniform(*WARM_UP_S))
+    t_s = np.arange(count) * dt_s
+    draught = np.cumsum(rng.standard_normal(count)) * DRAUGHT_K_PER_ROOT_S * math.sqrt(dt_s)
+    warmer_k = warming_k * (1.0 - np.exp(-t_s / time_s)) + draught
+    slopes = rng.uniform(0.3, 1.0, (2, 3)) * rng.choice([-1.0, 1.0], (2, 3))
+    root = math.sqrt(1.0 / dt_s)
+    accel_unit, gyro_unit = 1e-3 * GRAVITY_MPS2, math.radians(1.0)
+    accel = warmer_k[:, None] * slopes[0] * part.accel_mg_per_k * accel_unit
+    accel = accel + rng.standard_normal((count, 3)) * part.accel_noise_ug_per_root_hz * 1e-3 * accel_unit * root
+    gyro = warmer_k[:, None] * slopes[1] * part.gyro_dps_per_k * gyro_unit
+    gyro = gyro + rng.standard_normal((count, 3)) * part.gyro_noise_dps_per_root_hz * gyro_unit * root
+    return accel, gyro, part

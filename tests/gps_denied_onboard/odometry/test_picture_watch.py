@@ -1,0 +1,99 @@
+"""What is told of pictures that are not used: one record each, an alert where it begins, and where it ends."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gps_denied_onboard.messages import AidRecord, Alert, Estimate, Frame, OdometryStep, PoseFix
+from gps_denied_onboard.odometry.picture_novelty import NotNew
+from gps_denied_onboard.odometry.picture_watch import GOOD_AGAIN, PictureWatch
+
+SECOND_NS = 1_000_000_000
+
+
+def picture(noise: int, second: float) -> Frame:
+    """A picture with its own noise."""
+    image = np.random.default_rng(noise).integers(0, 255, (120, 160), dtype=np.uint8)
+    return Frame(round(second * SECOND_NS), noise, image)
+
+
+def test_run_of_repeated_pictures_is_told_once_and_its_end_too() -> None:
+    """Five repeated pictures: five records, one alert; after some new ones one more alert that counts them."""
+    watch = PictureWatch(200.0, (160, 120))
+    used = [watch.on_frame(picture(1 if 1 <= k <= 6 else k, k), None, None) for k in range(7 + GOOD_AGAIN)]
+    told = watch.take()
+    assert used == [True, True, *[False] * 5, *[True] * GOOD_AGAIN]
+    records = [t for t in told if isinstance(t, AidRecord)]
+    assert [(r.source, r.accepted, NotNew.REPEATED.value in r.reason) for r in records] == [("frame", False, True)] * 5
+    alerts = [t for t in told if isinstance(t, Alert)]
+    assert [a.severity for a in alerts] == [4, 5]
+    assert "5 were not used" in alerts[1].text
+    assert watch.take() == []
+
+
+def test_clock_that_stands_still_or_goes_back_is_refused() -> None:
+    """A picture with the stamp of the one before, or an earlier one, is none; a clock that was set back is believed."""
+    watch = PictureWatch(200.0, (160, 120))
+    stamps = [10.0, 11.0, 11.0, 10.5, 12.0, 3.0, 4.0]
+    assert [watch.on_frame(picture(k, s), None, None) for k, s in enumerate(stamps)] == [
+        True, True, False, False, True, True, True,
+    ]  # fmt: skip
+    assert [NotNew.STAMP.value in t.reason for t in watch.take() if isinstance(t, AidRecord)] == [True, True]
+
+
+def test_pictures_without_samples_pass() -> None:
+    """A recording that is replayed without its pictures."""
+    watch = PictureWatch(200.0, (160, 120))
+    empty = np.zeros((0, 0), dtype=np.uint8)
+    assert all(watch.on_frame(Frame(k * SECOND_NS, k, empty), None, None) for k in range(3))
+
+
+def moving(t_s: float) -> Estimate:
+    """A state that flies east at 18 m/s, known to 4 m."""
+    covariance = np.diag([16.0, 16.0, 9.0, 0.1, 0.1, 0.1, 1e-4, 1e-4, 1e-4])
+    return Estimate(
+        round(t_s * SECOND_NS), np.array([18.0 * t_s, 0.0, 400.0]), np.array([18.0, 0.0, 0.0]), np.eye(3), np.eye(3),
+        covariance, np.eye(3) * 1e-4, np.zeros(3), True,
+    )  # fmt: skip
+
+
+def step(second: int, east_m: float) -> OdometryStep:
+    """The odometry from one second to the next."""
+    return OdometryStep(
+        (second - 1) * SECOND_NS, second * SECOND_NS, "ok", "", np.array([east_m, 0.0, 0.0]), 0.0, 0.0,
+        np.eye(4), 1.0, 99, 90, 0.2, 400.0, 5.0, "tracks",
+    )  # fmt: skip
+
+
+def fix(second: int, ahead_m: float) -> PoseFix:
+    """A map fix of the picture of a second, so far ahead of the state."""
+    place = np.array([18.0 * second + ahead_m, 2.0, 400.0])
+    return PoseFix(second * SECOND_NS, True, "", place, np.eye(3), np.eye(6), 50, 60, 0.5, False)
+
+
+def late_watch() -> PictureWatch:
+    """A watch that has just seen the pictures go back by two seconds."""
+    watch = PictureWatch(200.0, (160, 120))
+    for second in range(1, 7):
+        assert watch.on_step(picture(second, second), step(second, 18.0), moving(second))
+    assert not watch.on_step(picture(7, 7), step(7, -18.0), moving(7))
+    return watch
+
+
+def test_fix_of_a_late_picture_is_not_fused() -> None:
+    """It lies two seconds of flight behind, as the lag has it: refused with a record, and so are the next."""
+    watch = late_watch()
+    watch.take()
+    assert not watch.on_fix(fix(7, -36.0), moving(7))
+    (record,) = watch.take()
+    assert isinstance(record, AidRecord)
+    assert (record.source, record.accepted) == ("fix", False)
+    assert not watch.on_step(picture(8, 8), step(8, 18.0), moving(8))
+    assert watch.on_fix(fix(5, 0.0), moving(5))  # that of a picture in time
+
+
+def test_fix_where_the_state_is_refutes_a_lag() -> None:
+    """The odometry's step was wrong, not the picture: its fix is fused, and the next picture is used again."""
+    watch = late_watch()
+    assert watch.on_fix(fix(7, 3.0), moving(7))
+    assert watch.on_step(picture(8, 8), step(8, 18.0), moving(8))

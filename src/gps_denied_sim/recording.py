@@ -27,14 +27,15 @@ from gps_denied_onboard.recorder.meta import (
     unix_ns_from_iso,
     write_meta,
 )
-from gps_denied_sim.camera_faults import picture_files, picture_plans
 from gps_denied_sim.noise import stream
 from gps_denied_sim.render.appearance import camera_look, map_look
 from gps_denied_sim.render.atmosphere import air_at, make_sensor
+from gps_denied_sim.render.camera_faults import picture_files, picture_plans
 from gps_denied_sim.render.map_tiles import ZOOM, TilePainter, tiles_around, write_tiles
 from gps_denied_sim.render.sim_camera import CameraTruth, SimCamera, make_camera, pick_resolution
 from gps_denied_sim.render.world import GroundPicture, World
-from gps_denied_sim.scenarios import Scenario, make_scenario
+from gps_denied_sim.scenarios import make_scenario
+from gps_denied_sim.schedule import Scenario
 from gps_denied_sim.sensors.telemetry import NANOSECONDS, Rates, telemetry, truth_samples
 from gps_denied_sim.vehicle.flight import FlightTruth, fly, make_air, scheduled_air
 from gps_denied_sim.vehicle.route import make_route

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from gps_denied_sim.camera_faults import picture_files, picture_plans
+from gps_denied_sim.render.camera_faults import picture_files, picture_plans
 from gps_denied_sim.scenarios import Event, Scenario, make_scenario
 
 TIMES_S = [k + 0.5 for k in range(12)]

@@ -9,9 +9,9 @@ import pytest
 
 from gps_denied_onboard.geometry.geodesy import LocalFrame
 from gps_denied_onboard.geometry.rotations import ROTATION_NED_TO_ENU, log_rotation, matrix_from_quaternion
-from gps_denied_sim.imu_parts import PARTS, warm_up_errors
 from gps_denied_sim.scenarios import WEATHER_NAMES, Event, Scenario, make_scenario
-from gps_denied_sim.sensor_faults import indicated_airspeed_mps
+from gps_denied_sim.sensors.imu_parts import PARTS, warm_up_errors
+from gps_denied_sim.sensors.sensor_faults import indicated_airspeed_mps
 from gps_denied_sim.sensors.telemetry import attitude_samples, takeoff_origin
 from gps_denied_sim.vehicle.flight import FlightTruth, fly, make_air
 from gps_denied_sim.vehicle.route import make_route

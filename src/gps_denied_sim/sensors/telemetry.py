@@ -20,10 +20,10 @@ from gps_denied_onboard.messages import (
     Telemetry,
     TruthSample,
 )
-from gps_denied_sim.imu_parts import warm_up_errors
 from gps_denied_sim.noise import stream
 from gps_denied_sim.schedule import Event, Scenario
-from gps_denied_sim.sensor_faults import indicated_airspeed_mps, level_errors
+from gps_denied_sim.sensors.imu_parts import warm_up_errors
+from gps_denied_sim.sensors.sensor_faults import indicated_airspeed_mps, level_errors
 from gps_denied_sim.vehicle.flight import FlightTruth, exp_rotations
 
 NANOSECONDS = 1_000_000_000

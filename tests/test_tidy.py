@@ -18,7 +18,7 @@ SCRIPTS: dict[str, str] = tomllib.loads((ROOT / "pyproject.toml").read_text(enco
 PACKAGES = ("gps_denied_onboard", "gps_denied_operator", "gps_denied_sim")
 TOP_LEVEL = {
     ".ci", ".gitignore", "LICENSE", "Makefile", "README.md", "_docs", "cpp", "flake.lock", "flake.nix", "images",
-    "migrations", "nix", "pyproject.toml", "requirements", "src", "tests",
+    "migrations", "nix", "pyproject.toml", "requirements", "src", "tests", "tools",
 }  # fmt: skip
 MADE = {".git", ".venv", "build", "dist", "result", "shared"}  # ignored by git, or not part of the tree
 MAX_FILE_LINES = 500
@@ -26,7 +26,10 @@ MAX_FUNCTION_LINES = 70
 EXEMPT_FROM_SIZE: dict[str, str] = {}  # path -> why (tables and generated code only)
 
 # Estimation and geometry: same input, same output, wherever and whenever it runs.
-PURE = ("geo", "camera", "odometry", "place", "matching", "pose", "fusion", "pipeline", "messages")
+PURE = (
+    "geo", "camera", "odometry", "place", "matching", "pose", "localisation", "localiser", "fusion", "pipeline",
+    "messages",
+)  # fmt: skip
 IMPURE_IMPORTS = {"asyncio", "datetime", "multiprocessing", "random", "socket", "subprocess", "threading", "time"}
 
 TEXT = {".py", ".cpp", ".hpp", ".h", ".txt", ".in", ".toml", ".md", ".nix", ".json", ".lock", ".sh", ".mako", ""}

@@ -7,6 +7,7 @@ moment of measurement.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from typing import TypeAlias
@@ -62,6 +63,7 @@ class RejectReason(StrEnum):
     TILT = "tilt"
     HEIGHT = "height"
     AMBIGUOUS = "ambiguous"
+    UNSURE = "unsure"
     RIVAL = "rival"
 
 
@@ -335,7 +337,8 @@ class PoseFix:
     `covariance` (6, 6): position ENU in m, then rotation vector in ENU in rad (left perturbation: R_true =
     exp(e) R). It holds the picture's information only, no attitude prior. `gates` are the numbers behind the decision.
     `global_search` tells that the place was found without the state's help, `unique` that the place stands on its own:
-    no other fix has to agree with it.
+    no other fix has to agree with it. `wrong_probability` is that of it being the wrong place, by all that the picture
+    shows; NaN where nobody knows.
     """
 
     t_ns: int
@@ -351,6 +354,7 @@ class PoseFix:
     gates: dict[str, float] = field(default_factory=dict)
     frame_index: int = -1
     unique: bool = False
+    wrong_probability: float = math.nan
 
 
 @dataclass(frozen=True, slots=True, eq=False)

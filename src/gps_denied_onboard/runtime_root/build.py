@@ -111,7 +111,8 @@ def build_pipeline(
     odometry = odometry_class(world.camera, config.odometry)
     clock = TimeOffsetEstimator(settings.gyro_noise_radps_rthz)
     return pipeline(
-        world.local, terrain, odometry, localiser, fusion, limits, monitor, clock, config.pipeline, stage, engines
+        world.local, terrain, odometry, localiser, fusion, limits, monitor, clock, config.pipeline, stage, engines,
+        config.state_health,
     )  # fmt: skip
 
 

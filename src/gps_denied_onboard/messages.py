@@ -122,6 +122,15 @@ class AidSource(StrEnum):
     GPS_GATE = "gps_gate"
     POSITION_SOURCE = "position_source"
     FAILSAFE = "failsafe"
+    STATE_HEALTH = "state_health"
+
+
+class ExcludedSource(StrEnum):
+    """What a subset solution does without."""
+
+    ODOMETRY = "odometry"
+    AIR = "air"
+    MAP = "map"
 
 
 # --- inputs -----------------------------------------------------------------------------------------------------------
@@ -358,6 +367,17 @@ class PoseFix:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class SubsetSolution:
+    """The position without one source: (2,) east and north in m, covariance (2, 2). `since_ns`: without it since then,
+    None: always."""
+
+    without: ExcludedSource
+    position_en_m: FloatArray
+    covariance_m2: FloatArray
+    since_ns: int | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Estimate:
     """The state at `t_ns`, inside: `covariance` (9, 9) of position ENU m, velocity ENU m/s, body attitude (rotation
     vector in ENU, left perturbation, rad). `rotation_camera_to_body` holds the estimated mount,
@@ -372,6 +392,11 @@ class Estimate:
     camera_covariance_rad2: FloatArray
     wind_enu_mps: FloatArray
     position_known: bool
+    subsets: tuple[SubsetSolution, ...] = ()
+    travelled_enu_m: FloatArray | None = None
+    protection_level_m: float = math.nan
+    healthy: bool = True
+    anchored: bool = True
 
 
 # --- outputs ----------------------------------------------------------------------------------------------------------
@@ -401,6 +426,7 @@ class NavState:
 
     `covariance_enu_m2` is the row-major (3, 3) position covariance. The 95 % ellipse is horizontal;
     `ellipse_azimuth_deg` is its major axis from north, clockwise. `last_satellite_anchor_age_ms` is -1 before any.
+    `protection_level_m` is the radius that the true position leaves with at most the integrity risk (NaN: not known).
     `fix_type` is what the autopilot is told. `position_source` is whom the autopilot should
     follow now; nothing of its GPS is ever in this position.
     """
@@ -424,6 +450,7 @@ class NavState:
     frame_index: int = -1
     gps_health: GpsHealth = GpsHealth.UNKNOWN
     position_source: PositionSource = PositionSource.COMPANION
+    protection_level_m: float = math.nan
 
 
 @dataclass(frozen=True, slots=True)

@@ -314,3 +314,4 @@ class _Replay:
         if self._sinks.tlog is not None:
             self._sinks.tlog.write(state.t_ns, packet)
             self._sinks.tlog.write(state.t_ns, self._encoder.source_label(state))
+            self._sinks.tlog.write(state.t_ns, self._encoder.protection_level(state))

@@ -79,6 +79,12 @@ class VisionFusion:
             return self._fix(message)
         return ()
 
+    def doubt(self, radius_m: float) -> None:
+        """Nothing to do: a picture that is not found widens the search by itself."""
+
+    def renew_without_map(self, t_ns: int, both: bool = False) -> None:
+        """Nothing to do: without an inertial sensor there is no second solution."""
+
     def estimate(self, t_ns: int) -> Estimate | None:
         """See `Fusion.estimate`. After the last picture the uncertainty grows with time; one picture is remembered."""
         x, p = self._x, self._p

@@ -11,7 +11,8 @@ import typer
 from gps_denied_onboard.errors import UserError
 
 SCENARIO_HELP = (
-    "cruise, turns, blackout, spoof-jump, spoof-ramp, spoof-replay, jam, kidnap, low-texture, old-map or cloud."
+    "cruise, turns, blackout, spoof-jump, spoof-ramp, spoof-replay, jam, kidnap, low-texture, old-map, cloud, "
+    "autumn, winter, near-infrared or thermal."
 )
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Simulated flights over a simulated world.")

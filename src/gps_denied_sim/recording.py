@@ -33,6 +33,7 @@ from gps_denied_sim.render.map_tiles import ZOOM, TilePainter, tiles_around, wri
 from gps_denied_sim.render.sim_camera import CameraTruth, SimCamera, make_camera, pick_resolution
 from gps_denied_sim.render.world import GroundPicture, World
 from gps_denied_sim.scenarios import Scenario, make_scenario
+from gps_denied_sim.seasons import season_look
 from gps_denied_sim.sensors.telemetry import NANOSECONDS, Rates, telemetry, truth_samples
 from gps_denied_sim.vehicle.flight import FlightTruth, fly, make_air
 from gps_denied_sim.vehicle.route import make_route
@@ -161,6 +162,8 @@ def _frames(prepared: Prepared, world: World, folder: Path) -> Iterator[int]:
     height = float(prepared.flight.position_enu_m[:, 2].mean())
     resolution = pick_resolution(height, prepared.camera.model.fx_px)
     look = camera_look(request.seed, prepared.scenario.style.row_contrast)
+    if prepared.scenario.season is not None:
+        look = season_look(look, prepared.scenario.season, request.seed)
     ground = GroundPicture(world, look, resolution, CAMERA_CHUNKS)
     eye = SimCamera(prepared.camera, prepared.flight, ground, request.seed)
     sensor = make_sensor(request.seed, request.width_px, request.height_px)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from gps_denied_onboard.errors import UserError
 from gps_denied_sim.noise import stream
 from gps_denied_sim.scene.terrain import DEFAULT_STYLE, LOW_TEXTURE_STYLE, WorldStyle
+from gps_denied_sim.seasons import Season
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,8 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """One kind of flight. `origin`: given, wrong or absent. `route`: search, turns or transfer."""
+    """One kind of flight. `origin`: given, wrong or absent. `route`: search, turns or transfer. `season` is the
+    camera's, None for summer in visible light."""
 
     name: str
     events: tuple[Event, ...]
@@ -36,6 +38,7 @@ class Scenario:
     map_age: float = 0.3
     origin: str = "given"
     origin_offset_m: tuple[float, float] = (0.0, 0.0)
+    season: Season | None = None
 
     def active(self, kind: str, t_s: float) -> Event | None:
         """The event of this kind that holds at `t_s`, if any."""
@@ -57,7 +60,10 @@ NAMES = (
     "low-texture",
     "old-map",
     "cloud",
+    *Season,
 )
+SEASON_MAP_AGE = 1.1
+"""In another season also more was built, cleared and divided since."""
 
 
 def make_scenario(name: str, seed: int, duration_s: float) -> Scenario:
@@ -110,6 +116,8 @@ def make_scenario(name: str, seed: int, duration_s: float) -> Scenario:
     if name == "low-texture":
         haze = Event("camera_haze", 0.0, d + 1.0, float(rng.uniform(0.25, 0.45)))
         return replace(base, events=(jam, haze), style=LOW_TEXTURE_STYLE)
+    if name in tuple(Season):
+        return replace(base, season=Season(name), map_age=SEASON_MAP_AGE)
     if name == "old-map":
         return replace(base, map_age=2.5)
     if name == "cloud":

@@ -52,6 +52,7 @@ class FrameTrace:
     aids: tuple[AidRecord, ...]
     stage_ms: Mapping[str, float]
     latency_ms: float
+    cpu_ms: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,8 @@ from gps_denied_onboard.errors import UserError
 
 SCENARIO_HELP = (
     "cruise, turns, blackout, spoof-jump, spoof-ramp, spoof-replay, jam, kidnap, low-texture, old-map, cloud, "
-    "storm, gusts, frozen-camera, wrong-origin, pitot-fault, gyro-warmup or cloud-shadow."
+    "storm, gusts, frozen-camera, wrong-origin, pitot-fault, gyro-warmup, cloud-shadow, "
+    "autumn, winter, near-infrared or thermal."
 )
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Simulated flights over a simulated world.")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 
+from gps_denied_onboard.frames.camera_metadata import CameraMetadata, camera_metadata
 from gps_denied_onboard.messages import FloatArray
 from gps_denied_onboard.untrusted import UntrustedError
 from gps_denied_onboard.untrusted.picture import open_picture
@@ -58,6 +59,7 @@ class PhotoInfo:
     course_deg: float | None = None
     fov_horizontal_deg: float | None = None
     camera_name: str = ""
+    camera: CameraMetadata = field(default_factory=CameraMetadata)
 
     @property
     def has_position(self) -> bool:
@@ -94,6 +96,7 @@ def photo_info(
     latitude, longitude = position(gps, xmp)
     yaw, pitch, roll = attitude(xmp)
     taken_s, subsecond = taken(shot)
+    name = " ".join(str(main[tag]).strip("\0 ")[:60] for tag in (271, 272) if tag in main)
     return PhotoInfo(
         path=path,
         width_px=size_px[0],
@@ -112,7 +115,8 @@ def photo_info(
         roll_deg=roll,
         course_deg=_within(number(gps.get(15)), 0.0, 360.0),
         fov_horizontal_deg=field_of_view(size_px, original, shot, xmp),
-        camera_name=" ".join(str(main[tag]).strip("\0 ")[:60] for tag in (271, 272) if tag in main),
+        camera_name=name,
+        camera=camera_metadata(size_px, original, main, shot, xmp, name),
     )
 
 

@@ -63,6 +63,7 @@ class FrameTrace:
     stage_ms: Mapping[str, float]
     latency_ms: float
     alerts: tuple[Alert, ...] = ()
+    cpu_ms: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,12 +65,13 @@ def main() -> None:
     try:
         app(args=spread(sys.argv[1:]))
     except UserError as error:
-        print(shown(f"operator-tool: {error}", TOLD_CHARACTERS_MAX, lines=True), file=sys.stderr)
+        reason = shown(error, TOLD_CHARACTERS_MAX, lines=True)
+        print(f"operator-tool: {reason}", file=sys.stderr)
         if "--json" in sys.argv:
             import orjson
 
             told = {"outcome": "failure", "exit_code": error.exit_code, "error": type(error).__name__}
-            print(orjson.dumps(told | {"reason": str(error)}).decode())
+            print(orjson.dumps(told | {"reason": reason}).decode())
         sys.exit(error.exit_code)
     except SystemExit as ended:
         if ended.code == INTERRUPTED:

@@ -25,7 +25,10 @@ from scipy.optimize import minimize
 from gps_denied_onboard.localisation.evidence import Terms
 
 Array = npt.NDArray[np.float64]
-FIRST = {"log_agreeing": 1, "shift_cells": -1, "log_margin": 1, "tilt_off_rad": -1, "height_sigmas": -1}
+FIRST = {
+    "log_agreeing": 1, "shift_cells": -1, "log_margin": 1, "window_log_margin": 1, "tilt_off_rad": -1,
+    "height_sigmas": -1,
+}  # fmt: skip
 SECOND = {"second_log_inliers": 1, "second_shift_cells": -1}
 """Features of each pass and the sign that their weight may have. The patches' scores are left out: how high they are is
 the sensors' and the season's, and a fit on one pair of sensors is wrong about another."""

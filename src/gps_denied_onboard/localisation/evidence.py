@@ -109,12 +109,14 @@ def second_features(second: PassResult, solution: PoseSolution, size_px: tuple[i
 def prior_features(
     place: PlaceCandidate, solution: PoseSolution, height_m: float, prior: CameraPrior
 ) -> dict[str, float]:
-    """How a solution `height_m` above the ground agrees with what was known, and how the place stood out."""
+    """How a solution `height_m` above the ground agrees with what was known, and how the place stood out: in a window
+    around a known position there is less to stand out from than on a whole map."""
     axis, expected = solution.rotation_camera_to_enu[:, 2], prior.rotation_camera_to_enu[:, 2]
     relative = prior.height_sigma_m / prior.height_m
     off = abs(math.log(max(height_m, 1.0) / prior.height_m)) / max(relative, HEIGHT_SIGMA_MIN)
     return {
-        "log_margin": math.log(max(place.margin, 1.0)),
+        "log_margin": 0.0 if prior.position_known else math.log(max(place.margin, 1.0)),
+        "window_log_margin": math.log(max(place.margin, 1.0)) if prior.position_known else 0.0,
         "tilt_off_rad": math.acos(max(-1.0, min(1.0, float(axis @ expected)))),
         "height_sigmas": HEIGHT_SIGMAS_UNKNOWN if relative >= 1.0 else off,
     }

@@ -29,8 +29,8 @@ TRIES_MAX = 24
 HOPELESS_TRIES = 8
 FIXES_WANTED = 12
 FIXES_MIN = 4
-ROUNDS_MAX = 4
-SETTLED_RAD = math.radians(0.25)
+ROUNDS_MAX = 5
+SETTLED_RAD = math.radians(0.15)
 SEARCH_TILT_SIGMA_RAD = math.radians(4.0)
 TILT_NOISE_RAD = math.radians(2.0)
 """Of one picture's perspective: houses and trees are no plane. A set of few pictures does not show its own."""

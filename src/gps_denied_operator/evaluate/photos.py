@@ -60,22 +60,24 @@ def run_photos(
     options: PhotoOptions,
     observer: Callable[[FrameTrace], None],
     config: Config,
+    place: GridPlace | None = None,
 ) -> tuple[float, float] | None:
     """Navigate by `frames` in time order and hand a trace of each to `observer`.
 
     Only `options` and what is left in `infos` is known beforehand. Without a known field of view, tilt and height
     cannot be told from the picture: then the position is that of the ground under the frame's centre. Returns roll and
-    pitch in degrees of the boresight found on the way, None where pictures come without attitudes.
+    pitch in degrees of the boresight found on the way, None without attitudes and where nothing was found. `place` is
+    a search of the same map that is prepared already.
     """
     with ExitStack() as closing:
         run: _Run | None = None
         for frame in frames:
             if run is None:
-                run = _Run(frame, infos, mosaic, options, config, closing)
+                run = _Run(frame, infos, mosaic, options, config, closing, place)
             observer(run.step(frame))
-        if run is None or options.attitudes is None:
+        tilt = run.mean_tilt_rad if run is not None and options.attitudes is not None else None
+        if tilt is None:
             return None
-        tilt = run.mean_tilt_rad
         return -math.degrees(tilt[1]), math.degrees(tilt[0])
 
 
@@ -88,6 +90,7 @@ class _Run:
         options: PhotoOptions,
         config: Config,
         closing: ExitStack,
+        place: GridPlace | None,
     ) -> None:
         self._options = options
         self._infos = infos
@@ -101,7 +104,7 @@ class _Run:
         )
         self._fusion = VisionFusion(camera, self._start(first), first.t_ns)
         terrain = FlatTerrain(local, 0.0, GROUND_SIGMA_M)
-        localiser = build_finding(mosaic, options, config, closing).localiser
+        localiser = build_finding(mosaic, options, config, closing, place).localiser
         limits = LabelLimits()
         self._pipeline = Pipeline(
             local,
@@ -136,9 +139,9 @@ class _Run:
         return start
 
     @property
-    def mean_tilt_rad(self) -> tuple[float, float]:
-        """See VisionFusion."""
-        return self._fusion.mean_tilt_rad
+    def mean_tilt_rad(self) -> tuple[float, float] | None:
+        """See VisionFusion; None where no picture was found."""
+        return self._fusion.mean_tilt_rad if self._found else None
 
     def _info(self, frame: Frame) -> PhotoInfo | None:
         return self._infos[frame.index] if 0 <= frame.index < len(self._infos) else None
@@ -185,12 +188,14 @@ class Finding:
     matcher: Matcher
 
 
-def build_finding(mosaic: MapMosaic, options: PhotoOptions, config: Config, closing: ExitStack) -> Finding:
-    """By the configuration; `closing` releases what the matcher's models run on."""
+def build_finding(
+    mosaic: MapMosaic, options: PhotoOptions, config: Config, closing: ExitStack, place: GridPlace | None = None
+) -> Finding:
+    """By the configuration; `closing` releases what the matcher's models run on, `place` is one that is prepared."""
     terrain = FlatTerrain(options.local, 0.0, GROUND_SIGMA_M)
     ground = MapProjector(mosaic, options.local, terrain, options.camera)
     built = build_matcher(config, ground, load_composition(), closing)
-    place = GridPlace(mosaic, options.local, config.place)
+    place = place or GridPlace(mosaic, options.local, config.place)
     localiser = Localiser(options.camera, place, built.matcher, terrain, config.pose, built.gates)
     return Finding(localiser, place, built.matcher)
 

@@ -20,6 +20,7 @@ from gps_denied_onboard.frames.photo_info import PhotoInfo
 from gps_denied_onboard.frames.video import VideoSource
 from gps_denied_onboard.geometry.camera import CameraModel
 from gps_denied_onboard.geometry.geodesy import LocalFrame, geodetic_from_mercator_px
+from gps_denied_onboard.localisation.place_search import GridPlace
 from gps_denied_onboard.messages import Frame
 from gps_denied_onboard.recorder.kinds import FrameRecord
 from gps_denied_onboard.tiles.mosaic import MapMosaic
@@ -288,9 +289,11 @@ def evaluate_photos(
     began = time.monotonic()
     watched = _Watched(chosen_frames(prepared), prepared.lookup)
     collector = Collector(prepared.lookup, progress)
-    prepared = with_boresight(prepared)
-    options = prepared.options
-    in_flight_deg = run_photos(watched, prepared.infos, prepared.mosaic, options, collector, prepared.config)
+    with ExitStack() as closing:
+        prepared, place = with_boresight(prepared, closing)
+        options = prepared.options
+        inputs = (watched, prepared.infos, prepared.mosaic, options, collector, prepared.config)
+        in_flight_deg = run_photos(*inputs, place)
     collector.add_missed([*watched.scored, *_passed_over(prepared)])
     rows = collector.rows
     if not rows:
@@ -325,32 +328,33 @@ def _passed_over(prepared: PreparedPhotos) -> list[FrameRecord]:
     return [FrameRecord(frames.times_ns[k], k, frames.photos[k].path.name) for k in sorted(prepared.others)]
 
 
-def with_boresight(prepared: PreparedPhotos) -> PreparedPhotos:
-    """What is constant over the set, found from some of its pictures, where they come with attitudes; else as it is."""
+def with_boresight(prepared: PreparedPhotos, closing: ExitStack) -> tuple[PreparedPhotos, GridPlace | None]:
+    """What is constant over the set, found from some of its pictures, where they come with attitudes; else as it is.
+    And the place search that is then prepared; `closing` releases it."""
     options, frames = prepared.options, prepared.frames
     attitudes = options.attitudes
     if attitudes is None or not isinstance(frames, FolderSource):
-        return prepared
+        return prepared, None
     # With heights told the scale found tells the view, as far as it is not known.
     options = dataclasses.replace(options, fov_known=options.fov_known or _heights_told(prepared))
     prepared = dataclasses.replace(prepared, options=options)
     loaders = {k: partial(_loaded, frames, k) for k in range(len(frames)) if k not in prepared.others}
-    with ExitStack() as closing:
-        finding = build_finding(prepared.mosaic, options, prepared.config, closing)
-        matcher = build_finding(prepared.mosaic, options, _wide(prepared.config), closing).matcher
-        parts = (options.camera, finding.localiser, finding.place, matcher, prepared.config.pose)
-        finder = BoresightFinder(*parts, heights=lambda k: told_height(options, prepared.infos[k]))
-        found = finder.find(loaders, attitudes)
+    finding = build_finding(prepared.mosaic, options, prepared.config, closing)
+    matcher = build_finding(prepared.mosaic, options, _wide(prepared.config), closing, finding.place).matcher
+    parts = (options.camera, finding.localiser, finding.place, matcher, prepared.config.pose)
+    finder = BoresightFinder(*parts, heights=lambda k: told_height(options, prepared.infos[k]))
+    found = finder.find(loaders, attitudes)
     if found is None:
         note = "Too few pictures were found by themselves to tell the camera's boresight; it is found on the way."
-        return dataclasses.replace(prepared, notes=(*prepared.notes, note))
+        return dataclasses.replace(prepared, notes=(*prepared.notes, note)), finding.place
     options = with_found_view(dataclasses.replace(options, boresight=found, attitudes=found.attitudes), found)
     note = (
         f"Boresight by {found.fixes} pictures: roll {found.roll_deg:.1f}, pitch {found.pitch_deg:.1f}, yaw "
         f"{-math.degrees(found.yaw_rad):.1f} degrees against the {found.attitudes.source.value}; field of view "
         f"{math.degrees(options.camera.fov_horizontal_rad):.1f} degrees."
     )
-    return dataclasses.replace(prepared, options=options, notes=(*prepared.notes, *found.notes, note))
+    notes = (*prepared.notes, *found.notes, note)
+    return dataclasses.replace(prepared, options=options, notes=notes), finding.place
 
 
 def _wide(config: Config) -> Config:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import ExitStack
 from pathlib import Path
 
 import cv2
@@ -79,7 +80,8 @@ def test_boresight_and_whether_the_camera_leans_are_found(tmp_path: Path, leans:
     request = PhotosRequest(
         tmp_path / "photos", (tmp_path / "map.tif",), None, attitude="exif", height="exif", fov_deg=FOV_DEG
     )
-    found = with_boresight(prepare(request)).options.boresight
+    with ExitStack() as closing:
+        found = with_boresight(prepare(request), closing)[0].options.boresight
     assert found is not None
     assert found.pitch_deg == pytest.approx(6.0, abs=1.0)
     assert found.roll_deg == pytest.approx(2.0, abs=1.0)

@@ -94,7 +94,8 @@ def assess(
     if state.last is not None and 0 <= state.last.t_ns - claim.t_ns <= config.time_jump_s_max * 1e9:
         return state, None
     if reference is not None and not reference.trusted:
-        state, reference = voided(state), None
+        compared = compare(claim, reference, None, config) if _finite(claim) and claim.fix_type >= 3 else None
+        return assess(voided(state), claim, None, config)[0], compared
     poor = quality_faults(claim, config)
     if not _finite(claim):
         return replace(_with_poor(state, claim, ("malformed",), config), last=state.last), None

@@ -40,7 +40,10 @@ class EskfLane(Enum):
     no_map_b = ...
 
 class EskfReason(Enum):
-    """cpp/eskf/reasons.inc; the sentences are in fusion/reasons.py."""
+    """cpp/eskf/reasons.inc; the sentences are in fusion/reasons.py, where all of them are named."""
+
+    none = ...
+    fused = ...
 
 class EskfAid:
     """One measurement and what was done with it: cpp/eskf/state.hpp."""

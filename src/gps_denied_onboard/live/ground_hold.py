@@ -10,7 +10,7 @@ import math
 
 from gps_denied_onboard.config import MissionConfig
 from gps_denied_onboard.geometry.geodesy import CHI2_95_2DOF
-from gps_denied_onboard.messages import AirspeedSample, BaroSample, NavState, SourceLabel, Telemetry
+from gps_denied_onboard.messages import AirspeedSample, BaroSample, FixType, NavState, SourceLabel, Telemetry
 
 AIRSPEED_MPS = 8.0
 CLIMB_M = 8.0
@@ -20,8 +20,7 @@ RUN_SIGMA_M = 20.0
 UNDECIDED_NS = 1_500_000_000
 """How long it may be unknown whether the motors are armed, before the aircraft counts as flying."""
 SILENT_NS = 1_000_000_000
-FULL_FIX = 3
-"""Chi-square of two degrees of freedom."""
+FULL_FIX = FixType.FIX_3D
 SPEED_SIGMA_MPS = 0.3
 
 

@@ -79,6 +79,12 @@ class VisionFusion:
             return self._fix(message)
         return ()
 
+    def doubt(self, radius_m: float) -> None:
+        """See `Fusion.doubt`. Photographs have no sensors beside them that a place could be held against."""
+
+    def renew_without_map(self, t_ns: int, both: bool = False) -> None:
+        """See `Fusion.renew_without_map`: there are no subset solutions of pictures alone."""
+
     def estimate(self, t_ns: int) -> Estimate | None:
         """See `Fusion.estimate`. After the last picture the uncertainty grows with time; one picture is remembered."""
         x, p = self._x, self._p

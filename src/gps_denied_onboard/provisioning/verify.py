@@ -28,6 +28,7 @@ from gps_denied_onboard.provisioning.trusted_keys import TrustedKeys
 from gps_denied_onboard.tiles.coverage import TileBlock, read_coverage
 
 if TYPE_CHECKING:
+    from gps_denied_onboard.tiles.route_coverage import RouteCoverage
     from gps_denied_onboard.tiles.store import TileStore
 
 SHOWN_MAX = 20
@@ -161,6 +162,29 @@ def verify_cache(
     if all_faults:
         raise CacheNotTrustedError(cache, all_faults)
     return body
+
+
+def signed_route_coverage(cache: Path, body: CacheBody, store: TileStore) -> RouteCoverage | None:
+    """How much of the signed route the store has map for; None where the cache was built without a route."""
+    import orjson
+
+    from gps_denied_onboard.provisioning.mission_file import read_paths
+    from gps_denied_onboard.tiles.route_coverage import route_coverage
+
+    found = body.artefacts_of("route")
+    if not found:
+        return None
+    paths = read_paths(orjson.loads((cache / found[0].path).read_bytes()))
+    return route_coverage(store, body.source, body.zoom, paths)
+
+
+def tiles_in_box(store: TileStore, body: CacheBody) -> tuple[int, int]:
+    """Map tiles of the mission's box that the store holds, and how many the box has; squares reach beyond it."""
+    from gps_denied_onboard.tiles.grid import tile_range
+
+    x0, y0, x1, y1 = tile_range(*body.bbox_deg, body.zoom)
+    held = store.query_tiles(body.source, body.zoom, x0, y0, x1, y1)
+    return sum(record.key.flight_id is None for record in held), (x1 - x0) * (y1 - y0)
 
 
 def damaged_tiles(store: TileStore, body: CacheBody) -> Iterator[str]:

@@ -21,14 +21,14 @@ from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.provisioning.cache_manifest import CacheBody, parse_cache_manifest, seal, sign
 from gps_denied_onboard.provisioning.manifest import MANIFEST_FILE, ManifestError
 from gps_denied_onboard.provisioning.mission_file import MissionFile
+from gps_denied_onboard.provisioning.parcels import area_state, tile_bundle_bytes, tile_bundle_name
 from gps_denied_onboard.provisioning.provision import UNSIGNED_FILE
-from gps_denied_onboard.provisioning.tile_bundles import area_state, tile_bundle_bytes, tile_bundle_name
 from gps_denied_onboard.provisioning.trusted_keys import TrustedKeys
 from gps_denied_onboard.tiles.coverage import TileBlock, square_records
 from gps_denied_onboard.tiles.records import TileDamagedError
 from gps_denied_onboard.tiles.store import TileStore
 from gps_denied_operator.companion.check import FREE_BYTES_MIN, check_companion
-from gps_denied_operator.companion.config import CompanionSettings
+from gps_denied_operator.companion.settings import CompanionSettings
 from gps_denied_operator.companion.ssh import CompanionLink, CompanionNotReadyError
 
 OVERVIEW_BYTES = 6_300_000

@@ -15,7 +15,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gps_denied_operator.keys.cli import KeysOption
-from gps_denied_operator.missions.options import BufferOption, FlightFileOption, FlightIdOption, resolve_from_options
+from gps_denied_operator.missions.options import (
+    PLAN_FILES,
+    BufferOption,
+    FlightFileOption,
+    FlightIdOption,
+    PathOption,
+    resolve_from_options,
+)
 from gps_denied_operator.tiles.options import ConfigOption, JsonOption, RootOption, default_root, print_json
 from gps_denied_operator.tiles.provider_cli import CaOption, KeyOption, UrlOption
 
@@ -25,10 +32,16 @@ if TYPE_CHECKING:
     from gps_denied_operator.missions.route import ResolvedFlight
 
 
+AllowGapsOption = Annotated[
+    bool, typer.Option("--allow-gaps", help="Go on although a leg of the route has no map; it is told.")
+]
+
+
 def build_cache(
     companion: Annotated[Path, typer.Option(help="TOML file that says where the companion is.")],
     flight_file: FlightFileOption = None,
     flight_id: FlightIdOption = "",
+    path: PathOption = "",
     buffer: BufferOption = 2000.0,
     provider: UrlOption = "",
     template: Annotated[str, typer.Option(help="Instead: an address with {z}, {x}, {y}, as `tiles download`.")] = "",
@@ -42,6 +55,7 @@ def build_cache(
     keys: KeysOption = None,
     root: RootOption = None,
     config: ConfigOption = None,
+    allow_gaps: AllowGapsOption = False,
     json: JsonOption = False,
 ) -> None:
     """Resolve the flight, fetch its tiles, bring them aboard over SSH, build, sign, verify. Run again to go on.
@@ -59,7 +73,7 @@ def build_cache(
     private_key, trusted = signing_key(keys or default_keys_folder())
     api_key = provider_key(key_file) if provider else ""
     try:
-        flight = resolve_from_options(flight_file, flight_id, buffer, provider, key_file, ca)
+        flight = resolve_from_options(flight_file, flight_id, buffer, provider, key_file, ca, path)
     except FlightResolutionError as error:
         report = BuildReport()
         report.failed("resolve", error, error.exit_code)
@@ -70,10 +84,10 @@ def build_cache(
     fetch = None if not (provider or template) else _fetch(
         provider, template, captured, zoom, source, api_key, ca, config, quiet=json
     )  # fmt: skip
-    order = Order(mission, source, zoom, private_key, trusted, _active(private_key))
-    with traced_run(store_root, "build-cache", [api_key]) as path, _interruptible() as tell:
+    order = Order(mission, source, zoom, private_key, trusted, _active(private_key), allow_gaps)
+    with traced_run(store_root, "build-cache", [api_key]) as told_in, _interruptible() as tell:
         report = build(order, store_root, where, fetch, tell, (api_key,))
-        write_report(path, report.as_dict())
+        write_report(told_in, report.as_dict())
     _end(report, json)
     if report.exit_code:
         raise typer.Exit(report.exit_code)
@@ -144,20 +158,22 @@ def _end(report: BuildReport, json: bool) -> None:
             file=sys.stderr,
         )
     else:
-        tiles, cache_mb = report.phases["verify"]["tiles"], report.phases["build"]["artefact_bytes"] / 1e6
+        route, cache_mb = report.phases["route"], report.phases["build"]["artefact_bytes"] / 1e6
         typer.echo(
-            f"{report.outcome}: mission {report.mission_id}, {tiles} tiles, {cache_mb:.1f} MB of cache, signed and "
-            f"verified on the companion in {report.seconds:.0f} s"
+            f"{report.outcome}: mission {report.mission_id}, {route['tiles_in_box']} of {route['tiles_of_box']} tiles "
+            f"of its box, {cache_mb:.1f} MB of cache, signed and verified on the companion in {report.seconds:.0f} s; "
+            f"{route['told']}"
         )
 
 
 def provision(
-    flight_file: Annotated[Path, typer.Option(help="QGroundControl .plan, QGC WPL waypoints, GeoJSON or KML.")],
+    flight_file: Annotated[Path, typer.Option(help=PLAN_FILES)],
     config: Annotated[Path, typer.Option(help="The flight's configuration (TOML): camera, map, strategies.")],
     out: Annotated[Path, typer.Option(help="The cache's folder; what is there and still good is kept.")],
     composition: Annotated[
         str, typer.Option(help="SHA-256 of the companion's composition, as `companion check --json` tells it.")
     ],
+    path: PathOption = "",
     buffer: BufferOption = 2000.0,
     cluster: Annotated[
         str,
@@ -175,7 +191,7 @@ def provision(
     if re.fullmatch("[0-9a-f]{64}", composition) is None:
         raise UserError(f"--composition is '{composition}': give the 64 hex digits of `companion check --json`.")
     private_key, _ = signing_key(keys or default_keys_folder())
-    mission = _mission(resolve_from_options(flight_file, "", buffer, "", None, None))
+    mission = _mission(resolve_from_options(flight_file, "", buffer, "", None, None, path))
     pool = processes(0)
     if cluster:
         from gps_denied_operator.cache.cluster import cluster as workers_of
@@ -188,5 +204,6 @@ def _mission(flight: ResolvedFlight) -> MissionFile:
     from gps_denied_onboard.provisioning.mission_file import MissionFile
 
     return MissionFile(
-        flight.mission_id, flight.flight_id, flight.takeoff_latitude_deg, flight.takeoff_longitude_deg, flight.bbox
-    )
+        flight.mission_id, flight.flight_id, flight.takeoff_latitude_deg, flight.takeoff_longitude_deg, flight.bbox,
+        tuple(tuple((float(a), float(b)) for a, b in path.tolist()) for path in flight.paths_deg),
+    )  # fmt: skip

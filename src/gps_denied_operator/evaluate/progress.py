@@ -11,7 +11,9 @@ class FlightBars:
 
     def __init__(self, flights: int) -> None:
         console = Console(stderr=True)
-        columns = (TextColumn("{task.description:24}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        columns = (
+            TextColumn("{task.description:24}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+        )  # fmt: skip
         self._bars = Progress(*columns, console=console, disable=not console.is_terminal)
         self._all = self._bars.add_task("flights", total=flights)
         self._steps: dict[tuple[int, str], TaskID] = {}
@@ -40,7 +42,9 @@ class FrameBar:
 
     def __init__(self, total: int | None, description: str = "frames") -> None:
         console = Console(stderr=True)
-        columns = (TextColumn("{task.description:24}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        columns = (
+            TextColumn("{task.description:24}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+        )  # fmt: skip
         self._bars = Progress(*columns, console=console, disable=not console.is_terminal)
         self._task = self._bars.add_task(description, total=total)
 

@@ -13,7 +13,7 @@ from gps_denied_onboard.errors import UserError
 if TYPE_CHECKING:
     from gps_denied_onboard.recorder.verify import Verdict
 
-app = typer.Typer(no_args_is_help=True, help="Read what the flight recorder kept.")
+app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Read what the flight recorder kept.")
 
 FlightArgument = Annotated[Path, typer.Argument(help="Folder of one flight.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]

@@ -13,7 +13,9 @@ KeysOption = Annotated[
     Path | None, typer.Option("--keys", help="Folder of the keys; else GPS_DENIED_KEYS, else among the user's data.")
 ]
 
-app = typer.Typer(no_args_is_help=True, help="Keys that the manifests of caches are signed with.")
+app = typer.Typer(
+    rich_markup_mode=None, no_args_is_help=True, help="Keys that the manifests of caches are signed with."
+)
 
 
 @app.callback()

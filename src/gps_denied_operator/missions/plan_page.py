@@ -24,8 +24,9 @@ def plan_page(needs: Needs) -> str:
         ("take-off", f"{flight.takeoff_latitude_deg:.6f}, {flight.takeoff_longitude_deg:.6f}"),
         ("store", needs.store or "none yet"),
     ]  # fmt: skip
+    notes = "".join(f'<p class="note">{html.escape(note)}</p>' for note in flight.notes)
     body = "\n".join([
-        _cards(needs),
+        _cards(needs) + notes,
         '<section><div class="bar"><h2>Route, box and tiles</h2>' + _legend(needs) + "</div>",
         '<div class="scroll" style="max-height:none">' + _drawing(needs) + "</div></section>",
         '<section class="two">' + _zooms(needs) + _freshness(needs) + "</section>",
@@ -92,7 +93,10 @@ def _drawing(needs: Needs) -> str:
     plane = _Plane(needs.flight.bbox)
     x0, y0, x1, y1 = (plane.x(plane.west), plane.y(plane.north), plane.x(plane.east), plane.y(plane.south))
     frame = f'x="{x0:.1f}" y="{y0:.1f}" width="{x1 - x0:.1f}" height="{y1 - y0:.1f}"'
-    route = " ".join(f"{plane.x(lon):.1f},{plane.y(lat):.1f}" for lat, lon in needs.flight.route_deg.tolist())
+    routes = [
+        " ".join(f"{plane.x(lon):.1f},{plane.y(lat):.1f}" for lat, lon in path.tolist())
+        for path in needs.flight.paths_deg
+    ]
     return "".join([
         f'<svg id="plan" viewBox="0 0 {WIDTH_PX:g} {HEIGHT_PX:g}" role="img" aria-label="route over the box" '
         'style="width:100%;max-height:72vh;background:#fff;border:1px solid #93a0ac;border-radius:6px">',
@@ -102,8 +106,8 @@ def _drawing(needs: Needs) -> str:
         "</g>",
         f'<rect {frame} fill="none" stroke="#0b1116" stroke-width="1.6"/>',
         *_edges(plane),
-        f'<polyline points="{route}" fill="none" stroke="#fff" stroke-width="7" stroke-linejoin="round"/>',
-        f'<polyline points="{route}" fill="none" stroke="#005fb8" stroke-width="3" stroke-linejoin="round"/>',
+        *(f'<polyline points="{route}" fill="none" stroke="{colour}" stroke-width="{wide}" stroke-linejoin="round"/>'
+          for colour, wide in (("#fff", 7), ("#005fb8", 3)) for route in routes),
         *_waypoints(needs.flight.route_deg.tolist(), plane),
         _scale(plane),
         "</svg>",

@@ -11,11 +11,13 @@ from typing import Protocol
 
 import cv2
 import numpy as np
+import orjson
 
 from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.tiles import codec
 from gps_denied_onboard.tiles.codec import Mask
 from gps_denied_onboard.tiles.grid import TILE_PX, ZOOM_MAX
+from gps_denied_operator.tiles.row_order import RowEvidence, finest, from_south, places_by_row, read_bounds
 
 IMAGES = {".jpg", ".jpeg", ".png", ".webp"}
 END_OF_JPEG = b"\xff\xd9"
@@ -35,6 +37,7 @@ class TileSet(Protocol):
     """Tile images by zoom, x and y counted from the north."""
 
     path: Path
+    notes: tuple[str, ...]
 
     def places(self) -> dict[int, list[tuple[int, int]]]:
         """Return the (x, y) of the tiles of each zoom."""
@@ -47,12 +50,14 @@ class TileSet(Protocol):
 
 
 class XyzFolder:
-    """A folder `<z>/<x>/<y>.<jpg|png|webp>`; rows from the south (TMS) where gdal2tiles' description says so."""
+    """A folder `<z>/<x>/<y>.<jpg|png|webp>`; rows from the south (TMS) where its pictures or its description say so."""
 
     def __init__(self, path: Path, rows: str = "auto") -> None:
         """Remember where. rows: 'xyz' (from the north), 'tms' (from the south) or 'auto'."""
         self.path = path
-        self._from_south = rows == "tms" or (rows == "auto" and (path / "tilemapresource.xml").exists())
+        self._rows = rows
+        self.notes: tuple[str, ...] = ()
+        self._from_south = False
         self._files: dict[tuple[int, int, int], Path] = {}
 
     def places(self) -> dict[int, list[tuple[int, int]]]:
@@ -66,27 +71,45 @@ class XyzFolder:
                     continue
                 for file in column.iterdir():
                     if file.suffix.lower() in IMAGES and file.stem.isdigit():
-                        y = _flipped(zoom, int(file.stem)) if self._from_south else int(file.stem)
-                        self._files[zoom, int(column.name), y] = file
-                        found.setdefault(zoom, []).append((int(column.name), y))
+                        self._files[zoom, int(column.name), int(file.stem)] = file
+                        found.setdefault(zoom, []).append((int(column.name), int(file.stem)))
         if not found:
             raise UserError(
                 f"{self.path} holds no <z>/<x>/<y>.jpg or .png tiles: give such a folder, an MBTiles file or a GeoTIFF."
             )
-        return {zoom: sorted(tiles) for zoom, tiles in found.items()}
+        zoom, places = finest(found)
+        self._from_south, self.notes = from_south(
+            self.path, zoom, list(places), lambda z, x, row: self._files[z, x, row].read_bytes(), self._evidence()
+        )
+        return places_by_row(found, self._from_south)
+
+    def _evidence(self) -> RowEvidence:
+        """What the descriptions beside the tiles say: gdal2tiles' XML, a TileJSON."""
+        told: dict[str, object] = {}
+        for name in ("metadata.json", "tiles.json", "tilejson.json"):
+            with contextlib.suppress(OSError, ValueError):
+                found = orjson.loads((self.path / name).read_bytes())
+                told |= found if isinstance(found, dict) else {}
+        return RowEvidence(
+            (self.path / "tilemapresource.xml").exists(), self._rows, read_bounds(told.get("bounds")),
+            str(told.get("scheme", "")),
+        )  # fmt: skip
 
     def read(self, zoom: int, x: int, y: int) -> bytes:
-        return self._files[zoom, x, y].read_bytes()
+        return self._files[zoom, x, _flipped(zoom, y) if self._from_south else y].read_bytes()
 
     def close(self) -> None:
         self._files.clear()
 
 
 class MbtilesFile:
-    """An MBTiles 1.3 file: SQLite, rows counted from the south."""
+    """An MBTiles 1.3 file: SQLite, rows counted from the south unless its pictures or bounds say otherwise."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, rows: str = "auto") -> None:
         self.path = path
+        self._rows = rows
+        self.notes: tuple[str, ...] = ()
+        self._from_south = True
         # Reading only, so that it may be used from another thread than the one that opened it.
         self._database = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, check_same_thread=False)
 
@@ -98,7 +121,7 @@ class MbtilesFile:
                 if form is not None and form[0] == "pbf":
                     raise UserError(f"{self.path} holds vector tiles, no pictures: give MBTiles with jpg or png.")
             for zoom, x, row in self._database.execute("SELECT zoom_level, tile_column, tile_row FROM tiles"):
-                found.setdefault(int(zoom), []).append((int(x), _flipped(int(zoom), int(row))))
+                found.setdefault(int(zoom), []).append((int(x), int(row)))
         except sqlite3.Error as error:
             raise UserError(
                 f"{self.path} is not an MBTiles file that can be read ({error}): copy it again, or give a GeoTIFF or a "
@@ -106,13 +129,24 @@ class MbtilesFile:
             ) from error
         if not found:
             raise UserError(f"{self.path} holds no tiles: give another file.")
-        return {zoom: sorted(tiles) for zoom, tiles in found.items()}
+        zoom, places = finest(found)
+        self._from_south, self.notes = from_south(self.path, zoom, list(places), self._raw, self._evidence())
+        return places_by_row(found, self._from_south)
+
+    def _evidence(self) -> RowEvidence:
+        told: dict[str, object] = {}
+        with contextlib.suppress(sqlite3.Error):  # metadata may be absent
+            told = dict(self._database.execute("SELECT name, value FROM metadata").fetchall())
+        return RowEvidence(True, self._rows, read_bounds(told.get("bounds")), str(told.get("scheme") or ""))
 
     def read(self, zoom: int, x: int, y: int) -> bytes:
+        return self._raw(zoom, x, _flipped(zoom, y) if self._from_south else y)
+
+    def _raw(self, zoom: int, x: int, row_number: int) -> bytes:
         try:
             row = self._database.execute(
                 "SELECT tile_data FROM tiles WHERE zoom_level = ? AND tile_column = ? AND tile_row = ?",
-                (zoom, x, _flipped(zoom, y)),
+                (zoom, x, row_number),
             ).fetchone()
         except sqlite3.Error as error:
             raise OSError(str(error)) from error

@@ -20,6 +20,7 @@ from gps_denied_onboard.geometry.geodesy import LocalFrame, geodetic_from_mercat
 from gps_denied_onboard.messages import Frame
 from gps_denied_onboard.recorder.kinds import FrameRecord
 from gps_denied_onboard.tiles.mosaic import MapMosaic
+from gps_denied_onboard.tiles.sources import TileSource
 from gps_denied_operator.evaluate import machine
 from gps_denied_operator.evaluate.flight_worker import PICTURE_MARGIN_M, Collector
 from gps_denied_operator.evaluate.photo_options import (
@@ -86,7 +87,8 @@ def prepare(request: PhotosRequest) -> PreparedPhotos:
     frames = open_frames(request.photos)
     photos = frames.photos if isinstance(frames, FolderSource) else ()
     _refuse_absent(request, photos)
-    mosaic = MapMosaic(open_tile_source(request.maps))
+    tiles = open_tile_source(request.maps)
+    mosaic = MapMosaic(tiles)
     lookup, places, numbers, notes = _truth(request, frames)
     box = map_box_deg(mosaic)
     refuse_swapped(list(places.values()), box)
@@ -105,8 +107,8 @@ def prepare(request: PhotosRequest) -> PreparedPhotos:
         priors={} if isinstance(prior, str) else displaced(places, prior, request.seed),
     )
     infos = without_position(photos, heading=heading == "exif", height=height == "exif")
-    outside = _outside(list(places.values()), box)
-    return PreparedPhotos(frames, infos, lookup, numbers, mosaic, options, (*notes, *outside), config)
+    told = (*notes, *_outside(list(places.values()), box), *map_notes(tiles))
+    return PreparedPhotos(frames, infos, lookup, numbers, mosaic, options, told, config)
 
 
 def open_frames(path: Path) -> FolderSource | VideoSource:
@@ -165,6 +167,11 @@ def _truth(
     missing = len(looked) - len(places)
     note = f"{missing} of {len(looked)} pictures have no position in their metadata and are not scored."
     return lookup, places, None, [note] if missing else []
+
+
+def map_notes(tiles: TileSource) -> list[str]:
+    """What to know of a map that was read directly: bands, datum, row order."""
+    return [f"Map: {note}." for note in getattr(tiles, "notes", ())]
 
 
 def map_box_deg(mosaic: MapMosaic) -> tuple[float, float, float, float]:
@@ -233,6 +240,7 @@ def evaluate_photos(
         raise UserError(f"{request.photos} gave no frame that could be used; look at the pictures or the video.")
     facts = RunFacts(time.monotonic() - began, machine.own_rss_peak_mb(), machine.commit(), machine.cores())
     result = figures([rows], facts, (request.photos.name,))
+    hint = "" if result["anchored"] else _scale_hint(prepared)
     shown = _with_pictures(rows, watched.small, prepared, prepared.options.camera)
     notes = [*prepared.notes, *(f"{problem.rstrip('.')}." for problem in prepared.frames.problems)]
     part = FlightPart(
@@ -248,8 +256,14 @@ def evaluate_photos(
         figures=result,
         flights=[part],
         facts=[("command", command), ("took", f"{facts.wall_s:.0f} s")],
-        verdict=" ".join([NOTHING_ANCHORED, *prepared.notes]) if result["anchored"] == 0 else "",
+        verdict=" ".join([hint or NOTHING_ANCHORED, *prepared.notes]) if result["anchored"] == 0 else "",
     )
+
+
+def _scale_hint(prepared: PreparedPhotos) -> str:
+    from gps_denied_operator.evaluate.photo_scale import scale_hint
+
+    return scale_hint(chosen_frames(prepared), prepared.infos, prepared.mosaic, prepared.options, prepared.config)
 
 
 def _with_pictures(

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 LINE_CHARACTERS_MAX = 1 << 20
 
-app = typer.Typer(no_args_is_help=True, help="Read what the flight recorder kept.")
+app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Read what the flight recorder kept.")
 
 FlightArgument = Annotated[Path, typer.Argument(help="Folder of one flight.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]

@@ -212,6 +212,13 @@ def _beside(path: Path, suffixes: tuple[str, ...], *, whole_name: bool = False) 
     return sorted(path.with_name(name) for name in names if path.with_name(name).is_file())
 
 
+def rpc_beside(path: Path) -> bool:
+    """Whether files beside a raster hold a satellite's camera model (RPC). They are not shown to GDAL."""
+    if any(path.with_name(f"{path.stem}{form}").is_file() for form in ("_RPC.TXT", "_rpc.txt", ".RPB", ".rpb")):
+        return True
+    return any(b'domain="RPC"' in _small(notes) for notes in _beside(path, (".aux.xml",), whole_name=True))
+
+
 def _small(path: Path) -> bytes:
     try:
         return read_file(path, SMALL_FILE_BYTES_MAX)

@@ -16,6 +16,7 @@ from rasterio.enums import ColorInterp
 from rasterio.windows import Window
 
 from gps_denied_onboard.errors import UserError
+from gps_denied_operator.tiles.open_raster import read_window
 
 WINDOWS = 8  # a side
 WINDOW_PX = 64
@@ -96,8 +97,6 @@ def _mask_from(path: Path, dataset: Any, band: int) -> float:
 
 def _samples(path: Path, dataset: Any, band: int) -> npt.NDArray[Any]:
     """Values of windows all over the raster, in one row."""
-    from gps_denied_operator.tiles.expand import read_window
-
     wide, high = min(WINDOW_PX, dataset.width), min(WINDOW_PX, dataset.height)
     columns = sorted(set(np.linspace(0, dataset.width - wide, WINDOWS).astype(int).tolist()))
     rows = sorted(set(np.linspace(0, dataset.height - high, WINDOWS).astype(int).tolist()))

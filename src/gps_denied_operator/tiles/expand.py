@@ -9,11 +9,11 @@ from xml.sax.saxutils import escape
 import numpy as np
 import numpy.typing as npt
 from rasterio.enums import ColorInterp, MaskFlags
-from rasterio.errors import RasterioError
 from rasterio.windows import Window
 
 from gps_denied_onboard.errors import UserError
 from gps_denied_operator.tiles.bands import BandPlan, band_plan
+from gps_denied_operator.tiles.open_raster import read_window
 
 CORNER_PX = 16
 SAMPLE_WINDOWS = 8  # a side, for the percentiles
@@ -105,7 +105,7 @@ def _corners(path: Path, dataset: Any, bands: list[int]) -> list[npt.NDArray[Any
     """Return the corners of a raster, (bands, 16, 16) each."""
     width, height = min(CORNER_PX, dataset.width), min(CORNER_PX, dataset.height)
     places = [(u, v) for u in (0, dataset.width - width) for v in (0, dataset.height - height)]
-    return [_read(path, dataset, bands, Window(u, v, width, height)) for u, v in places]
+    return [read_window(path, dataset, bands, Window(u, v, width, height)) for u, v in places]
 
 
 def _collar(corners: list[npt.NDArray[Any]]) -> float | None:
@@ -127,7 +127,7 @@ def _stretch(path: Path, dataset: Any, colours: list[int], *, inverted: bool = F
     collar = _collar(_corners(path, dataset, colours))
     for u in sorted(set(columns.tolist())):
         for v in sorted(set(rows.tolist())):
-            masked = _read(path, dataset, colours, Window(u, v, size, size), masked=True)
+            masked = read_window(path, dataset, colours, Window(u, v, size, size), masked=True)
             values = masked.compressed().astype(float)
             samples.append(values[np.isfinite(values) & (values != collar)])
     values = np.concatenate(samples)
@@ -140,18 +140,3 @@ def _stretch(path: Path, dataset: Any, colours: list[int], *, inverted: bool = F
         f"<SrcMin>{low:.17g}</SrcMin><SrcMax>{high:.17g}</SrcMax><DstMin>{dark}</DstMin><DstMax>{bright}</DstMax>"
         "<Exponent>1</Exponent><Clamp>true</Clamp>"
     )
-
-
-def read_window(path: Path, dataset: Any, bands: list[int], window: Window) -> Any:
-    """Return pixels (bands, rows, columns); UserError where the file is truncated or damaged."""
-    return _read(path, dataset, bands, window)
-
-
-def _read(path: Path, dataset: Any, bands: list[int], window: Window, *, masked: bool = False) -> Any:
-    try:
-        return dataset.read(bands, window=window, masked=masked)
-    except RasterioError as error:
-        raise UserError(
-            f"{path} cannot be read, it is truncated or damaged ({str(error).splitlines()[0]}): copy it again from "
-            "where it came."
-        ) from error

@@ -4,7 +4,7 @@
 #include <pybind11/eigen.h>
 #include <pybind11/stl.h>
 
-#include "eskf/history.hpp"
+#include "eskf/lanes.hpp"
 
 namespace py = pybind11;
 
@@ -49,11 +49,15 @@ using CoreCovariance = Eigen::Matrix<double, kCore, kCore>;
 
 class Filter {
  public:
-  Filter(const py::dict& config, const std::array<double, 4>& mount) : history_(read_config(config), quaternion(mount)) {}
+  Filter(const py::dict& config, const std::array<double, 4>& mount, bool subsets)
+      : lanes_(read_config(config), quaternion(mount), subsets) {}
 
   // None when all went well, which it does a hundred times a second; else the record.
   std::optional<Aid> imu(std::int64_t t_ns, const std::array<double, 3>& f, const std::array<double, 3>& w) {
-    const Aid a = history_.imu(t_ns, Vec3(f[0], f[1], f[2]), Vec3(w[0], w[1], w[2]));
+    Event e = event(t_ns, Source::imu);
+    e.a = Vec3(f[0], f[1], f[2]);
+    e.b = Vec3(w[0], w[1], w[2]);
+    const Aid a = lanes_.insert(e);
     if (a.accepted) return std::nullopt;
     return a;
   }
@@ -61,13 +65,13 @@ class Filter {
   Aid scalar(std::int64_t t_ns, Source source, double value) {
     Event e = event(t_ns, source);
     e.a.x() = value;
-    return history_.insert(std::move(e));
+    return lanes_.insert(e);
   }
 
   Aid attitude(std::int64_t t_ns, const std::array<double, 4>& body_to_enu) {
     Event e = event(t_ns, Source::attitude);
     e.q = quaternion(body_to_enu);
-    return history_.insert(std::move(e));
+    return lanes_.insert(e);
   }
 
   Aid origin(std::int64_t t_ns, const Vec3& position, double sigma_horizontal, double sigma_vertical,
@@ -75,16 +79,16 @@ class Filter {
     Event e = event(t_ns, Source::origin);
     e.origin = std::make_shared<const Origin>(
         Origin{position, velocity.value_or(Vec3::Zero()), sigma_horizontal, sigma_vertical, velocity.has_value()});
-    return history_.insert(std::move(e));
+    return lanes_.insert(e);
   }
 
-  Aid clone(std::int64_t t_ns) { return history_.insert(event(t_ns, Source::clone)); }
+  Aid clone(std::int64_t t_ns) { return lanes_.insert(event(t_ns, Source::clone)); }
 
   Aid odometry(std::int64_t t0_ns, std::int64_t t1_ns, const Vec3& displacement, double yaw_change,
                      double yaw_prior, const Eigen::Matrix4d& covariance) {
     Event e = event(t1_ns, Source::odometry);
     e.odometry = std::make_shared<const Odometry>(Odometry{t0_ns, displacement, yaw_change, yaw_prior, covariance});
-    return history_.insert(std::move(e));
+    return lanes_.insert(e);
   }
 
   Aid fix(std::int64_t t_ns, const Vec3& position, const std::array<double, 4>& camera_to_enu,
@@ -92,22 +96,25 @@ class Filter {
     Event e = event(t_ns, Source::fix);
     e.fix = std::make_shared<const Fix>(Fix{position, quaternion(camera_to_enu), covariance});
     e.mode = mode;
-    return history_.insert(std::move(e));
+    return lanes_.insert(e);
   }
 
   Aid test(std::int64_t t_ns, const Vec3& position, const std::array<double, 4>& camera_to_enu,
                  const Mat6& covariance) const {
-    return history_.test(t_ns, Fix{position, quaternion(camera_to_enu), covariance});
+    return lanes_.all().test(t_ns, Fix{position, quaternion(camera_to_enu), covariance});
   }
 
-  std::optional<State> at(std::int64_t t_ns) const { return history_.at(t_ns); }
-  bool seed(const State& state) { return history_.seed(state); }
+  std::optional<State> at(std::int64_t t_ns) const { return lanes_.at(Lane::all, t_ns); }
+  std::optional<State> lane(Lane which, std::int64_t t_ns) const { return lanes_.at(which, t_ns); }
+  void renew(std::int64_t t_ns, bool keep) { lanes_.renew(t_ns, keep); }
+  std::optional<std::int64_t> lane_since_ns(Lane which) const { return lanes_.since_ns(which); }
+  bool seed(const State& state) { return lanes_.all().seed(state); }
   std::optional<std::int64_t> newest_ns() const {
-    if (!history_.started()) return std::nullopt;
-    return history_.newest().t_ns;
+    if (!lanes_.all().started()) return std::nullopt;
+    return lanes_.all().newest().t_ns;
   }
-  bool position_known() const { return history_.position_known(); }
-  int rebases() const { return history_.rebases(); }
+  bool position_known() const { return lanes_.all().position_known(); }
+  int rebases() const { return lanes_.all().rebases(); }
 
  private:
   static Event event(std::int64_t t_ns, Source source) {
@@ -117,7 +124,7 @@ class Filter {
     return e;
   }
 
-  History history_;
+  Lanes lanes_;
 };
 
 void bind_enums(py::module_& module) {
@@ -130,6 +137,12 @@ void bind_enums(py::module_& module) {
       .value("update", FixMode::update)
       .value("place", FixMode::place)
       .value("relocate", FixMode::relocate);
+  py::enum_<Lane>(module, "EskfLane")
+      .value("all", Lane::all)
+      .value("no_odometry", Lane::no_odometry)
+      .value("no_air", Lane::no_air)
+      .value("no_map_a", Lane::no_map_a)
+      .value("no_map_b", Lane::no_map_b);
   py::enum_<Reason> reason(module, "EskfReason");
 #define GPS_DENIED_REASON(name) reason.value(#name, Reason::name);
 #include "eskf/reasons.inc"
@@ -171,6 +184,9 @@ void bind_state(py::module_& module) {
       .def_readwrite("airspeed_scale", &State::airspeed_scale)
       .def_readwrite("map_offset", &State::map_offset)
       .def_readwrite("odometry_scale", &State::odometry_scale)
+      .def_readonly("gust_scale", &State::gust_scale)
+      .def_readonly("airspeed_nis", &State::airspeed_nis)
+      .def_readonly("refused_steps", &State::refused_steps)
       .def_readonly("travelled", &State::travelled)
       .def_readonly("position_known", &State::position_known)
       .def_property_readonly("healthy", [](const State& s) { return healthy(s); })
@@ -196,7 +212,8 @@ void bind(py::module_& module) {
   bind_aid(module);
   bind_state(module);
   py::class_<Filter>(module, "EskfFilter")
-      .def(py::init<const py::dict&, const std::array<double, 4>&>(), py::arg("config"), py::arg("mount"))
+      .def(py::init<const py::dict&, const std::array<double, 4>&, bool>(), py::arg("config"), py::arg("mount"),
+           py::arg("subsets") = false)
       .def("imu", &Filter::imu)
       .def("scalar", &Filter::scalar)
       .def("attitude", &Filter::attitude)
@@ -206,6 +223,9 @@ void bind(py::module_& module) {
       .def("fix", &Filter::fix)
       .def("test", &Filter::test)
       .def("at", &Filter::at)
+      .def("lane", &Filter::lane)
+      .def("lane_since_ns", &Filter::lane_since_ns)
+      .def("renew", &Filter::renew)
       .def("seed", &Filter::seed)
       .def("newest_ns", &Filter::newest_ns)
       .def("position_known", &Filter::position_known)

@@ -50,6 +50,10 @@ void take_rangefinder(const Config& config, State& state, double distance_m, Aid
 void take_attitude(const Config& config, State& state, const Quat& body_to_enu, Aid& aid);
 void take_odometry(const Config& config, State& state, const Odometry& step, bool decide, Aid& aid);
 void take_fix(const Config& config, State& state, const Fix& fix, FixMode mode, Aid& aid);
+// A step that its gate refused. Several of one direction are evidence that the state's motion is wrong, or that the
+// pictures move (clouds): nobody knows which, so position and velocity are opened by what the two differ. No air moves
+// an aircraft by more than `refused_speed_max_mps` so soon: then it is the pictures.
+void count_refused(const Config& config, State& state, const Odometry& step);
 // Innovation of a fix against this state, which stays as it is.
 void test_fix(const Config& config, const State& state, const Fix& fix, Aid& aid);
 

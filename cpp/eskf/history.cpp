@@ -200,7 +200,8 @@ void History::apply(State& s, const Event& e, Aid& aid) const {
       break;
     case Source::odometry:
       remember(s);
-      if (e.odometry) take_odometry(config_, s, *e.odometry, !e.decided, aid);
+      if (e.odometry && e.refused) count_refused(config_, s, *e.odometry);
+      else if (e.odometry) take_odometry(config_, s, *e.odometry, !e.decided, aid);
       break;
     case Source::fix:
       // Before and after: always at the same point, whoever asked for it first; a relocation forgets all clones.
@@ -219,7 +220,7 @@ void History::append(Event&& event, Aid& aid) {
     events_.push_back(std::move(event));
     Event& e = events_.back();
     apply(state_, e, aid);
-    if (e.source == Source::odometry && !aid.accepted) e.odometry.reset();
+    e.refused = e.source == Source::odometry && !aid.accepted;
     e.decided = true;
     snapshot(e);
     trim();
@@ -247,7 +248,7 @@ void History::replay_from(std::size_t index, Aid& aid, std::uint64_t wanted) {
     Aid own;
     apply(state_, *it, own);
     if (!it->decided) {
-      if (it->source == Source::odometry && !own.accepted) it->odometry.reset();
+      it->refused = it->source == Source::odometry && !own.accepted;
       it->decided = true;
     }
     if (it->sequence == wanted) aid = own;
@@ -299,6 +300,9 @@ bool History::seed(const State& given) {
   s.rejected_since_ns = own->rejected_since_ns;
   s.position_known = true;
   s.travelled = own->travelled;
+  s.gust_scale = own->gust_scale;
+  s.airspeed_nis = own->airspeed_nis;
+  s.airspeed_t_ns = own->airspeed_t_ns;
   drop_clones(s);
   if (!healthy(s)) return false;
   while (!events_.empty() && events_.front().t_ns <= s.t_ns) events_.pop_front();

@@ -25,6 +25,7 @@ struct Event {
   std::shared_ptr<const Origin> origin;
   FixMode mode = FixMode::update;
   bool decided = false;  // an odometry step that passed its gate once stays in
+  bool refused = false;  // and one that did not stays out
 };
 
 class History {

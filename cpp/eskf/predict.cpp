@@ -28,6 +28,7 @@ void propagate_covariance(const Config& c, State& s, const Mat3& rotation, const
   auto p = s.covariance.topLeftCorner(n, n);
   const Mat3 va = -skew(force_enu) * dt;
   const Mat3 turn = -rotation * dt;
+  const double gust_mps = c.gust_sigma_mps * std::sqrt(s.gust_scale);
   const std::array<Decay, 11> decays = {{{kAutopilotBias, c.autopilot_tilt_sigma_rad, c.autopilot_tilt_time_s},
                                         {kAutopilotBias + 1, c.autopilot_tilt_sigma_rad, c.autopilot_tilt_time_s},
                                         {kAutopilotBias + 2, c.autopilot_yaw_sigma_rad, c.autopilot_yaw_time_s},
@@ -37,8 +38,8 @@ void propagate_covariance(const Config& c, State& s, const Mat3& rotation, const
                                         {kMapOffset + 1, c.map_sigma_m, c.map_time_s},
                                         {kMapOffset + 2, c.map_vertical_sigma_m, c.map_vertical_time_s},
                                         {kOdometryScale, c.odometry_scale_sigma, c.odometry_scale_time_s},
-                                        {kGust, c.gust_sigma_mps, c.gust_time_s},
-                                        {kGust + 1, c.gust_sigma_mps, c.gust_time_s}}};
+                                        {kGust, gust_mps, c.gust_time_s},
+                                        {kGust + 1, gust_mps, c.gust_time_s}}};
   const auto columns = [&](auto&& m) {
     m.template middleCols<3>(kPosition) += dt * m.template middleCols<3>(kVelocity);
     m.template middleCols<3>(kVelocity) += m.template middleCols<3>(kAttitude) * va.transpose() +
@@ -59,7 +60,7 @@ void propagate_covariance(const Config& c, State& s, const Mat3& rotation, const
   add(kAttitude, 3, gyro_noise * gyro_noise * dt);
   add(kGyroBias, 3, c.gyro_bias_walk_radps_rts * c.gyro_bias_walk_radps_rts * dt);
   add(kAccelBias, 3, c.accel_bias_walk_mps2_rts * c.accel_bias_walk_mps2_rts * dt);
-  add(kWind, 2, c.wind_walk_mps_rts * c.wind_walk_mps_rts * dt);
+  add(kWind, 2, c.wind_walk_mps_rts * c.wind_walk_mps_rts * s.gust_scale * dt);
   add(kMount, 3, c.mount_walk_rad_rts * c.mount_walk_rad_rts * dt);
   for (const Decay& d : decays) add(d.index, 1, d.sigma * d.sigma * (1.0 - std::exp(-2.0 * dt / d.time_s)));
 }

@@ -77,6 +77,11 @@ struct State {
   Vec2 gust = Vec2::Zero();
   Vec3 travelled = Vec3::Zero();  // integral of the velocity; no correction of the position ever moves it
   bool position_known = false;
+  double gust_scale = 1.0;            // variance of gusts and of the wind's walk, over the configured: learned
+  double airspeed_nis = 1.0;          // mean of chi-square a degree of freedom of the airspeed, refused ones included
+  std::int64_t airspeed_t_ns = 0;     // 0: none yet
+  Vec2 refused_m = Vec2::Zero();      // what successive refused odometry steps of one direction add up to
+  int refused_steps = 0;
   int clones = 0;
   std::array<Clone, kCloneCount> clone;
   std::array<std::int64_t, kSources> rejected_since_ns{};  // 0: the last one was accepted

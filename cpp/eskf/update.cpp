@@ -1,4 +1,5 @@
 // Measurements: innovation, gate, update.
+#include <algorithm>
 #include <cmath>
 
 #include "eskf/filter.hpp"
@@ -104,12 +105,35 @@ double camera_yaw(const Quat& body, const Quat& mount, Vec3& gradient) {
   return std::atan2(u.y(), u.x());
 }
 
+// How strong the air's disturbance is follows from the airspeed's own innovations: while they are larger than the
+// state expects, gusts and the wind's walk are given more room, and less again when they fit (Mehra 1970, in the
+// multiplicative form that keeps a variance positive).
+void learn_gusts(const Config& c, State& s, double chi2, int degrees) {
+  const double dt = s.airspeed_t_ns == 0 ? 0.0 : std::min(static_cast<double>(s.t_ns - s.airspeed_t_ns) * 1e-9, 1.0);
+  s.airspeed_t_ns = s.t_ns;
+  if (!(dt > 0.0)) return;
+  const double nis = std::min(chi2 / degrees, c.nis_counted_max);
+  s.airspeed_nis += (1.0 - std::exp(-dt / c.gust_learning_s)) * (nis - s.airspeed_nis);
+  const double excess = s.airspeed_nis > c.gust_nis_high ? s.airspeed_nis - c.gust_nis_high : s.airspeed_nis - 1.0;
+  const double rate = excess > 0.0 ? (s.airspeed_nis > c.gust_nis_high ? excess / c.gust_learning_s : 0.0)
+                                   : 0.1 * excess / c.gust_learning_s;
+  s.gust_scale = std::clamp(s.gust_scale * std::exp(rate * dt), 1.0, c.gust_scale_max);
+}
+
 void replace_position(State& s, const Vec3& position, const Vec3& sigma) {
   drop_clones(s);
   s.covariance.middleRows<3>(kPosition).setZero();
   s.covariance.middleCols<3>(kPosition).setZero();
   for (int i = 0; i < 3; ++i) s.covariance(kPosition + i, kPosition + i) = sigma(i) * sigma(i);
   s.position = position;
+}
+
+void open_horizontal(State& s, const Vec2& position, double sigma) {
+  drop_clones(s);
+  s.covariance.middleRows<2>(kPosition).setZero();
+  s.covariance.middleCols<2>(kPosition).setZero();
+  for (int i = 0; i < 2; ++i) s.covariance(kPosition + i, kPosition + i) = sigma * sigma;
+  s.position.head<2>() = position;
 }
 
 Measurement<6> fix_measurement(const Config& c, const State& s, const Fix& fix) {
@@ -127,6 +151,44 @@ Measurement<6> fix_measurement(const Config& c, const State& s, const Fix& fix) 
     m.noise(i + 3, i + 3) += c.fix_floor_rad * c.fix_floor_rad;
   }
   return m;
+}
+
+Measurement<4> odometry_measurement(const Config& c, const State& s, const Odometry& step, int k) {
+  Measurement<4> m;
+  const Clone& first = s.clone[k];
+  const int at = kCore + k * kCloneSize;
+  Vec3 gradient0, gradient1;
+  const double yaw0 = camera_yaw(first.attitude, s.mount, gradient0);
+  const double yaw1 = camera_yaw(s.attitude, s.mount, gradient1);
+  const double turn = wrap(yaw0 - step.yaw_prior);
+  const Eigen::AngleAxisd about_up(turn, Vec3::UnitZ());
+  const Vec3 moved = about_up * step.displacement;
+  const Vec3 sideways = Vec3::UnitZ().cross(moved);
+  m.observation << step.displacement, step.yaw_change;
+  // The scale is on the side of the state: on the noisy side it would shrink to make the noise small.
+  const double scale = 1.0 + s.odometry_scale;
+  const Vec3 between = s.position - first.position;
+  m.residual << moved - scale * between, wrap(step.yaw_change - wrap(yaw1 - yaw0));
+  m.jacobian.block<3, 3>(0, kPosition) = scale * Mat3::Identity();
+  m.jacobian.block<3, 3>(0, at) = -scale * Mat3::Identity();
+  m.jacobian.block<3, 3>(0, at + 3) = -sideways * gradient0.transpose();
+  m.jacobian.block<3, 3>(0, kMount) = -sideways * gradient0.transpose() * first.attitude.toRotationMatrix();
+  m.jacobian.block<3, 1>(0, kOdometryScale) = between;
+  m.jacobian.block<1, 3>(3, kAttitude) = gradient1.transpose();
+  m.jacobian.block<1, 3>(3, at + 3) = -gradient0.transpose();
+  m.jacobian.block<1, 3>(3, kMount) = gradient1.transpose() * s.attitude.toRotationMatrix() -
+                                      gradient0.transpose() * first.attitude.toRotationMatrix();
+  m.noise = step.covariance * (c.odometry_sigma_scale * c.odometry_sigma_scale);
+  for (int i = 0; i < 2; ++i) m.noise(i, i) += c.odometry_floor_m * c.odometry_floor_m;
+  m.noise(2, 2) += c.odometry_up_floor_m * c.odometry_up_floor_m;
+  m.noise(3, 3) += c.odometry_yaw_floor_rad * c.odometry_yaw_floor_rad;
+  return m;
+}
+
+int clone_at(const State& s, std::int64_t t_ns) {
+  int k = 0;
+  while (k < s.clones && s.clone[k].t_ns != t_ns) ++k;
+  return k;
 }
 
 }  // namespace
@@ -191,11 +253,14 @@ void take_airspeed(const Config& c, State& s, double speed_mps, Aid& aid) {
   m.jacobian.block<1, 2>(1, kGust) = -right.head<2>().transpose();
   m.jacobian.block<1, 3>(1, kAttitude) = right.cross(air).transpose();
   m.noise(0, 0) = c.airspeed_noise_mps * c.airspeed_noise_mps;
-  m.noise(1, 1) = c.sideslip_noise_mps * c.sideslip_noise_mps;
+  // An aircraft slips in a turn, the more the faster it turns.
+  const double slip = c.sideslip_turn_m * (s.gyro - s.gyro_bias).z();
+  m.noise(1, 1) = c.sideslip_noise_mps * c.sideslip_noise_mps + slip * slip;
   fuse_patiently(c, s, m, c.gate_airspeed, aid, [&] {
     inflate(s, kWind, 2, c.wind_sigma_mps);
     inflate(s, kAirspeedScale, 1, c.airspeed_scale_sigma);
   });
+  learn_gusts(c, s, aid.test_ratio * c.gate_airspeed, 2);
 }
 
 void take_rangefinder(const Config& c, State& s, double distance_m, Aid& aid) {
@@ -234,42 +299,41 @@ void take_attitude(const Config& c, State& s, const Quat& body_to_enu, Aid& aid)
 }
 
 void take_odometry(const Config& c, State& s, const Odometry& step, bool decide, Aid& aid) {
-  int k = 0;
-  while (k < s.clones && s.clone[k].t_ns != step.t0_ns) ++k;
+  const int k = clone_at(s, step.t0_ns);
   if (k == s.clones) {
     aid.accepted = false;
     aid.reason = Reason::no_clone;
     return;
   }
-  Measurement<4> m;
-  const Clone& first = s.clone[k];
-  const int at = kCore + k * kCloneSize;
-  Vec3 gradient0, gradient1;
-  const double yaw0 = camera_yaw(first.attitude, s.mount, gradient0);
-  const double yaw1 = camera_yaw(s.attitude, s.mount, gradient1);
-  const double turn = wrap(yaw0 - step.yaw_prior);
-  const Eigen::AngleAxisd about_up(turn, Vec3::UnitZ());
-  const Vec3 moved = about_up * step.displacement;
-  const Vec3 sideways = Vec3::UnitZ().cross(moved);
-  m.observation << step.displacement, step.yaw_change;
-  // The scale is on the side of the state: on the noisy side it would shrink to make the noise small.
-  const double scale = 1.0 + s.odometry_scale;
-  const Vec3 between = s.position - first.position;
-  m.residual << moved - scale * between, wrap(step.yaw_change - wrap(yaw1 - yaw0));
-  m.jacobian.block<3, 3>(0, kPosition) = scale * Mat3::Identity();
-  m.jacobian.block<3, 3>(0, at) = -scale * Mat3::Identity();
-  m.jacobian.block<3, 3>(0, at + 3) = -sideways * gradient0.transpose();
-  m.jacobian.block<3, 3>(0, kMount) = -sideways * gradient0.transpose() * first.attitude.toRotationMatrix();
-  m.jacobian.block<3, 1>(0, kOdometryScale) = between;
-  m.jacobian.block<1, 3>(3, kAttitude) = gradient1.transpose();
-  m.jacobian.block<1, 3>(3, at + 3) = -gradient0.transpose();
-  m.jacobian.block<1, 3>(3, kMount) = gradient1.transpose() * s.attitude.toRotationMatrix() -
-                                      gradient0.transpose() * first.attitude.toRotationMatrix();
-  m.noise = step.covariance * (c.odometry_sigma_scale * c.odometry_sigma_scale);
-  for (int i = 0; i < 2; ++i) m.noise(i, i) += c.odometry_floor_m * c.odometry_floor_m;
-  m.noise(2, 2) += c.odometry_up_floor_m * c.odometry_up_floor_m;
-  m.noise(3, 3) += c.odometry_yaw_floor_rad * c.odometry_yaw_floor_rad;
-  fuse(s, m, c.gate_odometry, decide, true, aid);
+  if (fuse(s, odometry_measurement(c, s, step, k), c.gate_odometry, decide, true, aid)) {
+    s.refused_m.setZero();
+    s.refused_steps = 0;
+  } else {
+    count_refused(c, s, step);
+  }
+}
+
+void count_refused(const Config& c, State& s, const Odometry& step) {
+  const int k = clone_at(s, step.t0_ns);
+  if (k == s.clones) return;
+  const Vec2 innovation = odometry_measurement(c, s, step, k).residual.head<2>();
+  const double dt = std::max(static_cast<double>(s.t_ns - step.t0_ns) * 1e-9, 0.05);
+  const bool plausible = innovation.norm() <= c.refused_speed_max_mps * dt;
+  const bool same = plausible && innovation.dot(s.refused_m) > 0.0;
+  s.refused_m = same ? Vec2(s.refused_m + innovation) : innovation;
+  s.refused_steps = same ? s.refused_steps + 1 : plausible ? 1 : 0;
+  if (s.refused_steps < static_cast<int>(c.refused_steps_min)) return;
+  // The first time for all of them at once, then for each as it comes.
+  const Vec2 apart = s.refused_steps == static_cast<int>(c.refused_steps_min) ? s.refused_m : innovation;
+  const double sigma = std::sqrt(s.covariance(kPosition, kPosition) + s.covariance(kPosition + 1, kPosition + 1));
+  // Errors of one direction add up as they are, not as their squares.
+  const double growth = apart.norm() * (2.0 * sigma + apart.norm());
+  const Vec2 axis = apart.normalized();
+  s.covariance.block<2, 2>(kPosition, kPosition) += growth * axis * axis.transpose();
+  const Vec2 speed = innovation / dt;
+  s.covariance.block<2, 2>(kVelocity, kVelocity) += speed * speed.transpose();
+  drop_clones(s);
+  remember(s);
 }
 
 void test_fix(const Config& c, const State& s, const Fix& fix, Aid& aid) {
@@ -279,8 +343,9 @@ void test_fix(const Config& c, const State& s, const Fix& fix, Aid& aid) {
 
 void take_fix(const Config& c, State& s, const Fix& fix, FixMode mode, Aid& aid) {
   if (mode != FixMode::update) {
-    const double wide = 1.0e3 + 3.0 * std::sqrt(fix.covariance.diagonal().head<3>().maxCoeff());
-    replace_position(s, fix.position - s.map_offset, Vec3::Constant(wide));
+    // The horizontal position alone: height, attitude, wind and biases are known from elsewhere.
+    const double wide = 1.0e3 + 3.0 * std::sqrt(fix.covariance.diagonal().head<2>().maxCoeff());
+    open_horizontal(s, (fix.position - s.map_offset).head<2>(), wide);
   }
   if (mode == FixMode::relocate) {
     // The state was wrong: what it believes of its motion is open again.

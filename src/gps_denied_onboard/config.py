@@ -16,6 +16,7 @@ from gps_denied_onboard.fusion.config import FusionConfig
 from gps_denied_onboard.geometry.camera import CameraModel
 from gps_denied_onboard.inference.config import InferenceConfig
 from gps_denied_onboard.integrity.config import IntegrityConfig
+from gps_denied_onboard.integrity.state_health_config import StateHealthConfig
 from gps_denied_onboard.localisation.matching.config import LearnedConfig, MatchingConfig
 from gps_denied_onboard.localisation.place_config import PlaceConfig
 from gps_denied_onboard.localisation.pose_config import GateConfig, PoseConfig
@@ -166,6 +167,7 @@ class Config:
     gates: GateConfig = field(default_factory=GateConfig)
     fusion: FusionConfig = field(default_factory=FusionConfig)
     tiles: TilesConfig = field(default_factory=TilesConfig)
+    state_health: StateHealthConfig = field(default_factory=StateHealthConfig)
     integrity: IntegrityConfig = field(default_factory=IntegrityConfig)
     recorder: RecorderConfig = field(default_factory=RecorderConfig)
 

@@ -7,6 +7,7 @@ moment of measurement.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from typing import TypeAlias
@@ -62,6 +63,7 @@ class RejectReason(StrEnum):
     TILT = "tilt"
     HEIGHT = "height"
     AMBIGUOUS = "ambiguous"
+    UNSURE = "unsure"
     RIVAL = "rival"
 
 
@@ -120,6 +122,15 @@ class AidSource(StrEnum):
     GPS_GATE = "gps_gate"
     POSITION_SOURCE = "position_source"
     FAILSAFE = "failsafe"
+    STATE_HEALTH = "state_health"
+
+
+class ExcludedSource(StrEnum):
+    """What a subset solution does without."""
+
+    ODOMETRY = "odometry"
+    AIR = "air"
+    MAP = "map"
 
 
 # --- inputs -----------------------------------------------------------------------------------------------------------
@@ -335,7 +346,8 @@ class PoseFix:
     `covariance` (6, 6): position ENU in m, then rotation vector in ENU in rad (left perturbation: R_true =
     exp(e) R). It holds the picture's information only, no attitude prior. `gates` are the numbers behind the decision.
     `global_search` tells that the place was found without the state's help, `unique` that the place stands on its own:
-    no other fix has to agree with it.
+    no other fix has to agree with it. `wrong_probability` is that of it being the wrong place, by all that the picture
+    shows; NaN where nobody knows.
     """
 
     t_ns: int
@@ -351,6 +363,18 @@ class PoseFix:
     gates: dict[str, float] = field(default_factory=dict)
     frame_index: int = -1
     unique: bool = False
+    wrong_probability: float = math.nan
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SubsetSolution:
+    """The position without one source: (2,) east and north in m, covariance (2, 2). `since_ns`: without it since then,
+    None: always."""
+
+    without: ExcludedSource
+    position_en_m: FloatArray
+    covariance_m2: FloatArray
+    since_ns: int | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -368,6 +392,11 @@ class Estimate:
     camera_covariance_rad2: FloatArray
     wind_enu_mps: FloatArray
     position_known: bool
+    subsets: tuple[SubsetSolution, ...] = ()
+    travelled_enu_m: FloatArray | None = None
+    protection_level_m: float = math.nan
+    healthy: bool = True
+    anchored: bool = True
 
 
 # --- outputs ----------------------------------------------------------------------------------------------------------
@@ -397,6 +426,7 @@ class NavState:
 
     `covariance_enu_m2` is the row-major (3, 3) position covariance. The 95 % ellipse is horizontal;
     `ellipse_azimuth_deg` is its major axis from north, clockwise. `last_satellite_anchor_age_ms` is -1 before any.
+    `protection_level_m` is the radius that the true position leaves with at most the integrity risk (NaN: not known).
     `fix_type` is what the autopilot is told. `position_source` is whom the autopilot should
     follow now; nothing of its GPS is ever in this position.
     """
@@ -420,6 +450,7 @@ class NavState:
     frame_index: int = -1
     gps_health: GpsHealth = GpsHealth.UNKNOWN
     position_source: PositionSource = PositionSource.COMPANION
+    protection_level_m: float = math.nan
 
 
 @dataclass(frozen=True, slots=True)

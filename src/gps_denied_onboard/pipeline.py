@@ -22,6 +22,8 @@ from gps_denied_onboard.geometry.geodesy import LocalFrame
 from gps_denied_onboard.geometry.terrain import FlatTerrain
 from gps_denied_onboard.integrity.monitor import Integrity
 from gps_denied_onboard.integrity.source_label import LabelLimits, horizontal_sigma_m, navstate_from_estimate
+from gps_denied_onboard.integrity.state_health_config import StateHealthConfig
+from gps_denied_onboard.integrity.state_monitor import StateMonitor
 from gps_denied_onboard.localisation.localiser import Localiser
 from gps_denied_onboard.localisation.tile_candidates import CandidateJob, ground_sigma_m
 from gps_denied_onboard.messages import (
@@ -92,6 +94,7 @@ class Pipeline:
         stage: Stage = lambda _name: nullcontext(),
         engines: tuple[InferenceRecord, ...] = (),
         watch: PictureWatch | None = None,
+        state_health: StateHealthConfig | None = None,
     ) -> None:
         self._local = local
         self._terrain = terrain
@@ -110,12 +113,18 @@ class Pipeline:
         self._watch = watch
         self._throttled = False
         self._last_job_ns: int | None = None
+        self._state_health = state_health or StateHealthConfig()
+        self._monitor = StateMonitor(self._state_health)
+        self._flown_m = 0.0
+        self._far = False
+        self._travelled: FloatArray | None = None
+        self._renewed_ns: int | None = None
 
     def on_telemetry(self, message: Telemetry) -> list[Output]:
         """Anything that the autopilot or the operator says. The autopilot's GPS is watched, never fused."""
         if isinstance(message, GpsSample):
             known = self._integrity.is_comparable(message.t_ns)
-            return list(self._integrity.on_gps(message, self._fusion.estimate(message.t_ns) if known else None))
+            return list(self._integrity.on_gps(message, self._estimate(message.t_ns) if known else None))
         if isinstance(message, RelocHint):
             return self.on_hint(message)
         self._integrity.on_sample(message.t_ns)
@@ -180,8 +189,9 @@ class Pipeline:
             out.append(step)
             used = self._watch is None or self._watch.on_step(frame, step, self._fusion.estimate(frame.t_ns))
             with self._stage("fusion"):
-                records = self._fusion.update(step) if used else []
+                records = self._fusion.update(self._monitor.trusted(step)) if used else []
             out.extend([*records, *self._of_pictures()])
+            self._monitor.on_records(records)
             self._integrity.on_odometry(frame.t_ns, any(r.accepted for r in records))
         if job.before is not None:
             prior = self._prior(frame.t_ns) or prior
@@ -191,8 +201,20 @@ class Pipeline:
             dropped = self._jobs.popleft()
             out.append(_passed_over(dropped.frame, "dropped: the queue was full"))
         self._last_job_ns = frame.t_ns
-        self._jobs.append(MatchJob(frame, self._hinted(prior)))
+        self._jobs.append(MatchJob(frame, self._hinted(self._doubted(prior))))
         return out
+
+    def _doubted(self, prior: CameraPrior) -> CameraPrior:
+        """Where to search: where the state is, and as long as the map does not confirm that, each other time as far
+        around as the state may be wrong. Near by a frame is found that a search of everywhere would hold ambiguous."""
+        elsewhere_m = self._monitor.elsewhere_m
+        self._far = not self._far
+        if not self._far or elsewhere_m <= prior.horizontal_sigma_m:
+            return prior
+        covariance = prior.covariance_enu_m2.copy()
+        covariance[0, 0] += elsewhere_m**2
+        covariance[1, 1] += elsewhere_m**2
+        return replace(prior, covariance_enu_m2=covariance)
 
     def on_thermal(self, sample: ThermalSample) -> list[Output]:
         """A change of the computer's thermal state. Throttled: fewer frames are searched for, positions go on."""
@@ -232,12 +254,54 @@ class Pipeline:
             records = self._fusion.update(fix)
         out.extend(records)
         out.extend(self._time_of(fix))
-        if any(r.accepted for r in records):
+        used = any(r.accepted for r in records)
+        self._monitor.on_records(records)
+        out.extend(self._on_picture(fix, used))
+        if used:
             self._hint = None
-            out.extend(self._integrity.on_fix(fix, self._fusion.estimate(fix.t_ns)))
+            out.extend(self._integrity.on_fix(fix, self._estimate(fix.t_ns)))
         elif fix.accepted and any(r.reason == FilterReason.OLDER_THAN_HISTORY for r in records):
             self._hint = self._hint_of(fix)
         return out
+
+    def _on_picture(self, fix: PoseFix, used: bool) -> list[Output]:
+        """What a frame's search says of the state itself: doubt, verdict, and whether an old state is ruled out."""
+        estimate = self._fusion.estimate(fix.t_ns)
+        if estimate is None or not estimate.position_known:
+            return []
+        travelled = np.zeros(3) if estimate.travelled_enu_m is None else estimate.travelled_enu_m
+        if self._travelled is not None:
+            self._flown_m += float(np.linalg.norm(travelled - self._travelled))
+        self._travelled = np.array(travelled)
+        height_m = float(estimate.position_enu_m[2]) - self._terrain.up_m(estimate.position_enu_m[:2])
+        self._monitor.on_picture(fix, used, self._flown_m, max(height_m, 20.0))
+        self._fusion.doubt(self._monitor.elsewhere_m)
+        self._renew(fix.t_ns)
+        reason = self._monitor.assess(self._fusion.estimate(fix.t_ns))
+        if reason is None:
+            return []
+        text = f"state is UNHEALTHY: {reason}" if reason else "state is healthy again"
+        severity = Severity.WARNING if reason else Severity.NOTICE
+        healthy = not reason
+        record = AidRecord(fix.t_ns, AidSource.STATE_HEALTH, (), (), (), (), 0.0, healthy, reason or "healthy")
+        return [record, Alert(fix.t_ns, severity, text, always=True)]
+
+    def _renew(self, t_ns: int) -> None:
+        """Let the solutions without the map begin anew in turn, but not while they are the old state in a contest."""
+        if self._monitor.drop_rival:
+            self._monitor.drop_rival = False
+            self._fusion.renew_without_map(t_ns, both=True)
+            self._renewed_ns = t_ns
+        due_ns = self._state_health.map_lane_renewed_s * 0.5e9
+        if self._monitor.contested or (self._renewed_ns is not None and t_ns - self._renewed_ns < due_ns):
+            return
+        self._fusion.renew_without_map(t_ns, both=self._renewed_ns is None)
+        self._renewed_ns = t_ns
+
+    def _estimate(self, t_ns: int) -> Estimate | None:
+        """The state with a covariance and a protection level that hold up: see `StateMonitor.protect`."""
+        self._monitor.camera_clock_sigma_s = self._camera_clock.sigma_s
+        return self._monitor.protect(self._fusion.estimate(t_ns))
 
     def _time_of(self, fix: PoseFix) -> list[Output]:
         """What a fix tells of its picture's time."""
@@ -254,7 +318,7 @@ class Pipeline:
 
     def candidate_of(self, frame: Frame, fix: PoseFix) -> CandidateJob | None:
         """What tiles may be made of after `on_fix`; None unless the frame is satellite anchored by that fix."""
-        estimate = self._fusion.estimate(fix.t_ns)
+        estimate = self._estimate(fix.t_ns)
         if estimate is None or not fix.accepted or fix.global_search or fix.t_ns != frame.t_ns:
             return None
         if self._state_of(estimate, fix.frame_index).source_label is not SourceLabel.SATELLITE_ANCHORED:
@@ -271,7 +335,7 @@ class Pipeline:
 
     def on_tick(self, t_ns: int, frame_index: int = -1) -> list[Output]:
         """The position now, for the autopilot, with what there is to tell of it and of the autopilot's own GPS."""
-        estimate = self._fusion.estimate(t_ns)
+        estimate = self._estimate(t_ns)
         by_itself = None if estimate is None else self._state_of(estimate, frame_index)
         state, told = self._integrity.on_tick(t_ns, by_itself, estimate is not None and estimate.position_known)
         engines, self._engines = self._engines, ()
@@ -279,22 +343,23 @@ class Pipeline:
 
     def state_at(self, t_ns: int, frame_index: int = -1) -> NavState | None:
         """The position at `t_ns` by all that has been fused so far, as that moment is seen by itself."""
-        estimate = self._fusion.estimate(t_ns)
+        estimate = self._estimate(t_ns)
         return None if estimate is None else self._state_of(estimate, frame_index)
 
     def _state_of(self, estimate: Estimate, frame_index: int) -> NavState:
         labels = self._integrity.labels
         return navstate_from_estimate(
             estimate,
-            labels.label(estimate.t_ns, horizontal_sigma_m(estimate), self._limits),
+            labels.label(estimate.t_ns, horizontal_sigma_m(estimate), self._limits, estimate.healthy),
             labels.anchor_age_ms(estimate.t_ns),
             self._local,
             frame_index,
             labels.visual_outage_s(estimate.t_ns),
+            self._integrity.config,
         )
 
     def _prior(self, t_ns: int) -> CameraPrior | None:
-        estimate = self._fusion.estimate(t_ns)
+        estimate = self._estimate(t_ns)
         return None if estimate is None else camera_prior(estimate, self._terrain)
 
     def _hinted(self, prior: CameraPrior) -> CameraPrior:

@@ -71,11 +71,12 @@ def main() -> None:
         app(args=spread(sys.argv[1:]))
     except Exception as error:
         sentence, code = told(error, "operator-tool")
-        print(shown(f"operator-tool: {sentence}", TOLD_CHARACTERS_MAX, lines=True), file=sys.stderr)
+        reason = shown(sentence, TOLD_CHARACTERS_MAX, lines=True)
+        print(f"operator-tool: {reason}", file=sys.stderr)
         if "--json" in sys.argv:
             import orjson
 
-            failed = {"outcome": "failure", "exit_code": code, "error": type(error).__name__, "reason": sentence}
+            failed = {"outcome": "failure", "exit_code": code, "error": type(error).__name__, "reason": reason}
             print(orjson.dumps(failed).decode())
         sys.exit(code)
     except SystemExit as ended:

@@ -13,7 +13,8 @@ from gps_denied_onboard.faults import told
 
 SCENARIO_HELP = (
     "cruise, turns, blackout, spoof-jump, spoof-ramp, spoof-replay, jam, kidnap, low-texture, old-map, cloud, "
-    "storm, gusts, frozen-camera, wrong-origin, pitot-fault, gyro-warmup or cloud-shadow."
+    "storm, gusts, frozen-camera, wrong-origin, pitot-fault, gyro-warmup, cloud-shadow, "
+    "autumn, winter, near-infrared or thermal."
 )
 
 app = typer.Typer(

@@ -32,6 +32,7 @@ from gps_denied_sim.render.appearance import camera_look, map_look
 from gps_denied_sim.render.atmosphere import air_at, make_sensor
 from gps_denied_sim.render.camera_faults import picture_files, picture_plans
 from gps_denied_sim.render.map_tiles import ZOOM, TilePainter, tiles_around, write_tiles
+from gps_denied_sim.render.seasons import season_look
 from gps_denied_sim.render.sim_camera import CameraTruth, SimCamera, make_camera, pick_resolution
 from gps_denied_sim.render.world import GroundPicture, World
 from gps_denied_sim.scenarios import make_scenario
@@ -163,6 +164,8 @@ def _frames(prepared: Prepared, world: World, folder: Path) -> Iterator[int]:
     height = float(prepared.flight.position_enu_m[:, 2].mean())
     resolution = pick_resolution(height, prepared.camera.model.fx_px)
     look = camera_look(request.seed, prepared.scenario.style.row_contrast)
+    if prepared.scenario.season is not None:
+        look = season_look(look, prepared.scenario.season, request.seed)
     ground = GroundPicture(world, look, resolution, CAMERA_CHUNKS)
     eye = SimCamera(prepared.camera, prepared.flight, ground, request.seed)
     sensor = make_sensor(request.seed, request.width_px, request.height_px)

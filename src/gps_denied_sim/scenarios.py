@@ -7,7 +7,7 @@ from dataclasses import replace
 from gps_denied_onboard.errors import UserError
 from gps_denied_sim.noise import stream
 from gps_denied_sim.scene.terrain import LOW_TEXTURE_STYLE
-from gps_denied_sim.schedule import Event, Scenario
+from gps_denied_sim.schedule import Event, Scenario, Season
 from gps_denied_sim.weather_scenarios import weather_scenario
 
 WEATHER_NAMES = ("storm", "gusts", "frozen-camera", "wrong-origin", "pitot-fault", "gyro-warmup", "cloud-shadow")
@@ -25,7 +25,10 @@ NAMES = (
     "old-map",
     "cloud",
     *WEATHER_NAMES,
+    *Season,
 )
+SEASON_MAP_AGE = 1.1
+"""In another season also more was built, cleared and divided since."""
 
 
 def make_scenario(name: str, seed: int, duration_s: float) -> Scenario:
@@ -78,6 +81,8 @@ def make_scenario(name: str, seed: int, duration_s: float) -> Scenario:
     if name == "low-texture":
         haze = Event("camera_haze", 0.0, d + 1.0, float(rng.uniform(0.25, 0.45)))
         return replace(base, events=(jam, haze), style=LOW_TEXTURE_STYLE)
+    if name in tuple(Season):
+        return replace(base, season=Season(name), map_age=SEASON_MAP_AGE)
     if name == "old-map":
         return replace(base, map_age=2.5)
     if name == "cloud":

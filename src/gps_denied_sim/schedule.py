@@ -3,8 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from gps_denied_sim.scene.terrain import DEFAULT_STYLE, WorldStyle
+
+
+class Season(StrEnum):
+    """What the camera flies over and sees with; the map stays a spring day's in visible light."""
+
+    AUTUMN = "autumn"
+    WINTER = "winter"
+    NEAR_INFRARED = "near-infrared"
+    THERMAL = "thermal"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +35,8 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """One kind of flight. `origin`: given, wrong or absent. `route`: search, turns or transfer."""
+    """One kind of flight. `origin`: given, wrong or absent. `route`: search, turns or transfer. `season` is the
+    camera's, None for summer in visible light."""
 
     name: str
     events: tuple[Event, ...]
@@ -34,6 +45,7 @@ class Scenario:
     map_age: float = 0.3
     origin: str = "given"
     origin_offset_m: tuple[float, float] = (0.0, 0.0)
+    season: Season | None = None
 
     @property
     def rough(self) -> bool:

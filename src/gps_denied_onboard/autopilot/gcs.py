@@ -59,6 +59,7 @@ class GroundStation:
         encoder = self._encoder
         self.port.send(now_ns, encoder.ground_position(state))
         self.port.send(now_ns, encoder.source_label(state))
+        self.port.send(now_ns, encoder.protection_level(state))
         age_s = state.last_satellite_anchor_age_ms / 1000.0 if state.last_satellite_anchor_age_ms >= 0 else -1.0
         values = (
             (ELLIPSE_NAME, state.ellipse_semi_major_m),

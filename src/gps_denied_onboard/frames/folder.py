@@ -15,6 +15,7 @@ from gps_denied_onboard.messages import Frame, ImageArray
 from gps_denied_onboard.untrusted import UntrustedError
 from gps_denied_onboard.untrusted.bounded import read_file
 from gps_denied_onboard.untrusted.picture import FILE_BYTES_MAX, check_scans, open_picture
+from gps_denied_onboard.untrusted.text import shown
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp"})
 NANOSECONDS = 1_000_000_000
@@ -89,7 +90,7 @@ class FolderSource:
 
     def _skip(self, path: Path, error: Exception) -> None:
         reason = str(error).splitlines()[0].replace(str(path), path.name) if str(error) else type(error).__name__
-        self._problems[f"{path.name} cannot be read and was skipped: {reason}"] = None
+        self._problems[f"{shown(path.name)} cannot be read and was skipped: {shown(reason)}"] = None
 
 
 def _picture_files(folder: Path) -> list[Path]:

@@ -9,13 +9,14 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from gps_denied_onboard.frames.camera_metadata import CameraMetadata, camera_metadata
 from gps_denied_onboard.frames.xmp import MAX_XMP_BYTES, parse_xmp
 from gps_denied_onboard.messages import FloatArray
 from gps_denied_onboard.untrusted import UntrustedError
@@ -64,6 +65,7 @@ class PhotoInfo:
     altitude_ellipsoid_m: float | None = None
     utc_offset_s: float | None = None
     remarks: tuple[str, ...] = ()
+    camera: CameraMetadata = field(default_factory=CameraMetadata)
 
     @property
     def has_position(self) -> bool:
@@ -110,6 +112,7 @@ def photo_info(
     zoomed, remarks = zoomed_field_of_view(fov, shot, maker)
     if datum:
         remarks += (f"the position is in the datum '{datum}', not WGS 84: it is not used; convert it first",)
+    name = " ".join(str(main[tag]).strip("\0 ")[:60] for tag in (271, 272) if tag in main)
     return PhotoInfo(
         path=path,
         width_px=size_px[0],
@@ -131,7 +134,8 @@ def photo_info(
         fov_horizontal_deg=zoomed,
         utc_offset_s=utc_offset(shot),
         remarks=remarks,
-        camera_name=" ".join(str(main[tag]).strip("\0 ")[:60] for tag in (271, 272) if tag in main),
+        camera_name=name,
+        camera=camera_metadata(size_px, original, main, shot, xmp, name),
     )
 
 

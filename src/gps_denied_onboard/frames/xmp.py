@@ -9,6 +9,7 @@ from __future__ import annotations
 from xml.etree import ElementTree
 
 MAX_XMP_BYTES = 4 << 20
+PATH_CHARACTERS_MAX = 200
 _TRANSPARENT = {"xmpmeta", "xapmeta", "RDF", "Description", "Seq", "Bag", "Alt", "li"}
 _RDF_NAMES = {"about", "parseType", "lang", "ID", "nodeID", "xmptk"}
 # Namespaces of other sensors than the camera, and the maker whose roll has another sign.
@@ -47,7 +48,7 @@ def parse_xmp(packet: bytes | str) -> dict[str, str]:
 
 def _step(path: str, tag: str) -> str:
     uri, _, local = tag.rpartition("}")
-    if local in _TRANSPARENT:
+    if local in _TRANSPARENT or len(path) > PATH_CHARACTERS_MAX:  # deeper than any maker's: no names without end
         return path
     local = f"{_OTHER_SENSORS[uri.lstrip('{')]}/{local}" if uri.lstrip("{") in _OTHER_SENSORS else local
     return f"{path}/{local}" if path else local

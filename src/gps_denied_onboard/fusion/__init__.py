@@ -51,3 +51,11 @@ class Fusion(Protocol):
     def estimate(self, t_ns: int) -> Estimate | None:
         """State at `t_ns`: propagated after the last sample, from the history before it; None where there is none."""
         ...
+
+    def doubt(self, radius_m: float) -> None:
+        """The position may be wrong by so much (0: it is not in doubt): fixes elsewhere need less to be believed."""
+        ...
+
+    def renew_without_map(self, t_ns: int, both: bool = False) -> None:
+        """Begin the older of the two solutions without the map anew from the state; or both of them."""
+        ...

@@ -50,11 +50,18 @@ class FusionConfig:
     airspeed_scale_time_s: float = 3600.0
     airspeed_noise_mps: float = 0.6
     sideslip_noise_mps: float = 1.0
+    sideslip_turn_m: float = 4.0  # m/s a rad/s of yaw rate
     airspeed_min_mps: float = 8.0
     wind_sigma_mps: float = 6.0
     wind_walk_mps_rts: float = 0.05
     gust_sigma_mps: float = 0.9
     gust_time_s: float = 8.0
+    # How much stronger than gust_sigma_mps the air is, as a factor on the variance, is learned from the airspeed's
+    # innovations: above gust_nis_high (mean chi-square a degree of freedom) it grows.
+    gust_scale_max: float = 64.0
+    gust_learning_s: float = 4.0
+    gust_nis_high: float = 1.5
+    nis_counted_max: float = 9.0
 
     # Camera and map.
     mount_sigma_rad: float = 0.07
@@ -81,6 +88,8 @@ class FusionConfig:
     gate_airspeed: float = 20.0  # 2
     gate_rangefinder: float = 16.0  # 1
     gate_odometry: float = 25.0  # 4
+    refused_steps_min: int = 3
+    refused_speed_max_mps: float = 3.0
     gate_fix: float = 25.0  # 6
     gate_patience_s: float = 3.0
 
@@ -88,7 +97,10 @@ class FusionConfig:
     wide_sigma_m: float = 10.0
     agreeing_fixes_wide: int = 2
     agreeing_fixes_against_state: int = 4
-    fixes_looked_at: int = 6
+    fixes_looked_at: int = 10
+    relocation_span_m: float = 50.0
+    doubted_span_m: float = 15.0
+    relocation_height_gate: float = 25.0  # 1
     drift_fraction: float = 0.05
     agreement_gate: float = 16.0  # 3
     reset_velocity_sigma_mps: float = 2.0

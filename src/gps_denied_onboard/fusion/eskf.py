@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from gps_denied_onboard._native import EskfAid, EskfFilter, EskfFixMode, EskfSource, EskfState
+from gps_denied_onboard._native import EskfAid, EskfFilter, EskfFixMode, EskfLane, EskfSource, EskfState
 from gps_denied_onboard.errors import EstimatorAlreadyStartedError
 from gps_denied_onboard.fusion import FusionInput
 from gps_denied_onboard.fusion.config import FusionConfig
@@ -26,15 +26,18 @@ from gps_denied_onboard.messages import (
     AttitudeSample,
     BaroSample,
     Estimate,
+    ExcludedSource,
     ImuSample,
     OdometryStatus,
     OdometryStep,
     PoseFix,
     Quaternion,
     RangefinderSample,
+    SubsetSolution,
     TakeoffOrigin,
 )
 
+MAP_LANES = (EskfLane.no_map_a, EskfLane.no_map_b)
 HALF = math.sqrt(0.5)
 TIME_LIMIT_NS = 1 << 62
 
@@ -71,12 +74,15 @@ def refusal(t_ns: int, source: str, reason: str) -> AidRecord:
 class Eskf:
     """See the module; implements `Fusion`."""
 
-    def __init__(self, frame: LocalFrame, camera: CameraModel, config: FusionConfig | None = None) -> None:
+    def __init__(
+        self, frame: LocalFrame, camera: CameraModel, config: FusionConfig | None = None, subsets: bool = True
+    ) -> None:
         self._frame = frame
         self._config = config or FusionConfig()
         numbers = {name: float(value) for name, value in asdict(self._config).items()}
-        self._core = EskfFilter(numbers, quaternion_from_matrix(camera.mount))
+        self._core = EskfFilter(numbers, quaternion_from_matrix(camera.mount), subsets)
         self._origin_given = False
+        self._doubted_m = 0.0
         self._remembered: deque[int] = deque(maxlen=16)
         self._held: deque[PendingFix] = deque(maxlen=self._config.fixes_looked_at)
         self._handlers: dict[type, Callable[[Any], tuple[AidRecord, ...]]] = {
@@ -115,7 +121,29 @@ class Eskf:
             camera_covariance_rad2=s.camera_covariance,
             wind_enu_mps=s.wind,
             position_known=s.position_known,
+            subsets=self.subsets(t_ns) if s.position_known else (),
+            travelled_enu_m=s.travelled,
         )
+
+    def subsets(self, t_ns: int) -> tuple[SubsetSolution, ...]:
+        """The solutions without one source; of the two without the map, the one that has gone without it for longer."""
+        older = min(MAP_LANES, key=lambda lane: self._core.lane_since_ns(lane) or 0)
+        out = []
+        for lane, without in ((EskfLane.no_odometry, ExcludedSource.ODOMETRY), (EskfLane.no_air, ExcludedSource.AIR),
+                              (older, ExcludedSource.MAP)):  # fmt: skip
+            s = self._core.lane(lane, t_ns)
+            if s is not None and s.healthy and s.position_known:
+                since_ns = self._core.lane_since_ns(lane)
+                out.append(SubsetSolution(without, s.position[:2].copy(), s.covariance[:2, :2].copy(), since_ns))
+        return tuple(out)
+
+    def renew_without_map(self, t_ns: int, both: bool = False) -> None:
+        """Begin the solution that has gone without the map for longer anew from the state; or both of them."""
+        self._core.renew(t_ns, not both)
+
+    def doubt(self, radius_m: float) -> None:
+        """The position may be wrong by so much (0: it is not in doubt): fixes elsewhere need less to be believed."""
+        self._doubted_m = radius_m
 
     def state(self, t_ns: int) -> EskfState | None:
         """All states at `t_ns` with the covariance of the core, in the layout of `_native.eskf_layout`."""
@@ -237,9 +265,21 @@ class Eskf:
         self._held.append(
             PendingFix(fix.t_ns, fix.position_enu_m, fix.covariance[:3, :3], state.travelled, speed_sigma)
         )
-        count = len(agreeing(tuple(self._held), config.drift_fraction, config.agreement_gate))
+        held = agreeing(tuple(self._held), config.drift_fraction, config.agreement_gate)
+        count = len(held)
         if not state.position_known:
             return EskfFixMode.place if count >= config.agreeing_fixes_wide else None
         if passes:
             return EskfFixMode.update if count >= config.agreeing_fixes_wide else None
-        return EskfFixMode.relocate if count >= config.agreeing_fixes_against_state else None
+        # Of the same ground, or of one picture sent again and again, many fixes are no more than one.
+        apart_m = float(np.linalg.norm(held[-1].travelled_enu_m - held[0].travelled_enu_m))
+        enough = count >= config.agreeing_fixes_against_state and apart_m >= config.relocation_span_m
+        if float(np.linalg.norm(fix.position_enu_m[:2] - state.position[:2])) <= self._doubted_m:
+            enough = count >= config.agreeing_fixes_wide and apart_m >= config.doubted_span_m
+        return EskfFixMode.relocate if enough and self._height_fits(fix, state) else None
+
+    def _height_fits(self, fix: PoseFix, state: EskfState) -> bool:
+        """Whether a fix is at the height that is known from elsewhere, where the ground may lie a little wrong."""
+        off_m = float(fix.position_enu_m[2] - state.position[2] - state.map_offset[2])
+        variance = state.height_variance + float(fix.covariance[2, 2])
+        return off_m * off_m <= self._config.relocation_height_gate * variance

@@ -8,6 +8,7 @@ re-seeds a second filter that only propagates with the autopilot's sensors: that
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
@@ -52,7 +53,7 @@ class Isam2:
         self._config = config or FusionConfig()
         self._frame = frame
         self._filter = Eskf(frame, camera, self._config)
-        self._output = Eskf(frame, camera, self._config)
+        self._output = Eskf(frame, camera, self._config, subsets=False)
         self._samples = {kind: Samples(self._config.history_s + GAP_S) for kind in AUTOPILOT_SAMPLES}
         self._window: Window | None = None
         self._not_before_ns = 0
@@ -103,8 +104,16 @@ class Isam2:
         if self._window is not None:
             smoothed = self._output.estimate(t_ns)
             if smoothed is not None:
-                return smoothed
+                return replace(smoothed, subsets=self._filter.subsets(t_ns))
         return self._filter.estimate(t_ns)
+
+    def renew_without_map(self, t_ns: int, both: bool = False) -> None:
+        """As `Eskf.renew_without_map`."""
+        self._filter.renew_without_map(t_ns, both)
+
+    def doubt(self, radius_m: float) -> None:
+        """As `Eskf.doubt`."""
+        self._filter.doubt(radius_m)
 
     def state(self, t_ns: int) -> EskfState | None:
         """As `Eskf.state`."""

@@ -1,1 +1,4 @@
-"""Health of the autopilot's GPS and of our state, recovery gate, failsafe ladder, source label; pure."""
+"""Health of our own state: consistency of its measurements, agreement of subsets, silence of the map, protection level.
+
+Pure: what the fusion did with each measurement and what it estimates goes in, an honest estimate comes out.
+"""

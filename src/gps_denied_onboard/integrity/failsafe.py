@@ -37,7 +37,8 @@ FIX_TYPES = {
 @dataclass(frozen=True, slots=True)
 class FailsafeInput:
     """What a tick sees. `semi_major_95_m` of the position's ellipse; `visual_outage_s` and `visual_outage_frames` since
-    anything visual was accepted; `estimate`: there is a state, `position_known`: and it knows where it is."""
+    anything visual was accepted; `estimate`: there is a state, `position_known`: and it knows where it is,
+    `healthy`: and what it claims of itself can be believed."""
 
     t_ns: int
     estimate: bool
@@ -45,6 +46,7 @@ class FailsafeInput:
     semi_major_95_m: float
     visual_outage_s: float
     visual_outage_frames: int
+    healthy: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,8 @@ def wanted_level(sight: FailsafeInput, config: IntegrityConfig) -> FailsafeLevel
         not sight.semi_major_95_m <= config.failsafe_95_m or sight.visual_outage_s > config.failsafe_blackout_s
     ):  # NaN too
         return FailsafeLevel.FAILSAFE
-    return FailsafeLevel.DEGRADED if sight.semi_major_95_m > config.degraded_95_m else FailsafeLevel.FULL
+    poor = sight.semi_major_95_m > config.degraded_95_m or not sight.healthy
+    return FailsafeLevel.DEGRADED if poor else FailsafeLevel.FULL
 
 
 def next_level(now: FailsafeLevel, wanted: FailsafeLevel) -> FailsafeLevel:

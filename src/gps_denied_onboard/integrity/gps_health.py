@@ -16,6 +16,9 @@ from gps_denied_onboard.messages import GpsHealth
 JAMMING, SPOOFING = 1, 2
 NOWHERE = (0.0, 0.0)
 NO_REFERENCE = "no state to compare with"
+IN_DOUBT = "our own state is in doubt"
+BY_COMPARISON = frozenset({"position", "velocity", "drift"})
+"""Faults that only our state says of a GPS."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +37,14 @@ class GpsMeasurement:
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """Our state at a claim's time. Covariances are (east-east, east-north, north-north)."""
+    """Our state at a claim's time. Covariances are (east-east, east-north, north-north). Only a `trusted` one, healthy
+    and anchored by map fixes, says anything of a GPS."""
 
     position_en_m: tuple[float, float]
     velocity_en_mps: tuple[float, float]
     position_covariance_m2: tuple[float, float, float]
     velocity_covariance_m2ps2: tuple[float, float, float]
+    trusted: bool = True
 
     @property
     def sigma_m(self) -> float:
@@ -88,6 +93,9 @@ def assess(
     """
     if state.last is not None and 0 <= state.last.t_ns - claim.t_ns <= config.time_jump_s_max * 1e9:
         return state, None
+    if reference is not None and not reference.trusted:
+        compared = compare(claim, reference, None, config) if _finite(claim) and claim.fix_type >= 3 else None
+        return assess(voided(state), claim, None, config)[0], compared
     poor = quality_faults(claim, config)
     if not _finite(claim):
         return replace(_with_poor(state, claim, ("malformed",), config), last=state.last), None
@@ -118,6 +126,17 @@ def assess(
         return _with_poor(state, claim, poor, config), compared
     doubtful = wrong > 0 or turned > 0
     return _without_fault(replace(state, poor=0), claim.t_ns, reference, doubtful, config), compared
+
+
+def by_comparison(state: HealthState) -> bool:
+    """Whether a GPS is called spoofed by our state's word alone."""
+    return state.health is GpsHealth.SPOOFED and set(state.reason.split(", ")) <= BY_COMPARISON
+
+
+def voided(state: HealthState) -> HealthState:
+    """The state once our own is in doubt: what it said of the GPS is no verdict."""
+    state = replace(state, mean_en_m=None, wrong=0, wrong_velocity=0)
+    return replace(state, health=GpsHealth.UNKNOWN, reason=IN_DOUBT) if by_comparison(state) else state
 
 
 def silent(state: HealthState, t_ns: int, config: IntegrityConfig) -> HealthState:

@@ -66,6 +66,7 @@ class Integrity:
         self._label: SourceLabel | None = None
         self._now_ns: int | None = None
         self._dark_major_m = 0.0
+        self._left_by_comparison = False
 
     @property
     def health(self) -> GpsHealth:
@@ -76,6 +77,11 @@ class Integrity:
     def source(self) -> PositionSource:
         """Whom the autopilot should follow."""
         return self._gate.source
+
+    @property
+    def config(self) -> IntegrityConfig:
+        """The limits of the failsafe ladder and of the verdicts."""
+        return self._config
 
     def is_comparable(self, t_ns: int) -> bool:
         """Whether a GPS sample of this time can be compared with a state: not far from the flight's own time."""
@@ -100,8 +106,15 @@ class Integrity:
         self._claims.append(claim)
         before = self._health
         self._health, compared = gps_health.assess(before, claim, reference, self._config)
-        out: list[IntegrityOutput] = [self._record(claim, compared)]
-        return [*out, *self._health_changed(sample.t_ns, before.health)]
+        out: list[IntegrityOutput] = [self._record(claim, compared), *self._health_changed(sample.t_ns, before.health)]
+        if gps_health.by_comparison(before) and self._health.health is GpsHealth.UNKNOWN and self._left_by_comparison:
+            # It was left on our word alone, and our word is worth nothing now.
+            self._left_by_comparison = False
+            self._gate = replace(self._gate, source=PositionSource.GPS)
+            why = "gps: given back, our own state is in doubt"
+            out.append(AidRecord(sample.t_ns, AidSource.POSITION_SOURCE, (), (), (), (), 0.0, True, why))
+            out.append(Alert(sample.t_ns, Severity.CRITICAL, "GPS given back: our own state is in doubt", always=True))
+        return out
 
     def on_fix(self, fix: PoseFix, estimate: Estimate | None) -> list[IntegrityOutput]:
         """A satellite fix that the fusion accepted, and our state at its time: the gate may take the GPS back."""
@@ -145,6 +158,7 @@ class Integrity:
             semi_major_95_m=math.inf if state is None else state.ellipse_semi_major_m,
             visual_outage_s=self.labels.visual_outage_s(t_ns),
             visual_outage_frames=self.labels.visual_outage_frames(t_ns, self._limits),
+            healthy=state is None or state.fix_type is FixType.FIX_3D,
         )
         self._ladder, events = failsafe.on_tick(self._ladder, sight, self._config)
         for event in events:
@@ -178,6 +192,7 @@ class Integrity:
             Alert(t_ns, HEALTH_SEVERITY[health], f"GPS is {health.value}" + (f": {reason}" if reason else ""))
         ]
         if self._gate.source is not followed:
+            self._left_by_comparison = gps_health.by_comparison(self._health)
             why = f"companion: GPS {health.value}: {reason}"
             out.append(AidRecord(t_ns, AidSource.POSITION_SOURCE, (), (), (), (), 0.0, False, why))
             out.append(Alert(t_ns, Severity.CRITICAL, "GPS left, position from companion", always=True))
@@ -275,6 +290,7 @@ def reference_of(estimate: Estimate | None) -> Reference | None:
         velocity_en_mps=(float(v[0]), float(v[1])),
         position_covariance_m2=(float(c[0, 0]), float(c[0, 1]), float(c[1, 1])),
         velocity_covariance_m2ps2=(float(c[3, 3]), float(c[3, 4]), float(c[4, 4])),
+        trusted=estimate.healthy and estimate.anchored,
     )
 
 

@@ -108,12 +108,13 @@ class LabelState:
             return True
         return bool(self.frames_ns) and t_ns - seen_ns > (self.frame_period_s + limits.late_frame_s) * 1e9
 
-    def label(self, t_ns: int, horizontal_sigma_m: float, limits: LabelLimits) -> SourceLabel:
-        """The source label at `t_ns`."""
+    def label(self, t_ns: int, horizontal_sigma_m: float, limits: LabelLimits, healthy: bool = True) -> SourceLabel:
+        """The source label at `t_ns`; a state that is not healthy is anchored to nothing."""
         if self.in_visual_outage(t_ns, limits):
             return SourceLabel.DEAD_RECKONED
         if (
-            self.anchor_ns is not None
+            healthy
+            and self.anchor_ns is not None
             and t_ns - self.anchor_ns <= limits.anchor_age_s_max * 1e9
             and horizontal_sigma_m <= limits.anchor_sigma_m_max
         ):
@@ -124,11 +125,15 @@ class LabelState:
 
 
 def fix_type_and_accuracy(
-    semi_major_95_m: float, visual_outage_s: float, position_known: bool, config: IntegrityConfig | None = None
+    semi_major_95_m: float,
+    visual_outage_s: float,
+    position_known: bool,
+    config: IntegrityConfig | None = None,
+    healthy: bool = True,
 ) -> tuple[FixType, float]:
     """What the autopilot is told of a state by itself: fix type and horizontal accuracy in m."""
     known = position_known and math.isfinite(semi_major_95_m)
-    sight = failsafe.FailsafeInput(0, known, known, semi_major_95_m, visual_outage_s, 0)
+    sight = failsafe.FailsafeInput(0, known, known, semi_major_95_m, visual_outage_s, 0, healthy)
     fix_type = failsafe.FIX_TYPES[failsafe.wanted_level(sight, config or IntegrityConfig())]
     return fix_type, horizontal_accuracy_m(fix_type, semi_major_95_m)
 
@@ -158,7 +163,9 @@ def navstate_from_estimate(
     """
     latitude_deg, longitude_deg, altitude_m = (float(v) for v in frame.geodetic_from_enu(estimate.position_enu_m))
     major_m, minor_m, azimuth_deg = error_ellipse_95(estimate.covariance[:2, :2])
-    fix_type, accuracy_m = fix_type_and_accuracy(major_m, visual_outage_s, estimate.position_known, config)
+    fix_type, accuracy_m = fix_type_and_accuracy(
+        major_m, visual_outage_s, estimate.position_known, config, estimate.healthy
+    )
     velocity = ROTATION_NED_TO_ENU.T @ estimate.velocity_enu_mps
     speed_variance = float(np.linalg.eigvalsh(estimate.covariance[3:5, 3:5])[-1])
     return NavState(
@@ -179,4 +186,5 @@ def navstate_from_estimate(
         last_satellite_anchor_age_ms=anchor_age_ms,
         fix_type=fix_type,
         frame_index=frame_index,
+        protection_level_m=estimate.protection_level_m,
     )

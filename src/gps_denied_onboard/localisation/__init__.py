@@ -1,1 +1,1 @@
-"""Frame to map to fix: place search, matching, pose, acceptance, tile candidates; pure."""
+"""From a frame and the map to a fix, and how sure that fix is."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
@@ -12,6 +13,8 @@ from gps_denied_onboard.geometry.camera import CameraModel
 from gps_denied_onboard.geometry.rotations import image_up_yaw, log_rotation, rotation_z
 from gps_denied_onboard.geometry.terrain import FlatTerrain
 from gps_denied_onboard.imaging.orthorectify import Orthorectifier, Undistorter
+from gps_denied_onboard.localisation.acceptance import is_unique, refused_by
+from gps_denied_onboard.localisation.evidence import first_features, prior_features, second_features, wrong_probability
 from gps_denied_onboard.localisation.matching import Matcher
 from gps_denied_onboard.localisation.matching.map_projector import PassResult
 from gps_denied_onboard.localisation.place_search import GridPlace
@@ -19,14 +22,34 @@ from gps_denied_onboard.localisation.plane_pose import PoseSolution, solve_pose
 from gps_denied_onboard.localisation.pose_config import GateConfig, PoseConfig
 from gps_denied_onboard.messages import CameraPrior, FloatArray, Frame, PlaceCandidate, PoseFix, RejectReason
 
+REPEAT_AGREEING_MIN = 6
+"""With fewer agreeing matches the first pass is not repeated: of the right places of the fit all but one in a hundred
+had seven and more, of the wrong ones half have less."""
+
 Stage = Callable[[str], AbstractContextManager[object]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Verified:
+    """`features` of the first pass, and their log-likelihood ratio (NaN where no model judges it)."""
+
     place: PlaceCandidate
     result: PassResult
     solution: PoseSolution
+    features: dict[str, float]
+    log_ratio: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Examined:
+    """A place that was looked at in both passes: its `rank` among the `proposed` ones, the last solution, features."""
+
+    place: PlaceCandidate
+    rank: int
+    proposed: int
+    solution: PoseSolution
+    features: dict[str, float]
+    refined: bool
 
 
 class Localiser:
@@ -48,6 +71,7 @@ class Localiser:
         self._terrain = terrain
         self._pose = pose
         self._gates = gates
+        self._evidence = matcher.evidence
 
     def locate(self, frame: Frame, prior: CameraPrior, stage: Stage = lambda _name: nullcontext()) -> PoseFix:
         """Find the camera pose of `frame`. `stage(name)` wraps each stage for timing."""
@@ -60,7 +84,7 @@ class Localiser:
         fix = _rejected(frame, prior, RejectReason.OUTSIDE_MAP, {})
         likely: PoseFix | None = None
         scaled = prior.height_sigma_m < prior.height_m
-        for search_stage in self._place.search_stages(prior):
+        for search_stage in self._place.search_stages(prior, footprint_m):
             with stage("place"):
                 places = self._place.search(rectifier, prior, footprint_m, ground_up, search_stage)
             if not places:
@@ -70,12 +94,21 @@ class Localiser:
             if not verified:
                 fix = _rejected(frame, prior, RejectReason.NO_CONSISTENT_MATCH, {"place_score": places[0].score})
                 continue
-            best = verified[0]
-            runner_up = max((v.result.support for v in verified[1:] if self._elsewhere(v, best)), default=0.0)
+            best, others = verified[0], [v for v in verified[1:] if self._elsewhere(v, verified[0])]
+            tried = self._place.tried(prior, footprint_m, search_stage)
+            right_among = self._gates.right_among_tracked if self._tracking(prior) else self._gates.right_among
+            log_prior = {id(v): self._log_prior(v, places, tried, right_among) for v in (best, *others)}
             with stage("match"):
-                refined = self._refine(rectifier, frame, best)
+                worth = self._worth_refining(best, log_prior[id(best)])
+                refined = self._refine(rectifier, frame, best) if worth else None
             with stage("pose"):
-                fix = self._decide(frame, prior, best, refined, runner_up)
+                fix = self._decide(frame, prior, best, refined, others, log_prior)
+            if refined is not None and self._promising(fix):
+                with stage("match"):
+                    again = self._refine(rectifier, frame, refined)
+                if again is not None and len(again.result.matches.quality) > len(refined.result.matches.quality):
+                    with stage("pose"):
+                        fix = self._decide(frame, prior, best, again, others, log_prior)
             # With an unknown height the scale may lie between two searches: the next one shows which fits better.
             last = likely is not None or (fix.accepted and (fix.unique or scaled))
             if fix.accepted and (likely is None or fix.inliers > likely.inliers):
@@ -87,23 +120,102 @@ class Localiser:
     def _verify(
         self, rectifier: Orthorectifier, frame: Frame, prior: CameraPrior, places: list[PlaceCandidate]
     ) -> list[_Verified]:
-        """First pass at each place, best support first; a tracked place that is clearly right ends the search."""
+        """First pass at each place, the most likely first; one that is clearly right ends the search."""
         out: list[_Verified] = []
-        for place in places:
-            pose = self._pose_at(place, prior)
-            level = self._level(pose, place, self._matcher.footprint_cells[0])
-            result = self._matcher.match(rectifier, frame.t_ns, pose, place, level, second_pass=False)
-            if result is None:
+        for place, following in zip(places, [*places[1:], None], strict=True):
+            verified = self._first_pass(rectifier, frame, prior, place)
+            if verified is None:
                 continue
-            solution = solve_pose(result.matches, self._camera, *pose, self._metric(result))
-            if solution is None:
-                continue
-            out.append(_Verified(place, result, solution))
-            ratio = len(result.matches.quality) / max(result.matches.attempted, 1)
-            clear = ratio > self._gates.clear_inlier_ratio and place.margin > self._gates.clear_margin
-            if self._tracking(prior) and clear:
+            out.append(verified)
+            if self._clear(verified, following, prior):
                 break
-        return sorted(out, key=lambda v: -v.result.support)
+        if self._evidence is None:
+            return sorted(out, key=lambda v: -v.result.support)
+        return sorted(out, key=lambda v: -v.log_ratio)
+
+    def _clear(self, verified: _Verified, following: PlaceCandidate | None, prior: CameraPrior) -> bool:
+        """Whether no place that the search put behind this one needs a look."""
+        if self._evidence is not None:
+            ahead = following is None or verified.place.score > self._gates.clear_margin * following.score
+            return ahead and verified.log_ratio > self._gates.clear_log_ratio
+        result = verified.result
+        ratio = len(result.matches.quality) / max(result.matches.attempted, 1)
+        clear = ratio > self._gates.clear_inlier_ratio and verified.place.margin > self._gates.clear_margin
+        return clear and self._tracking(prior)
+
+    def _log_prior(self, verified: _Verified, places: list[PlaceCandidate], tried: float, right_among: float) -> float:
+        """Log odds of a proposed place before it is looked at; 0 without a model of the evidence."""
+        if self._evidence is None:
+            return 0.0
+        rank = next(k for k, place in enumerate(places) if place is verified.place)
+        return self._evidence.prior_log_odds(right_among, rank, len(places), tried)
+
+    def _worth_refining(self, best: _Verified, log_prior: float) -> bool:
+        """Whether the second pass could still make the place sure enough."""
+        if self._evidence is None:
+            return True
+        ceiling = log_prior + self._evidence.both.ceiling(best.features)
+        return wrong_probability(ceiling) <= self._gates.wrong_probability_max
+
+    def _promising(self, fix: PoseFix) -> bool:
+        """Whether a refused fix may become sure enough when the second pass is repeated under its own pose."""
+        return self._gates.wrong_probability_max < fix.wrong_probability < self._gates.promising_probability_max
+
+    def _first_pass(
+        self, rectifier: Orthorectifier, frame: Frame, prior: CameraPrior, place: PlaceCandidate
+    ) -> _Verified | None:
+        """The first pass, and once more under the pose that it gave: the search's steps of heading and height are
+        coarse, and at a right place the patches then agree better and hardly move, at a wrong one they do not."""
+        pose = self._pose_at(place, prior)
+        level = self._level(pose, place, self._matcher.footprint_cells[0])
+        best: tuple[PassResult, PoseSolution] | None = None
+        for again in (False, True):
+            if again and (self._evidence is None or best is None or len(best[0].matches.quality) < REPEAT_AGREEING_MIN):
+                break
+            result = self._matcher.match(rectifier, frame.t_ns, pose, place, level, second_pass=False)
+            solution = None if result is None else solve_pose(result.matches, self._camera, *pose, self._metric(result))
+            if result is None or solution is None:
+                break
+            if best is None or len(result.matches.quality) >= len(best[0].matches.quality):
+                best = result, solution
+            pose = (solution.position_enu_m, solution.rotation_camera_to_enu)
+        return None if best is None else self._judged(place, *best, prior)
+
+    def _judged(
+        self, place: PlaceCandidate, result: PassResult, solution: PoseSolution, prior: CameraPrior
+    ) -> _Verified:
+        height_m = self._above_ground_m(solution)
+        features = first_features(result) | prior_features(place, solution, height_m, prior)
+        ratio = math.nan if self._evidence is None else self._evidence.first.log_ratio(features)
+        return _Verified(place, result, solution, features, ratio)
+
+    def examine(self, frame: Frame, prior: CameraPrior, places_max: int) -> list[Examined]:
+        """Every place that the first search proposes, up to `places_max`, looked at in both passes: for the fit."""
+        rectifier = Orthorectifier(frame, self._lens)
+        ground_up = self._terrain.up_m(prior.position_enu_m[:2] if prior.position_known else np.zeros(2))
+        footprint_m = prior.height_m * max(self._camera.width_px, self._camera.height_px) / self._camera.fx_px
+        out = []
+        places = self._place.search(
+            rectifier, prior, footprint_m, ground_up, self._place.search_stages(prior, footprint_m)[0]
+        )
+        for rank, place in enumerate(places[:places_max]):
+            first = self._first_pass(rectifier, frame, prior, place)
+            if first is None:
+                continue
+            second = self._refine(rectifier, frame, first)
+            features = first.features | (self._second_features(second, prior) if second is not None else {})
+            final = second or first
+            out.append(Examined(place, rank, len(places), final.solution, features, second is not None))
+        return out
+
+    def _second_features(self, second: _Verified, prior: CameraPrior) -> dict[str, float]:
+        size_px = (self._camera.width_px, self._camera.height_px)
+        agreement = prior_features(second.place, second.solution, self._above_ground_m(second.solution), prior)
+        told = second_features(second.result, second.solution, size_px)
+        return told | {f"second_{name}": agreement[name] for name in ("tilt_off_rad", "height_sigmas")}
+
+    def _above_ground_m(self, solution: PoseSolution) -> float:
+        return float(solution.position_enu_m[2]) - self._terrain.up_m(solution.position_enu_m[:2])
 
     def _elsewhere(self, one: _Verified, other: _Verified) -> bool:
         """Whether two hypotheses ended at different places, and not at the same one from different starts."""
@@ -120,55 +232,48 @@ class Localiser:
         if result is None:
             return None
         solution = solve_pose(result.matches, self._camera, *pose, self._metric(result))
-        return None if solution is None else _Verified(best.place, result, solution)
+        return None if solution is None else _Verified(best.place, result, solution, best.features, best.log_ratio)
 
     def _decide(
-        self, frame: Frame, prior: CameraPrior, first: _Verified, refined: _Verified | None, runner_up: float
+        self,
+        frame: Frame,
+        prior: CameraPrior,
+        first: _Verified,
+        refined: _Verified | None,
+        others: list[_Verified],
+        log_prior: dict[int, float],
     ) -> PoseFix:
-        gates = self._gates
         final = refined or first
         solution, matches = final.solution, final.result.matches
         inliers = int(np.count_nonzero(solution.inlier))
-        pixel = matches.pixel_px[solution.inlier]
-        size = (self._camera.width_px, self._camera.height_px)
-        ratio = len(first.result.matches.quality) / max(first.result.matches.attempted, 1)
         tilt = log_rotation(_level_rotation(solution.rotation_camera_to_enu))
         numbers = {
+            **first.features,
             "inliers": float(inliers),
-            "inlier_ratio": ratio,
-            "second_ratio": inliers / max(matches.attempted, 1),
-            "score": first.result.score,
-            "spread": float(min(pixel.std(axis=0) / size)) if inliers else 0.0,
+            "inlier_ratio": first.features["agreeing_ratio"],
             "reprojection_m": solution.rms_m,
-            "rival": runner_up / max(first.result.support, 1e-6),
+            "rival": max((v.result.support for v in others), default=0.0) / max(first.result.support, 1e-6),
             "place_score": first.place.score,
             "place_margin": first.place.margin,
             "tilt_rad": float(np.linalg.norm(tilt)),
             "refined": float(refined is not None),
         }
+        if refined is not None:
+            numbers |= self._second_features(refined, prior)
+        wrong = self._wrong(numbers, first, refined, others, log_prior)
         tracking = self._tracking(prior)
-        alone = (
-            numbers["rival"] <= gates.global_support_ratio_max
-            and ratio >= gates.global_inlier_ratio_min
-            and numbers["second_ratio"] >= gates.global_second_ratio_min
-            and inliers >= gates.global_inliers_min
-        )
-        unique = alone and ratio >= gates.unique_inlier_ratio_min
-        rms_m_max = gates.reprojection_m_max * max(matches.map_gsd_m, gates.resolution_m_min)
-        checks = (
-            (refined is not None, RejectReason.NOT_REFINED),
-            (inliers >= gates.inliers_min, RejectReason.FEW_INLIERS),
-            (ratio >= gates.inlier_ratio_min, RejectReason.INLIER_RATIO),
-            (numbers["second_ratio"] >= gates.second_ratio_min, RejectReason.SECOND_RATIO),
-            (numbers["score"] >= gates.score_min, RejectReason.SCORE),
-            (numbers["spread"] >= gates.spread_min, RejectReason.SPREAD),
-            (solution.rms_m <= rms_m_max, RejectReason.REPROJECTION),
-            (numbers["tilt_rad"] <= gates.tilt_max_rad, RejectReason.TILT),
-            (_height_plausible(solution, prior, self._terrain, gates.prior_sigmas_max), RejectReason.HEIGHT),
-            (tracking or alone, RejectReason.AMBIGUOUS),
-            (not tracking or numbers["rival"] <= gates.rival_ratio_max, RejectReason.RIVAL),
-        )
-        reason = next((why for passed, why in checks if not passed), RejectReason.NONE)
+        plausible = _height_plausible(solution, prior, self._terrain, self._gates.prior_sigmas_max)
+        reason = RejectReason.NONE
+        if refined is None:
+            reason = RejectReason.NOT_REFINED if self._evidence is None else RejectReason.UNSURE
+        elif numbers["tilt_rad"] > self._gates.tilt_max_rad:
+            reason = RejectReason.TILT
+        elif not plausible:
+            reason = RejectReason.HEIGHT
+        elif self._evidence is not None:
+            reason = RejectReason.UNSURE if wrong > self._gates.wrong_probability_max else RejectReason.NONE
+        else:
+            reason = refused_by(self._gates, numbers, matches.map_gsd_m, tracking)
         return PoseFix(
             t_ns=frame.t_ns,
             accepted=reason is RejectReason.NONE,
@@ -182,8 +287,27 @@ class Localiser:
             global_search=not tracking,
             gates=numbers,
             frame_index=frame.index,
-            unique=unique,
+            unique=is_unique(self._gates, numbers) if self._evidence is None else reason is RejectReason.NONE,
+            wrong_probability=wrong,
         )
+
+    def _wrong(
+        self,
+        numbers: dict[str, float],
+        first: _Verified,
+        refined: _Verified | None,
+        others: list[_Verified],
+        log_prior: dict[int, float],
+    ) -> float:
+        """Probability that the place is the wrong one; adds to `numbers` what it follows from. NaN: nobody knows."""
+        if self._evidence is None:
+            return math.nan
+        ratio = first.log_ratio if refined is None else self._evidence.both.log_ratio(numbers)
+        numbers |= {"log_ratio": ratio, "log_prior": log_prior[id(first)]}
+        rivals = [v.log_ratio + log_prior[id(v)] for v in others]
+        if rivals:
+            numbers["rival_log_odds"] = max(rivals)
+        return wrong_probability(ratio + log_prior[id(first)], rivals)
 
     def _tracking(self, prior: CameraPrior) -> bool:
         return prior.position_known and prior.horizontal_sigma_m <= self._gates.tracking_sigma_m

@@ -39,6 +39,9 @@ PEAKS = 3
 PEAKS_APART_CELLS = 8
 """At least so far apart, and a sixth of the template: nearer cells are flanks of one peak (smoothing 1.5 cells)."""
 
+REACH_STEP_CELLS = 16
+"""What lies around a piece is rounded up to this, so that frames from about one height share prepared pieces."""
+
 InOrder = Callable[..., Iterable[Any]]
 
 
@@ -91,19 +94,23 @@ class _Found:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SearchStage:
-    """One search of a frame: its longer side becomes `cells` map cells under each of the heights."""
+    """One search of a frame: its longer side becomes `cells` map cells under each of the heights. `yaw_step_rad` is
+    between headings, `channels` of the field are compared."""
 
     cells: float
     heights_m: FloatArray
     candidates: int
+    yaw_step_rad: float
+    channels: int
 
 
 class GridPlace:
-    """Finds where on the map a frame could lie. Holds the map and the local frame, no state of the flight."""
+    """Finds where on the map a frame could lie. Holds the map, with its transforms, and no state of the flight."""
 
     def __init__(self, mosaic: MapMosaic, local: LocalFrame, config: PlaceConfig, in_order: InOrder = map) -> None:
         """`in_order` runs independent pieces of a search, as `map` does: an executor's lets them share the cores."""
         self._in_order = in_order
+        self._prepared: dict[tuple[int, _Tiling, int], list[_Block]] = {}
         self._mosaic = mosaic
         self._local = local
         self._config = config
@@ -113,23 +120,36 @@ class GridPlace:
         """Places nearer than this part of the frame's ground length are one place."""
         return self._config.same_place
 
-    def search_stages(self, prior: CameraPrior) -> tuple[SearchStage, ...]:
-        """Searches to try one after the other until a place is accepted.
+    def _cells(self, gsd_m: float) -> int:
+        """How many cells the whole map has at about this resolution."""
+        x0, y0, x1, y1 = self._mosaic.bounds_px(self.pyramid_level(gsd_m))
+        return (x1 - x0) * (y1 - y0)
+
+    def search_stages(self, prior: CameraPrior, footprint_m: float) -> tuple[SearchStage, ...]:
+        """Searches to try one after the other until a place is accepted. `footprint_m` as for `search`.
 
         An unknown height is searched an octave at a time from the highest down: the larger the footprint, the fewer map
         cells, so that what takes long is only tried when the rest has failed.
         """
         cfg = self._config
-        fine = self._heights(prior, coarse=False)
+        fine = self._heights(prior, cfg.height_step)
         if prior.position_known:
-            return (SearchStage(cfg.footprint_cells, fine, cfg.candidates),)
-        heights = self._heights(prior, coarse=True)
+            yaw_step = math.radians(cfg.yaw_step_deg)
+            return (SearchStage(cfg.footprint_cells, fine, cfg.candidates, yaw_step, CHANNELS),)
+        if prior.height_sigma_m < prior.height_m and self._cells(footprint_m / cfg.whole_footprint_cells) <= (
+            cfg.whole_cells_max
+        ):
+            heights = self._heights(prior, cfg.whole_height_step)
+            yaw_step = math.radians(cfg.whole_yaw_step_deg)
+            return (SearchStage(cfg.whole_footprint_cells, heights, cfg.whole_candidates, yaw_step, CHANNELS),)
+        heights = self._heights(prior, cfg.coarse_height_step)
+        yaw_step, channels = math.radians(cfg.coarse_yaw_step_deg), CHANNELS // 2
         if len(fine) <= cfg.fine_heights_max:
-            coarse = SearchStage(cfg.coarse_footprint_cells, heights, cfg.candidates_unknown)
-            return (coarse, SearchStage(cfg.footprint_cells, heights, cfg.candidates_unknown))
+            coarse = SearchStage(cfg.coarse_footprint_cells, heights, cfg.candidates_unknown, yaw_step, channels)
+            return (coarse, SearchStage(cfg.footprint_cells, heights, cfg.candidates_unknown, yaw_step, channels))
         octave = np.floor(np.log2(heights.max() / heights) + 1e-9).astype(int)
         return tuple(
-            SearchStage(cfg.coarse_footprint_cells, heights[octave == k], cfg.candidates_unscaled)
+            SearchStage(cfg.coarse_footprint_cells, heights[octave == k], cfg.candidates_unscaled, yaw_step, channels)
             for k in range(int(octave.max()) + 1)
         )
 
@@ -142,13 +162,12 @@ class GridPlace:
         search_stage: SearchStage,
     ) -> list[PlaceCandidate]:
         """Best places, best first. `footprint_m` is the ground length of the frame's longer side at the prior's height.
-        Without a position steps are larger, and the second harmonic alone is compared. An octave of heights for which
+        An octave of heights for which
         the map has more than `unscaled_cells_max` cells is left out: see PlaceConfig.
 
         `score` is the correlation over the template's norm, in units of the map field's RMS: comparable between
         hypotheses. `margin` is the best score over that of the best place elsewhere (1 for every other candidate).
         """
-        coarse = not prior.position_known
         by_level: dict[int, list[float]] = {}
         for height_m in search_stage.heights_m:
             level = self.pyramid_level(footprint_m * height_m / prior.height_m / search_stage.cells)
@@ -163,9 +182,19 @@ class GridPlace:
                 continue
             centre = self._centre_enu(*window, level, ground_up_m)
             grid = MapGrid.at(self._local, self._mosaic.zoom, level, centre, ground_up_m)
-            if templates := self._templates(frame, prior, grid, heights_m, coarse):
+            if templates := self._templates(frame, prior, grid, heights_m, search_stage):
                 found.extend(self._correlate(templates, level, window, grid))
         return self._candidates(found, footprint_m / prior.height_m, search_stage.candidates)
+
+    def tried(self, prior: CameraPrior, footprint_m: float, search_stage: SearchStage) -> float:
+        """About how many independent places a search compares: those that the window has room for beside one another,
+        at a `same_place` of distance, under each heading and height."""
+        window = self._window_px(prior, footprint_m, self.pyramid_level(footprint_m / search_stage.cells), 0.0)
+        cells = max(window[2] - window[0], 1) * max(window[3] - window[1], 1)
+        apart = max(self._config.same_place * search_stage.cells, 1.0)
+        return (
+            cells / apart**2 * len(search_stage.heights_m) * len(self._yaw_hypotheses(prior, search_stage.yaw_step_rad))
+        )
 
     def pyramid_level(self, gsd_m: float) -> int:
         """Map level whose cells are closest to `gsd_m`, at least that of the tiles."""
@@ -196,23 +225,26 @@ class GridPlace:
         return self._local.enu_from_mercator_px([(x0 + x1) / 2.0, (y0 + y1) / 2.0], zoom, altitude_m)[:2]
 
     def _templates(
-        self, frame: Orthorectifier, prior: CameraPrior, grid: MapGrid, heights_m: list[float], coarse: bool
+        self,
+        frame: Orthorectifier,
+        prior: CameraPrior,
+        grid: MapGrid,
+        heights_m: list[float],
+        search_stage: SearchStage,
     ) -> list[_Template]:
-        channels = CHANNELS // 2 if coarse else CHANNELS
-        turns = self._yaw_hypotheses(prior, coarse)
+        turns, channels = self._yaw_hypotheses(prior, search_stage.yaw_step_rad), search_stage.channels
         made = (_template(frame, prior, grid, turn, height_m, channels) for height_m in heights_m for turn in turns)
         return [template for template in made if template is not None]
 
-    def _yaw_hypotheses(self, prior: CameraPrior, coarse: bool) -> FloatArray:
-        step = math.radians(self._config.coarse_yaw_step_deg if coarse else self._config.yaw_step_deg)
+    def _yaw_hypotheses(self, prior: CameraPrior, step: float) -> FloatArray:
         reach = self._config.sigmas * prior.yaw_sigma_rad
         if reach >= math.pi - step:
             return np.arange(0.0, 2.0 * math.pi - step / 2.0, 2.0 * math.pi / round(2.0 * math.pi / step))
         count = math.ceil(max(reach - step / 2.0, 0.0) / step)
         return np.asarray(np.arange(-count, count + 1) * step, dtype=np.float64)
 
-    def _heights(self, prior: CameraPrior, coarse: bool) -> FloatArray:
-        step = math.log1p(self._config.coarse_height_step if coarse else self._config.height_step)
+    def _heights(self, prior: CameraPrior, part: float) -> FloatArray:
+        step = math.log1p(part)
         if prior.height_sigma_m >= prior.height_m:
             lowest, highest = math.log(self._config.unknown_height_under), math.log(self._config.unknown_height_over)
             steps = np.arange(math.floor(lowest / step), math.ceil(highest / step) + 1)
@@ -224,7 +256,8 @@ class GridPlace:
     def _correlate(
         self, templates: list[_Template], level: int, window: tuple[int, int, int, int], grid: MapGrid
     ) -> list[_Found]:
-        reach = max(max(t.field.shape[1:]) for t in templates)
+        largest = max(max(t.field.shape[1:]) for t in templates)
+        reach = math.ceil(largest / REACH_STEP_CELLS) * REACH_STEP_CELLS
         cut = _tiling(window, reach, max(self._config.block_cells - reach, reach))
         corners, shape, channels = cut.corners, cut.shape, len(templates[0].field)
         together = max(1, self._config.spectra_mb * 1024 * 1024 // (channels * shape[0] * (shape[1] // 2 + 1) * 8))
@@ -235,11 +268,25 @@ class GridPlace:
             return [one for part in parts for one in _found_in(part, cut, template, spectrum, grid)]
 
         for first in range(0, len(corners), together):
-            made = self._in_order(partial(self._block, level, cut, channels), corners[first : first + together])
-            parts = [part for part in made if part is not None]
+            parts = self._parts(level, cut, channels, corners[first : first + together])
             for of_template in self._in_order(fits, templates, repeat(parts)):
                 found.extend(of_template)
         return found
+
+    def _parts(self, level: int, cut: _Tiling, channels: int, corners: list[tuple[int, int]]) -> list[_Block]:
+        """The pieces of these corners. A whole map that fits into `spectra_mb` stays prepared for the next frame."""
+        whole = cut.window == self._mosaic.bounds_px(level) and len(corners) == len(cut.corners)
+        key = (level, cut, channels)
+        if whole and key in self._prepared:
+            return self._prepared[key]
+        made = self._in_order(partial(self._block, level, cut, channels), corners)
+        parts = [part for part in made if part is not None]
+        if whole:
+            held = (sum(part.spectrum.nbytes for part in kept) for kept in (*self._prepared.values(), parts))
+            if sum(held) > self._config.spectra_mb * 1024 * 1024:
+                self._prepared.clear()
+            self._prepared[key] = parts
+        return parts
 
     def _block(self, level: int, cut: _Tiling, channels: int, corner: tuple[int, int]) -> _Block | None:
         """The piece whose first cell (x, y) is `corner`; None where the map has nothing."""

@@ -77,7 +77,7 @@ def solve_pose(
     if np.count_nonzero(inlier) < 4:
         return None
     rms_m = float(np.sqrt(np.mean(error_m[inlier] ** 2)))
-    covariance = _covariance(information, rms_m / (config.inlier_m / 2.5), height, r, config)
+    covariance = _covariance(information, rms_m, height, r, config)
     return PoseSolution(p, r, covariance, inlier, rms_m, rms_m / height * math.sqrt(camera.fx_px * camera.fy_px))
 
 
@@ -108,10 +108,16 @@ def _tilt_prior(r: FloatArray, prior: FloatArray) -> tuple[FloatArray, FloatArra
     return error[:2], jacobian
 
 
-def _covariance(
-    information: FloatArray, noise_ratio: float, height: float, r: FloatArray, config: PoseConfig
-) -> FloatArray:
-    """Inverse information, inflated by the residuals and by errors that patches share: overlap, relief, slope, map."""
+def _covariance(information: FloatArray, rms_m: float, height: float, r: FloatArray, config: PoseConfig) -> FloatArray:
+    """Inverse information, inflated by the residuals and by errors that patches share: overlap, relief, slope, map.
+
+    Trees and houses lean outwards, and where they stand on one side that looks like a tilt. How high they are shows in
+    the residuals beyond what cells alone leave; `relief_tilt_gain` is from there to the tilt's error.
+    """
+    cell_m = config.inlier_m / 2.5
+    noise_ratio = rms_m / cell_m
+    relief_m = math.sqrt(max(rms_m**2 - (config.flat_residual_cells * cell_m) ** 2, 0.0))
+    tilt_sigma_rad = math.hypot(config.slope_sigma_rad, config.relief_tilt_gain * relief_m / height)
     # The residual has two components, the noise that `information` was made with is of one.
     inflation = max(0.5 * noise_ratio**2, 0.08) * config.correlation_length
     covariance = np.linalg.inv(information + 1e-9 * np.eye(6)) * inflation
@@ -122,7 +128,7 @@ def _covariance(
         axis = np.eye(3)[k]
         slope[:3, k] = np.cross(axis, -ray)
         slope[3:, k] = axis
-    covariance += slope @ slope.T * config.slope_sigma_rad**2
+    covariance += slope @ slope.T * tilt_sigma_rad**2
     covariance[:2, :2] += np.eye(2) * config.map_sigma_m**2
     covariance[2, 2] += config.relief_sigma_m**2 + (0.002 * height) ** 2
     return np.asarray(0.5 * (covariance + covariance.T))

@@ -15,6 +15,11 @@ class PoseConfig:
     relief_sigma_m: float = 1.5
     slope_sigma_rad: float = 0.035
     """Larger than real slopes: successive frames see the same ground, and their common error must not average away."""
+    flat_residual_cells: float = 0.8
+    """Residual over flat ground, in map cells (simulated flights: 0.75 to 0.85); what is more is relief."""
+    relief_tilt_gain: float = 20.0
+    """Tilt error in rad for a relief residual of one height: 0.047 rad at 2.4 mm a metre on `fengyuan`; the residuals
+    are those of the inliers, cut off at 2.5 cells, so that this is larger than geometry alone would have it."""
     tilt_prior_sigma_rad: float = 0.30
     inlier_cell_m_min: float = 0.3
     """`inlier_m` counts for a map cell of one metre; of finer cells as of this."""
@@ -45,6 +50,18 @@ class GateConfig:
     tilt_max_rad: float = 0.45
     prior_sigmas_max: float = 5.0
     tracking_sigma_m: float = 150.0
+    wrong_probability_max: float = 1e-4
+    """Of an accepted fix being the wrong place, where the matcher's evidence is modelled: see _docs/evidence.md. The
+    limits on numbers and ratios count only where it is not."""
+    promising_probability_max: float = 0.1
+    """Up to here a refused fix is refined once more. Right places gain by that (17 agreeing patches become 42), wrong
+    ones hardly do (10 become 12)."""
+    right_among: float = 0.5
+    """Prior probability that one of the places that a search of the whole map proposes is right: the map may be old."""
+    right_among_tracked: float = 0.9
+    """The same for a search where the state says: less than it is in fair flight, as the state may be wrong."""
+    clear_log_ratio: float = 6.0
+    """A place of at least this first-pass log ratio, ahead of the next one by `clear_margin`, ends the looking."""
     texture_min: float = 3.0
     """Grey levels, standard deviation over the picture: dark or foggy pictures have less (sensor noise is 1 to 2)."""
     rival_ratio_max: float = 0.9

@@ -63,6 +63,7 @@ class FrameTrace:
     stage_ms: Mapping[str, float]
     latency_ms: float
     alerts: tuple[Alert, ...] = ()
+    cpu_ms: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,3 +315,4 @@ class _Replay:
         if self._sinks.tlog is not None:
             self._sinks.tlog.write(state.t_ns, packet)
             self._sinks.tlog.write(state.t_ns, self._encoder.source_label(state))
+            self._sinks.tlog.write(state.t_ns, self._encoder.protection_level(state))

@@ -119,6 +119,7 @@ def build_pipeline(
     return pipeline(
         world.local, terrain, odometry, localiser, fusion, limits, monitor, clock, config.pipeline, stage, engines,
         watch,
+        config.state_health,
     )  # fmt: skip
 
 

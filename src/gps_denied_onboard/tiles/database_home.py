@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import json
 import os
 import shutil
@@ -80,6 +81,12 @@ def find_home(root: Path, *, of_root: bool) -> DatabaseHome:
     store_id = identity.id_in(root)
     base = state_folder(of_root=of_root)
     home = DatabaseHome(base / str(store_id)) if store_id is not None else None
+    if of_root and home is not None and not home.folder.exists() and (former := _former_of_root(root)).is_dir():
+        with _nobody_uses(root):
+            _make_state(base, of_root=of_root)
+            with _made_whole(home, of_root=of_root) as unfinished:
+                shutil.move(former, unfinished / DATA_FOLDER)
+                _note_owner(DatabaseHome(unfinished), root)
     if home is None or not home.folder.exists():
         _refuse_foreign(root)
         _make_state(base, of_root=of_root)
@@ -95,6 +102,11 @@ def find_home(root: Path, *, of_root: bool) -> DatabaseHome:
         )
     _note_owner(home, root)
     return home
+
+
+def _former_of_root(root: Path) -> Path:
+    """Where versions before kept the database of a store that root's server could not enter: ours, not a stranger's."""
+    return ROOT_STATE / f"store-{hashlib.sha256(os.fsencode(root.resolve())).hexdigest()[:16]}"
 
 
 def _refuse_foreign(root: Path) -> None:

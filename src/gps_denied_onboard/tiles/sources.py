@@ -7,6 +7,7 @@ hole, because a flight goes on without it and must not match against wrong pixel
 from __future__ import annotations
 
 import logging
+import os
 import re
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
@@ -139,7 +140,8 @@ class DirectoryTileSource:
         for column in plain_folders(folder / str(self._zoom)):
             if NUMBER_NAME.fullmatch(column.name):
                 for file in plain_files(column):
-                    if NUMBER_NAME.fullmatch(file.stem) and file.suffix.lower() in self.SUFFIXES:
+                    number = NUMBER_NAME.fullmatch(file.stem) and file.suffix.lower() in self.SUFFIXES
+                    if number and max(int(column.name), int(file.stem)) < 1 << self._zoom:
                         self._paths[int(column.name), int(file.stem)] = file
         if not self._paths:
             there = f"zooms {zooms}" if zooms else "no zoom folders"
@@ -164,7 +166,8 @@ class DirectoryTileSource:
         try:
             mask = files.mask_path(path)
             image = read_file(path, TILE_BYTES_MAX, follow=False)
-            return codec.decode_tile(image, read_file(mask, TILE_BYTES_MAX, follow=False) if mask.exists() else None)
+            mask_bytes = read_file(mask, TILE_BYTES_MAX, follow=False) if os.path.lexists(mask) else None
+            return codec.decode_tile(image, mask_bytes)
         except (OSError, ValueError, UntrustedError) as error:
             log.error("map tile is not used: file=%s %s", shown(path), shown(error))
             return None

@@ -30,6 +30,12 @@ def shown(text: object, at_most: int = SHOWN_CHARACTERS_MAX, *, lines: bool = Fa
     return f"{words}... ({size} {unit})" if cut else words
 
 
+def whole_number(text: str, at_most: int) -> int | None:
+    """The number that a name of a file or folder is, in the digits 0-9 and not beyond `at_most`; None for any other."""
+    value = int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else -1
+    return value if 0 <= value <= at_most else None
+
+
 def _escaped(words: str, kept: str) -> str:
     out: list[str] = []
     marks = 0

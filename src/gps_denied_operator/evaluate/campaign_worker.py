@@ -6,6 +6,8 @@ Replay it once, then attack its GPS many times over; or darken its pictures and 
 from __future__ import annotations
 
 import math
+import os
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -214,8 +216,10 @@ def _darken(source: Path, target: Path, prepared: Prepared, dark: Sequence[Event
 
     target.mkdir()
     for entry in source.iterdir():
-        if entry.name != FRAMES_FOLDER:
-            (target / entry.name).symlink_to(entry.resolve())
+        if entry.is_dir() and entry.name != FRAMES_FOLDER:
+            shutil.copytree(entry, target / entry.name, copy_function=_linked)
+        elif entry.is_file():
+            _linked(entry, target / entry.name)
     (target / FRAMES_FOLDER).mkdir()
     request = prepared.request
     sensor, textures = make_sensor(request.seed, request.width_px, request.height_px), make_textures(request.seed)
@@ -228,8 +232,17 @@ def _darken(source: Path, target: Path, prepared: Prepared, dark: Sequence[Event
             image = dark_picture((request.height_px, request.width_px), sensor, rng, textures)
             cv2.imwrite(str(picture), image, [cv2.IMWRITE_JPEG_QUALITY, 92])
         else:
-            picture.symlink_to((source / FRAMES_FOLDER / record.name).resolve())
+            _linked(source / FRAMES_FOLDER / record.name, picture)
     return times
+
+
+def _linked(source: str | Path, target: str | Path) -> str | Path:
+    """A second name for a file, or a copy where the filesystem has none: symbolic links are no part of a recording."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+    return target
 
 
 def _around(frames_ns: Sequence[int], event: Event) -> tuple[int, int, int, int]:

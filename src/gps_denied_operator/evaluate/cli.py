@@ -118,9 +118,13 @@ def photos(
         str, typer.Option(metavar="none|SIGMA_M", help="Where to look: not told, or true positions displaced by this.")
     ] = "none",
     heading: Annotated[
-        str, typer.Option(metavar="HEADING|exif|none", help="Azimuth of the first picture's top, degrees.")
+        str, typer.Option(metavar="exif|none|DEG", help="Azimuth of the first picture's top, or each one's own.")
     ] = "none",
-    fov: Annotated[float | None, typer.Option(metavar="DEG", help="Horizontal field of view; else by EXIF.")] = None,
+    fov: Annotated[str, typer.Option(metavar="exif|DEG", help="Horizontal field of view, degrees.")] = "exif",
+    attitude: Annotated[
+        str,
+        typer.Option(metavar="exif|none|CSV", help="Each picture's roll, pitch, yaw; the heading then comes from it."),
+    ] = "none",
     height: Annotated[str, typer.Option(metavar="M|exif|none", help="Height above the ground, metres.")] = "none",
     seed: Annotated[int, typer.Option(min=0, help="Seed of the displacements of --prior.")] = 0,
     config: ConfigOption = None,
@@ -132,9 +136,14 @@ def photos(
     """
     from gps_denied_operator.console import FrameBar
     from gps_denied_operator.evaluate import photos_run
+    from gps_denied_operator.evaluate.photo_options import parse_choice
     from gps_denied_operator.evaluate.results_folder import ResultsFolder
 
-    request = photos_run.PhotosRequest(photos, tuple(map_), truth, prior, heading, fov, height, seed, config)
+    told_fov = parse_choice("--fov", fov, 1.0, 170.0, ("exif",))
+    fov_deg = None if isinstance(told_fov, str) else told_fov
+    request = photos_run.PhotosRequest(
+        photos, tuple(map_), truth, prior, heading, fov_deg, height, seed, config, attitude
+    )
     with ResultsFolder(out) as folder:
         prepared = photos_run.prepare(request)
         with FrameBar(photos_run.frame_count(prepared)) as bar:

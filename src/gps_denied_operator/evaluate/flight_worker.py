@@ -125,6 +125,7 @@ class Collector:
                 latency_ms=trace.latency_ms,
                 stage_ms=dict(trace.stage_ms),
                 aids=tuple(trace.aids),
+                cpu_ms=trace.cpu_ms,
             )
         )
         self.alerts += trace.alerts

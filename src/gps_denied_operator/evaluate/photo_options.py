@@ -9,9 +9,12 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from gps_denied_onboard.errors import UserError
+from gps_denied_onboard.frames.camera_metadata import CameraMetadata
 from gps_denied_onboard.frames.photo_info import PhotoInfo
 from gps_denied_onboard.geometry.camera import CameraModel
 from gps_denied_onboard.geometry.geodesy import LocalFrame
+from gps_denied_operator.evaluate.boresight import Boresight
+from gps_denied_operator.evaluate.photo_attitude import PhotoAttitudes
 from gps_denied_operator.scoring.metrics import offset_m
 from gps_denied_operator.scoring.truth import TruePlace
 
@@ -33,8 +36,9 @@ class PhotoOptions:
     """Options of `evaluate photos` for the estimation.
 
     `local` is the frame of all ENU positions, its origin in the middle of the map at altitude 0. `camera` fits the
-    frames' size; `fov_known` is False where its angle is only assumed. `heading_deg` is the azimuth of the first
-    frame's top; `height_m` the height above the ground of all frames. `priors` is empty with `--prior none`.
+    frames' size; `fov_known` is False where its angle is only assumed, `fov_sigma` its relative doubt. `heading_deg` is
+    the azimuth of the first frame's top; `height_m` the height above the ground of all frames. `priors` is empty with
+    `--prior none`. `attitudes` are the pictures' own, `boresight` what the set showed against them.
     """
 
     local: LocalFrame
@@ -43,6 +47,9 @@ class PhotoOptions:
     heading_deg: float | None = None
     height_m: float | None = None
     priors: Mapping[int, PositionPrior] = field(default_factory=dict)
+    fov_sigma: float = 0.0
+    attitudes: PhotoAttitudes | None = None
+    boresight: Boresight | None = None
 
 
 def camera_for(
@@ -71,6 +78,7 @@ def without_position(photos: Sequence[PhotoInfo], *, heading: bool, height: bool
             yaw_deg=photo.yaw_deg if heading else None,
             pitch_deg=photo.pitch_deg if heading else None,
             roll_deg=photo.roll_deg if heading else None,
+            camera=CameraMetadata(),
         )
         for photo in photos
     )

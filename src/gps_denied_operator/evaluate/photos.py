@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -19,25 +20,37 @@ from gps_denied_onboard.geometry.terrain import FlatTerrain
 from gps_denied_onboard.integrity.monitor import Integrity
 from gps_denied_onboard.integrity.source_label import LabelLimits
 from gps_denied_onboard.localisation.localiser import Localiser
+from gps_denied_onboard.localisation.matching import Matcher
 from gps_denied_onboard.localisation.matching.map_projector import MapProjector
 from gps_denied_onboard.localisation.place_search import GridPlace
-from gps_denied_onboard.messages import AidRecord, Frame, OdometryStep, Output, PoseFix, RelocHint
+from gps_denied_onboard.messages import (
+    AidRecord,
+    AttitudeSample,
+    BaroSample,
+    Frame,
+    OdometryStep,
+    Output,
+    PoseFix,
+    RelocHint,
+)
 from gps_denied_onboard.odometry.planar import PlanarOdometry
 from gps_denied_onboard.pipeline import Pipeline
 from gps_denied_onboard.replay.recording import FrameTrace
-from gps_denied_onboard.runtime_root.build import in_order
 from gps_denied_onboard.runtime_root.matchers import build_matcher
 from gps_denied_onboard.runtime_root.stopwatch import Stopwatch
 from gps_denied_onboard.runtime_root.strategies import load_composition
 from gps_denied_onboard.tiles.mosaic import MapMosaic
+from gps_denied_operator.evaluate.photo_attitude import PhotoAttitudes
 from gps_denied_operator.evaluate.photo_options import PhotoOptions
 from gps_denied_operator.evaluate.picture_fusion import VisionConfig, VisionFusion
 
 UNKNOWN_HEIGHT_M = 200.0
 TOLD_HEIGHT_SIGMA = 0.08
-ALTITUDE_HEIGHT_SIGMA = 0.5
+RELATIVE_HEIGHT_SIGMA = 0.15
 GROUND_SIGMA_M = 2.0
 ODOMETRY_TILT_SIGMA_DEG = 4.0
+BORESIGHT_SIGMA_RAD = math.radians(5.0)
+YAW_SCATTER_RAD = math.radians(2.5)
 
 
 def run_photos(
@@ -47,18 +60,25 @@ def run_photos(
     options: PhotoOptions,
     observer: Callable[[FrameTrace], None],
     config: Config,
-) -> None:
+    place: GridPlace | None = None,
+) -> tuple[float, float] | None:
     """Navigate by `frames` in time order and hand a trace of each to `observer`.
 
     Only `options` and what is left in `infos` is known beforehand. Without a known field of view, tilt and height
-    cannot be told from the picture: then the position is that of the ground under the frame's centre.
+    cannot be told from the picture: then the position is that of the ground under the frame's centre. Returns roll and
+    pitch in degrees of the boresight found on the way, None without attitudes and where nothing was found. `place` is
+    a search of the same map that is prepared already.
     """
     with ExitStack() as closing:
         run: _Run | None = None
         for frame in frames:
             if run is None:
-                run = _Run(frame, infos, mosaic, options, config, closing)
+                run = _Run(frame, infos, mosaic, options, config, closing, place)
             observer(run.step(frame))
+        tilt = run.mean_tilt_rad if run is not None and options.attitudes is not None else None
+        if tilt is None:
+            return None
+        return -math.degrees(tilt[1]), math.degrees(tilt[0])
 
 
 class _Run:
@@ -70,18 +90,21 @@ class _Run:
         options: PhotoOptions,
         config: Config,
         closing: ExitStack,
+        place: GridPlace | None,
     ) -> None:
         self._options = options
         self._infos = infos
         self._camera = options.camera
         local, camera = options.local, options.camera
-        terrain = FlatTerrain(local, 0.0, GROUND_SIGMA_M)
         self._watch = Stopwatch(time.perf_counter_ns)
-        odometry = dataclasses.replace(config.odometry, relative_tilt_sigma_deg=ODOMETRY_TILT_SIGMA_DEG)
+        told = options.attitudes
+        lean_deg = ODOMETRY_TILT_SIGMA_DEG if told is None else ODOMETRY_TILT_SIGMA_DEG * told.tilt_sigma_deg / 2.0
+        odometry = dataclasses.replace(
+            config.odometry, relative_tilt_sigma_deg=min(max(lean_deg, 1.0), ODOMETRY_TILT_SIGMA_DEG)
+        )
         self._fusion = VisionFusion(camera, self._start(first), first.t_ns)
-        built = build_matcher(config, MapProjector(mosaic, local, terrain, camera), load_composition(), closing)
-        place = GridPlace(mosaic, local, config.place, in_order(config.place.threads_max, closing))
-        localiser = Localiser(camera, place, built.matcher, terrain, config.pose, built.gates)
+        terrain = FlatTerrain(local, 0.0, GROUND_SIGMA_M)
+        localiser = build_finding(mosaic, options, config, closing, place).localiser
         limits = LabelLimits()
         self._pipeline = Pipeline(
             local,
@@ -96,12 +119,15 @@ class _Run:
             self._watch.stage,
         )
         self._found = False
-        self._tries = _Tries()
+        height_m, sigma_m = told_height(options, self._info(first))
+        self._tries = _Tries() if sigma_m >= height_m else None
 
     def _start(self, first: Frame) -> VisionConfig:
         """What is known before the first frame."""
         told, info = self._options, self._info(first)
-        height_m, sigma = self._height(info)
+        height_m, sigma = told_height(told, info)
+        if told.attitudes is not None:
+            return _against_attitudes(told, told.attitudes, height_m, sigma)
         heading = told.heading_deg if told.heading_deg is not None else (info.yaw_deg if info else None)
         if heading is None:
             yaw, yaw_sigma = 0.0, 9.0
@@ -112,28 +138,31 @@ class _Run:
             return dataclasses.replace(start, mean_tilt_sigma_rad=1e-4, tilt_scatter_rad=0.035)
         return start
 
+    @property
+    def mean_tilt_rad(self) -> tuple[float, float] | None:
+        """See VisionFusion; None where no picture was found."""
+        return self._fusion.mean_tilt_rad if self._found else None
+
     def _info(self, frame: Frame) -> PhotoInfo | None:
         return self._infos[frame.index] if 0 <= frame.index < len(self._infos) else None
 
-    def _height(self, info: PhotoInfo | None) -> tuple[float, float]:
-        """(height above ground, sigma) before the first fix; sigma >= height: unknown."""
-        if self._options.height_m is not None:
-            return self._options.height_m, TOLD_HEIGHT_SIGMA * self._options.height_m
-        if info is not None and info.relative_altitude_m is not None and info.relative_altitude_m > 10.0:
-            return info.relative_altitude_m, 0.15 * info.relative_altitude_m
-        return UNKNOWN_HEIGHT_M, UNKNOWN_HEIGHT_M
-
     def step(self, frame: Frame) -> FrameTrace:
         """One frame through the pipeline, its map search finished before the next one."""
-        began_ns = time.perf_counter_ns()
+        began_ns, cpu_ns = time.perf_counter_ns(), time.process_time_ns()
         prior = self._options.priors.get(frame.index)
         if prior is not None:
             radius = 2.0 * prior.sigma_m
             self._pipeline.on_telemetry(RelocHint(frame.t_ns, prior.latitude_deg, prior.longitude_deg, radius))
+        attitude = None if self._options.attitudes is None else self._options.attitudes.by_frame.get(frame.index)
+        if attitude is not None:
+            self._pipeline.on_telemetry(AttitudeSample(frame.t_ns, attitude.quaternion_body_to_ned))
+        info = self._info(frame)
+        if self._options.height_m is None and info is not None and info.relative_altitude_m is not None:
+            self._pipeline.on_telemetry(BaroSample(frame.t_ns, info.relative_altitude_m))
         outputs: list[Output] = list(self._pipeline.on_frame(frame))
         job = self._pipeline.take_job()
         fix: PoseFix | None = None
-        if job is not None and (self._found or prior is not None or self._tries.due()):
+        if job is not None and (self._found or prior is not None or self._tries is None or self._tries.due()):
             fix = self._pipeline.locate(job)
             shown = fix if self._options.fov_known else under_centre(fix, self._camera)
             taken = self._pipeline.on_fix(shown)
@@ -144,7 +173,69 @@ class _Run:
         aids = tuple(o for o in outputs if isinstance(o, AidRecord))
         stage_ms = self._watch.take()
         latency_ms = (time.perf_counter_ns() - began_ns) / 1e6
-        return FrameTrace(frame.t_ns, frame.index, frame.name, state, fix, step, aids, stage_ms, latency_ms)
+        cpu_ms = (time.process_time_ns() - cpu_ns) / 1e6
+        return FrameTrace(
+            frame.t_ns, frame.index, frame.name, state, fix, step, aids, stage_ms, latency_ms, cpu_ms=cpu_ms
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Finding:
+    """What finds one photograph on the map, and its parts."""
+
+    localiser: Localiser
+    place: GridPlace
+    matcher: Matcher
+
+
+def build_finding(
+    mosaic: MapMosaic, options: PhotoOptions, config: Config, closing: ExitStack, place: GridPlace | None = None
+) -> Finding:
+    """By the configuration; `closing` releases what the matcher's models run on, `place` is one that is prepared."""
+    terrain = FlatTerrain(options.local, 0.0, GROUND_SIGMA_M)
+    ground = MapProjector(mosaic, options.local, terrain, options.camera)
+    built = build_matcher(config, ground, load_composition(), closing)
+    place = place or GridPlace(mosaic, options.local, config.place)
+    localiser = Localiser(options.camera, place, built.matcher, terrain, config.pose, built.gates)
+    return Finding(localiser, place, built.matcher)
+
+
+def told_height(options: PhotoOptions, info: PhotoInfo | None) -> tuple[float, float]:
+    """(height above ground, sigma) before the first fix; sigma >= height: unknown. The field of view's doubt is in it:
+    what is searched is the scale."""
+    if options.height_m is not None:
+        return options.height_m, math.hypot(TOLD_HEIGHT_SIGMA, options.fov_sigma) * options.height_m
+    if info is not None and info.relative_altitude_m is not None and info.relative_altitude_m > 10.0:
+        sigma = RELATIVE_HEIGHT_SIGMA if options.attitudes is None else TOLD_HEIGHT_SIGMA
+        return info.relative_altitude_m, math.hypot(sigma, options.fov_sigma) * info.relative_altitude_m
+    return UNKNOWN_HEIGHT_M, UNKNOWN_HEIGHT_M
+
+
+def _against_attitudes(
+    options: PhotoOptions, told: PhotoAttitudes, height_m: float, height_sigma_m: float
+) -> VisionConfig:
+    """The start where each picture comes with an attitude: the state is then the boresight, found before or not."""
+    found = options.boresight
+    start = VisionConfig(
+        height_m,
+        height_sigma_m,
+        yaw_sigma_rad=math.radians(told.yaw_sigma_deg),
+        mean_tilt_sigma_rad=BORESIGHT_SIGMA_RAD,
+        tilt_scatter_rad=math.radians(told.tilt_sigma_deg),
+        yaw_scatter_rad=YAW_SCATTER_RAD,
+    )
+    if found is not None:
+        start = dataclasses.replace(
+            start,
+            yaw_rad=found.yaw_rad,
+            yaw_sigma_rad=math.hypot(found.yaw_sigma_rad, found.yaw_scatter_rad),
+            mean_tilt_rad=found.tilt_rad,
+            mean_tilt_sigma_rad=found.tilt_sigma_rad,
+            yaw_scatter_rad=found.yaw_scatter_rad,
+        )
+    if not options.fov_known:
+        return dataclasses.replace(start, mean_tilt_rad=(0.0, 0.0), mean_tilt_sigma_rad=1e-4)
+    return start
 
 
 class _Tries:

@@ -3,26 +3,39 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from gps_denied_onboard.config import Config, load_config
 from gps_denied_onboard.errors import UserError
-from gps_denied_onboard.frames.folder import SUFFIXES, FolderSource, fov_of
+from gps_denied_onboard.frames.folder import SUFFIXES, FolderSource, fov_of, read_image
 from gps_denied_onboard.frames.photo_info import PhotoInfo
 from gps_denied_onboard.frames.video import VideoSource
 from gps_denied_onboard.geometry.camera import CameraModel
 from gps_denied_onboard.geometry.geodesy import LocalFrame, geodetic_from_mercator_px
+from gps_denied_onboard.localisation.place_search import GridPlace
 from gps_denied_onboard.messages import Frame
 from gps_denied_onboard.recorder.kinds import FrameRecord
 from gps_denied_onboard.tiles.mosaic import MapMosaic
 from gps_denied_onboard.tiles.sources import TileSource
 from gps_denied_operator.evaluate import machine
+from gps_denied_operator.evaluate.boresight import WIDE, WIDE_REACH_CELLS, BoresightFinder
 from gps_denied_operator.evaluate.flight_worker import PICTURE_MARGIN_M, Collector
+from gps_denied_operator.evaluate.photo_attitude import (
+    PhotoAttitudes,
+    attitudes_of_photos,
+    attitudes_of_table,
+    headings_of_photos,
+)
+from gps_denied_operator.evaluate.photo_figures import photo_figures
+from gps_denied_operator.evaluate.photo_fov import ASSUMED_SIGMA, low_pictures, view_of_photos, with_found_view
 from gps_denied_operator.evaluate.photo_options import (
     PhotoOptions,
     camera_for,
@@ -32,6 +45,7 @@ from gps_denied_operator.evaluate.photo_options import (
     refuse_swapped,
     without_position,
 )
+from gps_denied_operator.evaluate.photos import build_finding, run_photos, told_height
 from gps_denied_operator.report import pictures
 from gps_denied_operator.report.model import FlightPart, Report
 from gps_denied_operator.report.verdict import NOTHING_ANCHORED
@@ -60,11 +74,13 @@ class PhotosRequest:
     height: str = "none"
     seed: int = 0
     config_path: Path | None = None
+    attitude: str = "none"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PreparedPhotos:
-    """Everything checked and open; `frames` is the source, `lookup` the truth, both only for the shell."""
+    """Everything checked and open; `frames` is the source, `lookup` the truth, both only for the shell. `others` are
+    the indices of pictures of another camera or from the ground, which are not searched for."""
 
     frames: FolderSource | VideoSource
     infos: tuple[PhotoInfo, ...]
@@ -74,6 +90,7 @@ class PreparedPhotos:
     options: PhotoOptions
     notes: tuple[str, ...]
     config: Config
+    others: frozenset[int] = frozenset()
 
 
 def prepare(request: PhotosRequest) -> PreparedPhotos:
@@ -87,6 +104,7 @@ def prepare(request: PhotosRequest) -> PreparedPhotos:
     frames = open_frames(request.photos)
     photos = frames.photos if isinstance(frames, FolderSource) else ()
     _refuse_absent(request, photos)
+    attitudes = _attitudes(request, heading, photos)
     tiles = open_tile_source(request.maps)
     mosaic = MapMosaic(tiles)
     lookup, places, numbers, notes = _truth(request, frames)
@@ -97,7 +115,13 @@ def prepare(request: PhotosRequest) -> PreparedPhotos:
             "--prior needs positions by picture or by a video's frame number; give --truth with such a CSV file, or "
             "--prior none."
         )
-    camera, known = camera_for(frames.size_px, request.fov_deg, fov_of(photos) if photos else None)
+    view, view_notes, others = view_of_photos(photos)
+    if height == "exif":
+        low_notes, low = low_pictures(photos)
+        view_notes, others = [*view_notes, *low_notes], others | low
+    fov_deg = view.fov_deg if view is not None else (fov_of(photos) if photos else None)
+    camera, known = camera_for(frames.size_px, request.fov_deg, fov_deg)
+    fov_sigma = view.sigma if view is not None else ASSUMED_SIGMA
     options = PhotoOptions(
         local=LocalFrame((box[0] + box[2]) / 2.0, (box[1] + box[3]) / 2.0, 0.0),
         camera=camera,
@@ -105,10 +129,29 @@ def prepare(request: PhotosRequest) -> PreparedPhotos:
         heading_deg=None if isinstance(heading, str) else heading % 360.0,
         height_m=None if isinstance(height, str) else height,
         priors={} if isinstance(prior, str) else displaced(places, prior, request.seed),
+        fov_sigma=0.0 if request.fov_deg is not None else fov_sigma,
+        attitudes=attitudes,
     )
     infos = without_position(photos, heading=heading == "exif", height=height == "exif")
-    told = (*notes, *_outside(list(places.values()), box), *map_notes(tiles))
-    return PreparedPhotos(frames, infos, lookup, numbers, mosaic, options, told, config)
+    outside = [*_outside(list(places.values()), box), *_on_one_place(request.maps), *map_notes(tiles)]
+    if request.fov_deg is not None:
+        view_notes = [note for note in view_notes if not note.startswith("Field of view")]
+    told = [*notes, *outside, *view_notes, *(attitudes.notes if attitudes else ())]
+    return PreparedPhotos(frames, infos, lookup, numbers, mosaic, options, tuple(told), config, others)
+
+
+def _attitudes(request: PhotosRequest, heading: float | str, photos: Sequence[PhotoInfo]) -> PhotoAttitudes | None:
+    """Of the pictures' metadata or of a table; with `--heading exif` alone their headings. UserError where none is."""
+    told = request.attitude.strip()
+    if told.lower() == "exif":
+        found = attitudes_of_photos(photos)
+        if found is None:
+            what = f"none of the {len(photos)} pictures tells its attitude" if photos else "a video tells no attitude"
+            raise UserError(f"--attitude exif: {what} in its metadata; give --attitude none or a CSV file.")
+        return found
+    if told.lower() != "none":
+        return attitudes_of_table(Path(told), [photo.path.name for photo in photos])
+    return headings_of_photos(photos) if heading == "exif" else None
 
 
 def open_frames(path: Path) -> FolderSource | VideoSource:
@@ -126,13 +169,17 @@ def _refuse_absent(request: PhotosRequest, photos: Sequence[PhotoInfo]) -> None:
     """UserError where the pictures' metadata were asked for something that none of them holds."""
     asked = (
         ("--truth", request.truth, any(p.has_position for p in photos), "a CSV file"),
-        ("--heading", request.heading, any(p.yaw_deg is not None for p in photos), "none or a number of degrees"),
+        ("--heading", request.heading, any(_tells_heading(p) for p in photos), "none or a number of degrees"),
         ("--height", request.height, any(_tells_height(p) for p in photos), "none or a number of metres"),
     )
     for option, told, there, instead in asked:
         if (told or "").strip().lower() == "exif" and not there:
             what = f"none of the {len(photos)} pictures says that" if photos else "a video does not say that"
             raise UserError(f"{option} exif: {what} in its metadata; give {option} {instead}.")
+
+
+def _tells_heading(photo: PhotoInfo) -> bool:
+    return photo.yaw_deg is not None or photo.camera.flight.yaw_deg is not None
 
 
 def _tells_height(photo: PhotoInfo) -> bool:
@@ -190,10 +237,28 @@ def _outside(places: Sequence[TruePlace], box: tuple[float, float, float, float]
     return [f"The map does not reach {len(off)} of the {len(places)} true positions; the nearest of them is {far} off."]
 
 
+def _on_one_place(maps: Sequence[Path]) -> list[str]:
+    """A note where maps lie over one another: what differs between their dates comes from the first alone."""
+    if len(maps) < 2:
+        return []
+    boxes = [map_box_deg(MapMosaic(open_tile_source([path]))) for path in maps]
+    notes = []
+    for k, (south, west, north, east) in enumerate(boxes[1:], 1):
+        under = [j for j, (s, w, n, e) in enumerate(boxes[:k]) if s < north and south < n and w < east and west < e]
+        if under:
+            notes.append(
+                f"{maps[k].name} lies over the same place as {maps[under[0]].name} and only fills what that leaves "
+                "empty; where they differ, give the newer one first."
+            )
+    return notes
+
+
 def chosen_frames(prepared: PreparedPhotos) -> Iterator[Frame]:
     """All photographs; of a video the frames with truth, and between them one about every half second."""
     last_ns: int | None = None
     for frame in prepared.frames:
+        if frame.index in prepared.others:
+            continue
         due = last_ns is None or frame.t_ns - last_ns >= VIDEO_STEP_NS or isinstance(prepared.frames, FolderSource)
         if due or prepared.lookup(frame.index, frame.name, frame.t_ns) is not None:
             last_ns = frame.t_ns
@@ -228,18 +293,21 @@ def evaluate_photos(
     request: PhotosRequest, prepared: PreparedPhotos, command: str, progress: Callable[[int], None]
 ) -> Report:
     """Estimate, score and illustrate."""
-    from gps_denied_operator.evaluate.photos import run_photos
-
     began = time.monotonic()
     watched = _Watched(chosen_frames(prepared), prepared.lookup)
     collector = Collector(prepared.lookup, progress)
-    run_photos(watched, prepared.infos, prepared.mosaic, prepared.options, collector, prepared.config)
-    collector.add_missed(watched.scored)
+    with ExitStack() as closing:
+        prepared, place = with_boresight(prepared, closing)
+        options = prepared.options
+        inputs = (watched, prepared.infos, prepared.mosaic, options, collector, prepared.config)
+        in_flight_deg = run_photos(*inputs, place)
+    collector.add_missed([*watched.scored, *_passed_over(prepared)])
     rows = collector.rows
     if not rows:
         raise UserError(f"{request.photos} gave no frame that could be used; look at the pictures or the video.")
     facts = RunFacts(time.monotonic() - began, machine.own_rss_peak_mb(), machine.commit(), machine.cores())
-    result = figures([rows], facts, (request.photos.name,))
+    found_deg = (options.boresight.roll_deg, options.boresight.pitch_deg) if options.boresight else in_flight_deg
+    result = figures([rows], facts, (request.photos.name,)) | photo_figures(rows, found_deg)
     hint = "" if result["anchored"] else _scale_hint(prepared)
     shown = _with_pictures(rows, watched.small, prepared, prepared.options.camera)
     notes = [*prepared.notes, *(f"{problem.rstrip('.')}." for problem in prepared.frames.problems)]
@@ -264,6 +332,63 @@ def _scale_hint(prepared: PreparedPhotos) -> str:
     from gps_denied_operator.evaluate.photo_scale import scale_hint
 
     return scale_hint(chosen_frames(prepared), prepared.infos, prepared.mosaic, prepared.options, prepared.config)
+
+
+def _passed_over(prepared: PreparedPhotos) -> list[FrameRecord]:
+    """The pictures of other cameras, which count as not found."""
+    frames = prepared.frames
+    if not isinstance(frames, FolderSource):
+        return []
+    return [FrameRecord(frames.times_ns[k], k, frames.photos[k].path.name) for k in sorted(prepared.others)]
+
+
+def with_boresight(prepared: PreparedPhotos, closing: ExitStack) -> tuple[PreparedPhotos, GridPlace | None]:
+    """What is constant over the set, found from some of its pictures, where they come with attitudes; else as it is.
+    And the place search that is then prepared; `closing` releases it."""
+    options, frames = prepared.options, prepared.frames
+    attitudes = options.attitudes
+    if attitudes is None or not isinstance(frames, FolderSource):
+        return prepared, None
+    # With heights told the scale found tells the view, as far as it is not known.
+    options = dataclasses.replace(options, fov_known=options.fov_known or _heights_told(prepared))
+    prepared = dataclasses.replace(prepared, options=options)
+    loaders = {k: partial(_loaded, frames, k) for k in range(len(frames)) if k not in prepared.others}
+    finding = build_finding(prepared.mosaic, options, prepared.config, closing)
+    matcher = build_finding(prepared.mosaic, options, _wide(prepared.config), closing, finding.place).matcher
+    parts = (options.camera, finding.localiser, finding.place, matcher, prepared.config.pose)
+    finder = BoresightFinder(*parts, heights=lambda k: told_height(options, prepared.infos[k]))
+    found = finder.find(loaders, attitudes)
+    if found is None:
+        note = "Too few pictures were found by themselves to tell the camera's boresight; it is found on the way."
+        return dataclasses.replace(prepared, notes=(*prepared.notes, note)), finding.place
+    options = with_found_view(dataclasses.replace(options, boresight=found, attitudes=found.attitudes), found)
+    note = (
+        f"Boresight by {found.fixes} pictures: roll {found.roll_deg:.1f}, pitch {found.pitch_deg:.1f}, yaw "
+        f"{-math.degrees(found.yaw_rad):.1f} degrees against the {found.attitudes.source.value}; field of view "
+        f"{math.degrees(options.camera.fov_horizontal_rad):.1f} degrees."
+    )
+    notes = (*prepared.notes, *found.notes, note)
+    return dataclasses.replace(prepared, options=options, notes=notes), finding.place
+
+
+def _wide(config: Config) -> Config:
+    """The configuration with the matching that BoresightFinder wants."""
+    matching = config.matching
+    wide = dataclasses.replace(matching, inlier_cells=WIDE * matching.inlier_cells, second_reach_cells=WIDE_REACH_CELLS)
+    return dataclasses.replace(config, matching=wide)
+
+
+def _heights_told(prepared: PreparedPhotos) -> bool:
+    return prepared.options.height_m is not None or any(p.relative_altitude_m is not None for p in prepared.infos)
+
+
+def _loaded(frames: FolderSource, index: int) -> Frame | None:
+    """One picture of a folder; None where it cannot be decoded: the run will tell."""
+    photo = frames.photos[index]
+    try:
+        return Frame(frames.times_ns[index], index, read_image(photo.path, grey=True), photo.path.name)
+    except (OSError, ValueError, SyntaxError):
+        return None
 
 
 def _with_pictures(

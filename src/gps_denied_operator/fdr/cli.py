@@ -13,7 +13,7 @@ from gps_denied_onboard.untrusted.text import shown
 if TYPE_CHECKING:
     from gps_denied_onboard.recorder.verify import Verdict
 
-LINE_CHARACTERS_MAX = 1 << 20
+LINE_CHARACTERS_MAX = 1_000_000
 
 app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Read what the flight recorder kept.")
 
@@ -38,7 +38,8 @@ def list_flights(
         _print_json({"flights": found})
         return
     for row in found:
-        print(f"{shown(row['flight_id'], 80):32} {row['seconds']:9.1f} s {row['bytes'] / 1e6:9.1f} MB  {row['end']}")
+        size = f"{row['seconds']:9.1f} s {row['bytes'] / 1e6:9.1f} MB"
+        print(f"{shown(row['flight_id'], 80):32} {size}  {shown(row['end'], 80)}")
     if not found:
         print(f"no flights in {root}")
 
@@ -135,7 +136,7 @@ def export(
     if json:
         _print_json({"out": str(out), "format": to, "rows": written})
     else:
-        print(f"{out}: {sum(written.values())} rows of {', '.join(written)}")
+        print(f"{out}: {sum(written.values())} rows of {shown(', '.join(written), 2000)}")
 
 
 @app.command()
@@ -152,8 +153,8 @@ def recover(flight: FlightArgument, out: OutOption, json: JsonOption = False) ->
         _print_json({"out": str(out), "files": [dataclasses.asdict(file) for file in files]})
         return
     for file in files:
-        kept = f"{file.messages:9} messages, {file.kept_bytes} of {file.bytes} bytes kept"
-        print(f"{shown(file.name, 80):24} {file.state:9} {kept}")
+        kept = f"{file.kept_bytes} of {file.bytes} bytes kept"
+        print(f"{shown(file.name):24} {file.state:9} {file.messages:9} messages, {kept}")
         for problem in file.problems:
             print(f"  {shown(problem)}")
 
@@ -183,9 +184,9 @@ def _print_json(value: dict[str, Any]) -> None:
 
 def _print_verdict(verdict: Verdict) -> None:
     seconds = ((verdict.end_ns or 0) - (verdict.start_ns or 0)) / 1e9
-    print(f"{shown(verdict.flight_id or '(no header)')}: {verdict.state.upper()}")
+    print(f"{shown(verdict.flight_id, 80) or '(no header)'}: {verdict.state.upper()}")
     print(f"  {verdict.records} records in {verdict.segments} segment(s), {seconds:.1f} s, {verdict.bytes} bytes")
-    print(f"  {verdict.lost} records were lost in flight and are told; key {verdict.fingerprint or '(none)'}")
+    print(f"  {verdict.lost} records were lost in flight and are told; key {shown(verdict.fingerprint) or '(none)'}")
     for error in verdict.errors:
         print(f"  ERROR {shown(error)}")
     for note in verdict.notes:

@@ -38,6 +38,7 @@ class FrameResult:
     aids: tuple[AidRecord, ...] = ()
     frame_jpeg: bytes | None = None
     map_jpeg: bytes | None = None
+    cpu_ms: float | None = None
 
     @property
     def scored(self) -> bool:

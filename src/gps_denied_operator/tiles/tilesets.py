@@ -19,6 +19,7 @@ from gps_denied_onboard.untrusted import UntrustedError
 from gps_denied_onboard.untrusted.bounded import read_file
 from gps_denied_onboard.untrusted.json import read_json
 from gps_denied_onboard.untrusted.picture import check_scans
+from gps_denied_onboard.untrusted.text import whole_number
 from gps_denied_operator.tiles.mbtiles import TILE_BYTES_MAX
 from gps_denied_operator.tiles.row_order import SIZES_PX, RowEvidence, finest, from_south, places_by_row, read_bounds
 
@@ -68,16 +69,16 @@ class XyzFolder:
     def places(self) -> dict[int, list[tuple[int, int]]]:
         found: dict[int, list[tuple[int, int]]] = {}
         for zoom_folder in self.path.iterdir():
-            zoom = _number(zoom_folder.name, ZOOM_MAX)
+            zoom = whole_number(zoom_folder.name, ZOOM_MAX)
             if zoom is None or not zoom_folder.is_dir():
                 continue
             last = (1 << zoom) - 1
             for column in zoom_folder.iterdir():
-                x = _number(column.name, last)
+                x = whole_number(column.name, last)
                 if x is None or not column.is_dir():
                     continue
                 for file in column.iterdir():
-                    row = _number(file.stem, last) if file.suffix.lower() in IMAGES else None
+                    row = whole_number(file.stem, last) if file.suffix.lower() in IMAGES else None
                     if row is None:
                         continue
                     if (zoom, x, row) not in self._files:
@@ -119,12 +120,6 @@ class XyzFolder:
 
     def close(self) -> None:
         self._files.clear()
-
-
-def _number(name: str, at_most: int) -> int | None:
-    """The number that a name is, in the digits 0-9 and not beyond `at_most`."""
-    value = int(name) if name.isascii() and name.isdigit() and len(name) <= 9 else -1
-    return value if 0 <= value <= at_most else None
 
 
 def _flipped(zoom: int, row: int) -> int:

@@ -43,7 +43,11 @@ COVERS: dict[str, Cover] = {
 
 @dataclass(frozen=True, slots=True)
 class Appearance:
-    """One day's view of the world. `age` is the fraction of fields and buildings that differ from the other look."""
+    """One day's view of the world. `age` is the fraction of fields and buildings that differ from the other look.
+
+    `leafless` is the share of trees without leaves, `snow` 0..1 how closed its cover is, `spectrum` what else than
+    visible light is seen (see seasons.py), `blur_m` how far the sensor smears it on the ground.
+    """
 
     name: str
     salt: int
@@ -59,6 +63,10 @@ class Appearance:
     age: float
     warp_m: float
     row_gain: float = 1.0
+    leafless: float = 0.0
+    snow: float = 0.0
+    spectrum: str = ""
+    blur_m: float = 0.0
 
     def draw(self, seed: int, tag: str, key: int) -> np.random.Generator:
         """The random stream of one item in this look."""

@@ -8,14 +8,15 @@ import numpy as np
 
 from gps_denied_onboard.messages import FloatArray, ImageArray
 from gps_denied_sim.noise import lattice_noise, stream
-from gps_denied_sim.render.appearance import COVERS, palette
+from gps_denied_sim.render.appearance import COVERS, Colour, palette
 from gps_denied_sim.render.canvas import SHIFT, Canvas, fixed_point
+from gps_denied_sim.render.seasons import cover_in, lay_snow, line_colour, without_leaves
 from gps_denied_sim.render.vertical_objects import paint_buildings, paint_upright
 from gps_denied_sim.scene.scene_layout import CellPlan, Line, Patch
 from gps_denied_sim.scene.terrain import Terrain
 
 WATER_STEP_M = 6.0
-LINE_COLOURS = {
+LINE_COLOURS: dict[str, Colour] = {
     "main_road": (108, 108, 106),
     "minor_road": (132, 136, 138),
     "track": (122, 144, 156),
@@ -33,6 +34,7 @@ def paint(canvas: Canvas, cells: list[CellPlan], terrain: Terrain, resolution_tr
         for patch in cell.patches:
             _patch(canvas, patch, layers)
     _water(canvas, terrain)
+    lay_snow(canvas.look, canvas.image, *layers)
     for kind in ("gully", "verge", "ditch", "track", "minor_road", "main_road"):
         for cell in cells:
             for line in cell.lines:
@@ -41,7 +43,7 @@ def paint(canvas: Canvas, cells: list[CellPlan], terrain: Terrain, resolution_tr
     buildings = [b for cell in cells for b in cell.buildings if canvas.shows(b.only_in, b.key)]
     paint_buildings(canvas, buildings)
     trees = _standing(canvas, np.concatenate([cell.trees for cell in cells] or [np.zeros((0, 5))]))
-    paint_upright(canvas, trees, buildings, resolution_tree_m)
+    paint_upright(canvas, without_leaves(canvas.look, trees), buildings, resolution_tree_m)
 
 
 def _standing(canvas: Canvas, trees: FloatArray) -> FloatArray:
@@ -89,7 +91,7 @@ def _background(canvas: Canvas) -> None:
     h, w = canvas.image.shape[:2]
     rng = stream(canvas.seed, "background", canvas.look.salt)
     texture = canvas.sample(canvas.textures.clumps, (0, 0, w, h), 0.7, np.array([1.7, 1.7]), rng.uniform(0, 2048, 2))
-    colours = _grassy(canvas, palette(canvas.look, COVERS["meadow"], rng))
+    colours = _grassy(canvas, palette(canvas.look, cover_in(canvas.look, "meadow"), rng))
     cv2.applyColorMap(texture, colours, canvas.image)
 
 
@@ -127,7 +129,7 @@ def _patch(canvas: Canvas, patch: Patch, layers: tuple[ImageArray, ImageArray]) 
     cv2.fillPoly(mask, [outline], 255, lineType=cv2.LINE_8, shift=SHIFT)
     rng = canvas.look.draw(canvas.seed, "patch", patch.key)
     name = _cover_name(canvas, patch, rng)
-    cover = COVERS[name]
+    cover = cover_in(canvas.look, name)
     soil, clumps = (layer[r0:r1, c0:c1] for layer in layers)
     texture = _field_texture(canvas, patch, name, rng, soil, clumps, (c0, r0, c1 - c0, r1 - r0))
     if patch.kind == "field":
@@ -231,13 +233,13 @@ def _water(canvas: Canvas, terrain: Terrain) -> None:
     level = float(rng.normal(0.0, 0.6))
     reeds = canvas.sample(canvas.textures.clumps, (0, 0, w, h), 0.3, np.array([3.0, 3.0]), rng.uniform(0, 2048, 2))
     edge = margin + (reeds.astype(np.float32) - 128.0) * 0.02 - level
-    bank = cv2.applyColorMap(reeds, _grassy(canvas, palette(canvas.look, COVERS["meadow"], rng)))
+    bank = cv2.applyColorMap(reeds, _grassy(canvas, palette(canvas.look, cover_in(canvas.look, "meadow"), rng)))
     cv2.copyTo(bank, np.asarray(edge < 13.0, dtype=np.uint8), canvas.image)
-    bank = cv2.applyColorMap(reeds, palette(canvas.look, COVERS["dark_green"], rng))
+    bank = cv2.applyColorMap(reeds, palette(canvas.look, cover_in(canvas.look, "dark_green"), rng))
     cv2.copyTo(bank, np.asarray(edge < 3.5, dtype=np.uint8), canvas.image)
     ripple = canvas.sample(canvas.textures.patches, (0, 0, w, h), 1.0, np.array([0.6, 0.6]), rng.uniform(0, 2048, 2))
     water = cv2.applyColorMap(
-        cv2.addWeighted(ripple, 0.3, ripple, 0.0, 90.0), palette(canvas.look, COVERS["pond"], rng)
+        cv2.addWeighted(ripple, 0.3, ripple, 0.0, 90.0), palette(canvas.look, cover_in(canvas.look, "pond"), rng)
     )
     cv2.copyTo(water, np.asarray(edge < 0.0, dtype=np.uint8), canvas.image)
 
@@ -253,14 +255,14 @@ def _line(canvas: Canvas, line: Line) -> None:
     if high[0] < 0 or high[1] < 0 or low[0] > w or low[1] > h:
         return
     rng = canvas.look.draw(canvas.seed, "line", line.key)
-    colour = np.array(LINE_COLOURS[line.kind]) * float(np.exp(rng.normal(0.0, 0.10))) * canvas.look.tint
+    colour = line_colour(canvas.look, line.kind, LINE_COLOURS) * float(np.exp(rng.normal(0.0, 0.10))) * canvas.look.tint
     if line.kind in ("verge", "ditch", "gully"):
         colour = colour * canvas.look.grass_gain
     p = [fixed_point(pixels)]
     width = max(1, round(line.width_m / canvas.resolution_m))
     if line.kind == "track":
         cv2.polylines(canvas.image, p, False, (colour * 0.92).tolist(), width, cv2.LINE_AA, SHIFT)
-        grass = (np.array(LINE_COLOURS["verge"]) * canvas.look.grass_gain).tolist()
+        grass = (line_colour(canvas.look, "verge", LINE_COLOURS) * canvas.look.grass_gain).tolist()
         cv2.polylines(canvas.image, p, False, grass, max(1, width // 3), cv2.LINE_AA, SHIFT)
         return
     cv2.polylines(canvas.image, p, False, colour.tolist(), width, cv2.LINE_AA, SHIFT)

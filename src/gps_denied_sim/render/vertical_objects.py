@@ -11,6 +11,7 @@ import numpy.typing as npt
 from gps_denied_onboard.messages import FloatArray, ImageArray
 from gps_denied_sim.noise import stream
 from gps_denied_sim.render.canvas import SHIFT, Canvas, fixed_point
+from gps_denied_sim.render.seasons import roof_colour
 from gps_denied_sim.scene.scene_layout import Building
 
 ROOFS = (
@@ -37,7 +38,8 @@ def paint_buildings(canvas: Canvas, buildings: list[Building]) -> None:
         if p[:, 0].max() < 0 or p[:, 1].max() < 0 or p[:, 0].min() > w or p[:, 1].min() > h:
             continue
         rng = canvas.look.draw(canvas.seed, "roof", b.key)
-        base = np.array(ROOFS[b.roof]) * float(np.exp(rng.normal(0.0, 0.08))) * canvas.look.tint
+        tone = float(np.exp(rng.normal(0.0, 0.08)))
+        base = roof_colour(canvas.look, ROOFS[b.roof], rng) * tone * canvas.look.tint
         ends = np.array([(p[0] + p[3]) / 2.0, (p[1] + p[2]) / 2.0])
         side = b.corners_m[1] - b.corners_m[0]
         normal = np.array([side[1], -side[0]]) / max(float(np.hypot(side[0], side[1])), 1e-6)

@@ -47,6 +47,10 @@ class World:
         cells = self.land.cells_in(x0, y1 - side, x0 + side, y1)
         paint(canvas, cells, self.terrain)
         blurred = cv2.GaussianBlur(image, (3, 3), 0.6)
+        if look.spectrum:
+            blurred = cv2.merge([cv2.cvtColor(blurred, cv2.COLOR_BGR2GRAY)] * 3)
+        if look.blur_m > 0.0:
+            blurred = cv2.GaussianBlur(blurred, (0, 0), look.blur_m / resolution_m)
         return np.ascontiguousarray(blurred[pad : pad + n, pad : pad + n])
 
 

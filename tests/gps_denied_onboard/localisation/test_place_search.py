@@ -23,7 +23,7 @@ def search(
 ) -> list[PlaceCandidate]:
     place = GridPlace(ground.mosaic(), ground.local, PlaceConfig(**settings), in_order)
     rectifier = Orthorectifier(frame, Undistorter(ground.camera))
-    return place.search(rectifier, prior, FOOTPRINT_M, 0.0, place.search_stages(prior)[0])
+    return place.search(rectifier, prior, FOOTPRINT_M, 0.0, place.search_stages(prior, FOOTPRINT_M)[0])
 
 
 def test_found_within_the_prior(painted_ground: Any) -> None:

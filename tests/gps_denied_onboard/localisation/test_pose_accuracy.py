@@ -101,3 +101,34 @@ def test_map_and_relief_errors_are_added(painted_ground: Any) -> None:
     sigma = np.sqrt(np.diag(solution.covariance))
     assert (sigma[:2] >= 2.0).all()
     assert sigma[2] >= 5.0
+
+
+def in_a_wood(ground: Any, pose: tuple[FloatArray, FloatArray], tree_m: float, rng: np.random.Generator) -> Matches:
+    """Matches on a map without heights: clumps of trees `tree_m` high, 50 to 150 m wide, stand on a plane; noise as
+    map cells of a metre leave it."""
+    camera, count = ground.camera, 120
+    pixel = rng.uniform([5, 5], [camera.width_px - 6, camera.height_px - 6], (count, 2))
+    rays = camera.bearings(pixel) @ pose[1].T
+    flat = pose[0] + rays * (-pose[0][2] / rays[:, 2])[:, None]
+    middle, radius = rng.uniform(-200.0, 200.0, (8, 2)) + flat[:, :2].mean(axis=0), rng.uniform(25.0, 75.0, 8)
+    wooded = (np.linalg.norm(flat[:, None, :2] - middle, axis=2) < radius).any(axis=1)
+    up = np.where(wooded, tree_m, 0.0)
+    seen = pose[0] + rays * ((up - pose[0][2]) / rays[:, 2])[:, None]
+    points = np.column_stack([seen[:, :2] + rng.normal(0.0, 0.55, (count, 2)), np.zeros(count)])
+    return Matches(0, pixel, points, np.ones(count), count, 1.0, PlaceCandidate((0.0, 0.0), 0.0, 300.0, 1.0, 1.0))
+
+
+@pytest.mark.parametrize("tree_m", [0.0, 4.0, 8.0])
+def test_the_ellipse_of_a_single_picture_is_honest_over_trees(painted_ground: Any, tree_m: float) -> None:
+    """Over 30 seeds the squared horizontal error is at most what is claimed, and with the trees the ellipse grows."""
+    pose = painted_ground.pose()
+    rng = np.random.default_rng(17)
+    nees, sigma_m = [], []
+    for _ in range(30):
+        solution = solve(painted_ground, in_a_wood(painted_ground, pose, tree_m, rng), pose, PoseConfig())
+        assert solution is not None
+        error, covariance = (pose[0] - solution.position_enu_m)[:2], solution.covariance[:2, :2]
+        nees.append(float(error @ np.linalg.solve(covariance, error)))
+        sigma_m.append(float(np.sqrt(np.trace(covariance) / 2.0)))
+    assert np.mean(nees) < 2.0
+    assert np.median(sigma_m) > {0.0: 10.0, 4.0: 13.0, 8.0: 17.0}[tree_m]

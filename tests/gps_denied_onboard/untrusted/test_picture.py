@@ -90,11 +90,13 @@ def test_one_bad_picture_costs_itself_alone(tmp_path: Path) -> None:
     """A folder with a bomb, a pipe and a link to a device among its pictures is read without them."""
     (tmp_path / "a.jpg").write_bytes(photo())
     (tmp_path / "b.png").write_bytes(png(16384, 16384))
+    (tmp_path / "b\x1b[2J.png").write_bytes(b"no picture")
     os.mkfifo(tmp_path / "c.jpg")
     (tmp_path / "d.jpg").symlink_to("/dev/zero")
     source = FolderSource(tmp_path)
     assert len(list(source)) == 1
     assert any("b.png" in problem for problem in source.problems)
+    assert all(problem.isprintable() for problem in source.problems)
 
 
 @pytest.mark.parametrize(

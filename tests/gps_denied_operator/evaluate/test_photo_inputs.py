@@ -12,6 +12,7 @@ from PIL import Image
 from rasterio.transform import from_origin
 
 from gps_denied_onboard.errors import UserError
+from gps_denied_operator.evaluate.photo_figures import photo_figures
 from gps_denied_operator.evaluate.photos_run import PhotosRequest, chosen_frames, prepare
 from gps_denied_operator.scoring.metrics import offset_m
 
@@ -164,3 +165,23 @@ def test_the_real_video_gives_its_scored_frames(shared_data: Path) -> None:
     assert prepared.notes == ()
     frames = chosen_frames(prepared)
     assert [next(frames).index for _ in range(4)] == [0, 10, 20, 30]
+
+
+def test_without_a_fix_no_boresight_is_claimed() -> None:
+    """Where nothing was found the figures say null, not zero."""
+    figures = photo_figures([], None)
+    assert figures["boresight_deg"] is None
+    assert figures["wrong_probability_max"] is None
+    assert figures["cpu_ms"] == {"p50": None, "p95": None}
+
+
+def test_attitude_that_no_picture_tells_is_refused(ask: Ask) -> None:
+    """The error names the option and what to give instead."""
+    with pytest.raises(UserError, match="--attitude exif: none of the 3 pictures"):
+        prepare(ask(attitude="exif"))
+
+
+def test_maps_over_one_place_are_told(ask: Ask, inputs: Path) -> None:
+    """Of two maps of one place the first is on top, and that is said."""
+    notes = prepare(ask(maps=(inputs / "map.tif", inputs / "map.tif"))).notes
+    assert any("lies over the same place" in note for note in notes)

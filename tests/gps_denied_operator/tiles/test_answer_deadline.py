@@ -113,6 +113,20 @@ def test_a_handshake_without_end_is_left_at_its_deadline(ask: Callable[[HttpClie
             ask(client, f"https://{host}")
 
 
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_proxy_without_end_is_left_at_its_deadline(monkeypatch: pytest.MonkeyPatch, scheme: str) -> None:
+    """The way over a proxy, and the tunnel that it is asked for, have the same deadline."""
+    with dribbling(*ENDLESS["head"]) as host:
+        for name in ("http_proxy", "https_proxy"):
+            monkeypatch.setenv(name, f"http://{host}")
+        monkeypatch.delenv("no_proxy", raising=False)
+        with (
+            closing(HttpClient(f"{scheme}://tiles.example.org", {}, None, ONCE, 1)) as client,
+            pytest.raises(ProviderUnavailableError, match="took longer than"),
+        ):
+            plain(client, "")
+
+
 def test_the_store_is_free_after_a_provider_without_end(store: TileStore) -> None:
     """A download from such a provider ends with a report, and the store can be written again."""
     with dribbling(*ENDLESS["head"]) as host, feed(f"http://{host}", ONCE) as tiles:

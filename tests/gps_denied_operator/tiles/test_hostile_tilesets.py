@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from gps_denied_onboard.errors import UserError
+from gps_denied_onboard.tiles.sources import DirectoryTileSource
 from gps_denied_operator.tiles.makers import open_map
 from gps_denied_operator.tiles.mbtiles import MbtilesFile
 from gps_denied_operator.tiles.tilesets import XyzFolder, placed_tiles
@@ -144,6 +145,12 @@ def test_folders_of_tiles_are_read_by_their_plain_names(tmp_path: Path) -> None:
     (column / f"{Y0 + 1}.jpg").symlink_to(tmp_path / "outside.jpg")
     (column / f"{Y0 + 2}.jpg").symlink_to("/dev/zero")
     os.mkfifo(column / f"{Y0 + 3}.jpg")
+    ours = DirectoryTileSource(tmp_path / "map", ZOOM)
+    assert ours.bounds_tiles() == (X0, Y0, X0 + 1, Y0 + 4)
+    assert [ours.read_tile(X0, Y0 + k) is None for k in (0, 2, 3)] == [False, True, True]
+    (column / f"{Y0}.mask.png").symlink_to("nowhere")
+    assert ours.read_tile(X0, Y0) is None
+    (column / f"{Y0}.mask.png").unlink()
     tiles = XyzFolder(tmp_path / "map")
     assert tiles.places() == {ZOOM: [(X0, Y0 + k) for k in range(4)]}
     assert tiles.read(ZOOM, X0, Y0) == picture(1)

@@ -17,6 +17,7 @@ LABEL_VALUES = {
     SourceLabel.VISUAL_PROPAGATED: 1.0,
     SourceLabel.DEAD_RECKONED: 0.0,
 }
+PROTECTION_NAME = "nav_prot_m"
 LABEL_NAME = "nav_source"
 TEXT_BYTES = 50
 MAX_TEXT_BYTES = 4 * TEXT_BYTES
@@ -98,6 +99,10 @@ class MavlinkEncoder:
     def source_label(self, state: NavState) -> bytes:
         """NAMED_VALUE_FLOAT "nav_source": 2 satellite_anchored, 1 visual_propagated, 0 dead_reckoned."""
         return self.named_value(state.t_ns, LABEL_NAME, LABEL_VALUES[state.source_label])
+
+    def protection_level(self, state: NavState) -> bytes:
+        """NAMED_VALUE_FLOAT "nav_prot_m": `NavState.protection_level_m`, NaN where it is not known."""
+        return self.named_value(state.t_ns, PROTECTION_NAME, state.protection_level_m)
 
     def statustext(self, alert: Alert) -> tuple[bytes, ...]:
         """STATUSTEXT packets of an alert: one, or chunks of 50 bytes where it is longer (MAVLink 2), at most four."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol, Self
 if TYPE_CHECKING:
     from gps_denied_onboard.imaging.orthorectify import Orthorectifier
     from gps_denied_onboard.inference import Engine
+    from gps_denied_onboard.localisation.evidence import EvidenceModel
     from gps_denied_onboard.localisation.matching.config import LearnedConfig, MatchingConfig
     from gps_denied_onboard.localisation.matching.map_projector import MapProjector, PassResult
     from gps_denied_onboard.localisation.pose_config import GateConfig
@@ -41,11 +42,13 @@ class MatcherContext:
 
 class Matcher(Protocol):
     """What every matching strategy does. `footprint_cells`: of how many map cells the frame's longer side should be in
-    the first pass and in the second; `gates`: the limits that its numbers are held against. A further strategy is one
-    file with such a class, and its line in runtime_root/strategies.py."""
+    the first pass and in the second. `evidence`: how likely right and wrong places have its numbers; None where that
+    was never fitted: then the limits `gates` decide. A further strategy is one file with such a class, and its line in
+    runtime_root/strategies.py."""
 
     footprint_cells: tuple[float, float]
     gates: GateConfig
+    evidence: EvidenceModel | None
 
     @classmethod
     def models(cls, config: MatcherSettings) -> Mapping[str, Shapes]:

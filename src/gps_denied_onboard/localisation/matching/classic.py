@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Self
 
 from gps_denied_onboard.imaging.orientation import orientation_field
 from gps_denied_onboard.imaging.orthorectify import Orthorectifier
 from gps_denied_onboard.imaging.patch_correlation import match_patches
+from gps_denied_onboard.localisation.evidence_table import CLASSIC
 from gps_denied_onboard.localisation.matching import MatcherContext, MatcherSettings, Shapes
 from gps_denied_onboard.localisation.matching.config import MatchingConfig
 from gps_denied_onboard.localisation.matching.map_projector import MapProjector, PassResult, PatchShifts, ransac_inliers
@@ -22,6 +24,7 @@ class ClassicMatcher:
         self._ground = ground
         self._config = config
         self.gates = gates or GateConfig()
+        self.evidence = CLASSIC
         self.footprint_cells = (config.first_footprint_cells, config.second_footprint_cells)
 
     @classmethod
@@ -56,4 +59,5 @@ class ClassicMatcher:
         found = PatchShifts(local.template_xy, local.shift_xy, local.score, local.attempted)
         good = (local.score > cfg.score_min) & (local.ratio < cfg.ratio_max)
         agree = ransac_inliers(found, good, second_pass, cfg.inlier_cells)
-        return None if agree is None else self._ground.result(found, agree, where, t_ns, place)
+        chance = math.pi * (cfg.inlier_cells / (2 * reach - 1)) ** 2
+        return None if agree is None else self._ground.result(found, agree, where, t_ns, place, good, chance)

@@ -6,6 +6,7 @@ al. 2023); any pair with the same inputs and outputs will do. Shapes are fixed: 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
@@ -69,6 +70,7 @@ class LearnedMatcher:
         self._extractor = extractor
         self._matcher = matcher
         self.gates = config.gates
+        self.evidence = None
         self.footprint_cells = (config.first_footprint_cells, config.second_footprint_cells)
 
     @classmethod
@@ -114,7 +116,7 @@ class LearnedMatcher:
         if agree is None:
             return None
         gsd_m = where.grid.gsd_m * cells_per_canvas_px * RESOLUTION_CANVAS_PX
-        return self._ground.result(found, agree, where, t_ns, place, gsd_m)
+        return self._ground.result(found, agree, where, t_ns, place, good, math.nan, gsd_m)
 
     def _keypoints(self, image: ImageArray, valid: MaskArray, canvas_from_array: FloatArray) -> Keypoints:
         """Keypoints of a picture drawn on the canvas: those with data first, the finer ones before the coarser."""

@@ -23,12 +23,15 @@ AGREEING_MIN = 4
 @dataclass(frozen=True, slots=True, eq=False)
 class PassResult:
     """Matches that agree on one affine plane, and how many were tried (`matches.attempted`); `support` is the sum of
-    the agreeing matches' scores, `score` their mean."""
+    the agreeing matches' scores, `score` their mean; `good` how many matches there were to agree, `chance` the
+    probability that one of them agrees with a given plane by chance (NaN: not known)."""
 
     matches: Matches
     support: float
     score: float
     shift_cells: float
+    good: int
+    chance: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -86,6 +89,8 @@ class MapProjector:
         where: AlignedPatch,
         t_ns: int,
         place: PlaceCandidate,
+        good: MaskArray,
+        chance: float,
         gsd_m: float | None = None,
     ) -> PassResult:
         """The agreeing matches as pixels of the camera and ground points; `gsd_m` None: the grid's."""
@@ -107,7 +112,7 @@ class MapProjector:
             place=place,
         )
         shift = float(np.median(np.linalg.norm(found.shift_xy[agree], axis=1)))
-        return PassResult(matches, float(score.sum()), float(score.mean()), shift)
+        return PassResult(matches, float(score.sum()), float(score.mean()), shift, int(np.count_nonzero(good)), chance)
 
 
 def ransac_inliers(found: PatchShifts, good: MaskArray, affine: bool, inlier_cells: float) -> MaskArray | None:

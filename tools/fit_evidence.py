@@ -1,0 +1,237 @@
+"""Fit the log-likelihood ratios of localisation/evidence.py, and write their table and the fit's report.
+
+    tools/fit_evidence.py build/evidence*.jsonl --table src/gps_denied_onboard/localisation/evidence_table.py \\
+        --report _docs/evidence.md
+
+A logistic regression with weights of one sign (more agreement never speaks against a place), ridge, and no set of
+pictures counts for more than 40 of its places. The ridge is the one that predicts left-out sets best; the figures of
+the report are of sets that the fit had not seen.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import orjson
+from scipy.optimize import minimize
+
+from gps_denied_onboard.localisation.evidence import Terms
+
+Array = npt.NDArray[np.float64]
+FIRST = {
+    "log_agreeing": 1, "shift_cells": -1, "log_margin": 1, "window_log_margin": 1, "tilt_off_rad": -1,
+    "height_sigmas": -1,
+}  # fmt: skip
+SECOND = {"second_log_inliers": 1, "second_shift_cells": -1}
+"""Features of each pass and the sign that their weight may have. The patches' scores are left out: how high they are is
+the sensors' and the season's, and a fit on one pair of sensors is wrong about another."""
+RIDGES = (0.3, 1.0, 3.0, 10.0)
+WRONG_BEYOND = 0.6
+"""Of the frame's ground length: nearer places share ground with the right one, and solutions are drawn towards it."""
+SHOWN_TWICE = ("deervision",)
+"""Maps that show the same ground at several places (a mosaic whose pictures are up to 20 m off; wrong places have up to
+68 agreeing patches on it): whether a place on it is wrong nobody can tell. Other sets on it count."""
+HEIGHT_PLAUSIBLE = 0.2
+"""A place whose height is farther off than this part is not the right one, wherever it lies."""
+SET_PLACES = 40
+TAIL_EXCESSES = 10.0
+TRIED = 30_000.0
+"""Independent places that the searches of the collection compared, by `GridPlace.tried`: 20,000 to 40,000."""
+BINS = (0.0, 1e-4, 1e-3, 1e-2, 0.1, 0.5, 0.9, 0.99, 1.0)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Data:
+    """Places as rows: features (N, F), whether right (N,), set and map of each."""
+
+    x: Array
+    right: npt.NDArray[np.bool_]
+    group: npt.NDArray[np.str_]
+    place: npt.NDArray[np.str_]
+
+
+def read(paths: Sequence[Path], names: Sequence[str]) -> Data:
+    """Places of all files that have these features; those of which nobody knows whether they are right are left out."""
+    rows, right, group, place = [], [], [], []
+    for path in paths:
+        for text in path.read_bytes().splitlines():
+            told: dict[str, Any] = orjson.loads(text)
+            features = told["features"]
+            is_right = told["right"] and abs(told["log_height"]) < HEIGHT_PLAUSIBLE
+            near = 0.0 <= told["off"] < WRONG_BEYOND and not is_right
+            repeats = told["set"] == told["map"] and told["map"] in SHOWN_TWICE and not is_right
+            if near or repeats or told["right"] != is_right or any(name not in features for name in names):
+                continue
+            rows.append([features[name] for name in names])
+            right.append(is_right)
+            group.append(told["set"])
+            place.append(told["map"])
+    return Data(np.array(rows), np.array(right), np.array(group), np.array(place))
+
+
+def share_ahead(paths: Sequence[Path]) -> float:
+    """Of the right places, one a picture, the share that was the first of its search; one more of each counted."""
+    ranks: dict[tuple[Any, ...], int] = {}
+    for path in paths:
+        for told in map(orjson.loads, path.read_bytes().splitlines()):
+            if told["right"] and abs(told["log_height"]) < HEIGHT_PLAUSIBLE:
+                key = (told["set"], told["map"], told["frame"], told["near"])
+                ranks[key] = min(ranks.get(key, told["rank"]), told["rank"])
+    return (sum(rank == 0 for rank in ranks.values()) + 1) / (len(ranks) + 2)
+
+
+def weights_of(data: Data, keep: npt.NDArray[np.bool_]) -> Array:
+    """Equal weight of the classes; within each no set counts more than SET_PLACES of its places would."""
+    weight = np.zeros(len(data.right))
+    for of_class in (True, False):
+        for name in np.unique(data.group[keep & (data.right == of_class)]):
+            chosen = keep & (data.right == of_class) & (data.group == name)
+            weight[chosen] = min(1.0, SET_PLACES / chosen.sum())
+        weight[data.right == of_class] *= 0.5 / max(weight[data.right == of_class].sum(), 1e-12)
+    return weight
+
+
+def fit(
+    data: Data, signs: Sequence[int], ridge: float, keep: npt.NDArray[np.bool_]
+) -> tuple[float, Array, Array, Array]:
+    """Bias, weights, and the range in which each feature counts: from nearly the lowest to most right ones."""
+    low, high = np.quantile(data.x[keep], 0.005, axis=0), np.quantile(data.x[keep & data.right], 0.95, axis=0)
+    high = np.maximum(high, np.quantile(data.x[keep], 0.95, axis=0))
+    clipped = np.clip(data.x, low, high)
+    mean, scale = clipped[keep].mean(axis=0), clipped[keep].std(axis=0) + 1e-9
+    z = (clipped[keep] - mean) / scale
+    y, weight = np.where(data.right[keep], 1.0, -1.0), weights_of(data, keep)[keep]
+
+    def loss(parameters: Array) -> tuple[float, Array]:
+        margin = y * (parameters[0] + z @ parameters[1:])
+        value = float(weight @ np.logaddexp(0.0, -margin) + 0.5 * ridge / 100.0 * parameters[1:] @ parameters[1:])
+        slope = -weight * y / (1.0 + np.exp(np.clip(margin, -700.0, 700.0)))
+        return value, np.concatenate([[slope.sum()], slope @ z + ridge / 100.0 * parameters[1:]])
+
+    bounds = [(None, None)] + [(0.0, None) if sign > 0 else (None, 0.0) for sign in signs]
+    found = minimize(loss, np.zeros(z.shape[1] + 1), jac=True, bounds=bounds, method="L-BFGS-B").x
+    weights = found[1:] / scale
+    factor, shift = calibrated(clipped[keep] @ weights, data.right[keep], weight)
+    return shift, factor * weights, low, high
+
+
+def calibrated(score: Array, right: npt.NDArray[np.bool_], weight: Array) -> tuple[float, float]:
+    """Factor and shift that make of the regression's score a log-likelihood ratio where it matters: beyond the wrong.
+
+    A regression that is held back by its ridge says less than the places do. The wrong ones' scores fall off like an
+    exponential beyond their 95 % quantile (peaks over threshold: Coles, "An Introduction to Statistical Modeling of
+    Extreme Values", 4.2), which continues the tail to where no place of the fit was. Its rate is only as sure as there
+    are places beyond: it is that of the posterior predictive (a Lomax distribution) at TAIL_EXCESSES mean excesses.
+    The right ones count as spread evenly over their 90 % range.
+    """
+    order = np.argsort(score[~right])
+    sorted_wrong, share = score[~right][order], np.cumsum(weight[~right][order])
+    threshold = float(np.interp(0.95 * share[-1], share, sorted_wrong))
+    beyond = sorted_wrong[sorted_wrong > threshold] - threshold
+    count = max(len(beyond), 4)
+    rate = (count + 1) * np.log1p(TAIL_EXCESSES / count) / TAIL_EXCESSES / float(beyond.mean())
+    spread = float(np.subtract(*np.quantile(score[right], [0.95, 0.05])))
+    return rate, -float(np.log(max(spread, 1e-9) * 0.05 * rate)) - rate * threshold
+
+
+def held_out(data: Data, signs: Sequence[int], ridge: float) -> Array:
+    """Log-likelihood ratio of every place by a fit that has seen neither its set nor its map's own set."""
+    out = np.zeros(len(data.right))
+    for name in np.unique(data.group):
+        chosen = data.group == name
+        bias, weights, low, high = fit(data, signs, ridge, ~chosen & (data.place != name))
+        out[chosen] = bias + np.clip(data.x[chosen], low, high) @ weights
+    return out
+
+
+def log_loss(data: Data, ratio: Array) -> float:
+    """Weighted mean of -log of the probability that was given to what is true."""
+    y = np.where(data.right, 1.0, -1.0)
+    return float(weights_of(data, np.ones(len(y), bool)) @ np.logaddexp(0.0, -y * ratio))
+
+
+def best_fit(data: Data, names: Sequence[str], signs: Sequence[int]) -> tuple[Terms, float, Array]:
+    """Terms, the ridge that predicts left-out sets best, and the held-out ratios."""
+    tried = {ridge: held_out(data, signs, ridge) for ridge in RIDGES}
+    ridge = min(RIDGES, key=lambda one: log_loss(data, tried[one]))
+    bias, weights, low, high = fit(data, signs, ridge, np.ones(len(data.right), bool))
+    rounded = [tuple(float(f"{v:.5g}") for v in values) for values in (weights, low, high)]
+    return Terms(float(f"{bias:.5g}"), tuple(names), *rounded), ridge, tried[ridge]
+
+
+def reliability(data: Data, ratio: Array) -> list[str]:
+    """Of held-out places by the claimed probability of being wrong (right and wrong as likely): how many were."""
+    claimed = 1.0 / (1.0 + np.exp(np.clip(ratio, -700.0, 700.0)))
+    lines = ["| claimed to be wrong | places | of these wrong | right |", "|---|---|---|---|"]
+    for low, high in itertools.pairwise(BINS):
+        inside = (claimed >= low) & ((claimed < high) | (high == 1.0))
+        wrong = int((inside & ~data.right).sum())
+        lines.append(f"| {low:g} to {high:g} | {int(inside.sum())} | {wrong} | {int(inside.sum()) - wrong} |")
+    return lines
+
+
+def by_set(data: Data, ratio: Array) -> list[str]:
+    """Of every set the worst wrong place and the quantiles of the right ones, held out."""
+    lines = ["| set | right places | their log ratio: 10 %, median | wrong places | their log ratio: 99 %, highest |"]
+    lines.append("|---|---|---|---|---|")
+    for name in np.unique(data.group):
+        right, wrong = (ratio[(data.group == name) & (data.right == of)] for of in (True, False))
+        told = f"{np.quantile(right, 0.1):.1f}, {np.median(right):.1f}" if len(right) else "-"
+        against = f"{np.quantile(wrong, 0.99):.1f}, {wrong.max():.1f}" if len(wrong) else "-"
+        lines.append(f"| {name} | {len(right)} | {told} | {len(wrong)} | {against} |")
+    return lines
+
+
+def terms_text(name: str, terms: Terms) -> str:
+    rows = "\n".join(f"    {tuple_!r}," for tuple_ in (terms.names, terms.weights, terms.low, terms.high))
+    return f"{name} = Terms(\n    {terms.bias!r},\n{rows}\n)\n"
+
+
+def section(title: str, data: Data, terms: Terms, ridge: float, ratio: Array) -> list[str]:
+    lines = [f"## {title}", "", f"{len(data.right)} places, {int(data.right.sum())} of them right. Ridge {ridge:g}."]
+    lines += ["", "| feature | weight | counts from | to | share of the evidence |", "|---|---|---|---|---|"]
+    spans = [abs(w) * (h - low) for w, low, h in zip(terms.weights, terms.low, terms.high, strict=True)]
+    for k, name in enumerate(terms.names):
+        share = spans[k] / max(sum(spans), 1e-9)
+        lines.append(f"| {name} | {terms.weights[k]:.3g} | {terms.low[k]:.3g} | {terms.high[k]:.3g} | {share:.0%} |")
+    return [*lines, "", *reliability(data, ratio), "", *by_set(data, ratio), ""]
+
+
+def main() -> None:
+    """Fit both passes and write table and report."""
+    options = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    options.add_argument("places", type=Path, nargs="+")
+    options.add_argument("--table", type=Path)
+    options.add_argument("--report", type=Path)
+    told = options.parse_args()
+    fitted, report = {}, []
+    for name, signs in (("FIRST", FIRST), ("BOTH", FIRST | SECOND)):
+        data = read(told.places, list(signs))
+        terms, ridge, ratio = best_fit(data, list(signs), list(signs.values()))
+        fitted[name] = terms
+        title = "First pass" if name == "FIRST" else "Both passes"
+        report += section(title, data, terms, ridge, ratio)
+    ahead = share_ahead(told.places)
+    report.append(f"Of the right places {ahead:.0%} were the best of their search.")
+    if told.table:
+        head = '"""Fitted by tools/fit_evidence.py: see _docs/evidence.md. Not to be edited."""\n\n'
+        head += "from gps_denied_onboard.localisation.evidence import EvidenceModel, Terms\n\n"
+        body = "\n".join(terms_text(f"_{name}", terms) for name, terms in fitted.items())
+        made = f"CLASSIC = EvidenceModel(_FIRST, _BOTH, {TRIED!r}, {ahead:.3f})"
+        told.table.write_text(f"{head}{body}\n{made}\n", encoding="utf-8")
+    if told.report:
+        text = told.report.read_text(encoding="utf-8") if told.report.exists() else ""
+        marker = "<!-- fit -->"
+        told.report.write_text("\n".join([text.split(marker)[0] + marker, "", *report]), encoding="utf-8")
+    print("\n".join(report))
+
+
+if __name__ == "__main__":
+    main()

@@ -84,7 +84,7 @@ def _fix(rng: np.random.Generator, t_ns: int, truth: np.ndarray, label: SourceLa
         return None
     accepted = label is SourceLabel.SATELLITE_ANCHORED
     position = truth + rng.normal(0.0, 2.0 if accepted else 60.0, 3)
-    reason = "" if accepted else "too few inliers"
+    reason = "" if accepted else "few_inliers"
     return PoseFix(
         t_ns, accepted, RejectReason(reason), position, np.diag([1.0, -1.0, -1.0]), np.eye(6) * 4.0,
         60 if accepted else 7, 80, 1.1, False, {"inliers": 60.0 if accepted else 7.0}, k,

@@ -12,6 +12,7 @@ from gps_denied_onboard.messages import AidRecord, PoseFix
 
 DEFAULT_LIMITS: Mapping[str, float] = asdict(GateConfig())
 
+WRONG = "wrong_probability"
 # reason -> (sentence, number of the fix, how it is written, limit's key or number, how the limit is meant)
 REFUSED: dict[str, tuple[str, str, str, str | float, str]] = {
     "no_texture": ("the picture shows too little texture", "texture", "{:.1f} grey levels", "texture_min", "at least"),
@@ -32,6 +33,7 @@ REFUSED: dict[str, tuple[str, str, str, str | float, str]] = {
     "height": ("the height contradicts the other sensors", "", "", "", ""),
     "ambiguous": ("the place was found without help and is not clear enough to stand alone", "rival",
                   "the next place reaches {:.0%} of its support", "global_support_ratio_max", "at most"),
+    "unsure": ("the chance that it is the wrong place is too large", WRONG, "{:.1e}", "wrong_probability_max", "at most"),
     "rival": ("another place fits nearly as well", "rival", "{:.0%} of the support", 0.9, "at most"),
 }  # fmt: skip
 NUMBERS = (
@@ -69,9 +71,8 @@ def refusal(fix: PoseFix, fused: AidRecord | None, limits: Mapping[str, float]) 
 def evidence(fix: PoseFix) -> str:
     """The numbers behind a decision in one line; the chance that it is wrong first, where the recording holds it."""
     said = []
-    wrong = getattr(fix, "wrong_probability", fix.gates.get("wrong_probability"))
-    if isinstance(wrong, int | float) and math.isfinite(wrong):
-        said.append(f"chance that it is wrong {_chance(float(wrong))}")
+    if math.isfinite(fix.wrong_probability):
+        said.append(f"chance that it is wrong {_chance(fix.wrong_probability)}")
     said += [_put(form, value) for key, form in NUMBERS if math.isfinite(value := fix.gates.get(key, math.nan))]
     return ", ".join(said)
 
@@ -81,7 +82,7 @@ def _of_match(fix: PoseFix, limits: Mapping[str, float]) -> str:
     if found is None:
         return fix.reason.replace("_", " ") or "no reason is recorded"
     sentence, key, form, limit, meant = found
-    value = fix.gates.get(key, math.nan) if key else math.nan
+    value = fix.wrong_probability if key == WRONG else fix.gates.get(key, math.nan)
     if not math.isfinite(value):
         return sentence
     most = limits.get(limit, math.nan) if isinstance(limit, str) else limit

@@ -12,6 +12,7 @@ import pytest
 
 from gps_denied_onboard.cli.main import main
 from gps_denied_onboard.geometry.geodesy import geodetic_from_mercator_px
+from gps_denied_onboard.provisioning.companion_memory import memory_of
 from gps_denied_onboard.provisioning.mission_file import MissionFile, read_mission
 from gps_denied_onboard.provisioning.provision import Wanted, provision
 from gps_denied_onboard.tiles.store import TileStore
@@ -55,7 +56,13 @@ def test_a_leg_without_map_fails_and_is_named(
 ) -> None:
     """The second leg has no tile: 22, in JSON too; --allow-gaps is good and still tells; counts are of the box."""
     asked = flown((at(0.2), at(3.0), at(3.0), at(30.0)), (at(10.0), at(20.0)))
-    report = provision(store, Wanted(asked, SOURCE, ZOOM, CAMERA, ""), tmp_path / "cache", None, PRIVATE_KEY)
+    report = provision(
+        store,
+        Wanted(asked, SOURCE, ZOOM, CAMERA, "", memory_of(store.root).companion_id, 0),
+        tmp_path / "cache",
+        None,
+        PRIVATE_KEY,
+    )
     assert report.route["legs_without_map"] != []
     config = ("--config", str(tmp_path / "flight.toml"))
     assert verify(tmp_path, monkeypatch, *config) == 22
@@ -74,7 +81,13 @@ def test_a_covered_route_is_good_and_unknown_is_said(
 ) -> None:
     """All of the route on the map: 0 and 100 %. Without --config nothing is claimed."""
     asked = flown((at(0.2), at(0.8)))
-    provision(store, Wanted(asked, SOURCE, ZOOM, CAMERA, ""), tmp_path / "cache", None, PRIVATE_KEY)
+    provision(
+        store,
+        Wanted(asked, SOURCE, ZOOM, CAMERA, "", memory_of(store.root).companion_id, 0),
+        tmp_path / "cache",
+        None,
+        PRIVATE_KEY,
+    )
     assert verify(tmp_path, monkeypatch, "--config", str(tmp_path / "flight.toml")) == 0
     assert "of the route have map (" in capsys.readouterr().out
     assert verify(tmp_path, monkeypatch) == 0

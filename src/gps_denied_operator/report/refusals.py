@@ -33,7 +33,8 @@ REFUSED: dict[str, tuple[str, str, str, str | float, str]] = {
     "height": ("the height contradicts the other sensors", "", "", "", ""),
     "ambiguous": ("the place was found without help and is not clear enough to stand alone", "rival",
                   "the next place reaches {:.0%} of its support", "global_support_ratio_max", "at most"),
-    "unsure": ("the chance that it is the wrong place is too large", WRONG, "{:.1e}", "wrong_probability_max", "at most"),
+    "unsure": ("the chance that it is the wrong place is too large", WRONG, "{:.1e}", "wrong_probability_max",
+               "at most"),
     "rival": ("another place fits nearly as well", "rival", "{:.0%} of the support", 0.9, "at most"),
 }  # fmt: skip
 NUMBERS = (

@@ -267,12 +267,12 @@ class Pipeline:
     def _on_picture(self, fix: PoseFix, used: bool) -> list[Output]:
         """What a frame's search says of the state itself: doubt, verdict, and whether an old state is ruled out."""
         estimate = self._fusion.estimate(fix.t_ns)
-        if estimate is None or not estimate.position_known:
-            return []
-        travelled = np.zeros(3) if estimate.travelled_enu_m is None else estimate.travelled_enu_m
+        if estimate is None or not estimate.position_known or estimate.travelled_enu_m is None:
+            return []  # pictures alone: nothing tells by how much two of them show other ground
+        travelled = estimate.travelled_enu_m
         if self._travelled is not None:
             self._flown_m += float(np.linalg.norm(travelled - self._travelled))
-        self._travelled = np.array(travelled)
+        self._travelled = travelled.copy()
         height_m = float(estimate.position_enu_m[2]) - self._terrain.up_m(estimate.position_enu_m[:2])
         self._monitor.on_picture(fix, used, self._flown_m, max(height_m, 20.0))
         self._fusion.doubt(self._monitor.elsewhere_m)

@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 
 from gps_denied_onboard.integrity.state_health_config import StateHealthConfig
 
-NOT_COUNTED = frozenset({"outside_map", "no_texture"})
+OUTSIDE_MAP = "outside_map"
+NOT_COUNTED = frozenset({OUTSIDE_MAP, "no_texture"})
 """Reasons of a fix that say nothing of the place: there was no map, or nothing to be seen."""
 
 
@@ -26,7 +27,7 @@ class SilenceState:
     silent: float = 0.0
     matched: float = 0.0
     tried: float = 0.0
-    recent: float = 0.7
+    recent: float = 1.0
     travelled_m: float | None = None
 
 
@@ -72,13 +73,13 @@ def relocated(state: SilenceState, config: StateHealthConfig) -> SilenceState:
 def probability_wrong(state: SilenceState, config: StateHealthConfig) -> float:
     """That the state is elsewhere, with the present silence counted (Bayes)."""
     p = (state.matched + 3.0 * config.match_probability) / (state.tried + 3.0)
-    right = config.blind_share + (1.0 - config.blind_share) * (1.0 - p) ** state.silent
-    return float(state.wrong / (state.wrong + (1.0 - state.wrong) * right))
+    right = config.blind_share + (1.0 - config.blind_share) * math.pow(1.0 - p, state.silent)
+    return state.wrong / (state.wrong + (1.0 - state.wrong) * right)
 
 
 def elsewhere_sigma_m(state: SilenceState, config: StateHealthConfig) -> float:
     """How far away the state may be if it is elsewhere: the longer nothing is found, the further."""
-    return float(min(config.silence_sigma_m * config.silence_growth**state.silent, config.silence_sigma_m_max))
+    return min(config.silence_sigma_m * math.pow(config.silence_growth, state.silent), config.silence_sigma_m_max)
 
 
 def radius_m(state: SilenceState, risk: float, config: StateHealthConfig) -> float:

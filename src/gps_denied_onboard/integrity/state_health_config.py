@@ -57,8 +57,8 @@ class StateHealthConfig:
     camera_clock_sigma_s: float = 0.04
 
     # Odometry over ground that matches nothing may be of cloud.
-    cloud_speed_mps: float = 1.5
-    cloud_time_s: float = 10.0
+    cloud_speed_mps: float = 2.0
+    cloud_time_s: float = 30.0
     match_memory: float = 0.75
 
     def __post_init__(self) -> None:

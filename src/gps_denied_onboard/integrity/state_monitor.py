@@ -86,8 +86,12 @@ class StateMonitor:
         if used:
             self.silence = silence.fitted(self.silence, travelled_m, footprint_m, self._config)
             self._contest(travelled_m)
-        elif not fix.accepted and fix.reason not in silence.NOT_COUNTED:
+        elif not fix.accepted and (fix.reason not in silence.NOT_COUNTED or self._unconfirmed_off_map(fix)):
             self.silence = silence.unmatched(self.silence, travelled_m, footprint_m, self._config)
+
+    def _unconfirmed_off_map(self, fix: PoseFix) -> bool:
+        """Whether a state that no fix has confirmed says that the map is elsewhere: it was made for this flight."""
+        return self._fits == 0 and fix.reason == silence.OUTSIDE_MAP
 
     def _contest(self, travelled_m: float) -> None:
         """After a relocation the old state is dropped once enough fixes over enough ground have fitted the new one."""

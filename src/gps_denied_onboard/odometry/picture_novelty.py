@@ -119,9 +119,11 @@ class PictureNovelty:
             if fresh.sum() >= 2 and np.all(same[fresh]):
                 return NotNew.FROZEN
             self._static = np.where(judged, np.where(same, self._static + 1, 0), self._static)
-            if _half(same, fresh):
+            # An edge of the ground may lie along a row: a seam counts where a band is still the old picture's, too.
+            seam = self._torn_at_seam(image)
+            if _half(same, fresh) or (seam and bool(np.any(same & fresh))):
                 return NotNew.TORN
-        return NotNew.TORN if self._torn_at_seam(image) else None
+        return None
 
     def _torn_at_seam(self, image: ImageArray) -> bool:
         """Whether the picture breaks at a row, but not at the one of all those before: that is an overlay's edge."""

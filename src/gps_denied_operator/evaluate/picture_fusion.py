@@ -126,10 +126,10 @@ class VisionFusion:
         return ()
 
     def doubt(self, radius_m: float) -> None:
-        """Nothing to do: a picture that is not found widens the search by itself."""
+        """See `Fusion.doubt`. Photographs have no sensors beside them that a place could be held against."""
 
     def renew_without_map(self, t_ns: int, both: bool = False) -> None:
-        """Nothing to do: without an inertial sensor there is no second solution."""
+        """See `Fusion.renew_without_map`: there are no subset solutions of pictures alone."""
 
     def estimate(self, t_ns: int) -> Estimate | None:
         """See `Fusion.estimate`. After the last picture the uncertainty grows with time; one picture is remembered."""

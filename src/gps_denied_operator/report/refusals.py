@@ -12,7 +12,6 @@ from gps_denied_onboard.messages import AidRecord, PoseFix
 
 DEFAULT_LIMITS: Mapping[str, float] = asdict(GateConfig())
 
-WRONG = "wrong_probability"
 # reason -> (sentence, number of the fix, how it is written, limit's key or number, how the limit is meant)
 REFUSED: dict[str, tuple[str, str, str, str | float, str]] = {
     "no_texture": ("the picture shows too little texture", "texture", "{:.1f} grey levels", "texture_min", "at least"),
@@ -31,14 +30,15 @@ REFUSED: dict[str, tuple[str, str, str, str | float, str]] = {
                      "at most, in map cells,"),
     "tilt": ("the pose is tilted more than the aircraft flies", "tilt_rad", "{:.2f} rad", "tilt_max_rad", "at most"),
     "height": ("the height contradicts the other sensors", "", "", "", ""),
+    "unsure": ("the evidence leaves too much doubt that it is the right place", "wrong_probability",
+               "chance of {:.2%}", "wrong_probability_max", "at most"),
     "ambiguous": ("the place was found without help and is not clear enough to stand alone", "rival",
                   "the next place reaches {:.0%} of its support", "global_support_ratio_max", "at most"),
-    "unsure": ("the chance that it is the wrong place is too large", WRONG, "{:.1e}", "wrong_probability_max",
-               "at most"),
     "rival": ("another place fits nearly as well", "rival", "{:.0%} of the support", 0.9, "at most"),
 }  # fmt: skip
 NUMBERS = (
     ("inliers", "{:.0f} agreeing"), ("inlier_ratio", "{:.0%} first pass"), ("second_ratio", "{:.0%} second pass"),
+    ("log_ratio", "log-likelihood ratio {:.1f}"),
     ("score", "correlation {:.2f}"), ("rival", "rival {:.2f}"), ("reprojection_m", "{:.2f} m RMS"),
 )  # fmt: skip
 
@@ -83,7 +83,7 @@ def _of_match(fix: PoseFix, limits: Mapping[str, float]) -> str:
     if found is None:
         return fix.reason.replace("_", " ") or "no reason is recorded"
     sentence, key, form, limit, meant = found
-    value = fix.wrong_probability if key == WRONG else fix.gates.get(key, math.nan)
+    value = fix.wrong_probability if key == "wrong_probability" else fix.gates.get(key, math.nan)
     if not math.isfinite(value):
         return sentence
     most = limits.get(limit, math.nan) if isinstance(limit, str) else limit

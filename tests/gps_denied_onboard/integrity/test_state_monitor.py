@@ -126,9 +126,16 @@ def test_an_unconfirmed_origin_is_searched_for_elsewhere(flight: Flight) -> None
 
 @pytest.mark.parametrize("reason", ["outside_map", "no_texture"])
 def test_where_there_is_nothing_to_match_silence_says_nothing(flight: Flight, reason: str) -> None:
-    """No map under the frame, or a dark frame, is no evidence against the place."""
+    """No map under the frame, or a dark frame, is no evidence against a place that a fix has confirmed."""
+    flight.fits(1)
     flight.misses(10, reason)
     assert flight.healthy
+
+
+def test_an_unconfirmed_origin_off_the_map_is_in_doubt(flight: Flight) -> None:
+    """A take-off place ten kilometres wrong lies off the map: that too is silence, until a first fix."""
+    flight.misses(1, "outside_map")
+    assert not flight.healthy
 
 
 def test_a_relocation_is_contested_until_evidence_decides(flight: Flight) -> None:

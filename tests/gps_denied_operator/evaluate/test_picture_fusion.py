@@ -40,7 +40,7 @@ def fix(t_ns: int, rotation: FloatArray) -> PoseFix:
         lever[:3, k], lever[3:, k] = np.cross(axis, -ray), axis
     covariance = lever @ lever.T * 0.05**2 + np.diag([1.0, 1.0, 1.0, 1e-4, 1e-4, 1e-4])
     position = np.array([10.0, 20.0, 100.0])
-    return PoseFix(t_ns, True, "", position, rotation, covariance, 50, 60, 1.0, False, {"unique": 1.0})
+    return PoseFix(t_ns, True, "", position, rotation, covariance, 50, 60, 1.0, False, unique=True)
 
 
 def test_fixes_of_a_leaning_aircraft_show_the_boresight() -> None:

@@ -13,6 +13,7 @@ from typing import BinaryIO
 
 MOVIE_BYTES_MAX = 64 << 20
 BOXES_MAX = 10_000
+TRACKS_MAX = 100
 
 
 def missing_bytes(path: Path) -> int:
@@ -34,7 +35,7 @@ def shown_seconds(path: Path) -> float:
     with path.open("rb") as stream:
         movie = _movie(stream, path.stat().st_size)
     scale = _timescale(movie)
-    tracks = [part for part in movie.split(b"trak")[1:] if b"vide" in part]
+    tracks = [part for part in movie.split(b"trak", TRACKS_MAX)[1:] if b"vide" in part]
     if not scale or not tracks or b"elst" not in tracks[0]:
         return math.inf
     return sum(length for length, start in _edits(tracks[0]) if start >= 0) / scale
@@ -87,6 +88,8 @@ def _timescale(movie: bytes) -> int:
 def _edits(track: bytes) -> list[tuple[int, int]]:
     """(length, start) of each entry of a track's edit list; a start of -1 is a pause before it."""
     at = track.find(b"elst")
+    if len(track) < at + 12:
+        return []
     wide, count = track[at + 4] == 1, int.from_bytes(track[at + 8 : at + 12], "big")
     form = ">Qq4x" if wide else ">Ii4x"
     step = struct.calcsize(form)

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from gps_denied_onboard.geometry.camera import CameraModel
-from gps_denied_onboard.messages import ImuSample, NavState, SourceLabel
+from gps_denied_onboard.messages import FixType, ImuSample, NavState, SourceLabel
 from gps_denied_onboard.recorder.chain import FlightKey
 from gps_denied_onboard.recorder.client import RecorderClient
 from gps_denied_onboard.recorder.config import RecorderConfig
@@ -75,7 +75,7 @@ class _Samples:
         label = SourceLabel.SATELLITE_ANCHORED
         return NavState(
             t_ns, 48.0 + a * 1e-3, 37.0 + b * 1e-3, 900.0 + c, (a, b, c), (1.0, d, e, f), covariance, 7.3, 5.1, 12.0,
-            3.0, 4.0, 0.5, label, 200, 3, n,
+            3.0, 4.0, 0.5, label, 200, FixType.FIX_3D, n,
         )  # fmt: skip
 
 

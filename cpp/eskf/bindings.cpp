@@ -75,7 +75,7 @@ class Filter {
   }
 
   Aid origin(std::int64_t t_ns, const Vec3& position, double sigma_horizontal, double sigma_vertical,
-                   const std::optional<Vec3>& velocity) {
+             const std::optional<Vec3>& velocity) {
     Event e = event(t_ns, Source::origin);
     e.origin = std::make_shared<const Origin>(
         Origin{position, velocity.value_or(Vec3::Zero()), sigma_horizontal, sigma_vertical, velocity.has_value()});
@@ -84,15 +84,15 @@ class Filter {
 
   Aid clone(std::int64_t t_ns) { return lanes_.insert(event(t_ns, Source::clone)); }
 
-  Aid odometry(std::int64_t t0_ns, std::int64_t t1_ns, const Vec3& displacement, double yaw_change,
-                     double yaw_prior, const Eigen::Matrix4d& covariance) {
+  Aid odometry(std::int64_t t0_ns, std::int64_t t1_ns, const Vec3& displacement, double yaw_change, double yaw_prior,
+               const Eigen::Matrix4d& covariance) {
     Event e = event(t1_ns, Source::odometry);
     e.odometry = std::make_shared<const Odometry>(Odometry{t0_ns, displacement, yaw_change, yaw_prior, covariance});
     return lanes_.insert(e);
   }
 
-  Aid fix(std::int64_t t_ns, const Vec3& position, const std::array<double, 4>& camera_to_enu,
-                const Mat6& covariance, FixMode mode) {
+  Aid fix(std::int64_t t_ns, const Vec3& position, const std::array<double, 4>& camera_to_enu, const Mat6& covariance,
+          FixMode mode) {
     Event e = event(t_ns, Source::fix);
     e.fix = std::make_shared<const Fix>(Fix{position, quaternion(camera_to_enu), covariance});
     e.mode = mode;
@@ -100,7 +100,7 @@ class Filter {
   }
 
   Aid test(std::int64_t t_ns, const Vec3& position, const std::array<double, 4>& camera_to_enu,
-                 const Mat6& covariance) const {
+           const Mat6& covariance) const {
     return lanes_.all().test(t_ns, Fix{position, quaternion(camera_to_enu), covariance});
   }
 
@@ -154,7 +154,8 @@ void bind_aid(py::module_& module) {
       .def_readonly("t_ns", &Aid::t_ns)
       .def_readonly("source", &Aid::source)
       .def_property_readonly("observation", [](const Aid& a) { return numbers(a.observation, a.used); })
-      .def_property_readonly("observation_variance", [](const Aid& a) { return numbers(a.observation_variance, a.used); })
+      .def_property_readonly("observation_variance",
+                             [](const Aid& a) { return numbers(a.observation_variance, a.used); })
       .def_property_readonly("innovation", [](const Aid& a) { return numbers(a.innovation, a.used); })
       .def_property_readonly("innovation_variance", [](const Aid& a) { return numbers(a.innovation_variance, a.used); })
       .def_readonly("test_ratio", &Aid::test_ratio)
@@ -169,10 +170,12 @@ void bind_state(py::module_& module) {
       .def_readwrite("t_ns", &State::t_ns)
       .def_readwrite("position", &State::position)
       .def_readwrite("velocity", &State::velocity)
-      .def_property("attitude", [](const State& s) { return numbers_of(s.attitude); },
-                    [](State& s, const std::array<double, 4>& q) { s.attitude = quaternion(q).normalized(); })
-      .def_property("mount", [](const State& s) { return numbers_of(s.mount); },
-                    [](State& s, const std::array<double, 4>& q) { s.mount = quaternion(q).normalized(); })
+      .def_property(
+          "attitude", [](const State& s) { return numbers_of(s.attitude); },
+          [](State& s, const std::array<double, 4>& q) { s.attitude = quaternion(q).normalized(); })
+      .def_property(
+          "mount", [](const State& s) { return numbers_of(s.mount); },
+          [](State& s, const std::array<double, 4>& q) { s.mount = quaternion(q).normalized(); })
       .def_property_readonly("rotation_body_to_enu", [](const State& s) { return Mat3(s.attitude.toRotationMatrix()); })
       .def_property_readonly("rotation_camera_to_body", [](const State& s) { return Mat3(s.mount.toRotationMatrix()); })
       .def_readwrite("gyro_bias", &State::gyro_bias)
@@ -192,11 +195,11 @@ void bind_state(py::module_& module) {
       .def_property_readonly("healthy", [](const State& s) { return healthy(s); })
       .def_property_readonly("camera_covariance", &camera_covariance)
       .def_property_readonly("height_variance", &height_variance)
-      .def_property("covariance",
-                    [](const State& s) { return Eigen::MatrixXd(s.covariance.topLeftCorner<kCore, kCore>()); },
-                    [](State& s, const CoreCovariance& c) {
-                      s.covariance.topLeftCorner<kCore, kCore>() = 0.5 * (c + c.transpose());
-                    });
+      .def_property(
+          "covariance", [](const State& s) { return Eigen::MatrixXd(s.covariance.topLeftCorner<kCore, kCore>()); },
+          [](State& s, const CoreCovariance& c) {
+            s.covariance.topLeftCorner<kCore, kCore>() = 0.5 * (c + c.transpose());
+          });
   py::dict layout;
 #define GPS_DENIED_BLOCK(name, start, size) layout[name] = py::make_tuple(static_cast<int>(start), size);
 #include "eskf/layout.inc"

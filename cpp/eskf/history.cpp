@@ -153,7 +153,8 @@ bool History::try_start(const Event& event) {
   state_ = start(config_, mount_, t_ns, attitude->q, flying ? airspeed->a.x() : config_.initial_speed_mps,
                  baro != nullptr ? baro->a.x() : 0.0);
   if (baro == nullptr) {  // nobody has measured the height yet: the first barometer value sets it
-    state_.covariance(kPosition + 2, kPosition + 2) = config_.unknown_position_sigma_m * config_.unknown_position_sigma_m;
+    state_.covariance(kPosition + 2, kPosition + 2) =
+        config_.unknown_position_sigma_m * config_.unknown_position_sigma_m;
   }
   state_.accel = imu->a;
   state_.gyro = imu->b;
@@ -200,8 +201,10 @@ void History::apply(State& s, const Event& e, Aid& aid) const {
       break;
     case Source::odometry:
       remember(s);
-      if (e.odometry && e.refused) count_refused(config_, s, *e.odometry);
-      else if (e.odometry) take_odometry(config_, s, *e.odometry, !e.decided, aid);
+      if (e.odometry && e.refused)
+        count_refused(config_, s, *e.odometry);
+      else if (e.odometry)
+        take_odometry(config_, s, *e.odometry, !e.decided, aid);
       break;
     case Source::fix:
       // Before and after: always at the same point, whoever asked for it first; a relocation forgets all clones.

@@ -73,11 +73,11 @@ class History {
   State state_;
   bool started_ = false;
   std::uint64_t sequence_ = 0;
-  std::int64_t newest_ns_ = 0;      // newest time that any source was accepted at
+  std::int64_t newest_ns_ = 0;  // newest time that any source was accepted at
   std::int64_t newest_imu_ns_ = 0;
   bool any_ = false, any_imu_ = false;
   int rebases_ = 0;
-  std::array<int, kSources> strange_{};            // successive samples of a source at a strange time
+  std::array<int, kSources> strange_{};  // successive samples of a source at a strange time
   std::array<std::int64_t, kSources> strange_ns_{};
   std::deque<Event> events_;
   std::deque<Snapshot> snapshots_;

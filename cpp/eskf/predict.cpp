@@ -30,20 +30,20 @@ void propagate_covariance(const Config& c, State& s, const Mat3& rotation, const
   const Mat3 turn = -rotation * dt;
   const double gust_mps = c.gust_sigma_mps * std::sqrt(s.gust_scale);
   const std::array<Decay, 11> decays = {{{kAutopilotBias, c.autopilot_tilt_sigma_rad, c.autopilot_tilt_time_s},
-                                        {kAutopilotBias + 1, c.autopilot_tilt_sigma_rad, c.autopilot_tilt_time_s},
-                                        {kAutopilotBias + 2, c.autopilot_yaw_sigma_rad, c.autopilot_yaw_time_s},
-                                        {kBaroBias, c.baro_bias_sigma_m, c.baro_bias_time_s},
-                                        {kAirspeedScale, c.airspeed_scale_sigma, c.airspeed_scale_time_s},
-                                        {kMapOffset, c.map_sigma_m, c.map_time_s},
-                                        {kMapOffset + 1, c.map_sigma_m, c.map_time_s},
-                                        {kMapOffset + 2, c.map_vertical_sigma_m, c.map_vertical_time_s},
-                                        {kOdometryScale, c.odometry_scale_sigma, c.odometry_scale_time_s},
-                                        {kGust, gust_mps, c.gust_time_s},
-                                        {kGust + 1, gust_mps, c.gust_time_s}}};
+                                         {kAutopilotBias + 1, c.autopilot_tilt_sigma_rad, c.autopilot_tilt_time_s},
+                                         {kAutopilotBias + 2, c.autopilot_yaw_sigma_rad, c.autopilot_yaw_time_s},
+                                         {kBaroBias, c.baro_bias_sigma_m, c.baro_bias_time_s},
+                                         {kAirspeedScale, c.airspeed_scale_sigma, c.airspeed_scale_time_s},
+                                         {kMapOffset, c.map_sigma_m, c.map_time_s},
+                                         {kMapOffset + 1, c.map_sigma_m, c.map_time_s},
+                                         {kMapOffset + 2, c.map_vertical_sigma_m, c.map_vertical_time_s},
+                                         {kOdometryScale, c.odometry_scale_sigma, c.odometry_scale_time_s},
+                                         {kGust, gust_mps, c.gust_time_s},
+                                         {kGust + 1, gust_mps, c.gust_time_s}}};
   const auto columns = [&](auto&& m) {
     m.template middleCols<3>(kPosition) += dt * m.template middleCols<3>(kVelocity);
-    m.template middleCols<3>(kVelocity) += m.template middleCols<3>(kAttitude) * va.transpose() +
-                                           m.template middleCols<3>(kAccelBias) * turn.transpose();
+    m.template middleCols<3>(kVelocity) +=
+        m.template middleCols<3>(kAttitude) * va.transpose() + m.template middleCols<3>(kAccelBias) * turn.transpose();
     m.template middleCols<3>(kAttitude) += m.template middleCols<3>(kGyroBias) * turn.transpose();
     for (const Decay& d : decays) m.col(d.index) *= std::exp(-dt / d.time_s);
   };

@@ -19,22 +19,22 @@ using Mat6 = Eigen::Matrix<double, 6, 6>;
 using Quat = Eigen::Quaterniond;
 
 // Where each part of the error lies.
-constexpr int kPosition = 0;       // 3, m
-constexpr int kVelocity = 3;       // 3, m/s
-constexpr int kAttitude = 6;       // 3, rad, ENU
-constexpr int kGyroBias = 9;       // 3, rad/s, body
-constexpr int kAccelBias = 12;     // 3, m/s2, body
-constexpr int kWind = 15;          // 2, m/s, east and north
-constexpr int kMount = 17;         // 3, rad, body: camera_to_body_true = exp(m) camera_to_body
-constexpr int kAutopilotBias = 20; // 3, rad, ENU: error of the autopilot's attitude
-constexpr int kBaroBias = 23;      // 1, m
-constexpr int kAirspeedScale = 24; // 1
-constexpr int kMapOffset = 25;     // 3, m: the map lies this far from where it should (up: its ground)
-constexpr int kOdometryScale = 28; // 1: measured displacement = (1 + s) true
-constexpr int kGust = 29;          // 2, m/s, east and north: what comes on top of the wind for some seconds
+constexpr int kPosition = 0;        // 3, m
+constexpr int kVelocity = 3;        // 3, m/s
+constexpr int kAttitude = 6;        // 3, rad, ENU
+constexpr int kGyroBias = 9;        // 3, rad/s, body
+constexpr int kAccelBias = 12;      // 3, m/s2, body
+constexpr int kWind = 15;           // 2, m/s, east and north
+constexpr int kMount = 17;          // 3, rad, body: camera_to_body_true = exp(m) camera_to_body
+constexpr int kAutopilotBias = 20;  // 3, rad, ENU: error of the autopilot's attitude
+constexpr int kBaroBias = 23;       // 1, m
+constexpr int kAirspeedScale = 24;  // 1
+constexpr int kMapOffset = 25;      // 3, m: the map lies this far from where it should (up: its ground)
+constexpr int kOdometryScale = 28;  // 1: measured displacement = (1 + s) true
+constexpr int kGust = 29;           // 2, m/s, east and north: what comes on top of the wind for some seconds
 constexpr int kCore = 31;
 constexpr int kCloneCount = 3;
-constexpr int kCloneSize = 6;      // position, attitude
+constexpr int kCloneSize = 6;  // position, attitude
 constexpr int kMax = kCore + kCloneCount * kCloneSize;
 
 using Covariance = Eigen::Matrix<double, kMax, kMax>;
@@ -77,10 +77,10 @@ struct State {
   Vec2 gust = Vec2::Zero();
   Vec3 travelled = Vec3::Zero();  // integral of the velocity; no correction of the position ever moves it
   bool position_known = false;
-  double gust_scale = 1.0;            // variance of gusts and of the wind's walk, over the configured: learned
-  double airspeed_nis = 1.0;          // mean of chi-square a degree of freedom of the airspeed, refused ones included
-  std::int64_t airspeed_t_ns = 0;     // 0: none yet
-  Vec2 refused_m = Vec2::Zero();      // what successive refused odometry steps of one direction add up to
+  double gust_scale = 1.0;         // variance of gusts and of the wind's walk, over the configured: learned
+  double airspeed_nis = 1.0;       // mean of chi-square a degree of freedom of the airspeed, refused ones included
+  std::int64_t airspeed_t_ns = 0;  // 0: none yet
+  Vec2 refused_m = Vec2::Zero();   // what successive refused odometry steps of one direction add up to
   int refused_steps = 0;
   int clones = 0;
   std::array<Clone, kCloneCount> clone;

@@ -93,8 +93,10 @@ void fuse_patiently(const Config& c, State& s, const Measurement<M>& m, double g
     since = s.t_ns;
   }
   const bool accepted = fuse(s, m, gate, true, true, aid);
-  if (accepted) since = 0;
-  else if (since == 0) since = s.t_ns;
+  if (accepted)
+    since = 0;
+  else if (since == 0)
+    since = s.t_ns;
 }
 
 // Direction of the image's upward axis on the ground, and how it changes with the camera's attitude error in ENU.
@@ -176,8 +178,8 @@ Measurement<4> odometry_measurement(const Config& c, const State& s, const Odome
   m.jacobian.block<3, 1>(0, kOdometryScale) = between;
   m.jacobian.block<1, 3>(3, kAttitude) = gradient1.transpose();
   m.jacobian.block<1, 3>(3, at + 3) = -gradient0.transpose();
-  m.jacobian.block<1, 3>(3, kMount) = gradient1.transpose() * s.attitude.toRotationMatrix() -
-                                      gradient0.transpose() * first.attitude.toRotationMatrix();
+  m.jacobian.block<1, 3>(3, kMount) =
+      gradient1.transpose() * s.attitude.toRotationMatrix() - gradient0.transpose() * first.attitude.toRotationMatrix();
   m.noise = step.covariance * (c.odometry_sigma_scale * c.odometry_sigma_scale);
   for (int i = 0; i < 2; ++i) m.noise(i, i) += c.odometry_floor_m * c.odometry_floor_m;
   m.noise(2, 2) += c.odometry_up_floor_m * c.odometry_up_floor_m;

@@ -74,9 +74,9 @@ bool Ring::pop(Record& out) {
     const std::uint64_t sequence = tail_++;
     auto& position = words_[sequence & (slots_ - 1)];
     std::uint64_t found = position.load(std::memory_order_acquire);
-    if (!holds(found, sequence) || !position.compare_exchange_strong(found, word(sequence, reading_, false),
-                                                                     std::memory_order_acq_rel,
-                                                                     std::memory_order_relaxed)) {
+    if (!holds(found, sequence) ||
+        !position.compare_exchange_strong(found, word(sequence, reading_, false), std::memory_order_acq_rel,
+                                          std::memory_order_relaxed)) {
       continue;  // too large for a slot, or overwritten while we looked
     }
     reading_ = handle_of(found);

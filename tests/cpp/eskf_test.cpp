@@ -43,8 +43,9 @@ void compare(const State& s, const double* position, const double* velocity, con
   // Each entry over the two sigmas that it belongs to: the position's are a million times the biases'.
   const Eigen::Matrix<double, kCore, 1> sigma = expected.diagonal().cwiseSqrt();
   const Core difference = s.covariance.topLeftCorner<kCore, kCore>() - expected;
-  check((sigma.cwiseInverse().asDiagonal() * difference * sigma.cwiseInverse().asDiagonal()).cwiseAbs().maxCoeff() < 1e-6,
-        what);
+  check(
+      (sigma.cwiseInverse().asDiagonal() * difference * sigma.cwiseInverse().asDiagonal()).cwiseAbs().maxCoeff() < 1e-6,
+      what);
 }
 
 Event imu(std::int64_t t_ns) {
@@ -76,7 +77,8 @@ History started() {
 void predicts_as_numpy() {
   History history = started();
   for (int k = 1; k <= kSteps; ++k) history.insert(imu(k * kStepNs));
-  compare(history.newest(), kPredictedPosition, kPredictedVelocity, kPredictedRotation, kPredictedCovariance, "predict");
+  compare(history.newest(), kPredictedPosition, kPredictedVelocity, kPredictedRotation, kPredictedCovariance,
+          "predict");
 }
 
 void updates_as_numpy() {

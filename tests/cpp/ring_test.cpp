@@ -1,4 +1,6 @@
 // The ring between a producer that must not wait and the recorder's writer. Built a second time under ThreadSanitizer.
+#include "ring/ring.hpp"
+
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -7,17 +9,15 @@
 #include <thread>
 #include <vector>
 
-#include "ring/ring.hpp"
-
 using gps_denied::ring::Record;
 using gps_denied::ring::Ring;
 
-#define CHECK(condition)                                                      \
-  do {                                                                        \
-    if (!(condition)) {                                                       \
-      std::fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);    \
-      std::exit(1);                                                           \
-    }                                                                         \
+#define CHECK(condition)                                                   \
+  do {                                                                     \
+    if (!(condition)) {                                                    \
+      std::fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition); \
+      std::exit(1);                                                        \
+    }                                                                      \
   } while (false)
 
 namespace {

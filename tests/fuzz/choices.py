@@ -5,6 +5,7 @@ A stranger's file with a good checksum cannot be found by chance; targets make i
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Sequence
 from typing import TypeVar
 
@@ -27,7 +28,7 @@ class Choices:
         self._at += len(taken)
         return taken
 
-    def rest(self) -> bytes:
+    def rest(self) -> builtins.bytes:
         return self.bytes(self.remaining())
 
     def integer(self, low: int, high: int) -> int:

@@ -9,7 +9,16 @@ import numpy as np
 import pytest
 
 from gps_denied_onboard.geometry.geodesy import LocalFrame, error_ellipse_95
-from gps_denied_onboard.messages import AidRecord, NavState, OdometryStep, PoseFix, RejectReason, SourceLabel
+from gps_denied_onboard.messages import (
+    AidRecord,
+    FixType,
+    NavState,
+    OdometryStatus,
+    OdometryStep,
+    PoseFix,
+    RejectReason,
+    SourceLabel,
+)
 from gps_denied_operator.scoring.frames import FrameResult
 
 ORIGIN = LocalFrame(48.42, 37.1, 140.0)
@@ -35,7 +44,7 @@ def nav_state(
     return NavState(
         t_ns, float(latitude), float(longitude), float(altitude), (15.0, 5.0, 0.0), (1.0, 0.0, 0.0, 0.0),
         tuple(covariance.ravel().tolist()), major, minor, azimuth, sigma_m * stretch, 1.5 * sigma_m, 0.5, label,
-        age_ms, 3,
+        age_ms, FixType.FIX_3D,
     )  # fmt: skip
 
 
@@ -109,7 +118,8 @@ def synthetic_flight(
             ok = label is not SourceLabel.DEAD_RECKONED
             moved = truth[k] - truth[k - 1] + rng.normal(0.0, 0.15, 3)
             step = OdometryStep(
-                rows[-1].t_ns, t_ns, "ok" if ok else "lost", "" if ok else "dark frame", moved, 0.0, 0.0,
+                rows[-1].t_ns, t_ns, OdometryStatus.OK if ok else OdometryStatus.LOST, "" if ok else "dark frame",
+                moved, 0.0, 0.0,
                 np.eye(4) * 0.02, 1.0, 400, 300, 0.4, 450.0, 9.0,
             )  # fmt: skip
         latitude, longitude, altitude = (float(v) for v in ORIGIN.geodetic_from_enu(truth[k]))

@@ -16,7 +16,7 @@ from typing import Any
 
 from gps_denied_onboard.autopilot.msp.messages import sensor_gps
 from gps_denied_onboard.autopilot.transport import ReopeningLink
-from gps_denied_onboard.messages import NavState, SourceLabel
+from gps_denied_onboard.messages import FixType, NavState, SourceLabel
 from gps_denied_sim.recording import FlyRequest
 
 from .companion import Companion, mission_lines, write_config
@@ -39,7 +39,7 @@ CALIBRATION_S = 8.0
 NOISE = 0.05
 STATE = NavState(
     0, 48.5123457, 37.2543211, 812.0, (3.0, 4.0, 0.0), (1.0, 0.0, 0.0, 0.0), (1.0,) * 9,
-    3.0, 3.0, 0.0, 2.5, 3.75, 0.3, SourceLabel.SATELLITE_ANCHORED, 0, 3,
+    3.0, 3.0, 0.0, 2.5, 3.75, 0.3, SourceLabel.SATELLITE_ANCHORED, 0, FixType.FIX_3D,
 )  # fmt: skip
 SENT = {
     "fix_type": 2,

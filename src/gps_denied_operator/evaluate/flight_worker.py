@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from gps_denied_onboard.messages import Alert
     from gps_denied_onboard.recorder.kinds import FrameRecord
     from gps_denied_onboard.recorder.mcap_io import RecordingReader
-    from gps_denied_onboard.recorder.meta import RecordingMeta, tiles_inside
+    from gps_denied_onboard.recorder.meta import RecordingMeta
     from gps_denied_onboard.replay.recording import FrameTrace
     from gps_denied_onboard.tiles.mosaic import MapMosaic
     from gps_denied_operator.report.story import Story
@@ -164,6 +164,7 @@ def _illustrated(
 
 
 def _mosaic(folder: Path, meta: RecordingMeta) -> MapMosaic | None:
+    from gps_denied_onboard.recorder.meta import tiles_inside
     from gps_denied_onboard.tiles.mosaic import MapMosaic
     from gps_denied_onboard.tiles.sources import DirectoryTileSource
 

@@ -26,6 +26,7 @@ from gps_denied_onboard.messages import (
     BaroSample,
     FloatArray,
     ImuSample,
+    OdometryStatus,
     OdometryStep,
     PoseFix,
     RejectReason,
@@ -225,7 +226,7 @@ def _odometry(flight: Flight, k0: int, k1: int, height_scale: float, rng: np.ran
     turned = rotation_z(prior_error) @ moved * height_scale + noise[:3]
     height = flight.plan.height_m
     return OdometryStep(
-        flight.t_ns[k0], flight.t_ns[k1], "ok", "", turned, wrap_angle(yaw1 - yaw0 + float(noise[3])),
+        flight.t_ns[k0], flight.t_ns[k1], OdometryStatus.OK, "", turned, wrap_angle(yaw1 - yaw0 + float(noise[3])),
         wrap_angle(yaw0 + prior_error), np.diag(sigma**2), 1.0, 200, 180, 0.5, height, 5.0,
     )  # fmt: skip
 

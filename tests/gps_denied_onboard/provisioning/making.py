@@ -55,7 +55,7 @@ def mission(columns: int = 6, rows: int = 5, name: str = "training-1") -> Missio
 
 
 def make_cache(
-    store: TileStore, cache: Path, key: bytes | None = PRIVATE_KEY, pool: Pool | None = None, **wanted: object
+    store: TileStore, cache: Path, key: bytes | None = PRIVATE_KEY, pool: Pool | None = None, **wanted: Any
 ) -> ProvisionReport:
     """Provision the mission of `fill`."""
     memory = memory_of(store.root)
@@ -68,6 +68,6 @@ def make_cache(
         "",
         memory.companion_id,
         memory.counter,
-        **wanted,  # type: ignore[arg-type]
+        **wanted,
     )
     return provision(store, asked, cache, pool, key)

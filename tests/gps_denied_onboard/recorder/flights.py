@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from gps_denied_onboard.geometry.camera import CameraModel
-from gps_denied_onboard.messages import GpsHealth, ImuSample, NavState, PositionSource, SourceLabel
+from gps_denied_onboard.messages import FixType, GpsHealth, ImuSample, NavState, PositionSource, SourceLabel
 from gps_denied_onboard.recorder.chain import FlightKey
 from gps_denied_onboard.recorder.client import RecorderClient
 from gps_denied_onboard.recorder.config import RecorderConfig
@@ -35,7 +35,7 @@ def navstate(t_ns: int, latitude_deg: float = 48.1) -> NavState:
     covariance = (9.0, 0.0, 0.0, 0.0, 9.0, 0.0, 0.0, 0.0, 16.0)
     return NavState(
         t_ns, latitude_deg, 37.1, 900.0, (20.0, 1.0, 0.0), (1.0, 0.0, 0.0, 0.0), covariance, 7.3, 7.3, 0.0, 3.0, 4.0,
-        0.5, SourceLabel.SATELLITE_ANCHORED, 200, 3, 7, GpsHealth.SPOOFED, PositionSource.COMPANION,
+        0.5, SourceLabel.SATELLITE_ANCHORED, 200, FixType.FIX_3D, 7, GpsHealth.SPOOFED, PositionSource.COMPANION,
     )  # fmt: skip
 
 

@@ -62,6 +62,8 @@ class Door(paramiko.ServerInterface):
 
     def _answer(self, channel: paramiko.Channel) -> None:
         with suppress(OSError, EOFError, paramiko.SSHException):
+            # An answer to this comes through the thread that grants the command: so it has been granted by then.
+            channel.get_transport().global_request("granted@gps-denied", wait=True)
             self._speak(channel)
         channel.close()
 

@@ -20,6 +20,7 @@ from gps_denied_onboard.messages import (
     NavState,
     PoseFix,
     PositionSource,
+    RejectReason,
     SourceLabel,
 )
 from gps_denied_onboard.recorder.client import RecorderClient
@@ -57,7 +58,7 @@ def forged_flight(root: Path, make_state: MakeState, origin: LocalFrame, shift_m
         client.record(Alert(_ns(t_s), severity, text, always=True))
     client.record(ThumbnailRecord(_ns(50.0), 50, "tilt", _thumbnail()))
     flight.close(flight.flight_id, clean=True)
-    return flight.folder
+    return Path(flight.folder)
 
 
 def blind_flight(root: Path, origin: LocalFrame) -> Path:
@@ -68,7 +69,7 @@ def blind_flight(root: Path, origin: LocalFrame) -> Path:
         _gps(client, float(second), np.array([0.0, 15.0 * second, 400.0]), origin, known=False)
     client.record(Alert(_ns(5.0), 2, "NO_ESTIMATE_TIMEOUT"))
     flight.close(flight.flight_id, clean=True)
-    return flight.folder
+    return Path(flight.folder)
 
 
 def _opened(root: Path, origin: LocalFrame):  # type: ignore[no-untyped-def]
@@ -112,7 +113,8 @@ def _fix(client: RecorderClient, t_s: float, at: np.ndarray) -> None:
     numbers = {"inliers": 61.0, "inlier_ratio": 0.57, "tilt_rad": 0.63 if refused else 0.02, "rival": 0.1}
     client.record(
         PoseFix(
-            _ns(t_s), not refused, "tilt" if refused else "", at, np.diag([1.0, -1.0, -1.0]), np.eye(6) * 4.0, 61, 61,
+            _ns(t_s), not refused, RejectReason.TILT if refused else RejectReason.NONE, at,
+            np.diag([1.0, -1.0, -1.0]), np.eye(6) * 4.0, 61, 61,
             2.0, False, numbers, int(t_s),
         )
     )  # fmt: skip

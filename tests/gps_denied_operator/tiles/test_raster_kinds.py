@@ -231,3 +231,15 @@ def test_a_datum_of_the_field_is_refused(case_file: Callable[[str], Path]) -> No
     """Gauss-Krueger on Krassowsky's ellipsoid with no datum: 115 m off, refused."""
     with pytest.raises(UserError, match="does not name its datum"):
         MapRaster.open(case_file("07-datum-unknown/krassowsky.tif"))
+
+
+@pytest.mark.parametrize("beside", ["scene_RPC.TXT", "scene.RPB", "scene.tif.aux.xml"])
+def test_a_camera_model_in_a_file_beside_is_known(beside: str, tmp_path: Path) -> None:
+    """Makers put RPCs beside the picture; such a file is never shown to GDAL, but the way out is told."""
+    path = tmp_path / "scene.tif"
+    with rasterio.open(path, "w", driver="GTiff", width=64, height=64, count=1, dtype="uint8") as dataset:
+        dataset.write(np.full((1, 64, 64), 90, np.uint8))
+    notes = '<PAMDataset><Metadata domain="RPC"><MDI key="LINE_OFF">5</MDI></Metadata></PAMDataset>'
+    (tmp_path / beside).write_text(notes if beside.endswith("xml") else "LINE_OFF: 5\n")
+    with pytest.raises(UserError, match="placed by RPCs only"):
+        MapRaster.open(path)

@@ -7,7 +7,7 @@ import itertools
 import os
 import shutil
 import tempfile
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -56,6 +56,20 @@ def shared_data() -> Path:
     if not data.is_dir():
         pytest.skip(f"no real photographs at {data}: put shared/ beside the checkout or name it in GPS_DENIED_SHARED")
     return data
+
+
+@pytest.fixture(scope="session")
+def case_file() -> Callable[[str], Path]:
+    """Return a function that finds a file of shared/cases (inputs of public reports); it skips where there is none."""
+    named = os.environ.get("GPS_DENIED_SHARED")
+    cases = (Path(named) if named else REPOSITORY.parent / "shared") / "cases"
+
+    def find(name: str) -> Path:
+        if not (cases / name).exists():
+            pytest.skip(f"no {name} in {cases}: put shared/ beside the checkout or name it in GPS_DENIED_SHARED")
+        return cases / name
+
+    return find
 
 
 @pytest.fixture

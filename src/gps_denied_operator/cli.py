@@ -7,7 +7,7 @@ import sys
 import typer
 
 from gps_denied_onboard.cli.version_option import VersionOption
-from gps_denied_onboard.errors import UserError
+from gps_denied_onboard.faults import told
 from gps_denied_onboard.untrusted.text import shown
 from gps_denied_operator.cache import cli as cache_cli
 from gps_denied_operator.calibrate import cli as calibrate_cli
@@ -24,7 +24,9 @@ INTERRUPTED = 130
 TOLD_CHARACTERS_MAX = 20_000
 """How typer ends a command at ctrl-C: as a shell tells of one that SIGINT killed."""
 
-app = typer.Typer(no_args_is_help=True, help="Prepare flights without GPS, and see how good they are.")
+app = typer.Typer(
+    rich_markup_mode=None, no_args_is_help=True, help="Prepare flights without GPS, and see how good they are."
+)
 app.add_typer(missions_cli.app, name="plan")
 app.command("build-cache")(cache_cli.build_cache)
 app.command("provision")(cache_cli.provision)
@@ -61,18 +63,22 @@ def spread(arguments: list[str], option: str = "--map") -> list[str]:
 
 
 def main() -> None:
-    """Entry point: the user's mistakes become one sentence and the exit code of their kind, 2 where it has none."""
+    """Entry point: the user's mistakes become one sentence and the exit code of their kind, 2 where it has none.
+
+    A fault of our own is one sentence, exit code 99 and a file with what developers need.
+    """
     try:
         app(args=spread(sys.argv[1:]))
-    except UserError as error:
-        reason = shown(error, TOLD_CHARACTERS_MAX, lines=True)
+    except Exception as error:
+        sentence, code = told(error, "operator-tool")
+        reason = shown(sentence, TOLD_CHARACTERS_MAX, lines=True)
         print(f"operator-tool: {reason}", file=sys.stderr)
         if "--json" in sys.argv:
             import orjson
 
-            told = {"outcome": "failure", "exit_code": error.exit_code, "error": type(error).__name__}
-            print(orjson.dumps(told | {"reason": reason}).decode())
-        sys.exit(error.exit_code)
+            failed = {"outcome": "failure", "exit_code": code, "error": type(error).__name__, "reason": reason}
+            print(orjson.dumps(failed).decode())
+        sys.exit(code)
     except SystemExit as ended:
         if ended.code == INTERRUPTED:
             print("operator-tool: interrupted; what was done stays. Run the same command to go on.", file=sys.stderr)

@@ -31,7 +31,7 @@ def print_json(report: Mapping[str, object]) -> None:
 @contextmanager
 def progress_bar(what: str, *, quiet: bool) -> Iterator[Callable[[int, int | None], None]]:
     """Give a function of (done, total) that moves one bar on stderr; `quiet` shows none."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), disable=quiet) as bar:
         task = bar.add_task(what, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
@@ -42,7 +42,9 @@ class FlightBars:
 
     def __init__(self, flights: int) -> None:
         console = Console(stderr=True)
-        columns = (TextColumn("{task.description:24}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        columns = (
+            TextColumn("{task.description:24}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+        )  # fmt: skip
         self._bars = Progress(*columns, console=console, disable=not console.is_terminal)
         self._all = self._bars.add_task("flights", total=flights)
         self._steps: dict[tuple[int, str], TaskID] = {}
@@ -71,7 +73,9 @@ class FrameBar:
 
     def __init__(self, total: int | None, description: str = "frames") -> None:
         console = Console(stderr=True)
-        columns = (TextColumn("{task.description:24}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        columns = (
+            TextColumn("{task.description:24}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+        )  # fmt: skip
         self._bars = Progress(*columns, console=console, disable=not console.is_terminal)
         self._task = self._bars.add_task(description, total=total)
 

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from gps_denied_onboard.errors import UserError
+from gps_denied_onboard.faults import told
 
 SCENARIO_HELP = (
     "cruise, turns, blackout, spoof-jump, spoof-ramp, spoof-replay, jam, kidnap, low-texture, old-map, cloud, "
@@ -16,7 +17,9 @@ SCENARIO_HELP = (
     "autumn, winter, near-infrared or thermal."
 )
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, help="Simulated flights over a simulated world.")
+app = typer.Typer(
+    rich_markup_mode=None, add_completion=False, no_args_is_help=True, help="Simulated flights over a simulated world."
+)
 
 
 @app.callback()
@@ -99,7 +102,7 @@ class _Bars:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
         self._bars = Progress(
-            TextColumn("{task.description:10}"),
+            TextColumn("{task.description:10}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TimeRemainingColumn(),
@@ -129,6 +132,10 @@ def main() -> None:
     except UserError as error:
         print(f"gps-denied-sim: {error}", file=sys.stderr)
         sys.exit(2)
+    except Exception as error:
+        sentence, code = told(error, "gps-denied-sim")
+        print(f"gps-denied-sim: {sentence}", file=sys.stderr)
+        sys.exit(code)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import contextlib
 import io
 import sqlite3
 import tempfile
+import zipfile
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -16,6 +17,7 @@ from PIL import Image
 from gps_denied_onboard.autopilot.mavlink.tlog import TlogWriter, read_tlog
 from gps_denied_onboard.config import Config, config_from_tree, load_config, without_places
 from gps_denied_onboard.errors import UserError
+from gps_denied_onboard.frames.container import missing_bytes, shown_seconds
 from gps_denied_onboard.frames.photo_info import parse_xmp, read_photo_info
 from gps_denied_onboard.geometry.camera import CameraModel
 from gps_denied_onboard.provisioning.cache_manifest import parse_cache_manifest
@@ -85,6 +87,13 @@ def fuzz_picture(data: bytes) -> None:
     """EXIF and XMP of a picture."""
     with _file(data, "photo.jpg") as path, contextlib.suppress(OSError, ValueError):
         read_photo_info(path)
+
+
+def fuzz_video_container(data: bytes) -> None:
+    """Sizes and edit list of a video's own container."""
+    with _file(data, "video.mp4") as path:
+        assert missing_bytes(path) >= 0
+        assert shown_seconds(path) >= 0.0
 
 
 def fuzz_xmp(data: bytes) -> None:
@@ -166,7 +175,20 @@ def plan_seeds() -> list[bytes]:
     places = "<gx:coord>37.1 48.4 0</gx:coord><gx:coord>37.2 48.5 0</gx:coord>"
     track = f'<kml xmlns:gx="g"><gx:Track>{places}</gx:Track></kml>'
     waypoints = "QGC WPL 110\n" + "".join(f"{k}\t0\t3\t16\t0\t0\t0\t0\t48.{k}\t37.{k}\t100\t1\n" for k in range(1, 4))
+    transects = {"Items": [], "VisualTransectPoints": [[48.4, 37.1], [48.5, 37.2]]}
+    survey = {"type": "ComplexItem", "complexItemType": "survey", "TransectStyleComplexItem": transects}
+    landing = {"type": "ComplexItem", "complexItemType": "fwLandingPattern", "landCoordinate": [48.4, 37.1, 0],
+               "landingApproachCoordinate": [48.41, 37.1, 50]}  # fmt: skip
+    complex_items = {"version": 2, "items": [item, survey, landing], "plannedHomePosition": [48.4, 37.1, 140]}
+    inav = (
+        '<mission><mwp home-x="37.1" home-y="48.4"/><missionitem no="1" action="WAYPOINT" lat="48.5" lon="37.2" '
+        'flag="0"/><missionitem no="2" action="SET_POI" lat="48.6" lon="37.2" flag="165"/></mission>'
+    )
+    kmz = io.BytesIO()
+    with zipfile.ZipFile(kmz, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("doc.kml", kml)
     return [
+        _json_of({"fileType": "Plan", "version": 1, "mission": complex_items}), inav.encode(), kmz.getvalue(),
         _json_of({"fileType": "Plan", "version": 1, "mission": mission}), waypoints.encode(), kml.encode(),
         track.encode(), _json_of({"type": "FeatureCollection", "features": [{"type": "Feature", "geometry": line}]}),
         _json_of(line),
@@ -260,8 +282,26 @@ def manifest_seeds() -> list[bytes]:
 
 
 def mission_seeds() -> list[bytes]:
-    """A mission file."""
-    return [MissionFile("m", "f", 48.5, 37.5, (37.0, 48.0, 38.0, 49.0)).to_bytes()]
+    """A mission file with and without the planned paths."""
+    box = (37.0, 48.0, 38.0, 49.0)
+    paths = (((48.5, 37.5), (48.6, 37.6)), ((48.7, 37.6), (48.7, 37.7)))
+    return [MissionFile("m", "f", 48.5, 37.5, box, there).to_bytes() for there in ((), paths)]
+
+
+def container_seeds() -> list[bytes]:
+    """An MP4 with an edit list, an AVI and a Matroska file, cut down to what is looked at."""
+
+    def box(kind: bytes, content: bytes) -> bytes:
+        return (8 + len(content)).to_bytes(4, "big") + kind + content
+
+    edit = box(b"elst", bytes(4) + (1).to_bytes(4, "big") + (900).to_bytes(4, "big") + bytes(8))
+    track = box(b"trak", box(b"edts", edit) + box(b"mdia", b"vide" + bytes(8)))
+    movie = box(b"moov", box(b"mvhd", bytes(12) + (600).to_bytes(4, "big") + bytes(84)) + track)
+    return [
+        box(b"ftyp", b"isom" + bytes(4)) + movie + box(b"mdat", bytes(50)),
+        b"RIFF" + (200).to_bytes(4, "little") + b"AVI " + bytes(60),
+        b"\x1a\x45\xdf\xa3\x84\x42\x86\x81\x01" + b"\x18\x53\x80\x67\x90" + bytes(16),
+    ]
 
 
 def parcel_seeds() -> list[bytes]:
@@ -283,6 +323,8 @@ def truth_seeds() -> list[bytes]:
     return [
         b"t_s,latitude_deg,longitude_deg\n1.0,48.5,37.2\n2.0,48.6,37.3\n",
         b"frame;Latitude [deg];Longitude [deg];altitude\n1;48,5;37,2;300\n2;48,6;37,3;301\n",
+        b"sep=;\n# of a log\ntime(ms);OSD.latitude;OSD.longitude;altitude(feet)\n100;48.5;37.2;300\n",
+        "time_us,lat_e7,lon_e7\n100000,485000000,372000000\n".encode("utf-16"),
         b"name\tlat\tlon\na.jpg\t48.5\t37.2\nb.jpg\t48.6\t37.3\n",
     ]
 

@@ -32,6 +32,7 @@ TARGETS: dict[str, Target] = {
     "mission": Target(files.fuzz_mission, files.mission_seeds),
     "truth-table": Target(files.fuzz_truth, files.truth_seeds),
     "picture": Target(files.fuzz_picture, files.picture_seeds),
+    "video-container": Target(files.fuzz_video_container, files.container_seeds),
     "xmp": Target(files.fuzz_xmp, files.picture_seeds),
     "tile": Target(files.fuzz_tile, files.tile_seeds, 20_000),
     "mbtiles": Target(files.fuzz_mbtiles, files.mbtiles_seeds, 20_000),

@@ -7,6 +7,7 @@ import importlib
 import re
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,9 +15,10 @@ import orjson
 import pytest
 import typer.main
 from typer.core import TyperCommand, TyperGroup
+from typer.testing import CliRunner
 
 from gps_denied_onboard.errors import UserError
-from gps_denied_operator.cli import app
+from gps_denied_operator.cli import app, main
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCE = ROOT / "src" / "gps_denied_operator"
@@ -120,3 +122,43 @@ def test_the_shell_completes_commands(shell: str) -> None:
     answer = CliRunner().invoke(app, [], prog_name="operator-tool", env=environment)
     assert "plan" in answer.output
     assert "tiles" not in answer.output
+
+
+def test_help_keeps_every_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Names of tables in square brackets are no markup: each option's help stands in the help text whole."""
+    monkeypatch.setenv("COLUMNS", "4000")
+    bracketed = 0
+    for name, command in all_commands().items():
+        shown = " ".join(CliRunner().invoke(app, [*name.split(), "--help"], env={"COLUMNS": "4000"}).stdout.split())
+        for parameter in command.params:
+            text = " ".join(str(getattr(parameter, "help", "") or "").split())
+            assert text in shown, (name, parameter.name)
+            bracketed += "[" in text
+    assert bracketed > 3
+
+
+def test_a_fault_of_our_own_is_a_sentence_and_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No traceback reaches the user: the exit code is 99 and the details lie in a file that is named."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    for error, code, said in (
+        (ZeroDivisionError("division by zero"), 99, "a fault of the program itself (ZeroDivisionError"),
+        (PermissionError(13, "Permission denied", "/x/y"), 2, "/x/y: Permission denied"),
+        (MemoryError(), 2, "not enough memory"),
+    ):
+
+        def broken(error: Exception = error, **_: object) -> None:
+            raise error
+
+        monkeypatch.setattr("gps_denied_operator.cli.app", broken)
+        monkeypatch.setattr(sys, "argv", ["operator-tool", "plan", "--json"])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        shown = capsys.readouterr()
+        assert ended.value.code == code
+        assert said in shown.err
+        assert "Traceback" not in shown.err + shown.out
+        assert orjson.loads(shown.out)["exit_code"] == code
+    (kept,) = tmp_path.glob("operator-tool-fault-*.txt")
+    assert "Traceback" in kept.read_text()

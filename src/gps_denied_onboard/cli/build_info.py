@@ -10,10 +10,11 @@ from typing import Any
 from gps_denied_onboard import VERSION
 from gps_denied_onboard.config import Config
 from gps_denied_onboard.errors import UserError
-from gps_denied_onboard.live.service import check_values, missing_for_flight
+from gps_denied_onboard.live.service import missing_for_flight
 from gps_denied_onboard.provisioning.companion_memory import CompanionMemory, memory_of
 from gps_denied_onboard.provisioning.trusted_keys import read_trusted_keys
 from gps_denied_onboard.runtime_root.strategies import load_composition, resolve
+from gps_denied_onboard.runtime_root.value_check import value_problems
 
 
 def describe(config: Config, trusted_keys: Path | None, cache: Path | None) -> dict[str, Any]:
@@ -26,10 +27,7 @@ def describe(config: Config, trusted_keys: Path | None, cache: Path | None) -> d
             resolve(choice, getattr(config.strategies, choice), composition)
         except UserError as error:
             problems.append(str(error))
-    try:
-        check_values(config)
-    except UserError as error:
-        problems.append(str(error))
+    problems += value_problems(config)
     problems += missing_for_flight(config)
     folder = trusted_keys or (Path(config.mission.trusted_keys) if config.mission.trusted_keys else None)
     keys: list[str] = []

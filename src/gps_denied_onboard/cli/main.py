@@ -11,15 +11,20 @@ import typer
 from gps_denied_onboard.cli import provisioning
 from gps_denied_onboard.cli.version_option import VersionOption
 from gps_denied_onboard.errors import UserError
+from gps_denied_onboard.faults import told
 from gps_denied_onboard.untrusted.text import shown
 
 USER_ERROR_CODE = 2
 MESSAGE_CHARACTERS_MAX = 20_000
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="Position without satellite navigation.")
+app = typer.Typer(
+    rich_markup_mode=None, no_args_is_help=True, add_completion=False, help="Position without satellite navigation."
+)
 
 
-models_app = typer.Typer(no_args_is_help=True, help="Models for inference: what may be loaded, and engines of them.")
+models_app = typer.Typer(
+    rich_markup_mode=None, no_args_is_help=True, help="Models for inference: what may be loaded, and engines of them."
+)
 app.add_typer(models_app, name="models")
 app.command("provision")(provisioning.provision)
 app.command("verify-cache")(provisioning.verify_cache)
@@ -102,25 +107,28 @@ def setup_signing(
 @app.command("check-config")
 def check_config(
     config: Annotated[Path, typer.Argument(help="Configuration (TOML).")],
+    replay: Annotated[
+        bool,
+        typer.Option("--replay", help="Good without camera, map, origin and autopilot: a replay brings its own."),
+    ] = False,
 ) -> None:
-    """Read a configuration and say whether this image can fly it; nothing is started."""
+    """Say whether `run` will start with a configuration: all that it would refuse, exit code 2; nothing is started."""
+    from gps_denied_onboard.cli.flight_check import flight_problems, replay_problems
     from gps_denied_onboard.config import load_config
-    from gps_denied_onboard.live.service import check_values, missing_for_flight
-    from gps_denied_onboard.runtime_root.matchers import model_shapes, open_models
-    from gps_denied_onboard.runtime_root.strategies import load_composition, resolve
+    from gps_denied_onboard.live.service import missing_for_flight
+    from gps_denied_onboard.runtime_root.strategies import load_composition
 
-    loaded = load_config(config)
-    check_values(loaded)
-    composition = load_composition()
-    for choice in ("odometry", "place", "matching", "pose", "fusion", "autopilot"):
-        resolve(choice, getattr(loaded.strategies, choice), composition)
-    if model_shapes(loaded, composition):
-        resolve("inference", loaded.strategies.inference, composition)
-        open_models(loaded)
+    loaded, composition = load_config(config), load_composition()
+    problems = replay_problems(loaded, composition) if replay else flight_problems(loaded, composition)
+    for problem in problems:
+        print(f"error: {shown(problem, MESSAGE_CHARACTERS_MAX, lines=True)}", file=sys.stderr)
+    if problems:
+        print(f"error: {config} is not good for image '{composition.image}'", file=sys.stderr)
+        sys.exit(USER_ERROR_CODE)
     print(f"{config}: good for image '{composition.image}'")
     if composition.sha256:
         print(f"composition SHA-256 {composition.sha256}")
-    for missing in missing_for_flight(loaded):
+    for missing in missing_for_flight(loaded) if replay else ():
         print(f"for `run`, though: {missing}")
 
 
@@ -162,16 +170,18 @@ def send_log(
     """On the bench: send a log's packets to a flight controller or a listener, at the pace of the log."""
     from gps_denied_onboard.autopilot.mavlink.tlog import send_tlog
 
-    print(f"{send_tlog(log, address, speed)} packets sent to {address}")
+    sent = send_tlog(log, address, speed, lambda note: print(f"note: {note}", file=sys.stderr))
+    print(f"{sent} packets sent to {address}")
 
 
 def main() -> None:
-    """Entry point: user errors become one sentence and exit code 2."""
+    """Entry point: user errors become one sentence and exit code 2; a fault of our own one sentence and a file."""
     try:
         app()
-    except UserError as error:
-        print(f"error: {shown(error, MESSAGE_CHARACTERS_MAX, lines=True)}", file=sys.stderr)
-        sys.exit(USER_ERROR_CODE)
+    except Exception as error:
+        sentence, code = told(error, "gps-denied-onboard")
+        print(f"error: {shown(sentence, MESSAGE_CHARACTERS_MAX, lines=True)}", file=sys.stderr)
+        sys.exit(code)
 
 
 if __name__ == "__main__":

@@ -15,9 +15,11 @@ from gps_denied_onboard.errors import UserError
 
 if TYPE_CHECKING:
     from gps_denied_onboard.config import Config
+    from gps_denied_onboard.provisioning.cache_manifest import CacheBody
     from gps_denied_onboard.provisioning.companion_memory import CompanionMemory
     from gps_denied_onboard.provisioning.mission_file import MissionFile
     from gps_denied_onboard.provisioning.overview_build import Pool
+    from gps_denied_onboard.tiles.route_coverage import RouteCoverage
     from gps_denied_onboard.tiles.store import TileStore
 
 MissionOption = Annotated[Path, typer.Option(help="Mission file, as `operator-tool build-cache` writes it.")]
@@ -74,8 +76,10 @@ def provision_cache(
         )
         report = build(store, wanted, out, pool, private_key, _progress)
     done = f"{report.outcome}: {report.tiles} tiles in {report.squares} squares, {report.artefacts} files of "
+    along = report.route
+    covered = f"; {along['covered_km']} of {along['length_km']} km of the route have map" if along else ""
     waits = "" if report.signed else "; the manifest waits to be signed"
-    _say(report.as_dict(), f"{done}{report.artefact_bytes / 1e6:.1f} MB{waits}; {report.manifest}", json)
+    _say(report.as_dict(), f"{done}{report.artefact_bytes / 1e6:.1f} MB{waits}{covered}; {report.manifest}", json)
 
 
 def verify_cache(
@@ -87,15 +91,26 @@ def verify_cache(
     every_tile: Annotated[
         bool, typer.Option("--every-tile", help="With --config: read every tile again and hash it, as an operator.")
     ] = False,
+    allow_gaps: Annotated[
+        bool, typer.Option("--allow-gaps", help="Good although a leg of the route has no map; it is told.")
+    ] = False,
     json: JsonOption = False,
 ) -> None:
-    """Check a cache as `run` does: signature, schema, every file; all faults at once, exit code 2 for any."""
+    """Check a cache as `run` does: signature, schema, every file; all faults at once, exit code 2 for any.
+
+    With --config it says how much of the signed route has map, and ends with exit code 22 where a leg has none.
+    """
     from contextlib import nullcontext
 
     from gps_denied_onboard.config import load_config
     from gps_denied_onboard.provisioning.companion_memory import memory_of, remember
     from gps_denied_onboard.provisioning.trusted_keys import read_trusted_keys
-    from gps_denied_onboard.provisioning.verify import CacheNotTrustedError, Expected
+    from gps_denied_onboard.provisioning.verify import (
+        CacheNotTrustedError,
+        Expected,
+        signed_route_coverage,
+        tiles_in_box,
+    )
     from gps_denied_onboard.provisioning.verify import verify_cache as verify
     from gps_denied_onboard.runtime_root.strategies import load_composition
 
@@ -119,11 +134,39 @@ def verify_cache(
                 raise
             _say({"outcome": "failure", "faults": list(error.faults)}, "", json)
             raise typer.Exit(2) from error
+        along = signed_route_coverage(cache, body, store) if store is not None else None
+        in_box = tiles_in_box(store, body) if store is not None else None
+    _say_verified(cache, body, along, in_box, allow_gaps=allow_gaps, json=json)
+
+
+def _say_verified(
+    cache: Path, body: CacheBody, along: RouteCoverage | None, in_box: tuple[int, int] | None, *, allow_gaps: bool,
+    json: bool,
+) -> None:  # fmt: skip
+    """Print what a good cache holds; exit code 22 where a leg of its route has no map and that is not allowed."""
+    from gps_denied_onboard.tiles.route_coverage import ROUTE_GAP_CODE
+
+    fails = along is not None and bool(along.gaps) and not allow_gaps
+    told = (
+        along.sentence()
+        if along is not None
+        else "how much of its route has map is not known: "
+        + ("give --config" if in_box is None else "it was built without one")
+    )
     report = {
-        "outcome": "success", "mission_id": body.mission_id, "flight_id": body.flight_id, "tiles": body.tiles,
-        "artefacts": len(body.artefacts), "coverage_sha256": body.coverage_sha256, "faults": [],
+        "outcome": "failure" if fails else "success", "mission_id": body.mission_id, "flight_id": body.flight_id,
+        "tiles": body.tiles, "tiles_in_box": in_box, "artefacts": len(body.artefacts),
+        "coverage_sha256": body.coverage_sha256, "route": None if along is None else along.as_dict(),
+        "faults": [told] if fails else [],
     }  # fmt: skip
-    _say(report, f"{cache}: good for mission {body.mission_id}, {body.tiles} tiles, as signed", json)
+    good = f"{cache}: as signed for mission {body.mission_id}, {body.tiles} tiles"
+    good += "" if in_box is None else f" ({in_box[0]} of {in_box[1]} of its box)"
+    if json or not fails:
+        _say(report, f"{good}; {told}", json)
+    if fails:
+        if not json:
+            print(f"error: {good}, but {told}. Fetch map there, or give --allow-gaps.", file=sys.stderr)
+        raise typer.Exit(ROUTE_GAP_CODE)
 
 
 def receive_tiles(

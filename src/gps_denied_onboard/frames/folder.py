@@ -44,6 +44,7 @@ class FolderSource:
         self.time_known = times_s is not None
         self.photos: tuple[PhotoInfo, ...] = tuple(readable[k] for k in order)
         seconds = times_s if times_s is not None else [k * NOMINAL_STEP_S for k in range(len(order))]
+        self._note_remarks()
         self.times_ns: tuple[int, ...] = tuple(round((s - seconds[0]) * NANOSECONDS) for s in seconds)
 
     @property
@@ -66,6 +67,17 @@ class FolderSource:
                 self._skip(photo.path, error)
                 continue
             yield Frame(t_ns, index, image, photo.path.name)
+
+    def _note_remarks(self) -> None:
+        """Tell once what pictures say of themselves that was not used, and of how many."""
+        for remark, count in Counter(remark for photo in self.photos for remark in photo.remarks).items():
+            self._problems[f"{count} of {len(self.photos)} pictures: {remark}"] = None
+        heights = sum(photo.altitude_ellipsoid_m is not None for photo in self.photos)
+        if heights:
+            self._problems[
+                f"{heights} of {len(self.photos)} pictures tell their altitude above the ellipsoid, not above mean sea "
+                "level: it is not compared"
+            ] = None
 
     def _read_all(self, files: Sequence[Path]) -> list[PhotoInfo]:
         found = []
@@ -119,7 +131,12 @@ def in_time_order(photos: Sequence[PhotoInfo]) -> tuple[list[int], list[float] |
     The clock that all pictures have is used. Where only some have one, names give the order and the missing times are
     interpolated, provided that the known ones agree with the names.
     """
-    clocks = ([p.taken_s for p in photos], [p.gps_time_s for p in photos])
+    shifted = [
+        p.taken_s - p.utc_offset_s if p.taken_s is not None and p.utc_offset_s is not None else None for p in photos
+    ]
+    known_zones = {p.utc_offset_s for p in photos}
+    taken = shifted if len(known_zones) > 1 and None not in known_zones else [p.taken_s for p in photos]
+    clocks = (taken, [p.gps_time_s for p in photos])
     for clock in clocks:
         known = [t for t in clock if t is not None]
         if len(known) == len(photos) and (len(photos) == 1 or max(known) > min(known)):

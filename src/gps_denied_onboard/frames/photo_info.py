@@ -13,16 +13,17 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
 
 import numpy as np
 
 from gps_denied_onboard.frames.camera_metadata import CameraMetadata, camera_metadata
+from gps_denied_onboard.frames.xmp import MAX_XMP_BYTES, parse_xmp
 from gps_denied_onboard.messages import FloatArray
 from gps_denied_onboard.untrusted import UntrustedError
 from gps_denied_onboard.untrusted.picture import open_picture
 
-MAX_XMP_BYTES = 4 << 20
+__all__ = ["MAX_XMP_BYTES", "PhotoInfo", "parse_xmp", "photo_info", "read_photo_info"]
+
 DIAGONAL_35MM = math.hypot(36.0, 24.0)
 _EXIF_IFD, _GPS_IFD = 0x8769, 0x8825
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -35,8 +36,10 @@ class PhotoInfo:
     `width_px`, `height_px` are of the file as stored (the orientation flag is ignored: it means nothing when looking
     down). `original_width_px` and `original_height_px` are of the picture as it was taken: files are often reduced
     afterwards, and pixel-based metadata means the original. `taken_s` is the camera's own clock in seconds since 1970
-    (no time zone known), `taken_subsecond` whether it has fractions; `gps_time_s` the receiver's UTC. Altitude is above
-    mean sea level; `relative_altitude_m` above the take-off point or the ground, as the maker has it. `yaw_deg`,
+    (no time zone known), `taken_subsecond` whether it has fractions, `utc_offset_s` that clock's offset from UTC where
+    it is told; `gps_time_s` the receiver's UTC. Altitude is above mean sea level: where the picture says that its
+    altitude is above the ellipsoid it is `altitude_ellipsoid_m` instead. `relative_altitude_m`: above the ground where
+    that is told, else above the take-off point. `remarks`: what was not used, and why. `yaw_deg`,
     `pitch_deg`, `roll_deg`: attitude (ZYX, NED) of a FRD body that carries the camera looking straight down with the
     picture's top towards the nose; yaw is the azimuth of the picture's top. `course_deg`: direction of motion.
     """
@@ -59,6 +62,9 @@ class PhotoInfo:
     course_deg: float | None = None
     fov_horizontal_deg: float | None = None
     camera_name: str = ""
+    altitude_ellipsoid_m: float | None = None
+    utc_offset_s: float | None = None
+    remarks: tuple[str, ...] = ()
     camera: CameraMetadata = field(default_factory=CameraMetadata)
 
     @property
@@ -94,8 +100,18 @@ def photo_info(
     """Assemble the metadata from the EXIF directories (tag number -> value as Pillow gives it) and the XMP names."""
     original = original_size(size_px, shot, xmp)
     latitude, longitude = position(gps, xmp)
+    datum = map_datum(gps)
+    if datum:
+        latitude = longitude = None
     yaw, pitch, roll = attitude(xmp)
     taken_s, subsecond = taken(shot)
+    height_m = altitude(gps, xmp)
+    ellipsoidal = above_ellipsoid(gps, xmp, shot)
+    fov = field_of_view(size_px, original, shot, xmp)
+    maker = str(main.get(271, "")).strip("\0 ").lower()
+    zoomed, remarks = zoomed_field_of_view(fov, shot, maker)
+    if datum:
+        remarks += (f"the position is in the datum '{datum}', not WGS 84: it is not used; convert it first",)
     name = " ".join(str(main[tag]).strip("\0 ")[:60] for tag in (271, 272) if tag in main)
     return PhotoInfo(
         path=path,
@@ -108,13 +124,16 @@ def photo_info(
         gps_time_s=gps_time(gps),
         latitude_deg=latitude,
         longitude_deg=longitude,
-        altitude_amsl_m=altitude(gps, xmp),
-        relative_altitude_m=xmp_number(xmp, "RelativeAltitude", "AboveGroundAltitude"),
+        altitude_amsl_m=None if ellipsoidal else height_m,
+        altitude_ellipsoid_m=height_m if ellipsoidal else None,
+        relative_altitude_m=xmp_number(xmp, "AboveGroundAltitude", "RelativeAltitude", "AboveHomeAltitude"),
         yaw_deg=yaw,
         pitch_deg=pitch,
         roll_deg=roll,
         course_deg=_within(number(gps.get(15)), 0.0, 360.0),
-        fov_horizontal_deg=field_of_view(size_px, original, shot, xmp),
+        fov_horizontal_deg=zoomed,
+        utc_offset_s=utc_offset(shot),
+        remarks=remarks,
         camera_name=name,
         camera=camera_metadata(size_px, original, main, shot, xmp, name),
     )
@@ -134,28 +153,6 @@ def _within(value: float | None, low: float, high: float) -> float | None:
 
 
 # --- XMP --------------------------------------------------------------------------------------------------------------
-
-
-def parse_xmp(packet: bytes | str) -> dict[str, str]:
-    """Local name -> text of all attributes and leaf elements of an XMP packet, first one wins; {} when it is broken.
-
-    Document types are refused: nothing in a photograph may define entities.
-    """
-    text = packet.decode("utf-8", "replace") if isinstance(packet, bytes) else str(packet)
-    start = text.find("<")
-    if len(text) > MAX_XMP_BYTES or start < 0 or "<!DOCTYPE" in text or "<!ENTITY" in text:
-        return {}
-    try:
-        root = ElementTree.fromstring(text[start:].rstrip("\0 \r\n\t"))
-    except (ElementTree.ParseError, ValueError, RecursionError):
-        return {}
-    found: dict[str, str] = {}
-    for element in root.iter():
-        for name, value in element.attrib.items():
-            found.setdefault(name.rpartition("}")[2], value.strip())
-        if len(element) == 0 and element.text and element.text.strip():
-            found.setdefault(element.tag.rpartition("}")[2], element.text.strip())
-    return found
 
 
 def xmp_number(xmp: Mapping[str, str], *names: str) -> float | None:
@@ -185,6 +182,14 @@ def position(gps: Mapping[int, Any], xmp: Mapping[str, str]) -> tuple[float | No
     return latitude, longitude
 
 
+def map_datum(gps: Mapping[int, Any]) -> str:
+    """The datum of the position where it is told and is another than WGS 84, as TOKYO or GCJ-02; else ""."""
+    told = gps.get(18, "")
+    text = (told.decode("ascii", "replace") if isinstance(told, bytes) else str(told)).strip("\0 ")[:20]
+    plain = re.sub(r"[^a-z0-9]", "", text.lower())
+    return "" if not plain or plain.startswith(("wgs84", "wgs1984", "unknown", "epsg4326")) else text
+
+
 def _degrees(triple: Any, reference: Any, negative: str) -> float | None:
     try:
         parts = [number(part) for part in triple]
@@ -201,10 +206,60 @@ def altitude(gps: Mapping[int, Any], xmp: Mapping[str, str]) -> float | None:
     """Metres above mean sea level, -1000 to 20000."""
     value = number(gps.get(6))
     if value is None:
-        value = xmp_number(xmp, "AbsoluteAltitude")
-    elif gps.get(5) in (b"\x01", 1):
-        value = -value
+        value = xmp_number(xmp, "AbsoluteAltitude", "GPSAltitude")
+    elif _altitude_reference(gps) in (1, 3):
+        value = -abs(value)
     return _within(value, -1000.0, 20000.0)
+
+
+def _altitude_reference(gps: Mapping[int, Any]) -> int:
+    """GPSAltitudeRef: 0 above, 1 below (sea level before EXIF 3, the ellipsoid since), 2 above, 3 below sea level."""
+    told = gps.get(5, 0)
+    if isinstance(told, bytes):
+        return told[0] if told else 0
+    return int(number(told) or 0)
+
+
+def above_ellipsoid(gps: Mapping[int, Any], xmp: Mapping[str, str], shot: Mapping[int, Any]) -> bool:
+    """Whether the altitude is told to be above the ellipsoid: by EXIF 3, by DJI's RTK, by Skydio's own tag."""
+    if number(gps.get(6)) is None:
+        return "CameraOrientationNED/Yaw" in xmp  # Skydio's AbsoluteAltitude
+    version = shot.get(0x9000, b"")
+    told = version.decode("ascii", "replace") if isinstance(version, bytes) else str(version)
+    if told[:2].isdigit() and int(told[:2]) >= 3 and 5 in gps:
+        return _altitude_reference(gps) in (0, 1)
+    return bool(xmp_number(xmp, "RtkFlag"))
+
+
+def utc_offset(shot: Mapping[int, Any]) -> float | None:
+    """Seconds that the camera's clock is ahead of UTC (OffsetTimeOriginal, OffsetTime), -14 to 14 hours."""
+    for tag in (0x9011, 0x9010, 0x9012):
+        match = re.match(r"\s*([+-])(\d\d):?(\d\d)", str(shot.get(tag, "")))
+        if match:
+            seconds = int(match[2]) * 3600.0 + int(match[3]) * 60.0
+            return _within(-seconds if match[1] == "-" else seconds, -50400.0, 50400.0)
+    return None
+
+
+ZOOM_OUTSIDE_FOCAL_LENGTH = ("dji", "hasselblad", "autel", "skydio")
+"""Makers whose focal lengths are those of the whole sensor, so that DigitalZoomRatio divides the field of view."""
+
+
+def zoomed_field_of_view(
+    fov_deg: float | None, shot: Mapping[int, Any], maker: str
+) -> tuple[float | None, tuple[str, ...]]:
+    """The field of view behind a digital zoom; unknown, with a remark, where it is not known what the maker means.
+
+    A phone's 35 mm equivalent has the zoom in it already, DJI's has not; Parrot's ratio is not reliable.
+    """
+    ratio = number(shot.get(0xA404)) or 1.0  # 0: not used (EXIF)
+    if fov_deg is None or abs(ratio - 1.0) < 0.01:
+        return fov_deg, ()
+    told = f"a digital zoom of {ratio:g}"
+    if not 1.0 <= ratio <= 100.0 or not maker.startswith(ZOOM_OUTSIDE_FOCAL_LENGTH):
+        return None, (f"{told}: it is not known whether the focal length has it in it; give the field of view",)
+    zoomed = math.degrees(2.0 * math.atan(math.tan(math.radians(fov_deg) / 2.0) / ratio))
+    return zoomed, (f"{told} divides the field of view: {fov_deg:.1f} to {zoomed:.1f} degrees",)
 
 
 def taken(shot: Mapping[int, Any]) -> tuple[float | None, bool]:
@@ -253,7 +308,8 @@ def field_of_view(
     width_px, height_px = original or size_px
     aspect = width_px / math.hypot(width_px, height_px)
     half_widths_per_focal: list[float] = []
-    focal_px, centre_px = xmp_number(xmp, "CalibratedFocalLength"), xmp_number(xmp, "CalibratedOpticalCenterX")
+    focal_px = xmp_number(xmp, "CalibratedFocalLength", "CalibratedFocalLength/X")
+    centre_px = xmp_number(xmp, "CalibratedOpticalCenterX", "CalibratedOpticalCenter/X")
     if focal_px and centre_px:
         half_widths_per_focal.append(centre_px / focal_px)
     perspective_mm, principal_mm = xmp_number(xmp, "PerspectiveFocalLength"), xmp_number(xmp, "PrincipalPoint")
@@ -275,20 +331,37 @@ def field_of_view(
 def attitude(xmp: Mapping[str, str]) -> tuple[float | None, float | None, float | None]:
     """Yaw, pitch, roll in degrees of the body that PhotoInfo describes; pitch and roll may be unknown with yaw known.
 
-    Two conventions are in use: a gimbal's, where pitch -90 looks down, and Pix4D's, where pitch 0 looks down.
+    Two conventions are in use: a gimbal's, where pitch -90 looks down (DJI, Skydio's CameraOrientationNED, Parrot,
+    Yuneec, newer Autel, Google's Pose), and Pix4D's, where pitch 0 looks down (Pix4D, senseFly, Sequoia, older Autel).
+    senseFly's roll has the other sign (OpenDroneMap, photo.py). A gimbal that tells three zeros tells nothing.
     """
-    for prefix, suffix in (("Gimbal", "Degree"), ("Camera", "Degree"), ("Gimbal", ""), ("", "")):
-        angles = [xmp_number(xmp, f"{prefix}{axis}{suffix}") for axis in ("Yaw", "Pitch", "Roll")]
-        yaw, pitch, roll = (_within(angle, -360.0, 360.0) for angle in angles)
+    for names in ATTITUDES:
+        yaw, pitch, roll = (_within(xmp_angle(xmp, name), -360.0, 360.0) for name in names)
         if yaw is None:
             continue
         if pitch is None or roll is None:
             return yaw % 360.0, None, None
         if pitch < -45.0:
             return _body_from_gimbal(yaw, pitch, roll)
-        if prefix == "" and abs(pitch) <= 45.0 and abs(roll) <= 60.0:
-            return yaw % 360.0, pitch, roll
+        if names[0] == "Yaw" and abs(pitch) <= 45.0 and abs(roll) <= 60.0:
+            return yaw % 360.0, pitch, -roll if "senseFly/Roll" in xmp else roll
     return None, None, None
+
+
+ATTITUDES = (
+    *(tuple(f"CameraOrientationNED/{axis}" for axis in ("Yaw", "Pitch", "Roll")),),
+    *(tuple(f"{first}{axis}{last}" for axis in ("Yaw", "Pitch", "Roll"))
+      for first, last in (("Gimbal", "Degree"), ("Camera", "Degree"), ("Gimbal", ""))),
+    ("PoseHeadingDegrees", "PosePitchDegrees", "PoseRollDegrees"),
+    ("Yaw", "Pitch", "Roll"),
+)  # fmt: skip
+
+
+def xmp_angle(xmp: Mapping[str, str], name: str) -> float | None:
+    """An angle in degrees; with the unit rad behind it, it is turned into degrees."""
+    value = xmp_number(xmp, name)
+    in_radians = value is not None and re.search(r"\brad(ians?)?\b", xmp.get(name, "").lower())
+    return math.degrees(value) if in_radians and value is not None else value
 
 
 def _body_from_gimbal(yaw_deg: float, pitch_deg: float, roll_deg: float) -> tuple[float, float, float]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gps_denied_onboard.errors import UserError
+from gps_denied_onboard.frames.container import missing_bytes, shown_seconds
 from gps_denied_onboard.messages import Frame, ImageArray
 from gps_denied_onboard.untrusted.picture import PIXELS_MAX, is_video
 
@@ -18,13 +19,16 @@ if TYPE_CHECKING:
     import cv2
 
 NANOSECONDS = 1_000_000_000
+COUNTED = frozenset({".mp4", ".mov", ".m4v", ".avi"})
 
 
 class VideoSource:
     """Yields every `every`-th frame, or the frames numbered in `indices`; the others are not converted to pixels.
 
     `t_ns` is the container's time stamp, so variable frame rates are right; where it has none the nominal rate is used
-    and `problems` says so. A torn end is told there too. UserError when the file is no video that can be opened.
+    and `problems` says so. Pixels are those that the sensor stored: a rotation for display turns nothing, as a
+    picture's orientation flag does not; pixels that are not square are made so in width. Both are told, and a torn end.
+    UserError when the file is no video that can be opened.
     """
 
     def __init__(
@@ -41,9 +45,12 @@ class VideoSource:
 
         capture = self._open()
         try:
-            self.size_px = (int(capture.get(cv2.CAP_PROP_FRAME_WIDTH)), int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT)))
+            stored = (int(capture.get(cv2.CAP_PROP_FRAME_WIDTH)), int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT)))
+            self._stored_px = stored
+            self.size_px = (round(stored[0] * self._pixel_aspect(capture)), stored[1])
+            self._note_rotation(float(capture.get(cv2.CAP_PROP_ORIENTATION_META)))
             self.claimed_frames = max(0, int(capture.get(cv2.CAP_PROP_FRAME_COUNT)))
-            if self.size_px[0] * self.size_px[1] > PIXELS_MAX:
+            if max(stored[0], self.size_px[0]) * stored[1] > PIXELS_MAX:
                 raise UserError(f"{path} claims frames of {self.size_px[0]}x{self.size_px[1]}; give a smaller video.")
             rate = float(capture.get(cv2.CAP_PROP_FPS))
             self.nominal_rate_hz = rate if math.isfinite(rate) and 0.01 <= rate <= 1000.0 else 0.0
@@ -85,20 +92,52 @@ class VideoSource:
         if not decoded or image is None or image.size == 0:
             self._problems[f"{self._path.name}: frame {index} cannot be decoded and was skipped"] = None
             return None
-        if (image.shape[1], image.shape[0]) != self.size_px:
+        if (image.shape[1], image.shape[0]) != self._stored_px:
             raise UserError(
                 f"{self._path}: frame {index} is {image.shape[1]}x{image.shape[0]}, the video began as "
-                f"{self.size_px[0]}x{self.size_px[1]}. Cut it where the size changes and give one part."
+                f"{self._stored_px[0]}x{self._stored_px[1]}. Cut it where the size changes and give one part."
             )
         pixels = np.asarray(image, dtype=np.uint8)
+        if self.size_px != self._stored_px:
+            pixels = np.asarray(cv2.resize(pixels, self.size_px, interpolation=cv2.INTER_CUBIC), dtype=np.uint8)
         return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY), dtype=np.uint8) if self._grey else pixels
 
     def _note_short(self, frames: int) -> None:
-        if frames < self.claimed_frames - 2:
+        """Tell where frames are lost: the file is shorter than its container says, or an exact count is not reached.
+
+        The count is exact in MP4, MOV (less what an edit list leaves out) and AVI; in others it is the product of a
+        duration and a rate, which a start offset makes too large.
+        """
+        missing = missing_bytes(self._path)
+        expected = float(self.claimed_frames) if self._path.suffix.lower() in COUNTED else 0.0
+        if self.nominal_rate_hz > 0.0:
+            expected = min(expected, 0.9 * shown_seconds(self._path) * self.nominal_rate_hz)
+        if missing or frames < expected - 2:
+            why = f"{missing} bytes are missing at its end" if missing else "it is torn or damaged"
             self._problems[
-                f"{self._path.name} ends after {frames} of {self.claimed_frames} frames: it is torn or damaged there; "
+                f"{self._path.name} ends after {frames} of {self.claimed_frames} frames: {why}; "
                 "what came before was used. Copy it again if the original is whole."
             ] = None
+
+    def _note_rotation(self, degrees: float) -> None:
+        if degrees % 360.0:
+            self._problems[
+                f"{self._path.name} is to be shown turned by {degrees % 360.0:g} degrees; its frames are used as the "
+                "sensor stored them, their top is the sensor's"
+            ] = None
+
+    def _pixel_aspect(self, capture: cv2.VideoCapture) -> float:
+        """Width of a pixel over its height."""
+        import cv2
+
+        across, down = (float(capture.get(p)) for p in (cv2.CAP_PROP_SAR_NUM, cv2.CAP_PROP_SAR_DEN))
+        aspect = across / down if across > 0.0 and down > 0.0 else 1.0
+        if not 0.25 <= aspect <= 4.0 or abs(aspect - 1.0) < 1e-3:
+            return 1.0
+        self._problems[
+            f"{self._path.name} has pixels {aspect:.3f} times as wide as high; its frames were stretched to square ones"
+        ] = None
+        return aspect
 
     def _open(self) -> cv2.VideoCapture:
         if not self._path.is_file():
@@ -108,7 +147,10 @@ class VideoSource:
                 f"{self._path} cannot be opened as a video: it does not begin as one (MP4, MOV, AVI, Matroska, MPEG). "
                 "A playlist or description of other files is not followed; give the video itself."
             )
+        import cv2
+
         capture = open_quietly(str(self._path))
+        capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 0)
         if not capture.isOpened():
             raise UserError(
                 f"{self._path} cannot be opened as a video: it is damaged, incomplete (an MP4 that was cut off has no "

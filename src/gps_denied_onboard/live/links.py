@@ -23,6 +23,7 @@ class Autopilot(Protocol):
     def poll(self, now_ns: int) -> list[Received]: ...
     def send_position(self, now_ns: int, state: NavState) -> list[Alert]: ...
     def armed(self, now_ns: int) -> bool | None: ...
+    def waits_for(self, now_ns: int) -> str: ...
     def counts(self) -> dict[str, int]: ...
     def close(self) -> None: ...
 
@@ -51,6 +52,12 @@ class Links:
     def armed(self, now_ns: int) -> bool | None:
         """Whether the autopilot's motors are armed; None where it has not said so lately."""
         return self._autopilot.armed(now_ns)
+
+    def state(self, now_ns: int) -> str:
+        """The autopilot's link in words: down, up, or open and what is waited for on it."""
+        if not self.transport.alive:
+            return "down"
+        return self._autopilot.waits_for(now_ns) or "up"
 
     def send_alert(self, now_ns: int, alert: Alert) -> None:
         """An alert to every ground station."""

@@ -15,10 +15,8 @@ import time
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
-from gps_denied_onboard.autopilot.transport import opener
 from gps_denied_onboard.config import Config
 from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.geometry.geodesy import LocalFrame
@@ -46,8 +44,10 @@ from gps_denied_onboard.pipeline import MatchJob, OdometryJob, Pipeline
 from gps_denied_onboard.recorder.log_bridge import LogBridge
 from gps_denied_onboard.recorder.meta import unix_ns_from_iso
 from gps_denied_onboard.runtime_root.build import World, build_pipeline, check_map_reaches, open_map
+from gps_denied_onboard.runtime_root.first_steps import FirstSteps
 from gps_denied_onboard.runtime_root.provisioned_cache import open_provisioned
 from gps_denied_onboard.runtime_root.strategies import load_composition
+from gps_denied_onboard.runtime_root.value_check import camera_problems, value_problems
 from gps_denied_onboard.thermal.publisher import ThermalPublisher
 from gps_denied_onboard.tiles.grid import flight_uuid
 
@@ -79,6 +79,8 @@ def run_live(config: Config, seconds: float) -> None:
         stack.callback(links.close)
         links.transport.on_sent = recording.sent
         reader = FrameReader(config.frames, (world.camera.width_px, world.camera.height_px), time.monotonic_ns)
+        for problem in camera_problems(world.camera):
+            raise UserError(problem)
         mover = stack.enter_context(Worker("odometry", pipeline.run_odometry))
         locator = stack.enter_context(Worker("locate", pipeline.locate))
         zero = unix_ns_from_iso(config.mission.utc_at_zero) if config.mission.utc_at_zero else None
@@ -120,22 +122,9 @@ def missing_for_flight(config: Config) -> tuple[str, ...]:
 
 
 def check_values(config: Config) -> None:
-    """UserError for values that are wrong by themselves: address, times, origin, a map folder that is not there."""
-    for address in filter(None, (config.autopilot.address, config.gcs.address)):
-        opener(address)
-    if config.mission.utc_at_zero:
-        try:
-            unix_ns_from_iso(config.mission.utc_at_zero)
-        except ValueError:
-            raise UserError(
-                f"mission.utc_at_zero must be a time like 2025-07-01T06:00:00Z, got '{config.mission.utc_at_zero}'."
-            ) from None
-    if config.map.directory and not Path(config.map.directory).is_dir():
-        raise UserError(f"map.directory {config.map.directory} is not a folder; give the folder that holds the tiles.")
-    if not 0.0 <= config.frames.exposure_delay_s <= 2.0:
-        raise UserError(f"frames.exposure_delay_s is in seconds, 0 to 2, got {config.frames.exposure_delay_s}.")
-    if config.mission.ground_sigma_m <= 0.0:
-        raise UserError(f"mission.ground_sigma_m must be positive, got {config.mission.ground_sigma_m}.")
+    """UserError for the first value that is wrong by itself."""
+    for problem in value_problems(replace(config, camera=None)):  # the camera's own once its pictures' size is known
+        raise UserError(problem)
 
 
 def _world(config: Config) -> World:
@@ -226,6 +215,12 @@ class _Flight:
         self._next_status_ns = self._next_tick_ns + STATUS_NS
         self._started = self._link_missed = False
         self._state: NavState | None = None
+        self._anchored_once = False
+        self._steps = FirstSteps((
+            "map", "pictures", f"heartbeat of system {config.autopilot.system_id}"
+            if config.strategies.autopilot == "ardupilot" else "answer of iNav",
+            "attitude and height", "position sent", "place found on the map",
+        ))  # fmt: skip
 
     def run(self, stop: threading.Event, seconds: float, manager: ServiceManager) -> None:
         """Loop until `stop` or the end of `seconds`; each round tells `manager` that we live."""
@@ -241,10 +236,23 @@ class _Flight:
             self._tick(time.monotonic_ns())
             self._submit_odometry()
             self._hand_over(now_ns)
+            self._step(now_ns)
             if now_ns >= self._next_status_ns:
                 self._next_status_ns = now_ns + STATUS_NS
                 self._status()
         self._publish([Alert(time.monotonic_ns(), 4, "navigation has ended", always=True)])
+
+    def _step(self, now_ns: int) -> None:
+        """Tick off what has come of the first steps, and show the list when it changes."""
+        if self._steps.complete:
+            return
+        link = self._links.state(now_ns)
+        came = self._steps.tick(
+            s0=True, s1=self._reader.read > 0, s2=link == "up", s3=self._started or self._standing.began,
+            s4=self._state is not None, s5=self._anchored_once,
+        )  # fmt: skip
+        if came:
+            self._log.info("first steps", list=self._steps.shown("" if link == "up" else link))
 
     def _poll_links(self, now_ns: int) -> None:
         """What the autopilot and the ground station said; what the frame reader has to tell."""
@@ -349,6 +357,7 @@ class _Flight:
         self._counts.fixes += 1
         anchored = any(isinstance(o, AidRecord) and o.source == AidSource.FIX and o.accepted for o in outputs)
         self._counts.anchored += anchored
+        self._anchored_once |= anchored
         if anchored and self._candidates is not None and self._candidates.free(done.value.t_ns):
             self._candidates.take(self._pipeline.candidate_of(done.job.frame, done.value))
         self._counts.fix_age_ms = max(self._counts.fix_age_ms, (now_ns - done.value.t_ns) / 1e6)
@@ -406,8 +415,10 @@ class _Flight:
             "gap_ms": round(counts.gap_ms),
             "fix_age_ms": round(counts.fix_age_ms),
             **{f"{name}_ms": round(ms) for name, ms in counts.stage_ms.items()},
-            "link": "up" if links.transport.alive else "down",
+            "link": links.state(time.monotonic_ns()),
             **links.counts(),
             "alerts_held_back": self._gate.held_back,
         }
+        if not self._steps.complete:
+            self._log.info("first steps", list=self._steps.shown(links.state(time.monotonic_ns())))
         self._log.info("status", **values, **self._recording.status(time.monotonic_ns(), values))

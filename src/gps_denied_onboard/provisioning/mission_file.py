@@ -14,9 +14,9 @@ from gps_denied_onboard.tiles.coverage import squares_of
 from gps_denied_onboard.tiles.grid import tile_range
 from gps_denied_onboard.untrusted import UntrustedError
 from gps_denied_onboard.untrusted.bounded import read_file
-from gps_denied_onboard.untrusted.json import read_json
+from gps_denied_onboard.untrusted.json import of_kind, read_json
 
-BYTES_MAX = 1024 * 1024
+BYTES_MAX = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,8 @@ class MissionFile:
     takeoff_longitude_deg: float
     bbox_deg: tuple[float, float, float, float]
     """West, south, east, north."""
+    paths_deg: tuple[tuple[tuple[float, float], ...], ...] = ()
+    """The planned paths, latitude and longitude of each point; () where only the box is known."""
 
     def __post_init__(self) -> None:
         for what, name in (("mission_id", self.mission_id), ("flight_id", self.flight_id)):
@@ -53,6 +55,8 @@ class MissionFile:
     def to_bytes(self) -> bytes:
         """The file's bytes: the same for the same mission."""
         tree = {**asdict(self), "bbox_deg": list(self.bbox_deg), "schema_version": 1}
+        if not self.paths_deg:
+            del tree["paths_deg"]
         return orjson.dumps(tree, option=orjson.OPT_SORT_KEYS | orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
 
 
@@ -65,7 +69,7 @@ def read_mission(path: Path) -> MissionFile:
     except OSError as error:
         raise UserError(f"mission file {path} cannot be read ({error.strerror}); check the path.") from None
     names = {"mission_id", "flight_id", "takeoff_latitude_deg", "takeoff_longitude_deg", "bbox_deg", "schema_version"}
-    if not isinstance(tree, dict) or set(tree) != names:
+    if not isinstance(tree, dict) or set(tree) - {"paths_deg"} != names:
         raise UserError(f"mission file {path} must hold {', '.join(sorted(names))}, nothing else.")
     if tree["schema_version"] != 1:
         raise UserError(f"mission file {path} has version {tree['schema_version']!r}, this program reads 1.")
@@ -77,6 +81,22 @@ def read_mission(path: Path) -> MissionFile:
         raise UserError(f"mission file {path}: mission_id and flight_id must be texts.")
     latitude, longitude, west, south, east, north = map(float, numbers)
     try:
-        return MissionFile(tree["mission_id"], tree["flight_id"], latitude, longitude, (west, south, east, north))
+        paths = read_paths(tree.get("paths_deg", []))
+        box_deg = (west, south, east, north)
+        return MissionFile(tree["mission_id"], tree["flight_id"], latitude, longitude, box_deg, paths)
     except UserError as error:
         raise UserError(f"mission file {path}: {error}") from None
+
+
+def read_paths(tree: object) -> tuple[tuple[tuple[float, float], ...], ...]:
+    """Paths of a parsed JSON list of lists of [latitude, longitude]. UserError where it is something else."""
+    try:
+        paths = tuple(
+            tuple((of_kind(a, float, "a latitude"), of_kind(b, float, "a longitude")) for a, b in path)
+            for path in of_kind(tree, list, "the paths")
+        )
+    except (TypeError, ValueError, UntrustedError):
+        raise UserError("paths_deg must be lists of pairs of degrees: run `build-cache` again.") from None
+    if not all(abs(a) <= 90.0 and abs(b) <= 180.0 for path in paths for a, b in path):
+        raise UserError("paths_deg holds what is no latitude and longitude: correct the plan.")
+    return paths

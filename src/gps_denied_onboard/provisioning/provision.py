@@ -25,6 +25,7 @@ from gps_denied_onboard.provisioning.overview_build import OVERVIEW_FOLDER, Pool
 from gps_denied_onboard.tiles import files
 from gps_denied_onboard.tiles.coverage import TileBlock, digest_square, square_records
 from gps_denied_onboard.tiles.overview import HEADER_BYTES, PAYLOAD_BYTES, OverviewHeader, is_overview
+from gps_denied_onboard.tiles.route_coverage import route_coverage
 from gps_denied_onboard.untrusted import UntrustedError
 from gps_denied_onboard.untrusted.bounded import open_file, read_file
 
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from gps_denied_onboard.tiles.store import TileStore
 
 UNSIGNED_FILE = "manifest.unsigned.json"
-CALIBRATION_FOLDER, MODELS_FOLDER = "calibration", "models"
+CALIBRATION_FOLDER, MODELS_FOLDER, ROUTE_FOLDER = "calibration", "models", "route"
 LOCK_FILE = ".lock"
 Progress = Callable[[str, int, int], None]
 
@@ -55,7 +56,10 @@ class Wanted:
 
 @dataclass(slots=True)
 class ProvisionReport:
-    """What was done. outcome: success or idempotent_no_op; `signed`: the manifest flies, else it waits to be signed."""
+    """What was done. outcome: success or idempotent_no_op; `signed`: the manifest flies, else it waits to be signed.
+
+    tiles: of all squares that the mission's box touches. route: km with map and share, {} where no route is known.
+    """
 
     outcome: str
     manifest: str
@@ -68,6 +72,7 @@ class ProvisionReport:
     artefacts: int
     artefact_bytes: int
     removed: list[str] = field(default_factory=list)
+    route: dict[str, Any] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -108,6 +113,8 @@ def provision(
             len(artefacts), sum(a.size_bytes for a in artefacts),
         )  # fmt: skip
         report.removed = remove_unnamed(cache)
+        if wanted.mission.paths_deg:
+            report.route = route_coverage(store, wanted.source, wanted.zoom, wanted.mission.paths_deg).as_dict()
         return report
 
 
@@ -189,12 +196,21 @@ def _small_files(wanted: Wanted) -> dict[str, bytes]:
     out: dict[str, bytes] = {}
     camera = calibration_bytes(wanted.camera)
     out[f"{CALIBRATION_FOLDER}/camera-{hashlib.sha256(camera).hexdigest()[:16]}.json"] = camera
+    out |= route_file(wanted.mission)
     if wanted.models:
         listed = manifest_bytes([artefact_of(name, data) for name, data in wanted.models])
         folder = f"{MODELS_FOLDER}/{hashlib.sha256(listed).hexdigest()[:16]}"
         out |= {f"{folder}/{name}": data for name, data in wanted.models}
         out[f"{folder}/{MANIFEST_FILE}"] = listed
     return out
+
+
+def route_file(mission: MissionFile) -> dict[str, bytes]:
+    """The planned route's file, path -> bytes: the same for the same mission; {} where none is known."""
+    if not mission.paths_deg:
+        return {}
+    route = orjson.dumps(mission.paths_deg, option=orjson.OPT_APPEND_NEWLINE)
+    return {f"{ROUTE_FOLDER}/route-{hashlib.sha256(route).hexdigest()[:16]}.json": route}
 
 
 def calibration_bytes(camera: CameraModel) -> bytes:
@@ -250,7 +266,7 @@ def remove_unnamed(cache: Path) -> list[str]:
     if bodies.get(UNSIGNED_FILE) is not None and bodies.get(MANIFEST_FILE) == bodies[UNSIGNED_FILE]:
         (cache / UNSIGNED_FILE).unlink()
         gone.append(UNSIGNED_FILE)
-    for folder in (OVERVIEW_FOLDER, CALIBRATION_FOLDER, MODELS_FOLDER):
+    for folder in (OVERVIEW_FOLDER, CALIBRATION_FOLDER, MODELS_FOLDER, ROUTE_FOLDER):
         for file in sorted((cache / folder).rglob("*")):
             path = file.relative_to(cache).as_posix()
             if file.is_file() and path not in named:

@@ -29,8 +29,10 @@ from gps_denied_onboard.tiles.coverage import TileBlock, read_coverage
 from gps_denied_onboard.untrusted import UntrustedError
 from gps_denied_onboard.untrusted.bounded import open_file, read_file
 from gps_denied_onboard.untrusted.folders import inside
+from gps_denied_onboard.untrusted.json import read_json
 
 if TYPE_CHECKING:
+    from gps_denied_onboard.tiles.route_coverage import RouteCoverage
     from gps_denied_onboard.tiles.store import TileStore
 
 SHOWN_MAX = 20
@@ -177,6 +179,27 @@ def verify_cache(
     if all_faults:
         raise CacheNotTrustedError(cache, all_faults)
     return body
+
+
+def signed_route_coverage(cache: Path, body: CacheBody, store: TileStore) -> RouteCoverage | None:
+    """How much of the signed route the store has map for; None where the cache was built without a route."""
+    from gps_denied_onboard.provisioning.mission_file import BYTES_MAX, read_paths
+    from gps_denied_onboard.tiles.route_coverage import route_coverage
+
+    found = body.artefacts_of("route")
+    if not found:
+        return None
+    paths = read_paths(read_json(read_artefact(cache, found[0]), "the cache's route", BYTES_MAX, depth_max=3))
+    return route_coverage(store, body.source, body.zoom, paths)
+
+
+def tiles_in_box(store: TileStore, body: CacheBody) -> tuple[int, int]:
+    """Map tiles of the mission's box that the store holds, and how many the box has; squares reach beyond it."""
+    from gps_denied_onboard.tiles.grid import tile_range
+
+    x0, y0, x1, y1 = tile_range(*body.bbox_deg, body.zoom)
+    held = store.query_tiles(body.source, body.zoom, x0, y0, x1, y1)
+    return sum(record.key.flight_id is None for record in held), (x1 - x0) * (y1 - y0)
 
 
 def damaged_tiles(store: TileStore, body: CacheBody) -> Iterator[str]:

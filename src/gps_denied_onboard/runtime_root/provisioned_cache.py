@@ -34,12 +34,13 @@ class Provisioned:
 
 
 def open_provisioned(
-    config: Config, composition: Composition, stack: ExitStack, *, flying: bool = False
+    config: Config, composition: Composition, stack: ExitStack, *, flying: bool = False, remembering: bool = True
 ) -> Provisioned | None:
     """The cache that `mission.manifest` names, verified; None where none is named. What it opens, `stack` closes.
 
     flying: it must be made for this companion, for no other mission than the configuration names, and not be older than
-    one that was verified here before; its counter is remembered. A replay reads whatever was signed.
+    one that was verified here before; its counter is remembered, but by a mere check (`remembering` false). A replay
+    reads whatever was signed.
     CacheNotTrustedError with every fault; UserError where the configuration does not fit the cache.
     """
     mission = config.mission
@@ -65,7 +66,7 @@ def open_provisioned(
     unfit = list(_unfit(config, body, cache))
     if unfit:
         raise CacheNotTrustedError(cache, unfit)
-    if flying:
+    if flying and remembering:
         remember(store.root, body.counter)
     headers = [OverviewHeader(body.zoom, s.column, s.row, s.sha256) for s in body.squares]
     squares = {(s.column, s.row): s.sha256 for s in body.squares}

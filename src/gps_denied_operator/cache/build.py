@@ -23,11 +23,20 @@ from gps_denied_onboard.provisioning.cache_manifest import CacheBody, parse_cach
 from gps_denied_onboard.provisioning.manifest import MANIFEST_FILE, Artefact, ManifestError
 from gps_denied_onboard.provisioning.mission_file import MissionFile
 from gps_denied_onboard.provisioning.overview_build import build_overviews, processes
-from gps_denied_onboard.provisioning.provision import CALIBRATION_FOLDER, MODELS_FOLDER, UNSIGNED_FILE, read_area
+from gps_denied_onboard.provisioning.provision import (
+    CALIBRATION_FOLDER,
+    MODELS_FOLDER,
+    ROUTE_FOLDER,
+    UNSIGNED_FILE,
+    read_area,
+    route_file,
+)
 from gps_denied_onboard.provisioning.tile_bundles import area_state, tile_bundle_bytes, tile_bundle_name
 from gps_denied_onboard.provisioning.trusted_keys import TrustedKeys
 from gps_denied_onboard.tiles.coverage import TileBlock, square_records
+from gps_denied_onboard.tiles.grid import tile_range
 from gps_denied_onboard.tiles.records import TileDamagedError
+from gps_denied_onboard.tiles.route_coverage import ROUTE_GAP_CODE, route_coverage
 from gps_denied_onboard.tiles.store import TileStore
 from gps_denied_onboard.untrusted import UntrustedError
 from gps_denied_onboard.untrusted.json import field as outside_field
@@ -60,17 +69,27 @@ class DownloadFailedError(UserError):
     exit_code = 20
 
 
+class RouteGapError(UserError):
+    """A leg of the route has no map."""
+
+    exit_code = ROUTE_GAP_CODE
+
+
 class BuildFailedError(UserError):
     """The cache could not be built, or the companion built something else than it was asked for."""
 
     exit_code = 21
 
 
-PHASE_CODES = {"lock": 50, "download": 20, "companion": 30, "send": 21, "build": 21, "sign": 21, "verify": 21}
+PHASE_CODES = {
+    "lock": 50, "download": 20, "route": ROUTE_GAP_CODE, "companion": 30, "send": 21, "build": 21, "sign": 21,
+    "verify": 21,
+}  # fmt: skip
 REMEDIES = {
     "resolve": "mend the plan, or name another one, then run again",
     "lock": "wait until the other run ends",
     "download": "look at the provider's address, key and certificate, then run again: what came is kept",
+    "route": "fetch or import map for these legs, change the plan, or give --allow-gaps to fly them without",
     "companion": "mend what is named, see `operator-tool companion check`, then run again",
     "send": "run again: what came across is not sent again",
     "build": "read the companion's last lines, mend it there, then run again",
@@ -118,6 +137,8 @@ class Order:
     """SHA-256 of calibrations and models that this workstation holds itself: they are signed without a question."""
     accept: str = ""
     ask: Ask | None = None
+    allow_gaps: bool = False
+    """Go on although a leg of the route has no map."""
 
 
 def build_cache(
@@ -141,6 +162,9 @@ def build_cache(
             phase = "download"
             with TileStore.open(root) as store:
                 report.phases[phase] = _download(fetch, order.mission, store)
+                phase = "route"
+                report.phases[phase] = _route(order, store)
+                tell(f"route: {report.phases[phase]['told']}")
                 phase = "companion"
                 with CompanionLink(companion, tell, secrets) as link:
                     for phase, step in build.steps(link, store):
@@ -180,6 +204,24 @@ def _download(fetch: Fetch | None, mission: MissionFile, store: TileStore) -> di
     if told["outcome"] == "failure":
         raise DownloadFailedError(str(told["reason"]))
     return {**told, "changed": told["outcome"] != "idempotent_no_op"}
+
+
+def _route(order: Order, store: TileStore) -> dict[str, Any]:
+    """How much of the box and of the route has map. RouteGapError where a leg has none and gaps are not allowed."""
+    mission = order.mission
+    x0, y0, x1, y1 = tile_range(*mission.bbox_deg, order.zoom)
+    held = store.query_tiles(order.source, order.zoom, x0, y0, x1, y1)
+    box = {
+        "tiles_in_box": sum(record.key.flight_id is None for record in held),
+        "tiles_of_box": (x1 - x0) * (y1 - y0),
+        "changed": False,
+    }
+    if not mission.paths_deg:
+        return {**box, "told": "the mission names no route"}
+    found = route_coverage(store, order.source, order.zoom, mission.paths_deg)
+    if found.gaps and not order.allow_gaps:
+        raise RouteGapError(f"{found.sentence()}; map '{order.source}' at zoom {order.zoom} in {store.root}.")
+    return {**box, **found.as_dict(), "told": found.sentence()}
 
 
 @dataclass(slots=True)
@@ -346,7 +388,7 @@ class _Build:
         expected = self.companion.composition_sha256
         if expected and expected == body.composition_sha256:
             del out[1]
-        names = set(self.overviews)
+        made = self.overviews | {p: hashlib.sha256(b).hexdigest() for p, b in route_file(self.order.mission).items()}
         for artefact in body.artefacts:
             folder, _, name = artefact.path.partition("/")
             if folder == CALIBRATION_FOLDER:
@@ -354,12 +396,14 @@ class _Build:
             elif folder == MODELS_FOLDER:
                 told = f"{shown(name)}, {artefact.size_bytes} bytes, SHA-256 {artefact.sha256}"
                 out.append(Offered("model", artefact.sha256, told))
-            elif artefact.path not in names:
+            elif artefact.path not in made:
                 raise BuildFailedError(f"The companion put {shown(artefact.path)} into the cache, unasked for.")
-            elif self.overviews[artefact.path] != artefact.sha256:
+            elif folder == ROUTE_FOLDER and made[artefact.path] != artefact.sha256:
+                raise BuildFailedError("The companion's route is not that of the mission: it was not signed.")
+            elif made[artefact.path] != artefact.sha256:
                 told = f"{shown(name)} is not what this workstation makes of the same tiles (SHA-256 {artefact.sha256})"
                 out.append(Offered("map overview", artefact.sha256, told))
-        missing = names - {artefact.path for artefact in body.artefacts}
+        missing = set(made) - {artefact.path for artefact in body.artefacts}
         if missing:
             raise BuildFailedError(f"The companion's cache lacks {sorted(missing)[0]}: it was not signed.")
         return out
@@ -378,7 +422,7 @@ class _Build:
     def _verify(self, link: CompanionLink) -> dict[str, Any]:
         told = link.run(
             "verify-cache", self.companion.cache, "--trusted-keys", self.companion.trusted_keys, "--config",
-            self.companion.config, "--every-tile", "--json",
+            self.companion.config, "--every-tile", *(["--allow-gaps"] if self.order.allow_gaps else []), "--json",
         )  # fmt: skip
         if told.get("outcome") != "success":
             faults = told.get("faults")

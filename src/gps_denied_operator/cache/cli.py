@@ -16,7 +16,14 @@ import typer
 
 from gps_denied_operator.console import JsonOption, print_json
 from gps_denied_operator.keys.options import KeysOption
-from gps_denied_operator.missions.options import BufferOption, FlightFileOption, FlightIdOption, resolve_from_options
+from gps_denied_operator.missions.options import (
+    PLAN_FILES,
+    BufferOption,
+    FlightFileOption,
+    FlightIdOption,
+    PathOption,
+    resolve_from_options,
+)
 from gps_denied_operator.tiles.options import CaOption, ConfigOption, KeyOption, RootOption, UrlOption, default_root
 
 if TYPE_CHECKING:
@@ -25,10 +32,16 @@ if TYPE_CHECKING:
     from gps_denied_operator.missions.route import ResolvedFlight
 
 
+AllowGapsOption = Annotated[
+    bool, typer.Option("--allow-gaps", help="Go on although a leg of the route has no map; it is told.")
+]
+
+
 def build_cache(
     companion: Annotated[Path, typer.Option(help="TOML file that says where the companion is.")],
     flight_file: FlightFileOption = None,
     flight_id: FlightIdOption = "",
+    path: PathOption = "",
     buffer: BufferOption = 2000.0,
     provider: UrlOption = "",
     template: Annotated[str, typer.Option(help="Instead: an address with {z}, {x}, {y}, as `tiles download`.")] = "",
@@ -45,6 +58,7 @@ def build_cache(
     accept: Annotated[
         str, typer.Option(help="Agree to what the companion offers of its own, by the digits that a run told.")
     ] = "",
+    allow_gaps: AllowGapsOption = False,
     json: JsonOption = False,
 ) -> None:
     """Resolve the flight, fetch its tiles, bring them aboard over SSH, build, sign, verify. Run again to go on.
@@ -64,7 +78,7 @@ def build_cache(
     private_key, trusted = signing_key(keys or default_keys_folder())
     api_key = provider_key(key_file) if provider else ""
     try:
-        flight = resolve_from_options(flight_file, flight_id, buffer, provider, key_file, ca)
+        flight = resolve_from_options(flight_file, flight_id, buffer, provider, key_file, ca, path)
     except FlightResolutionError as error:
         report = BuildReport()
         report.failed("resolve", error, error.exit_code)
@@ -76,10 +90,12 @@ def build_cache(
         provider, template, captured, zoom, source, api_key, ca, config, quiet=json
     )  # fmt: skip
     ask = _ask if sys.stdin.isatty() and not json else None
-    order = Order(mission, source, zoom, private_key, trusted, _active(private_key), _own(config), accept, ask)
-    with traced_run(store_root, "build-cache", [api_key]) as path, _interruptible() as tell:
+    order = Order(
+        mission, source, zoom, private_key, trusted, _active(private_key), _own(config), accept, ask, allow_gaps
+    )
+    with traced_run(store_root, "build-cache", [api_key]) as told_in, _interruptible() as tell:
         report = build(order, store_root, where, fetch, tell, (api_key,))
-        write_report(path, report.as_dict())
+        write_report(told_in, report.as_dict())
     _end(report, json)
     if report.exit_code:
         raise typer.Exit(report.exit_code)
@@ -177,15 +193,16 @@ def _end(report: BuildReport, json: bool) -> None:
             file=sys.stderr,
         )
     else:
-        tiles, cache_mb = report.phases["verify"]["tiles"], report.phases["build"]["artefact_bytes"] / 1e6
+        route, cache_mb = report.phases["route"], report.phases["build"]["artefact_bytes"] / 1e6
         typer.echo(
-            f"{report.outcome}: mission {report.mission_id}, {tiles} tiles, {cache_mb:.1f} MB of cache, signed and "
-            f"verified on the companion in {report.seconds:.0f} s"
+            f"{report.outcome}: mission {report.mission_id}, {route['tiles_in_box']} of {route['tiles_of_box']} tiles "
+            f"of its box, {cache_mb:.1f} MB of cache, signed and verified on the companion in {report.seconds:.0f} s; "
+            f"{route['told']}"
         )
 
 
 def provision(
-    flight_file: Annotated[Path, typer.Option(help="QGroundControl .plan, QGC WPL waypoints, GeoJSON or KML.")],
+    flight_file: Annotated[Path, typer.Option(help=PLAN_FILES)],
     config: Annotated[Path, typer.Option(help="The flight's configuration (TOML): camera, map, strategies.")],
     out: Annotated[Path, typer.Option(help="The cache's folder; what is there and still good is kept.")],
     composition: Annotated[
@@ -195,6 +212,7 @@ def provision(
     counter_past: Annotated[
         int, typer.Option(min=0, help="The highest counter that it verified: its `manifest_counter`.")
     ],
+    path: PathOption = "",
     buffer: BufferOption = 2000.0,
     cluster: Annotated[
         str,
@@ -215,7 +233,7 @@ def provision(
     if re.fullmatch("[0-9a-f]{32}", companion_id) is None:
         raise UserError(f"--companion-id is '{companion_id}': give the 32 hex digits of `companion check --json`.")
     private_key, _ = signing_key(keys or default_keys_folder())
-    mission = _mission(resolve_from_options(flight_file, "", buffer, "", None, None))
+    mission = _mission(resolve_from_options(flight_file, "", buffer, "", None, None, path))
     pool = processes(0)
     if cluster:
         from gps_denied_operator.cache.cluster import cluster as workers_of
@@ -229,5 +247,6 @@ def _mission(flight: ResolvedFlight) -> MissionFile:
     from gps_denied_onboard.provisioning.mission_file import MissionFile
 
     return MissionFile(
-        flight.mission_id, flight.flight_id, flight.takeoff_latitude_deg, flight.takeoff_longitude_deg, flight.bbox
-    )
+        flight.mission_id, flight.flight_id, flight.takeoff_latitude_deg, flight.takeoff_longitude_deg, flight.bbox,
+        tuple(tuple((float(a), float(b)) for a, b in path.tolist()) for path in flight.paths_deg),
+    )  # fmt: skip

@@ -50,6 +50,9 @@ FLOOR_DEG = 0.1
 SIGMA_DEG_MAX = 0.5
 SCATTER_DEG_MAX = 3.0
 TURN_DEG_MAX = 20.0
+DRIFT_DEG_MAX = 1.0
+"""Change of the tilt over the flight, by a straight line through the blocks; with more, something moves."""
+DRIFT_SIGMAS = 3.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -120,7 +123,9 @@ def calibrate_mount(looks: Sequence[Look], nominal: FloatArray) -> MountCalibrat
         mean = np.linalg.solve(total, (weight[:, None] * np.einsum("nij,nj->ni", information, turns)).sum(axis=0))
     residual_deg = np.degrees(turns - mean)
     sigma_deg = _sigma_deg(looks, residual_deg, information, weight)
-    _check_answer(np.degrees(mean), sigma_deg, residual_deg, weight)
+    _check_scatter(residual_deg, weight)
+    _check_drift(looks, residual_deg, weight)
+    _check_answer(np.degrees(mean), sigma_deg)
     rotation = exp_rotation(np.array([mean[0], mean[1], 0.0])) @ nominal
     turn_deg = np.degrees(mean)
     heading_deg = float(turn_deg[2])
@@ -178,13 +183,43 @@ def _body_to_enu(t_ns: int, attitudes: Sequence[AttitudeSample], times_ns: Seque
 def _sigma_deg(
     looks: Sequence[Look], residual_deg: FloatArray, information: FloatArray, weight: FloatArray
 ) -> FloatArray:
-    """The larger of what the blocks' means scatter by, and of what the single pictures promise; with a floor."""
+    """The larger of what the blocks' means scatter by, and of what the single pictures promise; with a floor.
+
+    Blocks that follow each other alike say less than as many independent ones: their number is reduced by the
+    correlation of neighbours. What the tilt changes by over the flight counts as uniformly distributed on top.
+    """
+    means, _ = _block_means(looks, residual_deg, weight)
+    off = means - means.mean(axis=0)
+    spread = np.maximum((off**2).sum(axis=0), 1e-12)
+    alike = np.clip((off[1:] * off[:-1]).sum(axis=0) / spread, 0.0, 0.9)
+    independent = np.maximum(len(means) * (1.0 - alike) / (1.0 + alike), 1.0)
+    of_blocks = means.std(axis=0, ddof=1) / np.sqrt(independent)
+    promised = np.degrees(np.sqrt(np.diag(np.linalg.inv((weight[:, None, None] * information).sum(axis=0)))))
+    drift, noise = drift_deg(looks, residual_deg, weight)
+    moved = np.maximum(drift**2 - noise**2, 0.0) / 12.0
+    return np.asarray(np.sqrt(np.maximum(of_blocks, promised) ** 2 + moved + FLOOR_DEG**2), dtype=float)
+
+
+def drift_deg(looks: Sequence[Look], residual_deg: FloatArray, weight: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """(3,) change over the flight of a straight line through the blocks' means, and its standard deviation; degrees."""
+    means, times_s = _block_means(looks, residual_deg, weight)
+    since = times_s - times_s.mean()
+    slope = since @ means / (since @ since)
+    left = means - means.mean(axis=0) - since[:, None] * slope
+    freedom = max(len(means) - 2, 1)
+    sigma = np.sqrt((left**2).sum(axis=0) / freedom / (since @ since))
+    span_s = (looks[-1].t_ns - looks[0].t_ns) / 1e9
+    return np.abs(slope) * span_s, sigma * span_s
+
+
+def _block_means(looks: Sequence[Look], residual_deg: FloatArray, weight: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Means of the residuals over BLOCK_S, (n, 3), and the blocks' middles in s, (n,)."""
     start_ns = looks[0].t_ns
     number = np.array([int((look.t_ns - start_ns) / (BLOCK_S * 1e9)) for look in looks])
-    means = np.array([np.average(residual_deg[number == k], axis=0, weights=weight[number == k]) for k in set(number)])
-    of_blocks = means.std(axis=0, ddof=1) / math.sqrt(len(means))
-    promised = np.degrees(np.sqrt(np.diag(np.linalg.inv((weight[:, None, None] * information).sum(axis=0)))))
-    return np.asarray(np.sqrt(np.maximum(of_blocks, promised) ** 2 + FLOOR_DEG**2), dtype=float)
+    blocks = sorted(set(number.tolist()))
+    means = [np.average(residual_deg[number == k], axis=0, weights=weight[number == k]) for k in blocks]
+    times_s = np.array([look.t_ns / 1e9 for look in looks])
+    return np.array(means), np.array([float(times_s[number == k].mean()) for k in blocks])
 
 
 def _check_looks(looks: Sequence[Look]) -> None:
@@ -209,13 +244,27 @@ def _check_looks(looks: Sequence[Look]) -> None:
         )
 
 
-def _check_answer(turn_deg: FloatArray, sigma_deg: FloatArray, residual_deg: FloatArray, weight: FloatArray) -> None:
+def _check_drift(looks: Sequence[Look], residual_deg: FloatArray, weight: FloatArray) -> None:
+    drift, sigma = drift_deg(looks, residual_deg, weight)
+    for axis, name in enumerate(("roll", "pitch")):
+        if drift[axis] > DRIFT_DEG_MAX and drift[axis] > DRIFT_SIGMAS * sigma[axis]:
+            raise CalibrationRefusedError(
+                f"The tilt in {name} changes by {drift[axis]:.1f} degrees over the flight (at most {DRIFT_DEG_MAX:g}): "
+                "the camera slips in its mount, or the autopilot's attitude drifts. Fix the mount, let the autopilot "
+                "calibrate its sensors, then fly again."
+            )
+
+
+def _check_scatter(residual_deg: FloatArray, weight: FloatArray) -> None:
     scatter = float(np.sqrt(np.average(np.sum(residual_deg[:, :2] ** 2, axis=1), weights=weight) / 2.0))
     if scatter > SCATTER_DEG_MAX:
         raise CalibrationRefusedError(
             f"Single pictures differ by {scatter:.1f} degrees (at most {SCATTER_DEG_MAX:g}): the mount moves, the "
             "attitude is wrong, or the picture's time is; check vibration and time_offset_s."
         )
+
+
+def _check_answer(turn_deg: FloatArray, sigma_deg: FloatArray) -> None:
     if float(sigma_deg[:2].max()) > SIGMA_DEG_MAX:
         raise CalibrationRefusedError(
             f"The tilt is known to {float(sigma_deg[:2].max()):.2f} degrees only ({SIGMA_DEG_MAX:g} are needed): fly "

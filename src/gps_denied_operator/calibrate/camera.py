@@ -17,11 +17,10 @@ import numpy as np
 import numpy.typing as npt
 
 from gps_denied_onboard.errors import UserError
+from gps_denied_onboard.frames.folder import read_image
 from gps_denied_onboard.geometry.camera import CameraModel
 from gps_denied_onboard.messages import FloatArray, ImageArray
-from gps_denied_onboard.untrusted import UntrustedError
-from gps_denied_onboard.untrusted.bounded import read_file
-from gps_denied_onboard.untrusted.picture import FILE_BYTES_MAX, check_scans, open_picture
+from gps_denied_onboard.untrusted.text import shown
 from gps_denied_operator.calibrate.errors import CalibrationRefusedError
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp"}
@@ -36,6 +35,9 @@ TILT_DEG_MIN = 15.0
 """At least a few boards must be turned this far out of the picture's plane, or focal length and distance look alike."""
 TILTED_MIN = 3
 ODD_FACTOR = 3.0
+ODD_PX_MIN = 0.5
+"""No picture is odd whose corners are met better than this, however well the others are."""
+JACKKNIFE_GROUPS = 5
 FIELDS = (8, 6)
 FISHEYE_FLAGS = cv2.CALIB_RECOMPUTE_EXTRINSIC | cv2.CALIB_FIX_SKEW | cv2.CALIB_USE_INTRINSIC_GUESS
 
@@ -122,19 +124,13 @@ def find_views(
 
 
 def _grey(path: Path) -> ImageArray:
+    """Pixels as stored, like every frame: an orientation flag turns none."""
     try:
-        data = read_file(path, FILE_BYTES_MAX)
-        check_scans(data)
-        with open_picture(data):  # its size, before its pixels
-            pass
-        image = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_GRAYSCALE)
-    except UntrustedError as error:
-        raise UserError(f"{path} cannot be used ({error}); remove it, or take it again.") from error
-    except (OSError, ValueError, SyntaxError):
-        image = None
-    if image is None:
-        raise UserError(f"{path} cannot be read as a picture; remove it, or take it again.")
-    return np.asarray(image, dtype=np.uint8)
+        return read_image(path, grey=True)
+    except (OSError, ValueError, SyntaxError) as error:
+        raise UserError(
+            f"{path} cannot be read as a picture ({shown(error, 160)}); remove it, or take it again."
+        ) from error
 
 
 def calibrate_camera(
@@ -144,7 +140,7 @@ def calibrate_camera(
     covered = coverage(views, size_px)
     _check_views(views, covered, without)
     fitted = _fit(views, size_px, model)
-    odd = {view.name for view, rms in zip(views, fitted.view_rms, strict=True) if rms > ODD_FACTOR * fitted.typical}
+    odd = {view.name for view, rms in zip(views, fitted.view_rms, strict=True) if rms > fitted.odd_px}
     kept = [view for view in views if view.name not in odd]
     if odd and len(kept) >= VIEWS_MIN:
         fitted = _fit(kept, size_px, model)
@@ -193,8 +189,9 @@ class _Fit:
     tilts_deg: list[float]
 
     @property
-    def typical(self) -> float:
-        return max(float(np.median(self.view_rms)), 0.02)
+    def odd_px(self) -> float:
+        """RMS of a view above which it is odd: far above the others, and bad by itself."""
+        return max(ODD_FACTOR * float(np.median(self.view_rms)), ODD_PX_MIN)
 
 
 def _fit(views: Sequence[View], size_px: tuple[int, int], model: str) -> _Fit:
@@ -253,17 +250,24 @@ def _projected(view: View, camera: CameraModel, turn: Any, move: Any) -> FloatAr
 
 
 def _sigmas(told: Any, views: Sequence[View], camera: CameraModel) -> tuple[float, float]:
-    """Standard deviations of focal length and centre in px. OpenCV tells none for a fisheye: there the spread of two
-    halves' fits stands for them."""
+    """Standard deviations of focal length and centre in px. OpenCV tells none for a fisheye: there the jackknife over
+    groups of pictures stands for them (Efron, "The Jackknife, the Bootstrap and Other Resampling Plans", 1982)."""
     if told is not None:
         values = np.ravel(told)
         return float(max(values[0], values[1])), float(max(values[2], values[3]))
-    if len(views) < 2 * VIEWS_MIN:
-        return math.nan, math.nan
     size_px = camera.width_px, camera.height_px
-    halves = [np.asarray(_fisheye(views[k::2], size_px, camera.matrix)[1], dtype=float) for k in (0, 1)]
-    spread = np.abs(halves[0] - halves[1]) / 2.0
-    return float(max(spread[0, 0], spread[1, 1])), float(max(spread[0, 2], spread[1, 2]))
+    groups = min(JACKKNIFE_GROUPS, len(views))
+    fits = []
+    for left in range(groups):
+        rest = [view for number, view in enumerate(views) if number % groups != left]
+        try:
+            matrix = np.asarray(_fisheye(rest, size_px, camera.matrix)[1], dtype=float)
+        except cv2.error:  # so few pictures that some of them do not hold the lens
+            return math.nan, math.nan
+        fits.append([matrix[0, 0], matrix[1, 1], matrix[0, 2], matrix[1, 2]])
+    values = np.array(fits)
+    sigma = np.sqrt((groups - 1) / groups * ((values - values.mean(axis=0)) ** 2).sum(axis=0))
+    return float(sigma[:2].max()), float(sigma[2:].max())
 
 
 def _fisheye(views: Sequence[View], size_px: tuple[int, int], start: FloatArray) -> Any:
@@ -303,7 +307,7 @@ def _check_fit(fitted: _Fit) -> None:
         known = "not" if math.isnan(share) else f"only to {100 * share:.2f} %"
         raise CalibrationRefusedError(
             f"The focal length is known {known} ({100 * FOCAL_SIGMA_MAX:g} % are needed): take more pictures, the "
-            f"board turned far and at several distances{' (20 for a fisheye)' if math.isnan(share) else ''}."
+            "board turned far and at several distances."
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,7 +13,7 @@ from gps_denied_operator.console import JsonOption, print_json
 if TYPE_CHECKING:
     from gps_denied_operator.calibrate.camera import Board
 
-app = typer.Typer(no_args_is_help=True, help="Calibrate the camera and its mount.")
+app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Calibrate the camera and its mount.")
 PageOption = Annotated[Path, typer.Option(help="HTML file for the residual plots.")]
 TomlOption = Annotated[Path | None, typer.Option(help="TOML file for the configuration's [camera]; must not exist.")]
 
@@ -57,10 +57,13 @@ def camera(
     _write_toml(toml, out)
     if json:
         figures = {name: getattr(found, name) for name in ("rms_px", "check_rms_px", "focal_sigma_px", "covered")}
-        told = {"pictures_used": len(found.view_rms_px), "left_out": list(found.left_out), "page": str(page)}
+        told: dict[str, Any] = {"pictures_used": len(found.view_rms_px), "pictures_given": len(paths)}
+        told |= {"left_out": list(found.left_out), "page": str(page)}
         print_json({"outcome": "success", **figures, **told, "toml": toml})
     else:
-        typer.echo(toml + f"# {found.rms_px:.3f} px RMS of {len(found.view_rms_px)} pictures; residuals in {page}")
+        left = f", left out: {', '.join(found.left_out)}" if found.left_out else ""
+        used = f"{len(found.view_rms_px)} of {len(paths)} pictures{left}"
+        typer.echo(toml + f"# {found.rms_px:.3f} px RMS of {used}; residuals in {page}")
 
 
 @app.command()

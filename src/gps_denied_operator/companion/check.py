@@ -100,6 +100,7 @@ def _items(
     keys = set(said["trusted_keys"])
     stale = sorted(keys & trusted.revoked)
     pinned = "pinned now, on first use" if link.pinned_now else "as pinned"
+    pinned = "as the companion file names it" if settings.host_key_sha256 else pinned
     send = "run `operator-tool companion trust`"
     return (
         CheckedItem("reached", True, f"host key {link.fingerprint}, {pinned}"),

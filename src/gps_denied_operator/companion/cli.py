@@ -12,7 +12,7 @@ from gps_denied_operator.keys.options import KeysOption
 
 CompanionArgument = Annotated[Path, typer.Argument(metavar="FILE", help="TOML file: host, user, identity ...")]
 
-app = typer.Typer(no_args_is_help=True, help="The aircraft's computer over SSH.")
+app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="The aircraft's computer over SSH.")
 
 
 @app.callback()

@@ -13,8 +13,9 @@ from gps_denied_onboard.errors import UserError
 @dataclass(frozen=True, slots=True)
 class CompanionSettings:
     """`identity` is the private SSH key, `known_hosts` where the host key is pinned on first use (empty: among the
-    user's data); `host_key_sha256`, where given, must be the host's from the first time on ("SHA256:..." as ssh-keygen
-    -l prints it). `command` starts the companion's program; the rest are folders and files on the companion."""
+    user's data). `host_key_sha256`, where given, decides alone whether it is this aircraft, whatever is pinned
+    ("SHA256:..." as ssh-keygen -l prints it). `command` starts the companion's program; the rest are folders and files
+    on the companion."""
 
     host: str
     user: str
@@ -42,6 +43,11 @@ class CompanionSettings:
             raise UserError(f"port is {self.port}: give 1 to 65535.")
         if min(self.connect_timeout_s, self.silence_timeout_s, self.command_timeout_s) <= 0.0:
             raise UserError("connect_timeout_s, silence_timeout_s and command_timeout_s must be positive.")
+        if self.host_key_sha256 and not self.host_key_sha256.startswith("SHA256:"):
+            raise UserError(
+                f"host_key_sha256 is '{self.host_key_sha256[:60]}': give it as `ssh-keygen -l -E sha256` prints it, "
+                "SHA256:..."
+            )
         for name in ("config", "cache", "staging", "trusted_keys"):
             if not getattr(self, name).startswith("/"):
                 raise UserError(f"{name} is '{getattr(self, name)}': give an absolute path on the companion.")

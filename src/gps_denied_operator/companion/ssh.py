@@ -99,7 +99,8 @@ class CompanionLink:
         client = paramiko.SSHClient()
         pins = known_hosts_path(settings)
         try:
-            _load_pins(client, pins)
+            if not settings.host_key_sha256:
+                _load_pins(client, pins)
             client.set_missing_host_key_policy(_PinOnFirstUse(self, pins, settings.host_key_sha256))
             client.connect(
                 settings.host, settings.port, settings.user, pkey=key, allow_agent=False, look_for_keys=False,
@@ -320,15 +321,24 @@ def _load_pins(client: paramiko.SSHClient, pins: Path) -> None:
 
 
 class _PinOnFirstUse:
-    """paramiko asks this about a host that is not in the list yet."""
+    """paramiko asks this about a host that is not in the list yet, and about each one that the companion file names.
+
+    A fingerprint in the companion file decides alone: two aircraft may have one address at different times, and their
+    files tell them apart. Without one the key of the first use is pinned to the address.
+    """
 
     def __init__(self, link: CompanionLink, pins: Path, expected: str) -> None:
         self._link, self._pins, self._expected = link, pins, expected
 
     def missing_host_key(self, client: paramiko.SSHClient, hostname: str, key: paramiko.PKey) -> None:
         found = sha256_of(key)
-        if self._expected and found != self._expected:
-            raise HostKeyError(f"its host key is {found}, the companion file expects {self._expected}")
+        if self._expected and found != self._expected.rstrip("="):
+            raise HostKeyError(
+                f"its host key ({key.get_name()}) is {found}, the companion file expects {self._expected}: it is "
+                "another machine, or was flashed anew"
+            )
+        if self._expected:
+            return
         self._pins.parent.mkdir(parents=True, exist_ok=True)
         held = self._pins.read_bytes() if self._pins.exists() else b""
         with self._pins.open("a", encoding="ascii") as stream:

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from gps_denied_operator.evaluate.results_folder import ResultsFolder
     from gps_denied_operator.report.model import Report
 
-app = typer.Typer(no_args_is_help=True, help="Score the navigation against truth, and write a report.")
+app = typer.Typer(
+    rich_markup_mode=None, no_args_is_help=True, help="Score the navigation against truth, and write a report."
+)
 
 OutOption = Annotated[Path, typer.Option(help="Folder for report.html, results.json and frames.csv.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the figures as one JSON object on stdout.")]

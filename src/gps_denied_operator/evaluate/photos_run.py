@@ -24,6 +24,7 @@ from gps_denied_onboard.localisation.place_search import GridPlace
 from gps_denied_onboard.messages import Frame
 from gps_denied_onboard.recorder.kinds import FrameRecord
 from gps_denied_onboard.tiles.mosaic import MapMosaic
+from gps_denied_onboard.tiles.sources import TileSource
 from gps_denied_operator.evaluate import machine
 from gps_denied_operator.evaluate.boresight import WIDE, WIDE_REACH_CELLS, BoresightFinder
 from gps_denied_operator.evaluate.flight_worker import PICTURE_MARGIN_M, Collector
@@ -104,7 +105,8 @@ def prepare(request: PhotosRequest) -> PreparedPhotos:
     photos = frames.photos if isinstance(frames, FolderSource) else ()
     _refuse_absent(request, photos)
     attitudes = _attitudes(request, heading, photos)
-    mosaic = MapMosaic(open_tile_source(request.maps))
+    tiles = open_tile_source(request.maps)
+    mosaic = MapMosaic(tiles)
     lookup, places, numbers, notes = _truth(request, frames)
     box = map_box_deg(mosaic)
     refuse_swapped(list(places.values()), box)
@@ -131,7 +133,7 @@ def prepare(request: PhotosRequest) -> PreparedPhotos:
         attitudes=attitudes,
     )
     infos = without_position(photos, heading=heading == "exif", height=height == "exif")
-    outside = [*_outside(list(places.values()), box), *_on_one_place(request.maps)]
+    outside = [*_outside(list(places.values()), box), *_on_one_place(request.maps), *map_notes(tiles)]
     if request.fov_deg is not None:
         view_notes = [note for note in view_notes if not note.startswith("Field of view")]
     told = [*notes, *outside, *view_notes, *(attitudes.notes if attitudes else ())]
@@ -212,6 +214,11 @@ def _truth(
     missing = len(looked) - len(places)
     note = f"{missing} of {len(looked)} pictures have no position in their metadata and are not scored."
     return lookup, places, None, [note] if missing else []
+
+
+def map_notes(tiles: TileSource) -> list[str]:
+    """What to know of a map that was read directly: bands, datum, row order."""
+    return [f"Map: {note}." for note in getattr(tiles, "notes", ())]
 
 
 def map_box_deg(mosaic: MapMosaic) -> tuple[float, float, float, float]:
@@ -301,6 +308,7 @@ def evaluate_photos(
     facts = RunFacts(time.monotonic() - began, machine.own_rss_peak_mb(), machine.commit(), machine.cores())
     found_deg = (options.boresight.roll_deg, options.boresight.pitch_deg) if options.boresight else in_flight_deg
     result = figures([rows], facts, (request.photos.name,)) | photo_figures(rows, found_deg)
+    hint = "" if result["anchored"] else _scale_hint(prepared)
     shown = _with_pictures(rows, watched.small, prepared, prepared.options.camera)
     notes = [*prepared.notes, *(f"{problem.rstrip('.')}." for problem in prepared.frames.problems)]
     part = FlightPart(
@@ -316,8 +324,14 @@ def evaluate_photos(
         figures=result,
         flights=[part],
         facts=[("command", command), ("took", f"{facts.wall_s:.0f} s")],
-        verdict=" ".join([NOTHING_ANCHORED, *prepared.notes]) if result["anchored"] == 0 else "",
+        verdict=" ".join([hint or NOTHING_ANCHORED, *prepared.notes]) if result["anchored"] == 0 else "",
     )
+
+
+def _scale_hint(prepared: PreparedPhotos) -> str:
+    from gps_denied_operator.evaluate.photo_scale import scale_hint
+
+    return scale_hint(chosen_frames(prepared), prepared.infos, prepared.mosaic, prepared.options, prepared.config)
 
 
 def _passed_over(prepared: PreparedPhotos) -> list[FrameRecord]:

@@ -25,7 +25,7 @@ def print_campaign(figures: Mapping[str, Any], results: Path) -> None:
         table = Table(title=Text(kind), title_justify="left", box=None, show_header=False, padding=(0, 2, 0, 0))
         for name, value in values.items():
             shown = ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else f"{value}"
-            table.add_row(name, shown)
+            table.add_row(Text(name), Text(shown))
         console.print(table)
     console.print(Text(f"each attack and blackout: {results}"))
 
@@ -42,7 +42,7 @@ def print_table(report: Report, page: Path) -> None:
     table.add_column("")
     for row in criteria(report.figures, report.seeing):
         status = Text(row.status, style=STYLE.get(row.level, "dim"))
-        table.add_row(row.name, Text(row.value, style="bold"), row.must, row.aim, status)
+        table.add_row(Text(row.name), Text(row.value, style="bold"), Text(row.must), Text(row.aim), status)
     console.print(table)
     level, sentence = verdict(report.figures, report.seeing)
     if report.figures["anchored"]:  # else the sentence goes to stderr

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from gps_denied_onboard.recorder.verify import Verdict
 
 LINE_CHARACTERS_MAX = 1_000_000
-app = typer.Typer(no_args_is_help=True, help="Read what the flight recorder kept.")
+
+app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Read what the flight recorder kept.")
 
 FlightArgument = Annotated[Path, typer.Argument(help="Folder of one flight.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]

@@ -9,7 +9,9 @@ import typer
 from gps_denied_operator.console import JsonOption, print_json
 from gps_denied_operator.keys.options import KeysOption
 
-app = typer.Typer(no_args_is_help=True, help="Keys that the manifests of caches are signed with.")
+app = typer.Typer(
+    rich_markup_mode=None, no_args_is_help=True, help="Keys that the manifests of caches are signed with."
+)
 
 
 @app.callback()

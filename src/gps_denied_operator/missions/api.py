@@ -19,7 +19,8 @@ from gps_denied_operator.missions.errors import (
     FlightNetworkError,
     FlightNotFoundError,
 )
-from gps_denied_operator.missions.plan_files import FILE_BYTES_MAX, Points
+from gps_denied_operator.missions.plan_content import Points
+from gps_denied_operator.missions.plan_files import FILE_BYTES_MAX
 from gps_denied_operator.tiles.feeds import API_KEY_HEADER
 from gps_denied_operator.tiles.http import (
     HttpClient,

@@ -9,14 +9,16 @@ import typer
 
 from gps_denied_operator.console import JsonOption, print_json
 from gps_denied_operator.missions.options import (
+    PLAN_FILES,
     BufferOption,
     FlightFileOption,
     FlightIdOption,
+    PathOption,
     resolve_from_options,
 )
 from gps_denied_operator.tiles.options import CaOption, ConfigOption, KeyOption, RootOption, UrlOption, default_root
 
-app = typer.Typer(no_args_is_help=True, help="See what a planned flight needs.")
+app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="See what a planned flight needs.")
 
 
 @app.callback()
@@ -26,11 +28,10 @@ def plan() -> None:
 
 @app.command()
 def show(
-    file: Annotated[
-        Path | None, typer.Argument(metavar="FILE", help="QGroundControl .plan, QGC WPL waypoints, GeoJSON or KML.")
-    ] = None,
+    file: Annotated[Path | None, typer.Argument(metavar="FILE", help=PLAN_FILES)] = None,
     flight_file: FlightFileOption = None,
     flight_id: FlightIdOption = "",
+    path: PathOption = "",
     zoom: Annotated[int, typer.Option(min=0, max=22, help="Zoom of the tiles.")] = 18,
     buffer: BufferOption = 2000.0,
     provider: UrlOption = "",
@@ -58,7 +59,7 @@ def show(
 
     if file is not None and flight_file is not None:
         raise typer.BadParameter("give the plan once, as FILE or as --flight-file")
-    flight = resolve_from_options(file or flight_file, flight_id, buffer, provider, key_file, ca)
+    flight = resolve_from_options(file or flight_file, flight_id, buffer, provider, key_file, ca, path)
     folder = root or default_root()
     settings = load_config(config)
     footprint = footprint_of(settings.camera, height)

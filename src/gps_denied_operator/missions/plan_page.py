@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import html
+import itertools
 import math
 from collections.abc import Iterable, Sequence
 
@@ -27,8 +28,9 @@ def plan_page(needs: Needs, under: RouteMap | None = None) -> str:
         ("take-off", f"{flight.takeoff_latitude_deg:.6f}, {flight.takeoff_longitude_deg:.6f}"),
         ("store", needs.store or "none yet"),
     ]  # fmt: skip
+    notes = "".join(f'<p class="note">{html.escape(note)}</p>' for note in flight.notes)
     body = "\n".join([
-        _cards(needs),
+        _cards(needs) + notes,
         '<section><div class="bar"><h2>Route, box and stored map</h2>' + _legend(needs, under) + "</div>",
         '<div class="scroll wide" tabindex="0">' + _drawing(needs, under) + "</div>" + _note(under) + "</section>",
         "" if under is None else route_section(under, needs.chosen.ground_resolution_m_px),
@@ -105,7 +107,7 @@ def _drawing(needs: Needs, under: RouteMap | None) -> str:
     plane = _Plane(needs.flight.bbox)
     x0, y0, x1, y1 = (plane.x(plane.west), plane.y(plane.north), plane.x(plane.east), plane.y(plane.south))
     frame = f'x="{x0:.1f}" y="{y0:.1f}" width="{x1 - x0:.1f}" height="{y1 - y0:.1f}"'
-    route = [(float(lat), float(lon)) for lat, lon in needs.flight.route_deg.tolist()]
+    paths = [[(float(lat), float(lon)) for lat, lon in path.tolist()] for path in needs.flight.paths_deg]
     return "".join([
         f'<svg id="plan" class="paper" viewBox="0 0 {WIDTH_PX:g} {HEIGHT_PX:g}" role="img" '
         'aria-label="route over the stored map">',
@@ -117,7 +119,7 @@ def _drawing(needs: Needs, under: RouteMap | None) -> str:
         "</g>",
         f'<rect {frame} fill="none" stroke="#0b1116" stroke-width="1.6"/>',
         *_edges(plane),
-        *([_line(route, plane, "#005fb8")] if under is None else _route(under, plane)),
+        *([_line(path, plane, "#005fb8") for path in paths] if under is None else _route(under, plane)),
         *_waypoints(needs.flight.route_deg.tolist(), plane),
         _scale(plane),
         "</svg>",
@@ -148,10 +150,11 @@ def _old(cell: Cell, plane: _Plane) -> str:
 
 def _route(under: RouteMap, plane: _Plane) -> Iterable[str]:
     """The footprint's width, then the route: blue over stored map, red and dashed where there is none."""
-    everything = [(p.latitude_deg, p.longitude_deg) for p in under.points]
     if under.footprint is not None:
         wide = under.footprint.across_m / 1000.0 * plane.px_per_km
-        yield _line(everything, plane, "#005fb8", f'stroke-width="{wide:.2f}" stroke-opacity=".22"', halo=False)
+        for _, on_path in itertools.groupby(under.points, key=lambda p: p.path):
+            places = [(p.latitude_deg, p.longitude_deg) for p in on_path]
+            yield _line(places, plane, "#005fb8", f'stroke-width="{wide:.2f}" stroke-opacity=".22"', halo=False)
     for missing, points in stretches(under.points):
         look = 'stroke-dasharray="9 5"' if missing else ""
         places = [(p.latitude_deg, p.longitude_deg) for p in points]

@@ -7,7 +7,7 @@ import math
 import re
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import pyproj
 
     from gps_denied_operator.missions.api import FlightsApi
+    from gps_denied_operator.missions.plan_content import PlanRoute
 
 BUFFER_M = 2000.0
 BUFFER_M_MAX = 50_000.0
@@ -42,6 +43,8 @@ class ResolvedFlight:
 
     route_deg: (N, 2) latitude and longitude in degrees, WGS84, as flown; the first is the take-off origin.
     bbox: (west, south, east, north) in degrees: everything nearer to the route than `buffer_m`.
+    path_sizes: points of each separate path of a file that holds several, () where the route is one.
+    notes: what of the file is no part of the route, and what was taken for what, for the operator.
     flight_id: a UUID; of a file, it is made from the route, so that the same route is the same flight.
     """
 
@@ -53,18 +56,32 @@ class ResolvedFlight:
     bbox: tuple[float, float, float, float]
     buffer_m: float
     source: str
+    path_sizes: tuple[int, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def paths_deg(self) -> list[FloatArray]:
+        """The route cut into the paths that are flown one by one, each (n, 2); mostly it is one."""
+        ends = np.cumsum(self.path_sizes or (len(self.route_deg),))
+        return list(np.split(self.route_deg, ends[:-1]))
 
     @property
     def length_m(self) -> float:
-        """Length of the route along geodesics."""
-        return route_length_m(self.route_deg)
+        """Length of the paths along geodesics; the ways between separate paths are not counted."""
+        return sum(route_length_m(path) for path in self.paths_deg)
 
 
 def resolve(
-    flight_file: Path | None = None, flight_id: str = "", *, buffer_m: float = BUFFER_M, api: FlightsApi | None = None
+    flight_file: Path | None = None,
+    flight_id: str = "",
+    *,
+    buffer_m: float = BUFFER_M,
+    api: FlightsApi | None = None,
+    path: str = "",
 ) -> ResolvedFlight:
     """Read a flight from a plan file, or by its id from the flights API; exactly one of the two.
 
+    path: number or name of the one path that is flown, of a file that holds several.
     Raises FlightResolutionError, whose class says why (`exit_code` 90 to 95), with what to do.
     """
     if not (math.isfinite(buffer_m) and 0.0 <= buffer_m <= BUFFER_M_MAX):
@@ -74,7 +91,12 @@ def resolve(
     if flight_file is not None:
         from gps_denied_operator.missions.plan_files import read_plan
 
-        return resolved(read_plan(flight_file), flight_file.name, mission_id=flight_file.stem, buffer_m=buffer_m)
+        plan = _chosen(read_plan(flight_file), path, flight_file.name)
+        sizes = tuple(len(one.points_deg) for one in plan.paths)
+        flight = resolved(
+            plan.points_deg, flight_file.name, mission_id=flight_file.stem, buffer_m=buffer_m, path_sizes=sizes
+        )
+        return replace(flight, notes=(*plan.notes, *_off_the_map(plan.alternates_deg, flight)))
     if api is None:
         raise FlightMalformedError("--flight-id needs the address of the flights API: give --provider.")
     found = api.flight(flight_id)
@@ -83,11 +105,47 @@ def resolve(
     )
 
 
+def _chosen(plan: PlanRoute, path: str, source: str) -> PlanRoute:
+    """The plan, or its one path that was asked for."""
+    if not path:
+        return plan
+    for number, one in enumerate(plan.paths, 1):
+        if path in (str(number), one.name):
+            others = len(plan.paths) - 1
+            told = (f"path {number} '{one.name}' was chosen; {others} others of {source} are left out.",)
+            return replace(plan, paths=(one,), notes=told + plan.notes[1:] if others else plan.notes)
+    known = ", ".join(f"{number} '{one.name}'" for number, one in enumerate(plan.paths, 1))
+    raise FlightMalformedError(f"{source} has no path '{path}'; it has: {known}.")
+
+
+def _off_the_map(alternates_deg: Sequence[tuple[str, float, float]], flight: ResolvedFlight) -> list[str]:
+    """What to know of places that the aircraft may be sent to, and for which no map is asked."""
+    west, south, east, north = flight.bbox
+    told = []
+    for what, latitude_deg, longitude_deg in alternates_deg:
+        if not (south <= latitude_deg <= north and west <= longitude_deg <= east):
+            _, _, off_m = _geod().inv(
+                np.full(len(flight.route_deg), longitude_deg), np.full(len(flight.route_deg), latitude_deg),
+                flight.route_deg[:, 1], flight.route_deg[:, 0],
+            )  # fmt: skip
+            told.append(
+                f"{what} at {latitude_deg:.5f}, {longitude_deg:.5f} lies outside of the map's box, "
+                f"{float(np.min(off_m)) / 1000.0:.1f} km from the nearest waypoint: give a larger --buffer, or move it."
+            )
+    return told
+
+
 def resolved(
-    route_deg: Sequence[tuple[float, float]], source: str, *, mission_id: str, flight_id: str = "", buffer_m: float
+    route_deg: Sequence[tuple[float, float]],
+    source: str,
+    *,
+    mission_id: str,
+    flight_id: str = "",
+    buffer_m: float,
+    path_sizes: tuple[int, ...] = (),
 ) -> ResolvedFlight:
     """Check a route and give it its box. FlightResolutionError where no cache can be built for it; pure."""
-    route = _checked(route_deg, source)
+    route = _checked(route_deg, source, path_sizes)
     box = _box(route, buffer_m, source)
     digest = hashlib.sha256(np.ascontiguousarray(route, dtype="<f8").tobytes()).hexdigest()
     return ResolvedFlight(
@@ -99,6 +157,7 @@ def resolved(
         bbox=box,
         buffer_m=float(buffer_m),
         source=source,
+        path_sizes=path_sizes if len(path_sizes) > 1 else (),
     )
 
 
@@ -107,7 +166,7 @@ def route_length_m(route_deg: FloatArray) -> float:
     return float(_geod().line_length(route_deg[:, 1], route_deg[:, 0]))
 
 
-def _checked(route_deg: Sequence[tuple[float, float]], source: str) -> FloatArray:
+def _checked(route_deg: Sequence[tuple[float, float]], source: str, path_sizes: tuple[int, ...] = ()) -> FloatArray:
     if len(route_deg) < 2:
         count = "only one position" if len(route_deg) else "no position"
         raise FlightEmptyRouteError(f"{source} holds {count}: a route needs two; add waypoints to the plan.")
@@ -125,7 +184,8 @@ def _checked(route_deg: Sequence[tuple[float, float]], source: str) -> FloatArra
         )
     if np.abs(np.diff(route[:, 1])).max() > 180.0:
         raise _antimeridian(source)
-    length_m = route_length_m(route)
+    ends = np.cumsum(path_sizes or (len(route),))
+    length_m = sum(route_length_m(path) for path in np.split(route, ends[:-1]))
     if length_m < ROUTE_M_MIN:
         raise FlightEmptyRouteError(f"All positions of {source} are one place: the route has no length; add waypoints.")
     if length_m > ROUTE_M_MAX:

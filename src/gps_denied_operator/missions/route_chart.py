@@ -13,10 +13,13 @@ COVERED, GAP, OLD = "#2f7fc1", "#c00026", "#e08a00"
 
 
 def stretches(points: Sequence[RoutePoint]) -> Iterator[tuple[bool, list[RoutePoint]]]:
-    """Runs of a route with and without map, each up to the first point of the next."""
+    """Runs of a route with and without map, each up to the first point of the next one on the same path."""
     run: list[RoutePoint] = []
     for point in points:
-        if run and point.missing is not run[0].missing:
+        if run and point.path != run[0].path:
+            yield run[0].missing, run
+            run = []
+        elif run and point.missing is not run[0].missing:
             yield run[0].missing, [*run, point]
             run = []
         run.append(point)

@@ -49,13 +49,15 @@ class Footprint:
 @dataclass(frozen=True, slots=True)
 class RoutePoint:
     """A place on the route, `distance_m` from its start. `covered`: share of the map under the footprint that is
-    stored (of the one tile below where no footprint is known); `old`: some of it is too old to be trusted fully."""
+    stored (of the one tile below where no footprint is known); `old`: some of it is too old to be trusted fully.
+    `path`: which of the route's separate paths it is on, from 0; the ways between them are not counted."""
 
     distance_m: float
     latitude_deg: float
     longitude_deg: float
     covered: float
     old: bool
+    path: int = 0
 
     @property
     def missing(self) -> bool:
@@ -105,7 +107,7 @@ def route_map(
     flight: ResolvedFlight, source: str, zoom: int, store: TileStore | None, footprint: Footprint | None
 ) -> RouteMap:
     """Look up what the store holds along a route (None: there is no store, so nothing)."""
-    distances, places = along(flight.route_deg)
+    distances, places, paths = _walked(flight)
     tile_m = EARTH_M * math.cos(math.radians(float(places[:, 0].mean()))) / 2.0**zoom
     radius = 0 if footprint is None else max(math.hypot(footprint.across_m, footprint.along_m) / 2.0 / tile_m, 0.0)
     at = geodesy.mercator_px_from_geodetic(places[:, 0], places[:, 1], zoom) / TILE_PX
@@ -114,9 +116,9 @@ def route_map(
     points = tuple(
         RoutePoint(
             float(d), float(lat), float(lon), sum(tile in held for tile in tiles) / len(tiles),
-            any(held[tile].freshness == "downgraded" for tile in tiles if tile in held),
+            any(held[tile].freshness == "downgraded" for tile in tiles if tile in held), path,
         )
-        for d, (lat, lon), tiles in zip(distances, places, under, strict=True)
+        for d, (lat, lon), path, tiles in zip(distances, places, paths, under, strict=True)
     )  # fmt: skip
     box = tile_range(*flight.bbox, zoom)
     coarse = -(-max(box[2] - box[0], box[3] - box[1]) // PICTURE_PX)  # whole pixels of the picture, beyond the box
@@ -130,14 +132,28 @@ def route_map(
     return RouteMap(points, footprint, picture, (west, south, east, north), used, whole)
 
 
-def along(route_deg: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Distances from the start in m, and places (N, 2), evenly along the geodesics of a route, corners included."""
+def _walked(flight: ResolvedFlight) -> tuple[FloatArray, FloatArray, list[int]]:
+    """Distances in m, places (N, 2) and the number of the path of each, over all paths one after another."""
+    step_m = max(flight.length_m / max(SAMPLES_MAX - len(flight.route_deg), 1), 20.0)
+    parts = [along(path, step_m) for path in flight.paths_deg]
+    ends = np.cumsum([0.0, *(distances[-1] for distances, _ in parts)])
+    return (
+        np.concatenate([begin + distances for begin, (distances, _) in zip(ends[:-1], parts, strict=True)]),
+        np.concatenate([places for _, places in parts]),
+        [number for number, (distances, _) in enumerate(parts) for _ in distances],
+    )
+
+
+def along(route_deg: FloatArray, step_m: float = 20.0) -> tuple[FloatArray, FloatArray]:
+    """Distances from the start in m, and places (N, 2), along the geodesics of a route, corners included.
+
+    `step_m`: how far apart they are at most.
+    """
     import pyproj
 
     geod = pyproj.Geod(ellps="WGS84")
     _, _, lengths = geod.inv(route_deg[:-1, 1], route_deg[:-1, 0], route_deg[1:, 1], route_deg[1:, 0])
     lengths = np.asarray(lengths, dtype=float)
-    step_m = max(float(lengths.sum()) / max(SAMPLES_MAX - len(lengths), 1), 20.0)
     distances, places, done = [0.0], [route_deg[0].tolist()], 0.0
     for (start, end), length in zip(itertools.pairwise(route_deg), lengths.tolist(), strict=True):
         between = min(max(math.ceil(length / step_m) - 1, 0), SAMPLES_MAX)

@@ -15,6 +15,7 @@ import numpy as np
 
 from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.untrusted.bounded import read_file
+from gps_denied_operator.scoring.units import SCALES, scale_of, split_unit
 
 if TYPE_CHECKING:
     from gps_denied_onboard.frames.photo_info import PhotoInfo
@@ -24,14 +25,26 @@ Key = TypeVar("Key")
 
 TIME_TOLERANCE_S = 0.05
 ROWS_MAX = 5_000_000
+COLUMNS_MAX = 5_000
 TABLE_BYTES_MAX = 500_000_000
 
 LATITUDE = ("latitude_deg", "latitude", "lat", "lat_deg", "gps_latitude", "y_deg")
 LONGITUDE = ("longitude_deg", "longitude", "lon", "lng", "long", "lon_deg", "gps_longitude", "x_deg")
-ALTITUDE = ("altitude_amsl_m", "altitude_m", "altitude", "alt", "alt_m", "height_m", "elevation_m", "elevation")
+ALTITUDE = (
+    "altitude_above_sealevel", "altitude_above_sea_level", "altitude_amsl", "altitude_msl", "alt_amsl",
+    "altitude_amsl_m", "altitude_m", "altitude", "alt", "alt_m", "height_m", "elevation_m", "elevation",
+)  # fmt: skip
 FRAME = ("frame", "frame_index", "index", "frame_number", "frame_id")
 NAME = ("file", "filename", "file_name", "name", "image", "image_name", "photo", "picture", "sourcefile")
 TIME = ("t_s", "time_s", "timestamp_s", "seconds", "t", "time")
+TIME_WITH_UNIT = (
+    "timestamp", "time_boot", "flight_time", "fly_time", "flytime", "elapsed_time", "elapsed", "offset_time",
+)  # fmt: skip
+"""Names of clocks of many units: taken only where the unit is told."""
+LOG_PREFIXES = ("osd_", "gps_", "custom_")
+"""Of flight logs' tables (DJI's as exported, GPS messages): left out where nothing matches with them."""
+E7_MIN = 2e7
+"""From here on a latitude or longitude is in 1e-7 degrees, as in MAVLink: no degree and no metre of UTM is so large."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,18 +142,19 @@ def read_truth_csv(path: Path, keys: Sequence[str] = ("frame", "time", "name")) 
     names: dict[str, TruePlace] = {}
     times: list[tuple[float, TruePlace]] = []
     key = next(k for k in keys if k in columns)
+    columns = _in_e7(columns, rows)
     for line, row in rows:
         place = _place(path, line, row, columns)
         if place is None:
             continue
-        told = row[columns[key]].strip()
+        told = row[columns[key][0]].strip()
         if key == "name":
             _keep(names, _plain(told), place, path, line, told)
             names.setdefault(_stem(told), place)
         elif key == "frame":
             _keep(frames, _frame_number(path, line, told), place, path, line, told)
         else:
-            times.append((_number(path, line, told, "time"), place))
+            times.append((_number(path, line, told, "time") * columns[key][1], place))
     if not (frames or names or times):
         raise UserError(f"{path} has no row with a position; fill in latitude_deg and longitude_deg.")
     _refuse_disorder(path, [t for t, _ in times], "time")
@@ -150,13 +164,14 @@ def read_truth_csv(path: Path, keys: Sequence[str] = ("frame", "time", "name")) 
 
 def _read_rows(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
     try:
-        text = read_file(path, TABLE_BYTES_MAX).decode("utf-8-sig")
+        text = _decoded(read_file(path, TABLE_BYTES_MAX))
     except FileNotFoundError:
         raise UserError(f"{path} does not exist; give --truth exif or the path of a CSV file.") from None
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path} cannot be read as a CSV text file ({error}); save it as UTF-8 CSV.") from error
     if text.count("\n") + text.count("\r") > 2 * ROWS_MAX:
         raise UserError(f"{path} has more than {ROWS_MAX} rows; give the table of one flight.")
+    text = _from_header(text)
     head = text.split("\n", 1)[0]
     separator = max(",;\t", key=head.count)
     try:
@@ -165,6 +180,8 @@ def _read_rows(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
         raise UserError(f"{path} cannot be read as a CSV text file ({error}); save it as UTF-8 CSV.") from error
     if not lines:
         raise UserError(f"{path} is empty; give a table with frame, latitude_deg and longitude_deg.")
+    if len(lines[0]) > COLUMNS_MAX:
+        raise UserError(f"{path} has {len(lines[0])} columns, more than {COLUMNS_MAX}; give those of the truth.")
     if len(lines) > ROWS_MAX:
         raise UserError(f"{path} has more than {ROWS_MAX} rows; give the table of one flight.")
     rows = [(n, row) for n, row in enumerate(lines[1:], 2) if any(cell.strip() for cell in row)]
@@ -175,15 +192,47 @@ def _read_rows(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
     return lines[0], rows
 
 
-def _columns(path: Path, header: Sequence[str]) -> dict[str, int]:
-    plain = [re.sub(r"[^a-z0-9]+", "_", re.sub(r"[\[(].*?[\])]", "", cell.lower())).strip("_") for cell in header]
+def _from_header(text: str) -> str:
+    """A table's text without what may stand before its header: Excel's own line, comments, the mark of a comment."""
+    at = text.find("\n") + 1 if text[:100].strip().lower().startswith("sep=") else 0
+    while text.startswith("#", at):
+        end = text.find("\n", at)
+        end = len(text) if end < 0 else end
+        if any(text.find(mark, at, end) >= 0 for mark in ",;\t"):
+            break
+        at = min(end + 1, len(text))
+    return text[at:].removeprefix("#")
+
+
+def _decoded(data: bytes) -> str:
+    """Text of UTF-8 or UTF-16, or of Windows' western encoding where its first line is plain."""
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return data.decode("utf-16")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        head = data.split(b"\n", 1)[0]
+        if b"\0" in data or sum(byte > 126 for byte in head) * 4 > len(head):
+            raise
+        return data.decode("cp1252")
+
+
+def _columns(path: Path, header: Sequence[str]) -> dict[str, tuple[int, float]]:
+    """Column and factor to seconds, metres or degrees of what is told. UserError for a unit that is not known."""
+    cells = [split_unit(cell) for cell in header]
     wanted = {"latitude": LATITUDE, "longitude": LONGITUDE, "altitude": ALTITUDE}
     wanted |= {"frame": FRAME, "name": NAME, "time": TIME}
-    found = {
-        what: next(plain.index(spelling) for spelling in spellings if spelling in plain)
-        for what, spellings in wanted.items()
-        if any(spelling in plain for spelling in spellings)
-    }
+    found: dict[str, tuple[int, float]] = {}
+    for what, spellings in wanted.items():
+        try:
+            column = _column(what, spellings, cells)
+        except ValueError as error:
+            units = ", ".join(sorted(SCALES[what])[:12])
+            raise UserError(
+                f"{path}: the {what} is in '{error}', a unit that is not known; name one of {units}."
+            ) from None
+        if column is not None:
+            found[what] = column
     for what, example in (("latitude", "latitude_deg"), ("longitude", "longitude_deg")):
         if what not in found:
             raise UserError(f"{path} has no column for {what} (it has {', '.join(header)[:200]}); name it {example}.")
@@ -195,25 +244,52 @@ def _columns(path: Path, header: Sequence[str]) -> dict[str, int]:
     return found
 
 
-def _place(path: Path, line: int, row: Sequence[str], columns: Mapping[str, int]) -> TruePlace | None:
-    told = {what: row[column].strip() for what, column in columns.items()}
+def _column(what: str, spellings: Sequence[str], cells: Sequence[tuple[str, str]]) -> tuple[int, float] | None:
+    """The first column with one of the spellings, as it stands or behind a log's prefix, and its factor."""
+    strict = [(name, True) for name in TIME_WITH_UNIT] if what == "time" else []
+    for cut in (False, True):
+        for name, needs_unit in [*((name, False) for name in spellings), *strict]:
+            for number, (plain, unit) in enumerate(cells):
+                prefix = next((p for p in LOG_PREFIXES if plain.startswith(p)), "") if cut else ""
+                scale = scale_of(what, plain.removeprefix(prefix), unit, name, needs_unit=needs_unit)
+                if scale is not None:
+                    return number, scale
+    return None
+
+
+def _in_e7(
+    columns: Mapping[str, tuple[int, float]], rows: Sequence[tuple[int, Sequence[str]]]
+) -> dict[str, tuple[int, float]]:
+    """The columns, with latitude and longitude in 1e-7 degrees where they are whole numbers too large for all else."""
+    pair = [columns["latitude"][0], columns["longitude"][0]]
+    whole = [row for _, row in rows if all(re.fullmatch(r"\s*[+-]?\d+\s*", row[k]) for k in pair)]
+    large = whole and max(abs(int(row[k])) for row in whole[:1000] for k in pair) > E7_MIN
+    if not large or columns["latitude"][1] != 1.0:
+        return dict(columns)
+    return {what: (k, 1e-7 if what in {"latitude", "longitude"} else f) for what, (k, f) in columns.items()}
+
+
+def _place(path: Path, line: int, row: Sequence[str], columns: Mapping[str, tuple[int, float]]) -> TruePlace | None:
+    told = {what: row[column].strip() for what, (column, _) in columns.items()}
     empty = {"", "none", "null", "na", "n/a", "-"}
     if told["latitude"].lower() in empty and told["longitude"].lower() in empty:
         return None
-    latitude = _number(path, line, told["latitude"], "latitude")
-    longitude = _number(path, line, told["longitude"], "longitude")
+    latitude = _number(path, line, told["latitude"], "latitude") * columns["latitude"][1]
+    longitude = _number(path, line, told["longitude"], "longitude") * columns["longitude"][1]
     if abs(latitude) > 90.0 >= abs(longitude):
         swapped = f"latitude {latitude} and longitude {longitude} look swapped"
         raise UserError(f"{path}, line {line}: {swapped}; correct the header.")
     if abs(latitude) > 90.0 or abs(longitude) > 180.0:
         raise UserError(f"{path}, line {line}: {latitude}, {longitude} is no place in degrees; give WGS84 degrees.")
     height = told.get("altitude", "")
-    return TruePlace(latitude, longitude, None if height.lower() in empty else _number(path, line, height, "altitude"))
+    if height.lower() in empty:
+        return TruePlace(latitude, longitude)
+    return TruePlace(latitude, longitude, _number(path, line, height, "altitude") * columns["altitude"][1])
 
 
 def _number(path: Path, line: int, told: str, what: str) -> float:
     try:
-        value = float(told)
+        value = float(re.sub(r"^([+-]?\d+),(\d+)$", r"\1.\2", told))  # a decimal comma
     except ValueError:
         value = math.nan
     if not math.isfinite(value):

@@ -17,7 +17,9 @@ from gps_denied_operator.tiles.options import ConfigOption, RootOption, default_
 if TYPE_CHECKING:
     from gps_denied_operator.tiles.importer import ImportReport
 
-app = typer.Typer(no_args_is_help=True, help="Put maps into the tile store that the aircraft flies with.")
+app = typer.Typer(
+    rich_markup_mode=None, no_args_is_help=True, help="Put maps into the tile store that the aircraft flies with."
+)
 
 
 app.command("download")(provider_cli.download)
@@ -43,7 +45,7 @@ def import_(
         datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Day the map's pictures were taken.")
     ] = None,
     rows: Annotated[
-        str, typer.Option(help="Row count of a tile folder: xyz from the north, tms from the south, auto.")
+        str, typer.Option(help="Row count of tiles: xyz from the north, tms from the south, auto by what they hold.")
     ] = "auto",
     config: ConfigOption = None,
     json: Annotated[bool, typer.Option("--json", help="Print the report as one JSON object.")] = False,
@@ -205,12 +207,13 @@ def _run(
     from gps_denied_onboard.tiles.store import TileStore
     from gps_denied_operator.tiles.admission import Admission
     from gps_denied_operator.tiles.importer import import_map
-    from gps_denied_operator.tiles.makers import open_map
+    from gps_denied_operator.tiles.makers import check_flyable, open_map
 
     settings = load_config(config).tiles
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     bar = Progress(*columns, console=Console(stderr=True), disable=quiet)
     with closing(open_map(source_map, zoom, rows)) as maker, TileStore.open(root) as store, bar as progress:
+        check_flyable(maker, source_map)
         task = progress.add_task(f"{source_map.name} at zoom {maker.zoom}")
         return import_map(
             store, maker, source_map, Admission(store, settings, lambda: datetime.now(UTC)), source,
@@ -235,7 +238,9 @@ def _sentence(report: ImportReport) -> str:
             ".\nThe day of its pictures is not known: it counts as too old and flies as downgraded, less sure of its "
             "places. If you know the day, import it again with --captured YYYY-MM-DD, under another --source."
         )
+    no_data = f"{100.0 * report.no_data_share:.1f} %"
+    notes = "".join(f"\nnote: {note}" for note in report.notes)
     return (
         f"{report.outcome}: {', '.join(parts)}; zoom {report.zoom}, {report.ground_resolution_m_px:.2f} m a pixel, "
-        f"source '{report.source}' in {report.store}{undated}"
+        f"source '{report.source}' in {report.store}; {no_data} of its area holds no data{undated}{notes}"
     )

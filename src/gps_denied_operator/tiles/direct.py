@@ -27,6 +27,7 @@ class RasterTileSource:
     def __init__(self, path: Path, zoom: int | None = None) -> None:
         """Open the raster. zoom: by its own resolution unless given. UserError where it is none."""
         raster = MapRaster.open(path)
+        self.notes = raster.notes
         self._zoom = raster.default_zoom() if zoom is None else raster.check_zoom(zoom)
         self._bounds = raster.tile_range(self._zoom)
         self._reader = RasterReader(raster, self._zoom)
@@ -62,6 +63,7 @@ class TileSetSource:
 
     def __init__(self, path: Path, zoom: int | None = None) -> None:
         self._maker = open_map(path, zoom)
+        self.notes = self._maker.notes
 
     @property
     def zoom(self) -> int:

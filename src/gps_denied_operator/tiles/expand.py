@@ -9,10 +9,11 @@ from xml.sax.saxutils import escape
 import numpy as np
 import numpy.typing as npt
 from rasterio.enums import ColorInterp, MaskFlags
-from rasterio.errors import RasterioError
 from rasterio.windows import Window
 
 from gps_denied_onboard.errors import UserError
+from gps_denied_operator.tiles.bands import BandPlan, band_plan
+from gps_denied_operator.tiles.open_raster import read_window
 
 CORNER_PX = 16
 SAMPLE_WINDOWS = 8  # a side, for the percentiles
@@ -27,10 +28,15 @@ def eight_bit_vrt(path: Path, dataset: Any) -> str:
     if dataset.colorinterp[0] == ColorInterp.palette:
         bands = _palette_bands(path, dataset)
     else:
-        colours = _colour_bands(dataset)
-        stretch = None if dataset.dtypes[colours[0] - 1] == "uint8" else _stretch(path, dataset, colours)
-        bands = [_source(dataset, band, stretch) for band in colours]
-        bands += _alpha(path, dataset, colours)
+        plan = band_plan(path, dataset)
+        colours = list(plan.colours)
+        narrow = int(dataset.tags(colours[0], ns="IMAGE_STRUCTURE").get("NBITS", 8)) < 8
+        if dataset.dtypes[colours[0] - 1] == "uint8" and not narrow:
+            inner = "<ScaleOffset>255</ScaleOffset><ScaleRatio>-1</ScaleRatio>" if plan.inverted else None
+        else:
+            inner = _stretch(path, dataset, colours, inverted=plan.inverted)
+        bands = [_source(dataset, band, inner) for band in colours]
+        bands += _alpha(path, dataset, plan)
     names = ("Gray", "Alpha") if len(bands) <= 2 else ("Red", "Green", "Blue", "Alpha")
     transform = ", ".join(repr(float(value)) for value in dataset.transform.to_gdal())
     body = "".join(
@@ -50,16 +56,6 @@ def _source(dataset: Any, band: int | str, inner: str | None = None) -> str:
         f'<{kind}><SourceFilename relativeToVRT="0">{name}</SourceFilename><SourceBand>{band}</SourceBand>'
         f"{inner or ''}</{kind}>"
     )
-
-
-def _colour_bands(dataset: Any) -> list[int]:
-    """Return the numbers of the red, green and blue bands, or of the only grey one."""
-    meaning = {kind: number for number, kind in reversed(list(enumerate(dataset.colorinterp, 1)))}
-    colours = [meaning.get(kind) for kind in (ColorInterp.red, ColorInterp.green, ColorInterp.blue)]
-    if all(colours):
-        return [int(number) for number in colours if number]
-    plain = [number for number, kind in enumerate(dataset.colorinterp, 1) if kind != ColorInterp.alpha]
-    return plain[:3] if len(plain) >= 3 else plain[:1]
 
 
 def _palette_bands(path: Path, dataset: Any) -> list[str]:
@@ -82,16 +78,17 @@ def _looked_up(indices: npt.NDArray[Any], table: dict[int, tuple[int, int, int, 
     )
 
 
-def _alpha(path: Path, dataset: Any, colours: list[int]) -> list[str]:
+def _alpha(path: Path, dataset: Any, plan: BandPlan) -> list[str]:
     """Return the alpha band if there is one: the file's own alpha or mask, nodata, or an undeclared collar."""
-    own = [number for number, kind in enumerate(dataset.colorinterp, 1) if kind == ColorInterp.alpha]
+    colours = list(plan.colours)
     opaque = "<ScaleOffset>255</ScaleOffset><ScaleRatio>0</ScaleRatio>"
-    if own:
-        # Alpha of another depth than 8 bit: any value above 0 is taken as data.
-        eight_bit = dataset.dtypes[own[0] - 1] == "uint8"
-        return [_source(dataset, own[0], None if eight_bit else f"<NODATA>0</NODATA>{opaque}")]
+    if plan.alpha:
+        # To 255 at the value that is data, so that what is read later as "at least half" is just that.
+        low, high = plan.alpha_full - 1e-6 * max(plan.alpha_full, 1.0), plan.alpha_full
+        ends = f"<SrcMin>{low:.17g}</SrcMin><SrcMax>{high:.17g}</SrcMax><DstMin>0</DstMin><DstMax>255</DstMax>"
+        return [_source(dataset, plan.alpha, f"{ends}<Exponent>1</Exponent><Clamp>true</Clamp>")]
     flags = dataset.mask_flag_enums[colours[0] - 1]
-    if MaskFlags.per_dataset in flags:
+    if MaskFlags.per_dataset in flags and MaskFlags.alpha not in flags:
         return [_source(dataset, "mask,1")]
     if MaskFlags.nodata in flags:
         # A pixel is empty where all of its bands are: a later source writes over an earlier one except with its NODATA.
@@ -108,7 +105,7 @@ def _corners(path: Path, dataset: Any, bands: list[int]) -> list[npt.NDArray[Any
     """Return the corners of a raster, (bands, 16, 16) each."""
     width, height = min(CORNER_PX, dataset.width), min(CORNER_PX, dataset.height)
     places = [(u, v) for u in (0, dataset.width - width) for v in (0, dataset.height - height)]
-    return [_read(path, dataset, bands, Window(u, v, width, height)) for u, v in places]
+    return [read_window(path, dataset, bands, Window(u, v, width, height)) for u, v in places]
 
 
 def _collar(corners: list[npt.NDArray[Any]]) -> float | None:
@@ -121,7 +118,7 @@ def _collar(corners: list[npt.NDArray[Any]]) -> float | None:
     return None
 
 
-def _stretch(path: Path, dataset: Any, colours: list[int]) -> str:
+def _stretch(path: Path, dataset: Any, colours: list[int], *, inverted: bool = False) -> str:
     """Return the stretch to 8 bit, the same for all bands, between percentiles of windows all over the raster."""
     size = min(SAMPLE_PX, dataset.width, dataset.height)
     columns = np.linspace(0, dataset.width - size, SAMPLE_WINDOWS).astype(int)
@@ -130,7 +127,7 @@ def _stretch(path: Path, dataset: Any, colours: list[int]) -> str:
     collar = _collar(_corners(path, dataset, colours))
     for u in sorted(set(columns.tolist())):
         for v in sorted(set(rows.tolist())):
-            masked = _read(path, dataset, colours, Window(u, v, size, size), masked=True)
+            masked = read_window(path, dataset, colours, Window(u, v, size, size), masked=True)
             values = masked.compressed().astype(float)
             samples.append(values[np.isfinite(values) & (values != collar)])
     values = np.concatenate(samples)
@@ -138,17 +135,8 @@ def _stretch(path: Path, dataset: Any, colours: list[int]) -> str:
         raise UserError(f"{path} holds no data: all of its pixels that were looked at are empty. Give another file.")
     low, high = np.percentile(values, STRETCH_PERCENT)
     high = max(high, low + 1e-9)
+    dark, bright = (255, 0) if inverted else (0, 255)
     return (
-        f"<SrcMin>{low:.17g}</SrcMin><SrcMax>{high:.17g}</SrcMax><DstMin>0</DstMin><DstMax>255</DstMax>"
+        f"<SrcMin>{low:.17g}</SrcMin><SrcMax>{high:.17g}</SrcMax><DstMin>{dark}</DstMin><DstMax>{bright}</DstMax>"
         "<Exponent>1</Exponent><Clamp>true</Clamp>"
     )
-
-
-def _read(path: Path, dataset: Any, bands: list[int], window: Window, *, masked: bool = False) -> Any:
-    try:
-        return dataset.read(bands, window=window, masked=masked)
-    except RasterioError as error:
-        raise UserError(
-            f"{path} cannot be read, it is truncated or damaged ({str(error).splitlines()[0]}): copy it again from "
-            "where it came."
-        ) from error

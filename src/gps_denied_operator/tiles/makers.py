@@ -13,6 +13,7 @@ from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.geometry import geodesy
 from gps_denied_onboard.tiles import codec
 from gps_denied_onboard.tiles.grid import TILE_PX
+from gps_denied_operator.tiles.download import RESOLUTION_M_PX_MAX
 from gps_denied_operator.tiles.mbtiles import MbtilesFile
 from gps_denied_operator.tiles.raster import ALIGN_TILES, MapRaster, RasterReader, fingerprint
 from gps_denied_operator.tiles.tilesets import PlacedTile, TileSet, XyzFolder, placed_tiles, tile_pixels
@@ -32,6 +33,11 @@ class TileMaker(Protocol):
     fingerprint: str
     captured_at: datetime | None
     ground_resolution_m_px: float
+    datum_accuracy_m: float | None
+    notes: tuple[str, ...]
+
+    def covered_px(self) -> float:
+        """Return how many pixels of this zoom the map's own extent covers, with or without data."""
 
     def bounds_tiles(self) -> tuple[int, int, int, int]:
         """Return (x0, y0, x1, y1) around all places, x1 and y1 not included."""
@@ -51,8 +57,20 @@ def open_map(path: Path, zoom: int | None, rows: str = "auto") -> TileMaker:
     if path.is_dir():
         return TileSetMaker(XyzFolder(path, rows), "xyz", zoom)
     if path.suffix.lower() == ".mbtiles" and path.is_file():
-        return TileSetMaker(MbtilesFile(path), "mbtiles", zoom)
+        return TileSetMaker(MbtilesFile(path, rows), "mbtiles", zoom)
     return RasterMaker(MapRaster.open(path), zoom)
+
+
+def check_flyable(maker: TileMaker, path: Path) -> None:
+    """UserError where the tiles would be coarser than the aircraft flies with, as a download and the plan refuse it."""
+    x0, y0, x1, y1 = maker.bounds_tiles()
+    middle = geodesy.geodetic_from_mercator_px([(x0 + x1) * TILE_PX / 2, (y0 + y1) * TILE_PX / 2], maker.zoom)
+    resolution_m = geodesy.mercator_resolution_m(float(middle[0]), maker.zoom)
+    if resolution_m > RESOLUTION_M_PX_MAX:
+        raise UserError(
+            f"{path} at zoom {maker.zoom} has {resolution_m:.2f} m a pixel, too coarse to fly with: at most "
+            f"{RESOLUTION_M_PX_MAX:g} m are taken. Give a finer map, or a higher --zoom where the map can fill it."
+        )
 
 
 class RasterMaker:
@@ -68,8 +86,12 @@ class RasterMaker:
         self.ground_resolution_m_px = max(
             raster.ground_resolution_m_px, geodesy.mercator_resolution_m(latitude_deg, self.zoom)
         )
+        self.datum_accuracy_m, self.notes = raster.datum_accuracy_m, raster.notes
         self._raster = raster
         self._reader = RasterReader(raster, self.zoom)
+
+    def covered_px(self) -> float:
+        return self._raster.covered_px(self.zoom)
 
     def bounds_tiles(self) -> tuple[int, int, int, int]:
         return self._raster.tile_range(self.zoom)
@@ -102,6 +124,7 @@ class TileSetMaker:
     """A set of tiles that are on the grid already."""
 
     captured_at: datetime | None = None
+    datum_accuracy_m: float | None = None
 
     def __init__(self, tiles: TileSet, kind: str, zoom: int | None) -> None:
         """Choose the zoom: the finest there is, unless given. Tiles of 512 pixels are four of the next zoom."""
@@ -109,6 +132,7 @@ class TileSetMaker:
         self._tiles = tiles
         self._left_out = 0
         found = tiles.places()
+        self.notes = tiles.notes
         stored = max(found)
         sizes = (_size(tiles, stored, x, y) for x, y in found[stored][:20])
         self._split = 2 if next((size for size in sizes if size), TILE_PX) == 2 * TILE_PX else 1
@@ -126,6 +150,9 @@ class TileSetMaker:
         x0, y0, x1, y1 = self.bounds_tiles()
         middle = geodesy.geodetic_from_mercator_px([(x0 + x1) * TILE_PX / 2, (y0 + y1) * TILE_PX / 2], self.zoom)
         self.ground_resolution_m_px = geodesy.mercator_resolution_m(float(middle[0]), self.zoom)
+
+    def covered_px(self) -> float:
+        return float(len(self._places) * (self._split * TILE_PX) ** 2)
 
     def bounds_tiles(self) -> tuple[int, int, int, int]:
         columns, rows = zip(*self._places, strict=True)

@@ -1,4 +1,6 @@
-"""MBTiles 1.3: an SQLite file of tiles, rows counted from the south; read as data, and nothing of its schema is run.
+"""MBTiles 1.3: an SQLite file of tiles; read as data, and nothing of its schema is run.
+
+Rows are counted from the south unless the pictures, the bounds or the scheme tell otherwise.
 
 A schema is a program: a view can compute rows without end, a generated column or a virtual table call functions. So
 only plain tables are read, by statements of ours, with SQLite's own limits, and work that ends with the file's size.
@@ -6,6 +8,7 @@ only plain tables are read, by statements of ours, with SQLite's own limits, and
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -15,6 +18,7 @@ from gps_denied_onboard.tiles.grid import ZOOM_MAX
 from gps_denied_onboard.untrusted import UntrustedError
 from gps_denied_onboard.untrusted.bounded import open_file
 from gps_denied_onboard.untrusted.text import shown
+from gps_denied_operator.tiles.row_order import RowEvidence, finest, from_south, places_by_row, read_bounds
 
 FILE_BYTES_MAX = 1 << 42
 TILE_BYTES_MAX = 5 * 1024 * 1024
@@ -38,6 +42,10 @@ _JOINED = (
     "SELECT images.rowid, map.zoom_level, map.tile_column, map.tile_row FROM map JOIN images "
     f"ON images.tile_id = map.tile_id WHERE {_PLACED.format(t='map.', zoom_max=ZOOM_MAX)}"
 )
+_SIDES = (
+    "SELECT name, value FROM metadata WHERE name IN ('bounds', 'scheme') AND typeof(value) = 'text' AND "
+    "length(value) < 1000 LIMIT 10"
+)
 _COLUMNS = {
     "tiles": {"zoom_level", "tile_column", "tile_row", "tile_data"}, "metadata": {"name", "value"},
     "map": {"zoom_level", "tile_column", "tile_row", "tile_id"}, "images": {"tile_id", "tile_data"},
@@ -48,9 +56,15 @@ _FUNCTIONS = {"typeof", "length"}
 class MbtilesFile:
     """An MBTiles file; x and y of its tiles counted from the north. Threads may share it, one at a time."""
 
-    def __init__(self, path: Path) -> None:
-        """Open the file and look at its tables; UserError where its tiles are in none."""
+    def __init__(self, path: Path, rows: str = "auto") -> None:
+        """Open the file and look at its tables; UserError where its tiles are in none.
+
+        rows: whether its rows are counted from the north ('xyz'), the south ('tms'), or as it holds them ('auto').
+        """
         self.path = path
+        self.notes: tuple[str, ...] = ()
+        self._told_rows = rows
+        self._from_south = True
         self._rows: dict[int, int] = {}
         try:
             with open_file(path, FILE_BYTES_MAX) as file:
@@ -85,8 +99,7 @@ class MbtilesFile:
                 form = self._select("SELECT value FROM metadata WHERE name = 'format' LIMIT 1").fetchone()
                 if form is not None and form[0] == "pbf":
                     raise UserError(f"{self.path} holds vector tiles, no pictures: give MBTiles with jpg or png.")
-            for row, zoom, x, from_south in self._select(_TILES if "tiles" in self._tables else _JOINED):
-                y = (1 << zoom) - 1 - from_south
+            for row, zoom, x, y in self._select(_TILES if "tiles" in self._tables else _JOINED):
                 key = _key(zoom, x, y)
                 if key not in self._rows:
                     if len(self._rows) >= self._tiles_max:
@@ -100,14 +113,31 @@ class MbtilesFile:
             raise self._unreadable(error) from error
         if not found:
             raise UserError(f"{self.path} holds no tiles: give another file.")
-        return {zoom: sorted(tiles) for zoom, tiles in found.items()}
+        zoom, places = finest(found)
+        self._from_south, self.notes = from_south(self.path, zoom, list(places), self._raw, self._evidence())
+        return places_by_row(found, self._from_south)
+
+    def _evidence(self) -> RowEvidence:
+        """What its metadata say of the order of rows; they may be absent."""
+        told: dict[str, Any] = {}
+        if "metadata" in self._tables:
+            with contextlib.suppress(sqlite3.Error, UntrustedError):
+                told = dict(self._select(_SIDES).fetchall())
+        return RowEvidence(True, self._told_rows, read_bounds(told.get("bounds")), str(told.get("scheme") or ""))
 
     def read(self, zoom: int, x: int, y: int) -> bytes:
         """Return a tile's bytes; OSError where it cannot be read."""
-        table = "tiles" if "tiles" in self._tables else "images"
         try:
             if not self._rows:
                 self.places()
+        except (sqlite3.Error, UntrustedError) as error:
+            raise OSError(shown(error)) from error
+        return self._raw(zoom, x, (1 << zoom) - 1 - y if self._from_south else y)
+
+    def _raw(self, zoom: int, x: int, y: int) -> bytes:
+        """A tile's bytes by its row as stored."""
+        table = "tiles" if "tiles" in self._tables else "images"
+        try:
             statement = f"SELECT tile_data FROM {table} WHERE rowid = ? AND length(tile_data) <= ?"
             row = self._select(statement, (self._rows.get(_key(zoom, x, y), -1), TILE_BYTES_MAX)).fetchone()
         except (sqlite3.Error, UntrustedError) as error:

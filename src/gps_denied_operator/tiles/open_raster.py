@@ -22,6 +22,7 @@ from xml.etree.ElementTree import Element, SubElement, tostring
 import numpy as np
 import rasterio
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.windows import Window
 
 from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.untrusted.bounded import open_file, read_file
@@ -210,6 +211,24 @@ def _beside(path: Path, suffixes: tuple[str, ...], *, whole_name: bool = False) 
     stem = path.name if whole_name else path.stem
     names = {f"{stem}{form}" for suffix in suffixes for form in (suffix, suffix.upper())}
     return sorted(path.with_name(name) for name in names if path.with_name(name).is_file())
+
+
+def read_window(path: Path, dataset: Any, bands: list[int], window: Window, *, masked: bool = False) -> Any:
+    """Return pixels (bands, rows, columns); UserError where the file is truncated or damaged."""
+    try:
+        return dataset.read(bands, window=window, masked=masked)
+    except RasterioError as error:
+        raise UserError(
+            f"{path} cannot be read, it is truncated or damaged ({str(error).splitlines()[0]}): copy it again from "
+            "where it came."
+        ) from error
+
+
+def rpc_beside(path: Path) -> bool:
+    """Whether files beside a raster hold a satellite's camera model (RPC). They are not shown to GDAL."""
+    if any(path.with_name(f"{path.stem}{form}").is_file() for form in ("_RPC.TXT", "_rpc.txt", ".RPB", ".rpb")):
+        return True
+    return any(b'domain="RPC"' in _small(notes) for notes in _beside(path, (".aux.xml",), whole_name=True))
 
 
 def _small(path: Path) -> bytes:

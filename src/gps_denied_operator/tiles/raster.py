@@ -29,7 +29,9 @@ from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.geometry import geodesy
 from gps_denied_onboard.tiles.grid import LATITUDE_MAX_DEG, TILE_PX, tile_range
 from gps_denied_operator.tiles import expand
-from gps_denied_operator.tiles.open_raster import OpenRaster
+from gps_denied_operator.tiles.bands import band_plan
+from gps_denied_operator.tiles.datum import datum_accuracy
+from gps_denied_operator.tiles.open_raster import OpenRaster, rpc_beside
 
 ZOOM_DEFAULT_MAX = 20
 UPSAMPLING_MAX = 2.0
@@ -47,6 +49,8 @@ class MapRaster:
 
     bounds_deg: west, south, east, north. ground_resolution_m_px: of its own pixel, at its centre. fingerprint: of the
     file's size and samples of its contents, so that a second import of the same file is known as such.
+    outline_deg: longitude, latitude around the extent. datum_accuracy_m: of the way to WGS 84, as PROJ tells it. notes:
+    what to know of it, in words.
     """
 
     path: Path
@@ -54,6 +58,9 @@ class MapRaster:
     ground_resolution_m_px: float
     captured_at: datetime | None
     fingerprint: str
+    datum_accuracy_m: float | None = None
+    notes: tuple[str, ...] = ()
+    outline_deg: tuple[tuple[float, float], ...] = ()
 
     @classmethod
     def open(cls, path: Path) -> MapRaster:
@@ -62,9 +69,19 @@ class MapRaster:
             dataset = opened.dataset
             _check_georeference(path, dataset)
             bounds = _bounds_deg(path, dataset)
+            outline = _outline_deg(path, dataset)
             resolution_m = _ground_resolution_m(path, dataset)
             captured_at = _captured_at(dataset)
-        return cls(path, bounds, resolution_m, captured_at, fingerprint(path))
+            datum = datum_accuracy(path, _crs(path, dataset), bounds)
+            palette = dataset.colorinterp[0] == rasterio.enums.ColorInterp.palette
+            notes = datum.notes if palette else (*datum.notes, *band_plan(path, dataset).notes)
+        return cls(path, bounds, resolution_m, captured_at, fingerprint(path), datum.accuracy_m, notes, outline)
+
+    def covered_px(self, zoom: int) -> float:
+        """Return the area of the extent in pixels of a zoom, with or without data."""
+        longitude, latitude = np.array(self.outline_deg).T
+        x, y = geodesy.mercator_px_from_geodetic(latitude, longitude, zoom).T
+        return float(abs(np.dot(x, np.roll(y, 1)) - np.dot(y, np.roll(x, 1))) / 2.0)
 
     def default_zoom(self) -> int:
         """Return the zoom whose pixel is the nearest finer than or equal to the raster's own, 20 at most."""
@@ -171,7 +188,20 @@ def fingerprint(path: Path) -> str:
     return digest.hexdigest()[:32]
 
 
+def _rpc_only(path: Path) -> UserError:
+    return UserError(
+        f"{path} is placed by RPCs only (a satellite's camera model): straighten it over a terrain model with "
+        f"`gdalwarp -rpc -to RPC_DEM=terrain.tif -t_srs EPSG:<UTM code> {path.name} straight.tif` and import that."
+    )
+
+
 def _check_georeference(path: Path, dataset: Any) -> None:
+    if dataset.count < 1 and dataset.subdatasets:
+        first = ", ".join(str(name)[:120] for name in dataset.subdatasets[:3])
+        raise UserError(
+            f"{path} holds {len(dataset.subdatasets)} rasters ({first}): take one out with `gdal_translate NAME "
+            "out.tif` and import that."
+        )
     if dataset.width < 2 or dataset.height < 2 or dataset.count < 1:
         raise UserError(f"{path} has no picture in it ({dataset.width}x{dataset.height} pixels): give another file.")
     if dataset.transform.is_identity:
@@ -180,19 +210,42 @@ def _check_georeference(path: Path, dataset: Any) -> None:
                 f"{path} is placed by control points only: straighten it with `gdalwarp {path.name} straight.tif` and "
                 "import that."
             )
+        if dataset.rpcs is not None or rpc_beside(path):
+            raise _rpc_only(path)
+        if dataset.tags(ns="GEOLOCATION"):
+            raise UserError(
+                f"{path} is placed by arrays of positions only: straighten it with `gdalwarp -geoloc -t_srs "
+                f"EPSG:<UTM code> {path.name} straight.tif` and import that."
+            )
+        if dataset.tags().get("EXIF_GPSLatitude"):
+            raise UserError(
+                f"{path} is a single photograph with a position, no map: make an orthophoto of such pictures first "
+                "(OpenDroneMap, Metashape, PIX4D) and import that."
+            )
         raise UserError(f"{path} says nowhere where it lies: give it its corners with `gdal_edit.py -a_ullr ...`.")
+    if dataset.crs is None and (dataset.rpcs is not None or rpc_beside(path)):
+        raise _rpc_only(path)
     if dataset.crs is None:
         raise UserError(
             f"{path} has no coordinate system: give it one with `gdal_edit.py -a_srs EPSG:<code> {path.name}`."
         )
 
 
-def _bounds_deg(path: Path, dataset: Any) -> tuple[float, float, float, float]:
+def _edge(path: Path, dataset: Any) -> tuple[npt.NDArray[np.float64], ...]:
+    """Return longitude and latitude of points around the extent."""
     ends = np.linspace(0.0, 1.0, EDGE_POINTS)
     zeros, ones = np.zeros(EDGE_POINTS), np.ones(EDGE_POINTS)
     columns = np.concatenate([ends, ones, ends[::-1], zeros]) * dataset.width
     rows = np.concatenate([zeros, ends, ones, ends[::-1]]) * dataset.height
-    longitude, latitude = _degrees(path, dataset, columns, rows)
+    return _degrees(path, dataset, columns, rows)
+
+
+def _outline_deg(path: Path, dataset: Any) -> tuple[tuple[float, float], ...]:
+    return tuple((float(lon), float(lat)) for lon, lat in zip(*_edge(path, dataset), strict=True))
+
+
+def _bounds_deg(path: Path, dataset: Any) -> tuple[float, float, float, float]:
+    longitude, latitude = _edge(path, dataset)
     if np.abs(np.diff(longitude)).max() > 180.0:
         raise UserError(
             f"{path} crosses the 180th meridian, where the tile grid is cut: split it there with `gdalwarp -te` and "
@@ -214,7 +267,7 @@ def _degrees(
     u, v = np.asarray(columns, dtype=float), np.asarray(rows, dtype=float)
     east, north = place.a * u + place.b * v + place.c, place.d * u + place.e * v + place.f
     try:
-        crs = pyproj.CRS.from_wkt(dataset.crs.to_wkt())
+        crs = _crs(path, dataset)
         longitude, latitude = pyproj.Transformer.from_crs(crs, 4326, always_xy=True).transform(east, north)
     except (pyproj.exceptions.ProjError, RasterioError) as error:
         raise UserError(
@@ -228,6 +281,16 @@ def _degrees(
             f"it the right one with `gdal_edit.py -a_srs EPSG:<code> {path.name}`."
         )
     return np.asarray(longitude), np.asarray(latitude)
+
+
+def _crs(path: Path, dataset: Any) -> pyproj.CRS:
+    try:
+        return pyproj.CRS.from_wkt(dataset.crs.to_wkt())
+    except (pyproj.exceptions.ProjError, RasterioError) as error:
+        raise UserError(
+            f"{path} has a coordinate system that cannot be read ({error}): give it the right one with "
+            f"`gdal_edit.py -a_srs EPSG:<code> {path.name}`."
+        ) from error
 
 
 def _ground_resolution_m(path: Path, dataset: Any) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,14 +17,16 @@ from gps_denied_onboard.tiles.codec import Mask
 from gps_denied_onboard.tiles.grid import TILE_PX, ZOOM_MAX
 from gps_denied_onboard.untrusted import UntrustedError
 from gps_denied_onboard.untrusted.bounded import read_file
+from gps_denied_onboard.untrusted.json import read_json
 from gps_denied_onboard.untrusted.picture import check_scans
 from gps_denied_onboard.untrusted.text import whole_number
 from gps_denied_operator.tiles.mbtiles import TILE_BYTES_MAX
+from gps_denied_operator.tiles.row_order import SIZES_PX, RowEvidence, finest, from_south, places_by_row, read_bounds
 
 IMAGES = {".jpg", ".jpeg", ".png", ".webp"}
 FOLDER_TILES_MAX = 5_000_000
+TEXT_BYTES_MAX = 1 << 20
 END_OF_JPEG = b"\xff\xd9"
-SIZES_PX = frozenset({(TILE_PX, TILE_PX), (2 * TILE_PX, 2 * TILE_PX)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,7 @@ class TileSet(Protocol):
     """Tile images by zoom, x and y counted from the north."""
 
     path: Path
+    notes: tuple[str, ...]
 
     def places(self) -> dict[int, list[tuple[int, int]]]:
         """Return the (x, y) of the tiles of each zoom."""
@@ -52,12 +56,14 @@ class TileSet(Protocol):
 
 
 class XyzFolder:
-    """A folder `<z>/<x>/<y>.<jpg|png|webp>`; rows from the south (TMS) where gdal2tiles' description says so."""
+    """A folder `<z>/<x>/<y>.<jpg|png|webp>`; rows from the south (TMS) where its pictures or its description say so."""
 
     def __init__(self, path: Path, rows: str = "auto") -> None:
         """Remember where. rows: 'xyz' (from the north), 'tms' (from the south) or 'auto'."""
         self.path = path
-        self._from_south = rows == "tms" or (rows == "auto" and (path / "tilemapresource.xml").exists())
+        self._rows = rows
+        self.notes: tuple[str, ...] = ()
+        self._from_south = False
         self._files: dict[tuple[int, int, int], Path] = {}
 
     def places(self) -> dict[int, list[tuple[int, int]]]:
@@ -75,20 +81,36 @@ class XyzFolder:
                     row = whole_number(file.stem, last) if file.suffix.lower() in IMAGES else None
                     if row is None:
                         continue
-                    y = _flipped(zoom, row) if self._from_south else row
-                    if (zoom, x, y) not in self._files:
-                        found.setdefault(zoom, []).append((x, y))
-                    self._files[zoom, x, y] = file
+                    if (zoom, x, row) not in self._files:
+                        found.setdefault(zoom, []).append((x, row))
+                    self._files[zoom, x, row] = file
                     if len(self._files) > FOLDER_TILES_MAX:
                         raise UserError(f"{self.path} holds more than {FOLDER_TILES_MAX} tiles: split it by zoom.")
         if not found:
             raise UserError(
                 f"{self.path} holds no <z>/<x>/<y>.jpg or .png tiles: give such a folder, an MBTiles file or a GeoTIFF."
             )
-        return {zoom: sorted(tiles) for zoom, tiles in found.items()}
+        zoom, places = finest(found)
+        self._from_south, self.notes = from_south(self.path, zoom, list(places), self._raw, self._evidence())
+        return places_by_row(found, self._from_south)
+
+    def _evidence(self) -> RowEvidence:
+        """What the descriptions beside the tiles say: gdal2tiles' XML, a TileJSON."""
+        told: dict[str, object] = {}
+        for name in ("metadata.json", "tiles.json", "tilejson.json"):
+            with contextlib.suppress(OSError, UntrustedError):
+                found = read_json(read_file(self.path / name, TEXT_BYTES_MAX, follow=False), name, TEXT_BYTES_MAX)
+                told |= found if isinstance(found, dict) else {}
+        return RowEvidence(
+            (self.path / "tilemapresource.xml").exists(), self._rows, read_bounds(told.get("bounds")),
+            str(told.get("scheme", "")),
+        )  # fmt: skip
 
     def read(self, zoom: int, x: int, y: int) -> bytes:
-        file = self._files[zoom, x, y]
+        return self._raw(zoom, x, _flipped(zoom, y) if self._from_south else y)
+
+    def _raw(self, zoom: int, x: int, row: int) -> bytes:
+        file = self._files[zoom, x, row]
         if file.is_symlink() and not file.resolve().is_relative_to(self.path.resolve()):
             raise OSError("a link that leads out of the folder")
         try:

@@ -10,6 +10,7 @@ import base64
 import json
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC
@@ -40,7 +41,10 @@ Verdicts = dict[int, tuple[str, str]]
 
 @dataclass(slots=True)
 class UploadReport:
-    """What an upload did. outcome: success, failure or idempotent_no_op; `still_pending` wait for another run."""
+    """What an upload did. outcome: success, failure or idempotent_no_op; `still_pending` wait for another run.
+
+    Tiles that the provider has, queued, duplicate or superseded, are a success; where it rejects all, there is none.
+    """
 
     provider: str
     outcome: str = "success"
@@ -216,4 +220,16 @@ def _judged(report: UploadReport, started_s: float) -> UploadReport:
     elif report.still_pending or report.given_up or report.security_events:
         report.outcome = "failure"
         report.reason = report.reason or f"{report.still_pending} still wait, {report.given_up} were given up"
+        report.reason += f"; {_why_rejected(report)}" if report.rejected else ""
+    elif report.rejected:
+        report.reason = _why_rejected(report)
+        if not report.queued + report.duplicate + report.superseded:
+            report.outcome, report.reason = "failure", f"the provider took nothing: {report.reason}"
     return report
+
+
+def _why_rejected(report: UploadReport) -> str:
+    """How many tiles were rejected, and for what, the most frequent reason first."""
+    reasons = Counter(entry["reason"] or "no reason given" for entry in report.rejections)
+    told = ", ".join(f"{count} for '{reason[:80]}'" for reason, count in reasons.most_common(5))
+    return f"{report.rejected} of {report.tiles} tiles were rejected ({told})"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import struct
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 from gps_denied_onboard.errors import UserError
+from gps_denied_onboard.frames.container import missing_bytes, shown_seconds
 from gps_denied_onboard.frames.video import FrameClock, VideoSource
 
 
@@ -133,3 +135,120 @@ def test_neither_stamps_nor_rate_is_refused() -> None:
     clock.time_ns(0.0)
     with pytest.raises(UserError, match="neither time stamps nor a frame rate"):
         clock.time_ns(0.0)
+
+
+def test_a_trimmed_video_is_whole(case_file: Callable[[str], Path]) -> None:
+    """A video cut without coding again counts more frames than its edit list shows: nothing is torn."""
+    source = VideoSource(case_file("14-video-edit-list/trimmed.mp4"))
+    assert (len(list(source)), source.claimed_frames) == (77, 110)
+    assert source.problems == ()
+
+
+def test_a_cut_off_video_is_told_by_its_own_sizes(video: Path, tmp_path: Path) -> None:
+    """Missing bytes are told whatever the frame count says; a whole file and an empty tail are not torn."""
+    assert missing_bytes(video) == 0
+    torn = tmp_path / "torn.avi"
+    torn.write_bytes(video.read_bytes()[:-1000])
+    assert missing_bytes(torn) == 1000
+    source = VideoSource(torn)
+    list(source)
+    assert "1000 bytes are missing" in source.problems[0]
+
+
+def box(kind: bytes, *inside: bytes) -> bytes:
+    data = b"".join(inside)
+    return struct.pack(">I", 8 + len(data)) + kind + data
+
+
+def matroska(claimed: int, held: int) -> bytes:
+    return b"\x1a\x45\xdf\xa3\x84abcd\x18\x53\x80\x67\x01" + claimed.to_bytes(7, "big") + bytes(held)
+
+
+CONTAINERS = {
+    "whole MP4": (box(b"ftyp", b"isom") + box(b"mdat", bytes(100)), 0),
+    "MP4 without its end": (box(b"ftyp", b"isom") + box(b"mdat", bytes(100))[:60], 48),
+    "MP4 whose last box goes to the end": (box(b"ftyp", b"isom") + b"\0\0\0\0mdat" + bytes(9), 0),
+    "MP4 of large boxes": (box(b"ftyp", b"isom") + b"\0\0\0\1mdat" + struct.pack(">Q", 116) + bytes(90), 10),
+    "whole Matroska": (matroska(50, 50), 0),
+    "Matroska without its end": (matroska(50, 20), 30),
+    "Matroska of unknown length": (matroska((1 << 56) - 1, 20), 0),
+    "no container": (b"MThd" * 10, 0),
+}
+
+
+@pytest.mark.parametrize("what", CONTAINERS)
+def test_missing_bytes_of_containers(what: str, tmp_path: Path) -> None:
+    """Boxes, RIFF and Matroska's segment tell how long the file has to be."""
+    data, missing = CONTAINERS[what]
+    (tmp_path / "a").write_bytes(data)
+    assert missing_bytes(tmp_path / "a") == missing
+
+
+def test_an_edit_list_says_how_much_is_shown(tmp_path: Path) -> None:
+    """The shown time leaves out pauses before the video, and there is no limit without a list."""
+    header = box(b"mvhd", bytes(12), struct.pack(">I", 1000), bytes(80))
+    edits = struct.pack(">II", 0, 2) + struct.pack(">IiI", 500, -1, 65536) + struct.pack(">IiI", 3000, 8200, 65536)
+    track = box(b"trak", box(b"edts", box(b"elst", edits)), box(b"hdlr", b"vide"))
+    (tmp_path / "a").write_bytes(box(b"ftyp", b"isom") + box(b"moov", header, track))
+    assert shown_seconds(tmp_path / "a") == 3.0
+    (tmp_path / "b").write_bytes(box(b"moov", header, box(b"trak", box(b"hdlr", b"vide"))))
+    assert shown_seconds(tmp_path / "b") == math.inf
+
+
+@pytest.fixture(scope="module")
+def movie(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """An MP4 of ten frames of 160x96, its boxes behind its data, so that they may grow."""
+    path = tmp_path_factory.mktemp("movie") / "flight.mp4"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 10.0, (160, 96))
+    for k in range(10):
+        frame = np.full((96, 160, 3), 40 + k, dtype=np.uint8)
+        frame[:48, :80] = 220  # bright in the upper left of what the sensor saw
+        writer.write(frame)
+    writer.release()
+    return path.read_bytes()
+
+
+IDENTITY = struct.pack(">9i", 1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30)
+TURNED = {
+    90: struct.pack(">9i", 0, 1 << 16, 0, -(1 << 16), 0, 0, 0, 0, 1 << 30),
+    180: struct.pack(">9i", -(1 << 16), 0, 0, 0, -(1 << 16), 0, 0, 0, 1 << 30),
+}
+
+
+@pytest.mark.parametrize("degrees", TURNED)
+def test_a_rotation_for_display_turns_no_frame(degrees: int, movie: bytes, tmp_path: Path) -> None:
+    """Frames are those of the sensor, as pictures are, and that they are shown turned is told."""
+    head, _, rest = movie.partition(b"tkhd")
+    (tmp_path / "a.mp4").write_bytes(head + b"tkhd" + rest.replace(IDENTITY, TURNED[degrees], 1))
+    source = VideoSource(tmp_path / "a.mp4")
+    frame = next(iter(source))
+    assert source.size_px == (160, 96)
+    assert frame.image[:40, :70].mean() > 180 > 100 > frame.image[56:, 90:].mean()
+    assert "to be shown turned by" in source.problems[0]
+
+
+def with_box(data: bytes, path: tuple[bytes, ...], inserted: bytes) -> bytes:
+    """Return an MP4 with a box put at the end of the one at `path`; boxes around it grow."""
+    at, end, starts = 0, len(data), []
+    for kind in path:
+        while data[at + 4 : at + 8] != kind:
+            at += int.from_bytes(data[at : at + 4], "big")
+        starts.append(at)
+        end = at + int.from_bytes(data[at : at + 4], "big")
+        at += {b"stsd": 16, b"mp4v": 86}.get(kind, 8)
+    grown = bytearray(data)
+    for start in starts:
+        size = int.from_bytes(data[start : start + 4], "big") + len(inserted)
+        grown[start : start + 4] = size.to_bytes(4, "big")
+    return bytes(grown[:end] + inserted + grown[end:])
+
+
+def test_pixels_that_are_not_square_are_made_so(movie: bytes, tmp_path: Path) -> None:
+    """A video whose pixels are twice as wide as high comes out twice as wide, and that is told."""
+    to_entry = (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd", b"mp4v")
+    (tmp_path / "a.mp4").write_bytes(with_box(movie, to_entry, box(b"pasp", struct.pack(">II", 2, 1))))
+    source = VideoSource(tmp_path / "a.mp4")
+    frame = next(iter(source))
+    assert source.size_px == (320, 96)
+    assert frame.image.shape == (96, 320, 3)
+    assert "2.000 times as wide as high" in source.problems[0]

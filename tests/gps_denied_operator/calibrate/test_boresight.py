@@ -165,3 +165,31 @@ def test_the_tilt_of_a_simulated_aircraft_is_found(tmp_path: Path) -> None:
     assert np.abs(turn_deg).max() > 2.5
     assert (np.abs(found.turn_deg - turn_deg) < 3.0 * found.sigma_deg).all()
     assert np.abs(found.turn_deg - turn_deg).max() < 0.6
+
+
+def drifting(looks: list[Look], over_flight_deg: float, *, step: bool = False) -> list[Look]:
+    """The same looks with a tilt that changes evenly over the flight, or at once in its middle."""
+    span = looks[-1].t_ns - looks[0].t_ns
+    out = []
+    for look in looks:
+        share = (look.t_ns - looks[0].t_ns) / span - 0.5
+        moved = math.radians(over_flight_deg) * (math.copysign(0.5, share) if step else share)
+        out.append(replace(look, turn_rad=look.turn_rad + np.array([moved, 0.0, 0.0])))
+    return out
+
+
+@pytest.mark.parametrize("step", [False, True], ids=["slides", "slips once"])
+def test_a_mount_that_moves_is_refused(step: bool) -> None:
+    """Three degrees of change over a flight are no mount."""
+    looks = drifting(flight(400, attitude_deg=0.1), 3.0, step=step)
+    with pytest.raises(CalibrationRefusedError, match="slips in its mount"):
+        calibrate_mount(looks, NOMINAL)
+
+
+def test_a_small_drift_makes_the_answer_less_sure() -> None:
+    """Under a degree the mount is given, with a sigma that holds at both ends of the flight."""
+    looks = flight(400, attitude_deg=0.1)
+    still, moved = calibrate_mount(looks, NOMINAL), calibrate_mount(drifting(looks, 0.8), NOMINAL)
+    assert moved.sigma_deg[0] > 1.5 * still.sigma_deg[0]
+    assert moved.sigma_deg[0] > 0.2
+    assert moved.sigma_deg[1] == pytest.approx(still.sigma_deg[1], rel=0.3)

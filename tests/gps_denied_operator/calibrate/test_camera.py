@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import orjson
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
 from gps_denied_onboard.config import load_config
@@ -42,6 +43,25 @@ def test_one_odd_picture_is_left_out() -> None:
     found = calibrate_camera([*good[:4], replace(good[4], pixel_px=bent.astype(np.float32)), *good[5:]], SIZE)
     assert found.left_out == (good[4].name,)
     assert found.camera.fx_px == pytest.approx(CAMERA.fx_px, abs=1.5)
+
+
+@pytest.mark.parametrize("count", [12, 16])
+def test_a_small_but_good_fisheye_set_is_enough(count: int) -> None:
+    """A dozen good pictures tell a fisheye; its uncertainty is that of leaving groups of them out."""
+    found = calibrate_camera(views(FISHEYE, count, near=0.75), SIZE, "fisheye")
+    assert len(found.view_rms_px) == count
+    assert found.camera.fx_px == pytest.approx(FISHEYE.fx_px, abs=4.0 * found.focal_sigma_px + 0.1)
+    assert 0.0 < found.focal_sigma_px < 0.6
+
+
+def test_a_picture_that_is_good_by_itself_is_never_odd() -> None:
+    """Where the others are met to hundredths of a pixel, one with 0.2 px of noise is still a good one."""
+    sharp = views(FISHEYE, 14, noise_px=0.02, near=0.75)
+    noise = np.random.default_rng(3).normal(0.0, 0.2, sharp[5].pixel_px.shape)
+    mixed = [*sharp[:5], replace(sharp[5], pixel_px=(sharp[5].pixel_px + noise).astype(np.float32)), *sharp[6:]]
+    found = calibrate_camera(mixed, SIZE, "fisheye")
+    assert found.left_out == ()
+    assert len(found.view_rms_px) == 14
 
 
 def blurred(seen: list[View], sigma_px: float) -> list[View]:
@@ -107,3 +127,15 @@ def test_a_chessboard_in_pictures(tmp_path: Path) -> None:
         cv2.imwrite(str(tmp_path / f"{number:02d}.png"), picture(CAMERA, CHESS, pose))
     seen, _, size = find_views(picture_paths([tmp_path]), CHESS)
     assert calibrate_camera(seen, size).camera.fx_px == pytest.approx(CAMERA.fx_px, abs=1.0)
+
+
+def test_an_orientation_flag_turns_no_corner(tmp_path: Path) -> None:
+    """Pictures of one camera with the flags 1, 3 and 6 are one size, corners lie where the sensor saw them."""
+    seen = Image.fromarray(picture(CAMERA, CHESS, poses(1, CHESS)[0]))
+    for flag in (1, 3, 6):
+        exif = Image.Exif()
+        exif[0x112] = flag
+        seen.save(tmp_path / f"{flag}.png", exif=exif)
+    found, without, size_px = find_views(picture_paths([tmp_path]), CHESS)
+    assert (len(found), without, size_px) == (3, (), (640, 480))
+    assert all((view.pixel_px == found[0].pixel_px).all() for view in found)

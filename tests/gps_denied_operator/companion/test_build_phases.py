@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -55,3 +56,20 @@ def test_every_failure_has_its_phase_and_exit_code(build: Callable[..., BuildRep
     ]  # fmt: skip
     assert [r.exception for r in reports[1:4]] == ["DownloadFailedError", "CompanionNotReadyError", "LockHeldError"]
     assert all(r.outcome == "failure" and r.reason and r.remediation for r in reports)
+
+
+def test_a_route_without_map_ends_before_the_companion_is_asked(
+    tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A leg without a tile is exit code 22 with the km that lack; --allow-gaps goes on to the companion."""
+    monkeypatch.setenv("DATABASE_URL", database_url)
+    nowhere = CompanionSettings("127.0.0.1", "nobody", str(new_ssh_key(tmp_path / "identity")), free_port())
+    mission = dataclasses.replace(ORDER.mission, paths_deg=(((49.0, 37.0), (49.05, 37.0)),))
+    said: list[str] = []
+    codes = []
+    for allowed in (False, True):
+        order = dataclasses.replace(ORDER, mission=mission, allow_gaps=allowed)
+        report = build_cache(order, tmp_path / "store", nowhere, None, said.append)
+        codes.append((report.failure_phase, report.exit_code))
+        assert "0.0 of 5.6 km of the route have map (0.0 %)" in report.reason + " ".join(said)
+    assert codes == [("route", 22), ("companion", 30)]

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from gps_denied_onboard.errors import UserError
 from gps_denied_operator.companion.config import CompanionSettings
 from gps_denied_operator.companion.ssh import (
     CompanionLink,
@@ -55,6 +56,21 @@ def test_an_expected_host_key_is_asked_for_on_first_use(server: CompanionSetting
     with pytest.raises(CompanionNotReadyError, match="expects SHA256:nobody"):
         CompanionLink(settings).__enter__()
     assert not (tmp_path / "pins").exists()
+
+
+def test_an_expected_host_key_decides_whatever_is_pinned(server: CompanionSettings, tmp_path: Path) -> None:
+    """Two aircraft with one address are two: the file's fingerprint counts against a pin of either of them."""
+    pins = dataclasses.replace(server, known_hosts=str(tmp_path / "pins"))
+    with CompanionLink(pins) as first:
+        mine = first.fingerprint
+    with pytest.raises(CompanionNotReadyError, match="expects SHA256:nobody"):  # pinned, and yet not the one named
+        CompanionLink(dataclasses.replace(pins, host_key_sha256="SHA256:nobody")).__enter__()
+    other = new_ssh_key(tmp_path / "other").with_suffix(".pub").read_text().split()[:2]
+    (tmp_path / "pins").write_text(f"[127.0.0.1]:{server.port} {' '.join(other)}\n")
+    with CompanionLink(dataclasses.replace(pins, host_key_sha256=mine)) as named:  # another one is pinned there
+        assert named.fingerprint == mine
+    with pytest.raises(UserError, match="ssh-keygen"):
+        dataclasses.replace(pins, host_key_sha256="12:ab:cd")
 
 
 def test_a_foreign_key_and_a_closed_port_are_refused_in_words(server: CompanionSettings, tmp_path: Path) -> None:

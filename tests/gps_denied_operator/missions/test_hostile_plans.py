@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import zipfile
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from gps_denied_operator.missions.errors import FlightResolutionError
+from gps_denied_operator.missions.errors import FlightMalformedError, FlightResolutionError
 from gps_denied_operator.missions.plan_files import parse_plan, read_plan
 
 ITEM: dict[str, Any] = {"type": "SimpleItem", "command": 16, "frame": 3, "params": [0, 0, 0, 0, 49.0, 37.0, 100]}
@@ -59,3 +61,24 @@ def test_a_pipe_or_a_device_is_not_waited_for(tmp_path: Path) -> None:
     for name in ("pipe.plan", "zero.plan"):
         with pytest.raises(FlightResolutionError, match="plain file"):
             read_plan(tmp_path / name)
+
+
+@pytest.mark.parametrize("packed", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_kmz_packed_in_another_way_is_not_unpacked(packed: int) -> None:
+    """Only deflate is unpacked piece by piece; what else a zip archive may hold is refused before its first byte."""
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w", packed) as archive:
+        archive.writestr("doc.kml", b"<kml>" + b" " * 1_000_000)
+    with pytest.raises(FlightMalformedError, match="packed in another way"):
+        parse_plan(data.getvalue(), "a.kmz")
+
+
+def test_a_kmz_whose_bytes_are_damaged_is_a_sentence() -> None:
+    """A deflate stream that is none ends in a sentence, not in zlib's own error."""
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("doc.kml", "<kml>" + "".join(map(str, range(5000))))
+    bent = bytearray(data.getvalue())
+    bent[60:200] = b"\xff" * 140
+    with pytest.raises(FlightMalformedError, match="cannot be opened"):
+        parse_plan(bytes(bent), "a.kmz")

@@ -20,6 +20,7 @@ from gps_denied_onboard.tiles.store import TileStore
 from gps_denied_operator.missions.needs import needs
 from gps_denied_operator.missions.plan_page import plan_page
 from gps_denied_operator.missions.route import ResolvedFlight, resolved
+from gps_denied_operator.missions.route_chart import stretches
 from gps_denied_operator.missions.route_map import Footprint, along, footprint_of, route_map
 
 ZOOM = 17
@@ -62,6 +63,17 @@ def test_half_of_the_route_is_missing(half: TileStore, flight: ResolvedFlight) -
     assert found.missing_m == pytest.approx(2000.0, abs=250.0)
     assert [point.missing for point in found.points] == sorted(point.missing for point in found.points)
     assert route_map(flight, "provider", ZOOM, None, None).missing_m == pytest.approx(found.length_m)
+
+
+def test_the_way_between_two_paths_is_neither_counted_nor_drawn(half: TileStore, flight: ResolvedFlight) -> None:
+    """Two paths of one file are as long as both; one lies on the map and one does not; each is a line of its own."""
+    ends = [(48.42, 37.1), (48.42, 37.11), (48.42, 37.144), (48.42, 37.154)]
+    two = resolved(ends, "a.kml", mission_id="a", buffer_m=300.0, path_sizes=(2, 2))
+    found = route_map(two, "provider", ZOOM, half, None)
+    assert found.length_m == pytest.approx(two.length_m, abs=1.0)
+    assert found.length_m == pytest.approx(20.0 / 54.0 * flight.length_m, rel=0.01)
+    assert found.missing_m == pytest.approx(0.5 * found.length_m, rel=0.01)
+    assert [len({p.path for p in points}) for _, points in stretches(found.points)] == [1, 1]
 
 
 def test_the_picture_is_the_stored_map_where_it_lies(half: TileStore, flight: ResolvedFlight) -> None:

@@ -88,7 +88,8 @@ def test_rejected_tiles_are_final_and_reported(store: TileStore, tiles: Path) ->
     ])  # fmt: skip
     with provider(tiles) as (url, _):
         report = send(store, url)
-    assert (report.rejected, report.outcome) == (3, "success")
+    assert (report.rejected, report.outcome) == (3, "failure")
+    assert report.reason.startswith("the provider took nothing: 3 of 3 tiles were rejected (")
     old_said, flat_said, small_said = (entry["reason"] for entry in report.rejections)
     assert (old_said, flat_said) == ("captured more than 7 days ago", "a flat image")
     assert "bytes, not" in small_said

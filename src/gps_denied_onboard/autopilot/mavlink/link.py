@@ -141,6 +141,15 @@ class ArduPilotLink:
         """Whether the motors are armed; None where it has not said so lately."""
         return None if self._beat is None or now_ns - self._beat[0] > SILENT_NS else self._beat[1]
 
+    def waits_for(self, now_ns: int) -> str:
+        """What of the autopilot is waited for on an open link, in words; "" while it is heard."""
+        if self._autopilot is None:
+            strangers = ", ".join(map(str, sorted(self._strangers)))
+            others = f" (heard: system {strangers})" if strangers else ""
+            return f"waiting for a heartbeat of system {self._encoder.system_id}{others}"
+        silent = self._heard_ns is None or now_ns - self._heard_ns > SILENT_NS
+        return f"system {self._encoder.system_id} is silent" if silent else ""
+
     def counts(self) -> dict[str, int]:
         """Counters for the log."""
         delay_ms, residual_ns = self.latency.median_ms, self.clock.residual_ns

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import IO
@@ -16,6 +16,11 @@ from gps_denied_onboard.untrusted.bounded import read_file
 
 _V2_MAGIC, _V2_OVERHEAD, _SIGNED, _SIGNATURE = 0xFD, 12, 0x01, 13
 LOG_BYTES_MAX = 2**31
+_V1_MAGIC, _V1_OVERHEAD = 0xFE, 8
+_GPS_INPUT = 232
+_STREAM = {0, _GPS_INPUT, 251, 252, 253}  # HEARTBEAT, GPS_INPUT, NAMED_VALUE_FLOAT and _INT, STATUSTEXT
+_ONBOARD_COMPUTER = 191
+_PAUSE_MAX_US = 60_000_000
 _SEND_POLL_S = 0.001
 _SEND_TIMEOUT_S = 10.0
 
@@ -50,7 +55,7 @@ class TlogWriter:
 
 
 def read_tlog(path: Path) -> Iterator[tuple[int, bytes]]:
-    """Yield (time in us, packet) of a log of MAVLink 2 packets; UserError where it is none or ends inside a packet."""
+    """Yield (time in us, packet) of a log of MAVLink packets; UserError where it is none or ends inside a packet."""
     try:
         raw = read_file(path, LOG_BYTES_MAX)
     except OSError as error:
@@ -58,9 +63,11 @@ def read_tlog(path: Path) -> Iterator[tuple[int, bytes]]:
     at = 0
     while at < len(raw):
         header = raw[at : at + 11]
-        if len(header) < 11 or header[8] != _V2_MAGIC:
+        if len(header) < 11 or header[8] not in (_V1_MAGIC, _V2_MAGIC):
             raise UserError(f"log {path} holds no MAVLink 2 packet at byte {at}; give a gps_input.tlog of a replay.")
-        size = _V2_OVERHEAD + header[9] + (_SIGNATURE if header[10] & _SIGNED else 0)
+        size = _V1_OVERHEAD + header[9]
+        if header[8] == _V2_MAGIC:
+            size = _V2_OVERHEAD + header[9] + (_SIGNATURE if header[10] & _SIGNED else 0)
         packet = raw[at + 8 : at + 8 + size]
         if len(packet) < size:
             raise UserError(f"log {path} ends inside a packet; give one that was closed.")
@@ -68,11 +75,55 @@ def read_tlog(path: Path) -> Iterator[tuple[int, bytes]]:
         at += 8 + size
 
 
-def send_tlog(path: Path, address: str, speed: float) -> int:
-    """Send a log's packets to a link at `speed` times their own pace; returns how many. UserError for a wrong value."""
+def own_stream(path: Path) -> tuple[list[tuple[int, bytes]], tuple[str, ...]]:
+    """The log's own stream of positions with its times since the first in us, and what was left out, in words.
+
+    That is what the sender of its GPS_INPUT says: positions, heartbeats, named values, texts. Packets of other systems,
+    and commands and settings of anyone, never go to a flight controller. Times that run back or jump by more than a
+    minute (a clock that was set) count as no time. UserError where the log holds no such stream.
+    """
+    everything = list(read_tlog(path))
+    senders = {_identity(p)[:2] for _, p in everything if _identity(p)[2] == _GPS_INPUT}
+    ours = {sender for sender in senders if sender[1] == _ONBOARD_COMPUTER} or senders
+    ours = ours or {_identity(p)[:2] for _, p in everything if _identity(p)[1] == _ONBOARD_COMPUTER}
+    packets = [(t, p) for t, p in everything if _identity(p)[:2] in ours and _identity(p)[2] in _STREAM]
+    if not packets:
+        raise UserError(
+            f"log {path} holds no GPS_INPUT and nothing of an onboard computer: it is another station's log, and its "
+            "commands must not reach a flight controller; give a gps_input.tlog of a replay or a flight's export."
+        )
+    notes = []
+    left = len(everything) - len(packets)
+    if left:
+        notes.append(f"{left} of {len(everything)} packets are another system's or commands: they are not sent")
+    timed, since_us, jumps = [], 0, 0
+    for k, (time_us, packet) in enumerate(packets):
+        step_us = time_us - packets[k - 1][0] if k else 0
+        jumps += not 0 <= step_us <= _PAUSE_MAX_US
+        since_us += step_us if 0 <= step_us <= _PAUSE_MAX_US else 0
+        timed.append((since_us, packet))
+    if jumps:
+        notes.append(f"{jumps} times its clock runs back or jumps by more than a minute: these jumps are left out")
+    return timed, tuple(notes)
+
+
+def _identity(packet: bytes) -> tuple[int, int, int]:
+    """System, component and message of a packet."""
+    if packet[0] == _V1_MAGIC:
+        return packet[3], packet[4], packet[5]
+    return packet[5], packet[6], int.from_bytes(packet[7:10], "little")
+
+
+def send_tlog(path: Path, address: str, speed: float, tell: Callable[[str], None] = lambda _note: None) -> int:
+    """Send a log's own stream to a link at `speed` times its own pace; returns how many, tells what it left out.
+
+    UserError for a wrong value.
+    """
     if not (math.isfinite(speed) and speed > 0.0):
         raise UserError(f"--speed must be more than 0, got {speed}.")
-    packets = list(read_tlog(path))
+    packets, notes = own_stream(path)
+    for note in notes:
+        tell(note)
     try:
         transport = opener(address)()
     except OSError as error:
@@ -80,7 +131,7 @@ def send_tlog(path: Path, address: str, speed: float) -> int:
     try:
         begin_s = time.monotonic()
         for time_us, packet in packets:
-            wait_s = begin_s + (time_us - packets[0][0]) * 1e-6 / speed - time.monotonic()
+            wait_s = begin_s + time_us * 1e-6 / speed - time.monotonic()
             if wait_s > 0.0:
                 time.sleep(wait_s)
             _send_whole(transport, packet, address)

@@ -136,6 +136,12 @@ class InavLink:
         self._sent = state
         return []
 
+    def waits_for(self, now_ns: int) -> str:
+        """What of the autopilot is waited for on an open link, in words; "" while it is heard."""
+        if self._heard_ns is None:
+            return "waiting for an answer of iNav (MSP on this port?)"
+        return "iNav is silent" if now_ns - self._heard_ns > SILENT_NS else ""
+
     def counts(self) -> dict[str, int]:
         """Counters for the log."""
         return {

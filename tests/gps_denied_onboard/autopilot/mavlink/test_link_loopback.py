@@ -117,6 +117,20 @@ def test_udp_telemetry_in_and_positions_out(udp: tuple[Flight, Any]) -> None:
     assert "BAD_DATA" not in flight.kinds()
 
 
+def test_an_open_link_says_what_it_waits_for(udp: tuple[Flight, Any]) -> None:
+    """Open is not heard: until the autopilot's heartbeat comes the link waits for it, by system id; silence is told."""
+    flight, peer = udp
+    assert flight.link.waits_for(flight.now_ns) == "waiting for a heartbeat of system 1"
+    stranger = ardupilotmega.MAVLink(None, srcSystem=7, srcComponent=1)
+    peer.port.sendto(stranger.heartbeat_encode(1, 3, 0, 0, 4).pack(stranger), peer.destination_addr)
+    flight.until(lambda: bool(flight.texts()))
+    assert flight.link.waits_for(flight.now_ns) == "waiting for a heartbeat of system 1 (heard: system 7)"
+    greet(peer)
+    flight.until(lambda: flight.link.waits_for(flight.now_ns) == "")
+    flight.now_ns += 60_000_000_000
+    assert flight.link.waits_for(flight.now_ns) == "system 1 is silent"
+
+
 @pytest.mark.parametrize(("lost_ms", "unsure"), [(0, False), (300, True)])
 def test_clocks_that_disagree_make_the_position_less_sure(udp: tuple[Flight, Any], lost_ms: int, unsure: bool) -> None:
     """What TIMESYNC leaves open is told, and what the aircraft flies in that time is in the accuracy that is sent."""

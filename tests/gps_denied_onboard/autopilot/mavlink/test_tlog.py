@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import socket
+import struct
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from gps_denied_onboard.autopilot.mavlink.tlog import TlogWriter, send_tlog
+from gps_denied_onboard.autopilot.mavlink.tlog import TlogWriter, own_stream, send_tlog
 from gps_denied_onboard.errors import UserError
 
 SPEED = 1000.0
@@ -15,7 +17,49 @@ SPEED = 1000.0
 
 def packet(number: int, payload: bytes) -> bytes:
     """A MAVLink 2 frame as far as its length tells; the sum is not looked at on the way out."""
-    return bytes([0xFD, len(payload), 0, 0, number, 1, 191, 0, 0, 0]) + payload + b"\x00\x00"
+    return framed(number, payload, 1, 191, 0)
+
+
+def framed(number: int, payload: bytes, system: int, component: int, message: int) -> bytes:
+    head = bytes([0xFD, len(payload), 0, 0, number, system, component]) + message.to_bytes(3, "little")
+    return head + payload + b"\x00\x00"
+
+
+def log_of(path: Path, *entries: tuple[int, bytes]) -> Path:
+    path.write_bytes(b"".join(struct.pack(">Q", time_us) + data for time_us, data in entries))
+    return path
+
+
+GPS, BEAT, TEXT, COMMAND, SETTING = 232, 0, 253, 76, 23
+OLD = bytes([0xFE, 3, 0, 255, 190, 0]) + b"abc\0\0"
+
+
+def test_only_the_sender_of_positions_is_heard(tmp_path: Path) -> None:
+    """Commands and settings of anyone, other systems' packets and MAVLink 1 stay behind, and that is told."""
+    kept = [framed(0, b"p", 1, 191, GPS), framed(1, b"h", 1, 191, BEAT), framed(2, b"t", 1, 191, TEXT)]
+    others = [framed(3, b"c", 1, 191, COMMAND), framed(4, b"s", 1, 191, SETTING), framed(5, b"h", 1, 1, BEAT),
+              framed(6, b"a", 255, 190, COMMAND), framed(7, b"p", 255, 190, GPS), OLD]  # fmt: skip
+    path = log_of(tmp_path / "a.tlog", *((k, p) for k, p in enumerate([*kept, *others])))
+    packets, notes = own_stream(path)
+    assert [packet for _, packet in packets] == kept
+    assert "6 of 9 packets" in notes[0]
+
+
+@pytest.mark.parametrize("stamps", [(0, 1_784_000_000_000_000), (10**15, 5), (10**15, 10**15 + 3_600_000_000)])
+def test_a_clock_that_jumps_costs_no_time(stamps: tuple[int, int], tmp_path: Path) -> None:
+    """A first stamp of 0, a clock set back and an hour's gap are left out, and told."""
+    path = log_of(tmp_path / "a.tlog", (stamps[0], packet(0, b"a")), (stamps[1], packet(1, b"b")),
+                  (stamps[1] + 200_000, packet(2, b"c")))  # fmt: skip
+    packets, notes = own_stream(path)
+    assert [time_us for time_us, _ in packets] == [0, 0, 200_000]
+    assert "1 times its clock" in notes[0]
+
+
+@pytest.mark.parametrize("name", ["jump.tlog", "qgc.tlog"])
+def test_a_ground_stations_log_is_refused(name: str, case_file: Callable[[str], Path]) -> None:
+    """A log with a forced arming and no position of ours never reaches a flight controller."""
+    with pytest.raises(UserError, match="another station's log"):
+        own_stream(case_file(f"15-tlog-first-stamp-zero/{name}"))
 
 
 def test_every_packet_arrives_whole_and_in_order(tmp_path: Path) -> None:

@@ -1,0 +1,160 @@
+"""Plans of QGroundControl of all ages: .plan, the .mission JSON before it, and their complex items.
+
+A complex item is flown along its stored waypoints where it has some (TransectStyleComplexItem.Items, 3.4 and later),
+else along its own geometry: the transects that QGroundControl drew, the polygon's edge, the corridor's line, the
+approach and touch-down of a landing pattern. QGroundControl stores no waypoints for landings and structure scans.
+Formats: QGroundControl developer guide, "Plan File Format", and the JSON keys of its MissionManager.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from gps_denied_operator.missions.errors import FlightMalformedError
+from gps_denied_operator.missions.plan_content import PlanRoute, Points, RouteBuilder, position
+
+APPROACH = ("landingApproachCoordinate", "finalApproachCoordinate", "loiterCoordinate")
+LANDING = ("landCoordinate", "landingCoordinate")
+AREAS = ("polygon", "Polygon")
+LINES = ("polyline", "Polyline", "path", "points")
+PLACES = ("coordinate", "center", "centre", "takeoffCoordinate", "launchCoordinate")
+
+
+def read_qgc_plan(plan: dict[str, Any], name: str) -> PlanRoute:
+    """Read a .plan, or a .mission of version 1 or 2. FlightMalformedError with what to do."""
+    mission = plan.get("mission", plan)
+    if not isinstance(mission, dict) or not isinstance(mission.get("items"), list):
+        raise FlightMalformedError(f"{name} has no mission in it; save it in QGroundControl with a mission.")
+    built = RouteBuilder()
+    home = mission.get("plannedHomePosition")
+    home = home.get("coordinate") if isinstance(home, dict) else home
+    if isinstance(home, list) and len(home) >= 2:
+        built.points += position(home[0], home[1], f"{name}: the home position")
+    for number, item in enumerate(_in_order(mission), 1):
+        if isinstance(item, dict):
+            _take(item, built, f"{name}: item {number}")
+        else:
+            built.notes.append(f"{name}: item {number} is no mission item and was left out.")
+    _safety(plan, built)
+    return built.route(name)
+
+
+def _in_order(mission: dict[str, Any]) -> Iterator[Any]:
+    """The items; complex ones of version 1 stand apart and are put in by their number."""
+    apart = [item for item in mission.get("complexItems") or [] if isinstance(item, dict)]
+    if not isinstance(mission.get("complexItems") or [], list) or not apart:
+        yield from mission["items"]
+        return
+    waiting = sorted(apart, key=_number)
+    for item in mission["items"]:
+        while waiting and isinstance(item, dict) and _number(waiting[0]) < _number(item):
+            yield {**waiting.pop(0), "type": "ComplexItem"}
+        yield item
+    yield from ({**item, "type": "ComplexItem"} for item in waiting)
+
+
+def _number(item: dict[str, Any]) -> float:
+    number = item.get("id", item.get("doJumpId", 0))
+    return float(number) if isinstance(number, int | float) and not isinstance(number, bool) else 0.0
+
+
+def _take(item: dict[str, Any], built: RouteBuilder, where: str) -> None:
+    transect = item.get("TransectStyleComplexItem")
+    if isinstance(transect, dict) and isinstance(transect.get("Items"), list) and transect["Items"]:
+        before = len(built.points)
+        for simple in transect["Items"]:
+            if isinstance(simple, dict):
+                _simple(simple, built, where)
+        if len(built.points) > before:
+            return
+    if item.get("type", "SimpleItem") in ("SimpleItem", "missionItem", "simpleItem"):
+        _simple(item, built, where)
+    else:
+        _complex(item, transect if isinstance(transect, dict) else {}, built, where)
+
+
+def _simple(item: dict[str, Any], built: RouteBuilder, where: str) -> None:
+    parameters, coordinate = item.get("params"), item.get("coordinate")  # coordinate: before QGroundControl 4
+    latitude = longitude = None
+    told = True
+    if isinstance(parameters, list) and len(parameters) >= 6:
+        latitude, longitude = parameters[4], parameters[5]
+    elif isinstance(coordinate, list) and len(coordinate) >= 2:
+        latitude, longitude = coordinate[0], coordinate[1]
+    else:
+        told = False
+    before = len(built.points)
+    built.command(item.get("command"), item.get("frame"), latitude, longitude, where)
+    if not told and len(built.points) == before and item.get("command") in (16, 17, 18, 19, 21, 31, 82, 94):
+        raise FlightMalformedError(f"{where} has no position; save the plan again.")
+
+
+def _complex(item: dict[str, Any], transect: dict[str, Any], built: RouteBuilder, where: str) -> None:
+    kind = str(item.get("complexItemType", item.get("type", "complex item")))[:40]
+    if kind == "MissionSettings":  # camera and speed at the start, no place
+        return
+    points, said = _geometry(item, transect, where)
+    if not points:
+        raise FlightMalformedError(
+            f"{where} is a {kind} without its waypoints and without a shape that is known here; replace it in "
+            "QGroundControl by simple waypoints around its place, or read the mission back from the autopilot and "
+            "save it as waypoints (QGC WPL) in Mission Planner."
+        )
+    built.points += points
+    if said:
+        built.notes.append(f"{where} is a {kind} without stored waypoints: {said}.")
+
+
+def _geometry(item: dict[str, Any], transect: dict[str, Any], where: str) -> tuple[Points, str]:
+    """The way along a complex item's own geometry, and what was taken for it, in words ("": nothing to say)."""
+    landing = [_place(item, APPROACH, where), _place(item, LANDING, where)]
+    if any(landing):
+        return [point for place in landing for point in place], ""
+    drawn = _places(transect.get("VisualTransectPoints"), where)
+    if drawn:
+        return drawn, "the way is the transects that were drawn"
+    for key in LINES:
+        line = _places(item.get(key), where)
+        if line:
+            width = item.get("CorridorWidth", item.get("corridorWidth"))
+            wide = f", flown {width:g} m wide" if isinstance(width, int | float) else ""
+            return line, f"the way is its line{wide}"
+    for key in AREAS:
+        area = _places(item.get(key), where)
+        if area:
+            return [*area, area[0]], "the way is the edge of its polygon"
+    place = _place(item, PLACES, where)
+    return place, "the way is its one position" if place else ""
+
+
+def _place(item: dict[str, Any], keys: tuple[str, ...], where: str) -> Points:
+    for key in keys:
+        place = item.get(key)
+        if isinstance(place, list) and len(place) >= 2:
+            return position(place[0], place[1], where)
+    return []
+
+
+def _places(found: Any, where: str) -> Points:
+    """Positions of a list of [latitude, longitude, ...] or of {"coordinate": [...]}."""
+    points: Points = []
+    for place in found if isinstance(found, list) else []:
+        pair = place.get("coordinate") if isinstance(place, dict) else place
+        if isinstance(pair, list) and len(pair) >= 2:
+            points += position(pair[0], pair[1], where)
+    return points
+
+
+def _safety(plan: dict[str, Any], built: RouteBuilder) -> None:
+    """Rally points may be flown to; a geofence is no way. Both stand beside the mission."""
+    rally, fence = plan.get("rallyPoints"), plan.get("geoFence")
+    points = _places(rally.get("points"), "a rally point") if isinstance(rally, dict) else []
+    for point in points:
+        built.command(5100, 3, *point, "a rally point")
+    if isinstance(fence, dict):
+        parts = [part for key in ("polygons", "circles", "polygon") for part in fence.get(key) or [] if part]
+        if parts:
+            built.counts["parts of a geofence"] += len(parts)
+        for place in _place(fence, ("breachReturn",), "the fence's return point"):
+            built.alternates.append(("the fence's return point", *place))

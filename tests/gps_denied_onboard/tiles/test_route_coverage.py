@@ -1,0 +1,68 @@
+"""How much of a route has map: by tiles, by the pixels in them, leg by leg; counts are of the route, not of the box."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gps_denied_onboard.geometry.geodesy import geodetic_from_mercator_px
+from gps_denied_onboard.tiles import codec
+from gps_denied_onboard.tiles.grid import TileKey
+from gps_denied_onboard.tiles.records import NewTile
+from gps_denied_onboard.tiles.route_coverage import route_coverage
+from gps_denied_onboard.tiles.store import TileStore
+
+ZOOM, COLUMN, ROW = 17, 79000, 45000
+JPEG = codec.encode_jpeg(np.full((256, 256), 90, dtype=np.uint8))
+
+
+@pytest.fixture
+def store(tmp_path: Path, database_url: str) -> Iterator[TileStore]:
+    """Return a store with a strip of six tiles; the fourth holds data in its western half only."""
+    half = np.zeros((256, 256), dtype=bool)
+    half[:, :128] = True
+    with TileStore.open(tmp_path / "store", database_url) as made:
+        for k in range(6):
+            seen = half if k == 3 else np.ones((256, 256), dtype=bool)
+            made.insert([NewTile(TileKey("m", ZOOM, COLUMN + k, ROW), JPEG, 0.8, codec.encode_mask(seen),
+                                 float(seen.mean()))])  # fmt: skip
+        yield made
+
+
+def at(column: float) -> tuple[float, float]:
+    """Return the middle of the strip at so many tiles from its western end."""
+    place = geodetic_from_mercator_px([[(COLUMN + column) * 256.0, (ROW + 0.5) * 256.0]], ZOOM)[0]
+    return float(place[0]), float(place[1])
+
+
+def test_a_route_on_the_map_is_all_covered(store: TileStore) -> None:
+    """Both legs over whole tiles: a share of 1 and no gap."""
+    found = route_coverage(store, "m", ZOOM, [[at(0.1), at(2.9), at(0.1)]])
+    assert (found.share, found.gaps, len(found.legs)) == (1.0, (), 2)
+    assert found.covered_m == pytest.approx(found.length_m)
+
+
+def test_holes_in_a_tile_and_the_maps_end_count(store: TileStore) -> None:
+    """Data ends in the middle of a tile, begins again, and ends with the strip: two and a half of eight tiles lack."""
+    found = route_coverage(store, "m", ZOOM, [[at(0.0), at(8.0)]])
+    assert found.share == pytest.approx(5.5 / 8, abs=0.03)
+    assert not found.gaps  # under two kilometres each
+    assert found.as_dict()["legs_without_map"] == []
+
+
+def test_a_leg_without_map_is_a_gap_and_named(store: TileStore) -> None:
+    """A leg that has none is told by number and ends; so is a long stretch of one that has some."""
+    found = route_coverage(store, "m", ZOOM, [[at(0.0), at(2.0), at(2.1)], [at(7.0), at(8.0)], [at(5.0), at(30.0)]])
+    assert [leg.number for leg in found.gaps] == [3, 4]
+    assert "leg 3 from" in found.sentence()
+    assert route_coverage(store, "other", ZOOM, [[at(0.0), at(1.0)]]).share == 0.0
+
+
+def test_a_share_is_never_rounded_up_to_all(store: TileStore) -> None:
+    """A step without map in a long route is no 100 %."""
+    back_and_forth = [at(0.0), at(2.9)] * 200
+    found = route_coverage(store, "m", ZOOM, [[*back_and_forth, at(3.8)]])
+    assert found.share < 1.0

@@ -1,0 +1,74 @@
+"""Units in the names of columns count, in brackets or behind the name; one that is not known is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from gps_denied_onboard.errors import UserError
+from gps_denied_operator.scoring.truth import read_truth_csv
+
+# what -> file as it is written, time in s of its second row, altitude in m or None
+TABLES: dict[str, tuple[bytes, float, float | None]] = {
+    "Airdata": (b"time(millisecond),datetime(utc),latitude,longitude,height_above_takeoff(feet),altitude(feet)\n"
+                b"0,2026-07-15 05:00:00,33.1,72.2,0,2591.9\n100,,33.2,72.3,1,2591.9\n", 0.1, 790.011),
+    "Airdata with sea level": (b"time(millisecond),latitude,longitude,altitude_above_seaLevel(feet),altitude(feet)\n"
+                               b"0,33.1,72.2,1000,1\n50,33.2,72.3,1000,1\n", 0.05, 304.8),
+    "DJI record as exported": (b"OSD.flyTime [s],OSD.latitude,OSD.longitude,OSD.altitude [ft]\n"
+                               b"0,33.1,72.2,10\n1.5,33.2,72.3,10\n", 1.5, 3.048),
+    "ArduPilot's GPS messages": (b"TimeUS,Lat,Lng,Alt\n0,33.1,72.2,5\n2500000,33.2,72.3,5\n", 2.5, 5.0),
+    "MAVLink integers": (b"time_boot_ms,lat,lon,alt(mm)\n0,331000000,722000000,5\n700,332000000,723000000,5500\n",
+                         0.7, 5.5),
+    "e7 by name": (b"t_s,lat_e7,lon_e7\n0,331000000,722000000\n1,332000000,723000000\n", 1.0, None),
+    "radians": (b"t_s,lat [rad],lon [rad]\n0,0.5,1.2\n1,0.579449312,1.261873049\n", 1.0, None),
+    "semicolons and decimal commas": (
+        b"\xef\xbb\xbfTime (s);Latitude (\xc2\xb0);Longitude (\xc2\xb0);Alt (m)\r\n0,0;33,1;72,2;5\r\n"
+        b"1,5;33,2;72,3;790,25\r\n", 1.5, 790.25),
+    "Excel's separator line": (b"sep=;\r\nt_s;lat;lon\r\n0;33.1;72.2\r\n1;33.2;72.3\r\n", 1.0, None),
+    "UTF-16": ("t_ms\tlat\tlon\n0\t33.1\t72.2\n10\t33.2\t72.3\n".encode("utf-16"), 0.01, None),
+    "a degree sign of Windows": (b"t_s,lat (\xb0),lon (\xb0)\n0,33.1,72.2\n1,33.2,72.3\n", 1.0, None),
+    "a comment above": (b"# made by hand\nt_s,lat,lon\n0,33.1,72.2\n1,33.2,72.3\n", 1.0, None),
+    "minutes": (b"time [min],lat,lon\n0,33.1,72.2\n0.5,33.2,72.3\n", 30.0, None),
+    "a datum in brackets is no unit": (b"t_s,lat (WGS84),lon (WGS84),alt (AMSL)\n0,33.1,72.2,1\n1,33.2,72.3,7\n",
+                                       1.0, 7.0),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", TABLES)
+def test_numbers_are_read_in_their_columns_units(what: str, tmp_path: Path) -> None:
+    """Time in seconds, place in degrees, altitude in metres, whatever the table has them in."""
+    data, t_s, altitude_m = TABLES[what]
+    path = tmp_path / "truth.csv"
+    path.write_bytes(data)
+    read = read_truth_csv(path, ("name", "frame", "time"))
+    assert read.times_s == pytest.approx((0.0, t_s))
+    place = read.by_time[1]
+    assert (place.latitude_deg, place.longitude_deg) == pytest.approx((33.2, 72.3), abs=1e-6)
+    assert place.altitude_m == (None if altitude_m is None else pytest.approx(altitude_m, abs=1e-3))
+
+
+@pytest.mark.parametrize(
+    ("header", "unit"),
+    [
+        ("time(fortnight),lat,lon", "fortnight"),
+        ("t_s,lat,lon,alt(fathom)", "fathom"),
+        ("t_s,lat(gon),lon(gon)", "gon"),
+    ],
+)
+def test_a_unit_that_is_not_known_is_refused(header: str, unit: str, tmp_path: Path) -> None:
+    """It is named, with those that are known: its numbers must not pass for seconds, metres or degrees."""
+    path = tmp_path / "truth.csv"
+    path.write_text(f"{header}\n" + ",".join(["1"] * (header.count(",") + 1)) + "\n", encoding="utf-8")
+    with pytest.raises(UserError, match=f"'{unit}', a unit that is not known"):
+        read_truth_csv(path)
+
+
+def test_a_table_from_the_field(case_file: Callable[[str], Path]) -> None:
+    """Airdata's milliseconds and feet: 100 ms is 0.1 s, 2,591.9 feet are 790 m."""
+    read = read_truth_csv(case_file("12-csv-milliseconds/airdata.csv"), ("name", "frame", "time"))
+    assert read.times_s[1] == pytest.approx(0.1)
+    place = read.lookup()(0, "", 50_000_000_000)
+    assert place is not None
+    assert place.altitude_m == pytest.approx(790.0, abs=0.1)

@@ -1,0 +1,245 @@
+"""Rasters as programs really write them: bands by what they hold, values by their sense, datums by PROJ's word."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+from rasterio.enums import ColorInterp
+from rasterio.rpc import RPC
+
+from gps_denied_onboard.errors import UserError
+from gps_denied_onboard.tiles.mosaic import MapMosaic
+from gps_denied_operator.tiles.direct import open_tile_source
+from gps_denied_operator.tiles.makers import check_flyable, open_map
+from gps_denied_operator.tiles.raster import MapRaster
+
+from .drawn_maps import HEIGHT, WIDTH, draw, eight_bit, hole
+
+Make = Callable[[Path], Path]
+
+
+def infrared(top: int = 255) -> np.ndarray:
+    """Dark water on the left, bright fields on the right, with texture; nothing at its ends."""
+    v, u = np.mgrid[:HEIGHT, :WIDTH]
+    return np.rint(np.where(u < WIDTH // 2, 0.2, 0.7) * top + 0.02 * top * np.sin(u / 5.0) * np.sin(v / 4.0))
+
+
+def stacked(fourth: np.ndarray, dtype: str = "uint8", scale: int = 1, **options: object) -> Make:
+    def make(path: Path) -> Path:
+        bands = np.stack([*[eight_bit().astype(float) * scale] * 3, fourth]).astype(dtype)
+        return draw(path, bands, alpha=True, **options).path
+
+    return make
+
+
+def inverted(dtype: str, **options: object) -> Make:
+    def make(path: Path) -> Path:
+        top = np.iinfo(dtype).max
+        grey = (top - eight_bit().astype(float) * (top // 255)).astype(dtype)
+        return draw(path, grey[None], photometric="MINISWHITE", **options).path
+
+    return make
+
+
+def cmyk(path: Path) -> Path:
+    bands = np.stack([255 - eight_bit()] * 3 + [np.zeros_like(eight_bit())])
+    return draw(path, bands, photometric="CMYK").path
+
+
+def few_bits(path: Path) -> Path:
+    return draw(path, (eight_bit() // 16)[None], nbits=4).path
+
+
+def named_bands(path: Path) -> Path:
+    """Blue, green, red, near-infrared as Planet orders them; the red one holds the picture."""
+    flat = np.full((HEIGHT, WIDTH), 900, dtype=np.uint16)
+    drawn = draw(path, np.stack([flat, flat, eight_bit().astype(np.uint16) * 40, flat]), photometric="MINISBLACK")
+    with rasterio.open(drawn.path, "r+") as dataset:
+        dataset.descriptions = ("blue", "green", "red", "nir")
+    return drawn.path
+
+
+def feathered(path: Path) -> Path:
+    """Real alpha with a soft rim of a few pixels."""
+    seen = hole() * 255.0
+    seen[:, 30], seen[:, 31] = 90, 180
+    return stacked(seen)(path)
+
+
+def alpha_and_infrared(path: Path) -> Path:
+    bands = np.stack([*[eight_bit()] * 3, infrared().astype(np.uint8), hole().astype(np.uint8) * 255])
+    drawn = draw(path, bands)
+    with rasterio.open(drawn.path, "r+") as dataset:
+        colours = [ColorInterp.red, ColorInterp.green, ColorInterp.blue]
+        dataset.colorinterp = [*colours, ColorInterp.undefined, ColorInterp.alpha]
+    return drawn.path
+
+
+SEEN = hole().mean()
+# what -> maker, share with data, a word of the notes
+KINDS: dict[str, tuple[Make, float, str]] = {
+    "near-infrared called alpha": (stacked(infrared()), 1.0, "near-infrared"),
+    "near-infrared called alpha, 16 bit": (stacked(infrared(60_000), "uint16", 200), 1.0, "near-infrared"),
+    "near-infrared of two values": (stacked(np.where(infrared() < 100, 60, 180)), 1.0, "near-infrared"),
+    "mask of 0 and 1": (stacked(hole() * 1), SEEN, ""),
+    "mask of 1 everywhere": (stacked(np.ones((HEIGHT, WIDTH))), 1.0, ""),
+    "mask of 0 and 65535": (stacked(hole() * 65535, "uint16", 200), SEEN, ""),
+    "mask of 0 and 255 in 16 bit": (stacked(hole() * 255, "uint16", 200), SEEN, ""),
+    "soft alpha": (feathered, SEEN, ""),
+    "near-infrared and alpha": (alpha_and_infrared, SEEN, ""),
+    "MINISWHITE": (inverted("uint8"), 1.0, "white as the lowest"),
+    "MINISWHITE, 16 bit": (inverted("uint16"), 1.0, "white as the lowest"),
+    "CMYK": (cmyk, 1.0, ""),
+    "four bits a pixel": (few_bits, 1.0, ""),
+}  # fmt: skip
+
+
+def read(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    mosaic = MapMosaic(open_tile_source([path]))
+    x0, y0, x1, y1 = mosaic.bounds_px(0)
+    return mosaic.window(0, x0, y0, x1 - x0, y1 - y0)
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> tuple[np.ndarray, np.ndarray]:
+    """Return the same drawing as plain grey, which every kind has to look like."""
+    return read(draw(tmp_path_factory.mktemp("plain") / "plain.tif", eight_bit()[None]).path)
+
+
+@pytest.mark.parametrize("what", KINDS)
+def test_a_kind_of_raster_is_read_as_its_picture(
+    what: str, tmp_path: Path, plain: tuple[np.ndarray, np.ndarray]
+) -> None:
+    """The picture is the drawing, not its negative or another band, and the mask is what the file means."""
+    make, share, said = KINDS[what]
+    path = make(tmp_path / "map.tif")
+    grey, valid = read(path)
+    assert valid.sum() / plain[1].sum() == pytest.approx(share, abs=0.01)
+    assert np.corrcoef(grey[valid].astype(float), plain[0][valid].astype(float))[0, 1] > 0.98
+    assert grey[valid].max() > 200
+    notes = " ".join(MapRaster.open(path).notes)
+    assert bool(notes) == bool(said) or what == "CMYK"
+    assert said in notes
+
+
+def test_bands_are_taken_by_their_names(tmp_path: Path, plain: tuple[np.ndarray, np.ndarray]) -> None:
+    """Where descriptions name red, green and blue, these are taken in whatever order they come."""
+    grey, valid = read(named_bands(tmp_path / "map.tif"))
+    assert np.corrcoef(grey[valid].astype(float), plain[0][valid].astype(float))[0, 1] > 0.98
+
+
+KRASS = "+proj=tmerc +lon_0=39 +k=1 +x_0=7500000 +ellps=krass +units=m +type=crs"
+# CRS -> metres that PROJ gives (None: not said), a word of the notes
+DATUMS: dict[str, tuple[float | None, str]] = {
+    "EPSG:32637": (0.0, ""),
+    "EPSG:3857": (0.0, ""),
+    "EPSG:28407": (3.0, ""),
+    "EPSG:25837": (1.0, ""),
+    "+proj=utm +zone=37 +ellps=GRS80 +type=crs": (None, "datum is not named"),
+    "+proj=merc +a=6378137 +b=6378137 +type=crs": (None, ""),
+    "+proj=utm +zone=37 +ellps=krass +towgs84=23.92,-141.27,-80.9,0,0.35,0.82,-0.12 +type=crs": (None, "does not say"),
+}
+
+
+@pytest.mark.parametrize("crs", DATUMS)
+def test_the_datum_is_as_good_as_proj_says(crs: str, tmp_path: Path) -> None:
+    """The accuracy of the way to WGS 84 is told; nothing is said of what is as good as the map."""
+    accuracy_m, said = DATUMS[crs]
+    raster = MapRaster.open(draw(tmp_path / "map.tif", eight_bit()[None], crs=crs, transform=placed(crs)).path)
+    assert raster.datum_accuracy_m == accuracy_m
+    assert bool(raster.notes) == bool(said), raster.notes
+    assert said in " ".join(raster.notes)
+
+
+def placed(crs: str) -> rasterio.Affine:
+    import pyproj
+
+    to = pyproj.Transformer.from_crs(4326, pyproj.CRS.from_user_input(crs), always_xy=True)
+    x, y = to.transform(37.1, 48.42)
+    return rasterio.Affine(0.5, 0, x, 0, -0.5, y)
+
+
+def test_a_grid_that_is_not_installed_is_named(tmp_path: Path) -> None:
+    """British National Grid without its grid file: two metres, one with OSTN15."""
+    path = draw(tmp_path / "m.tif", eight_bit()[None], crs="EPSG:27700",
+                transform=rasterio.Affine(0.5, 0, 400_000, 0, -0.5, 300_000)).path  # fmt: skip
+    raster = MapRaster.open(path)
+    assert raster.datum_accuracy_m is not None
+    if raster.datum_accuracy_m > 1.0:  # PROJ's data holds no grids here
+        assert "OSTN15" in raster.notes[0]
+
+
+def rpc_only(path: Path) -> Path:
+    with rasterio.open(path, "w", driver="GTiff", width=64, height=64, count=1, dtype="uint8") as dataset:
+        dataset.write(eight_bit()[None, :64, :64])
+        ones = [1.0] + [0.0] * 19
+        dataset.rpcs = RPC(height_off=100.0, height_scale=500.0, lat_off=48.4, lat_scale=0.1, line_den_coeff=ones,
+                           line_num_coeff=[0.0, 0.0, -1.0] + [0.0] * 17, line_off=32.0, line_scale=32.0, long_off=37.1,
+                           long_scale=0.1, samp_den_coeff=ones, samp_num_coeff=[0.0, 1.0] + [0.0] * 18,
+                           samp_off=32.0, samp_scale=32.0)  # fmt: skip
+    return path
+
+
+REFUSED: dict[str, tuple[Make, str]] = {
+    "datum not named": (
+        lambda path: draw(path, eight_bit()[None], crs=KRASS, transform=placed(KRASS)).path, "EPSG:28407"),
+    "placed by RPCs only": (rpc_only, "gdalwarp -rpc"),
+    "radar": (lambda path: draw(path, (eight_bit() * (1 + 1j)).astype("complex64")[None]).path, "amplitude"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_what_cannot_be_placed_is_refused_with_a_way_out(what: str, tmp_path: Path) -> None:
+    """The refusal names a command that mends the file."""
+    make, said = REFUSED[what]
+    with pytest.raises(UserError, match=said):
+        MapRaster.open(make(tmp_path / "map.tif"))
+
+
+def test_a_map_too_coarse_to_fly_is_refused(tmp_path: Path) -> None:
+    """As on the plan's page: more than 0.5 m a pixel at the zoom is refused, a map of 0.6 m at zoom 18 is taken."""
+    coarse = draw(tmp_path / "coarse.tif", eight_bit()[None], resolution_m=1.2).path
+    with pytest.raises(UserError, match="too coarse to fly"):
+        check_flyable(open_map(coarse, None), coarse)
+    check_flyable(open_map(draw(tmp_path / "f.tif", eight_bit()[None], resolution_m=0.6).path, None), coarse)
+
+
+FIELD = {
+    "06-naip-nir-as-alpha/rgbn.tif": "near-infrared",
+    "06-naip-nir-as-alpha/variant-alpha-0-1.tif": "",
+    "07-datum-unknown/same-as-epsg28407.tif": "",
+    "18-miniswhite/miniswhite.tif": "white as the lowest",
+}
+
+
+@pytest.mark.parametrize("case", FIELD)
+def test_rasters_from_the_field(case: str, case_file: Callable[[str], Path]) -> None:
+    """Files of public reports: all of their area holds data, the bright spot is bright."""
+    path = case_file(case)
+    raster = MapRaster.open(path)
+    grey, valid = read(path)
+    assert valid.sum() == pytest.approx(raster.covered_px(raster.default_zoom()), rel=0.01)
+    assert FIELD[case] in " ".join(raster.notes)
+    assert np.median(grey[valid]) < 160 < np.percentile(grey[valid], 99.9)
+
+
+def test_a_datum_of_the_field_is_refused(case_file: Callable[[str], Path]) -> None:
+    """Gauss-Krueger on Krassowsky's ellipsoid with no datum: 115 m off, refused."""
+    with pytest.raises(UserError, match="does not name its datum"):
+        MapRaster.open(case_file("07-datum-unknown/krassowsky.tif"))
+
+
+@pytest.mark.parametrize("beside", ["scene_RPC.TXT", "scene.RPB", "scene.tif.aux.xml"])
+def test_a_camera_model_in_a_file_beside_is_known(beside: str, tmp_path: Path) -> None:
+    """Makers put RPCs beside the picture; such a file is never shown to GDAL, but the way out is told."""
+    path = tmp_path / "scene.tif"
+    with rasterio.open(path, "w", driver="GTiff", width=64, height=64, count=1, dtype="uint8") as dataset:
+        dataset.write(np.full((1, 64, 64), 90, np.uint8))
+    notes = '<PAMDataset><Metadata domain="RPC"><MDI key="LINE_OFF">5</MDI></Metadata></PAMDataset>'
+    (tmp_path / beside).write_text(notes if beside.endswith("xml") else "LINE_OFF: 5\n")
+    with pytest.raises(UserError, match="placed by RPCs only"):
+        MapRaster.open(path)

@@ -86,7 +86,7 @@ def _part(name: str) -> str:
 
 def _embedded(value: object) -> str:
     """JSON that is safe inside a script element: no "<" can close or open one, no U+2028 can end a line."""
-    text = orjson.dumps(value).decode("utf-8")
+    text = orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS).decode("utf-8")  # keys may be enums
     for char in "<>&\u2028\u2029":
         text = text.replace(char, f"\\u{ord(char):04x}")
     return text

@@ -363,6 +363,7 @@ class _Build:
             "composition": self.described["composition_sha256"],
             "companion": self.described["companion_id"],
             "freshness": self.downgraded,
+            "route": {path: hashlib.sha256(data).hexdigest() for path, data in route_file(mission).items()},
         }
         built = {
             "mission": (body.mission_id, body.flight_id),
@@ -373,6 +374,7 @@ class _Build:
             "composition": body.composition_sha256,
             "companion": body.companion_id,
             "freshness": body.downgraded,
+            "route": {artefact.path: artefact.sha256 for artefact in body.artefacts_of(ROUTE_FOLDER)},
         }
         wrong = [what for what in asked if asked[what] != built[what]]
         if wrong:
@@ -388,7 +390,7 @@ class _Build:
         expected = self.companion.composition_sha256
         if expected and expected == body.composition_sha256:
             del out[1]
-        made = self.overviews | {p: hashlib.sha256(b).hexdigest() for p, b in route_file(self.order.mission).items()}
+        names = set(self.overviews)
         for artefact in body.artefacts:
             folder, _, name = artefact.path.partition("/")
             if folder == CALIBRATION_FOLDER:
@@ -396,14 +398,14 @@ class _Build:
             elif folder == MODELS_FOLDER:
                 told = f"{shown(name)}, {artefact.size_bytes} bytes, SHA-256 {artefact.sha256}"
                 out.append(Offered("model", artefact.sha256, told))
-            elif artefact.path not in made:
+            elif folder == ROUTE_FOLDER:
+                continue  # compared
+            elif artefact.path not in names:
                 raise BuildFailedError(f"The companion put {shown(artefact.path)} into the cache, unasked for.")
-            elif folder == ROUTE_FOLDER and made[artefact.path] != artefact.sha256:
-                raise BuildFailedError("The companion's route is not that of the mission: it was not signed.")
-            elif made[artefact.path] != artefact.sha256:
+            elif self.overviews[artefact.path] != artefact.sha256:
                 told = f"{shown(name)} is not what this workstation makes of the same tiles (SHA-256 {artefact.sha256})"
                 out.append(Offered("map overview", artefact.sha256, told))
-        missing = set(made) - {artefact.path for artefact in body.artefacts}
+        missing = names - {artefact.path for artefact in body.artefacts}
         if missing:
             raise BuildFailedError(f"The companion's cache lacks {sorted(missing)[0]}: it was not signed.")
         return out

@@ -14,7 +14,7 @@ from gps_denied_onboard.geometry.camera import CameraModel
 from gps_denied_onboard.provisioning.cache_manifest import CacheBody
 from gps_denied_onboard.provisioning.manifest import Artefact, artefact_of
 from gps_denied_onboard.provisioning.mission_file import MissionFile
-from gps_denied_onboard.provisioning.provision import calibration_bytes
+from gps_denied_onboard.provisioning.provision import calibration_bytes, route_file
 from gps_denied_onboard.provisioning.trusted_keys import TrustedKeys
 from gps_denied_onboard.tiles.coverage import TileBlock
 from gps_denied_operator.cache.build import BuildFailedError, BuildReport, Order, _Build
@@ -116,6 +116,7 @@ def phases(settings: CompanionSettings) -> _Build:
         ({"downgraded": True}, "freshness"), ({"companion_id": "34" * 16}, "companion"), ({"zoom": 17}, "map"),
         ({"composition_sha256": "cd" * 32}, "composition"), ({"mission_id": "n"}, "mission"),
         ({"squares": ()}, "tiles"),
+        ({"artefacts": (Artefact("route/route-a.json", 5, "ef" * 32),)}, "route"),
         ({"origin_latitude_deg": 49.01}, "origin"), ({"bbox_deg": (36.9, 48.9, 37.1, 49.2)}, "box"),
     ],
 )  # fmt: skip
@@ -125,6 +126,21 @@ def test_what_the_workstation_knows_is_compared(changes: dict[str, object], why:
     build._compare(BODY)
     with pytest.raises(BuildFailedError, match=rf"not what was asked for \({re.escape(why)}\)"):
         build._compare(dataclasses.replace(BODY, **changes))  # type: ignore[arg-type]
+
+
+def test_the_route_in_the_cache_is_the_one_that_was_asked_for() -> None:
+    """A cache with the mission's own paths is signed; one without them, or with others, is not."""
+    build = phases(CompanionSettings("h", "u", "i"))
+    mission = dataclasses.replace(build.order.mission, paths_deg=(((49.0, 37.0), (49.05, 37.0)),))
+    other = dataclasses.replace(mission, paths_deg=(((49.0, 37.0), (49.05, 37.1)),))
+    build.order = dataclasses.replace(build.order, mission=mission)
+    route, strange = (
+        tuple(artefact_of(path, data) for path, data in route_file(one).items()) for one in (mission, other)
+    )
+    build._compare(dataclasses.replace(BODY, artefacts=(*BODY.artefacts, *route)))
+    for artefacts in (BODY.artefacts, (*BODY.artefacts, *strange), (*BODY.artefacts, *route, *strange)):
+        with pytest.raises(BuildFailedError, match=r"not what was asked for \(route\)"):
+            build._compare(dataclasses.replace(BODY, artefacts=artefacts))
 
 
 def test_calibration_and_engines_are_offered_for_a_look(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ ZOOM = 18
 
 def helper(name: str) -> ModuleType:
     """A helper module of the onboard program's tests."""
-    path = TESTS / "gps_denied_onboard" / "runtime_root" / f"{name}.py"
+    path = TESTS / "gps_denied_onboard" / "live" / f"{name}.py"
     spec = importlib.util.spec_from_file_location(f"circle_{name}", path)
     assert spec is not None
     assert spec.loader is not None

@@ -150,8 +150,8 @@ def test_crowded_constructors_are_found() -> None:
 
 SINGLE_PLACE = "src/gps_denied_onboard/geometry/geodesy.py"
 CONSTANTS_OF_NATURE = {5.991: 1e-3, 6378137.0: 1.0, 6371008.8: 400.0}
-"""95 % of chi-square with two degrees of freedom, the WGS 84 semi-major axis and the mean radius in m -> how near another
-number is the same one."""
+"""95 % of chi-square with two degrees of freedom, the WGS 84 semi-major axis and the mean radius in m -> how near to it
+another number is the same one."""
 TWINS_ALLOWED = {
     "src/gps_denied_operator/scoring/metrics.py": "the judge's own exact quantile: it shares no figure with the judged",
     "src/gps_denied_sim/scene/terrain.py": "the simulated world's own radius: it is not made of the estimator's model",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeAlias
+from typing import Any, TypeAlias
 
 from gps_denied_onboard.config import PipelineConfig
 from gps_denied_onboard.fusion import Fusion
@@ -78,7 +78,7 @@ Input: TypeAlias = Telemetry | Frame | OdometryDone | MatchJob | PoseFix | Therm
 """All that moves a pipeline's state, in the order in which it is taken; a MatchJob is one that was handed out."""
 
 
-class PipelineObserver(Protocol):
+class PipelineObserver:
     """Hears a flight and changes nothing in it. Each method does nothing unless it is overridden; none may raise."""
 
     def on_input(self, taken: Input) -> None:

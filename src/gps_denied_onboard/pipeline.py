@@ -9,22 +9,16 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from contextlib import nullcontext
+from dataclasses import replace
+from typing import TypeVar, TypeVarTuple
 
 import numpy as np
 
-from gps_denied_onboard.config import PipelineConfig
-from gps_denied_onboard.fusion import Fusion
 from gps_denied_onboard.fusion.reasons import FilterReason
-from gps_denied_onboard.fusion.time_offset import TimeOffsetEstimator
-from gps_denied_onboard.geometry.geodesy import LocalFrame
 from gps_denied_onboard.geometry.terrain import FlatTerrain
-from gps_denied_onboard.integrity.monitor import Integrity
-from gps_denied_onboard.integrity.source_label import LabelLimits, horizontal_sigma_m, navstate_from_estimate
-from gps_denied_onboard.integrity.state_health_config import StateHealthConfig
+from gps_denied_onboard.integrity.source_label import horizontal_sigma_m, navstate_from_estimate
 from gps_denied_onboard.integrity.state_monitor import StateMonitor
-from gps_denied_onboard.localisation.localiser import Localiser
 from gps_denied_onboard.localisation.tile_candidates import CandidateJob, ground_sigma_m
 from gps_denied_onboard.messages import (
     AidRecord,
@@ -49,32 +43,23 @@ from gps_denied_onboard.messages import (
     ThermalSample,
     ThermalState,
 )
-from gps_denied_onboard.odometry.picture_watch import PictureWatch
-from gps_denied_onboard.odometry.planar import PlanarOdometry
+from gps_denied_onboard.pipeline_parts import (
+    Input,
+    MatchJob,
+    OdometryDone,
+    OdometryJob,
+    PipelineObserver,
+    PipelineParts,
+    Stage,
+    Tick,
+)
 
-Stage = Callable[[str], AbstractContextManager[object]]
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 HINT_AGE_S = 120.0
 HINT_SPEED_MPS = 25.0
 """How fast the aircraft may have left the place of a hint."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class MatchJob:
-    """Work for the slow stages: find this frame on the map."""
-
-    frame: Frame
-    prior: CameraPrior
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class OdometryJob:
-    """Work for the odometry: the frame, the one before (None for the first), and what the state says of both."""
-
-    previous: Frame | None
-    before: CameraPrior | None
-    frame: Frame
-    prior: CameraPrior
 
 
 class Pipeline:
@@ -82,49 +67,62 @@ class Pipeline:
 
     def __init__(
         self,
-        local: LocalFrame,
-        terrain: FlatTerrain,
-        odometry: PlanarOdometry,
-        localiser: Localiser | None,
-        fusion: Fusion,
-        limits: LabelLimits,
-        integrity: Integrity,
-        camera_clock: TimeOffsetEstimator,
-        config: PipelineConfig,
+        parts: PipelineParts,
         stage: Stage = lambda _name: nullcontext(),
         engines: tuple[InferenceRecord, ...] = (),
-        watch: PictureWatch | None = None,
-        state_health: StateHealthConfig | None = None,
+        observers: Sequence[PipelineObserver] = (),
     ) -> None:
-        self._local = local
-        self._terrain = terrain
-        self._odometry = odometry
-        self._localiser = localiser
-        self._fusion = fusion
-        self._limits = limits
-        self._config = config
+        self._local = parts.local
+        self._terrain = parts.terrain
+        self._odometry = parts.odometry
+        self._localiser = parts.localiser
+        self._fusion = parts.fusion
+        self._limits = parts.limits
+        self._config = parts.config
+        self._integrity = parts.integrity
+        self._camera_clock = parts.camera_clock
+        self._watch = parts.watch
+        self._state_health = parts.state_health
         self._stage = stage
-        self._integrity = integrity
-        self._camera_clock = camera_clock
+        self._engines = engines
+        self._observers = observers
+        self._monitor = StateMonitor(self._state_health)
         self._previous: Frame | None = None
         self._hint: RelocHint | None = None
         self._jobs: deque[MatchJob] = deque()
-        self._engines = engines
-        self._watch = watch
         self._throttled = False
         self._last_job_ns: int | None = None
-        self._state_health = state_health or StateHealthConfig()
-        self._monitor = StateMonitor(self._state_health)
         self._flown_m = 0.0
         self._far = False
         self._travelled: FloatArray | None = None
         self._renewed_ns: int | None = None
 
+    def _take(self, taken: Input) -> None:
+        for observer in self._observers:
+            observer.on_input(taken)
+
+    def _tell(self, outputs: list[Output]) -> list[Output]:
+        for observer in self._observers:
+            for told in outputs:
+                observer.on_output(told)
+        return outputs
+
+    def _ask(self, method: Callable[[*Ts], T], *arguments: *Ts) -> T:
+        """Call a method of the integrity monitor in the observers' hearing."""
+        answer = method(*arguments)
+        for observer in self._observers:
+            observer.on_integrity(self._integrity, method.__name__, arguments, answer)
+        return answer
+
     def on_telemetry(self, message: Telemetry) -> list[Output]:
         """Anything that the autopilot or the operator says. The autopilot's GPS is watched, never fused."""
+        self._take(message)
+        return self._tell(self._heard(message))
+
+    def _heard(self, message: Telemetry) -> list[Output]:
         if isinstance(message, GpsSample):
             known = self._integrity.is_comparable(message.t_ns)
-            return list(self._integrity.on_gps(message, self._estimate(message.t_ns) if known else None))
+            return list(self._ask(self._integrity.on_gps, message, self._estimate(message.t_ns) if known else None))
         if isinstance(message, RelocHint):
             return self.on_hint(message)
         self._integrity.on_sample(message.t_ns)
@@ -161,10 +159,11 @@ class Pipeline:
 
         From here on its time is on the autopilot's clock: see `TimeOffsetEstimator`.
         """
+        self._take(frame)
         if (t_ns := self._camera_clock.moved_ns(frame.t_ns)) != frame.t_ns:
             frame = replace(frame, t_ns=t_ns)
         previous, self._previous = self._previous, frame
-        self._integrity.on_frame(frame.t_ns)
+        self._ask(self._integrity.on_frame, frame.t_ns)
         prior = self._prior(frame.t_ns)
         if self._watch is not None and not self._watch.on_frame(frame, self._fusion.estimate(frame.t_ns), prior):
             self._previous = previous
@@ -183,6 +182,10 @@ class Pipeline:
 
     def on_odometry(self, job: OdometryJob, step: OdometryStep | None) -> list[Output]:
         """The odometry of a frame, however late; queues the frame for the map."""
+        self._take(OdometryDone(job, step))
+        return self._tell(self._moved(job, step))
+
+    def _moved(self, job: OdometryJob, step: OdometryStep | None) -> list[Output]:
         out: list[Output] = []
         frame, prior = job.frame, job.prior
         if step is not None:
@@ -192,7 +195,7 @@ class Pipeline:
                 records = self._fusion.update(self._monitor.trusted(step)) if used else []
             out.extend([*records, *self._of_pictures()])
             self._monitor.on_records(records)
-            self._integrity.on_odometry(frame.t_ns, any(r.accepted for r in records))
+            self._ask(self._integrity.on_odometry, frame.t_ns, any(r.accepted for r in records))
         if job.before is not None:
             prior = self._prior(frame.t_ns) or prior
         if self._too_soon(frame.t_ns):
@@ -218,13 +221,14 @@ class Pipeline:
 
     def on_thermal(self, sample: ThermalSample) -> list[Output]:
         """A change of the computer's thermal state. Throttled: fewer frames are searched for, positions go on."""
+        self._take(sample)
         was, self._throttled = self._throttled, sample.state is ThermalState.THROTTLED
         told: list[Output] = [sample]
         if self._throttled:
             told.append(Alert(sample.t_ns, Severity.WARNING, f"throttled for heat: {sample.detail}"))
         elif was:
             told.append(Alert(sample.t_ns, Severity.NOTICE, "no longer throttled for heat"))
-        return told
+        return self._tell(told)
 
     def _of_pictures(self) -> list[Output]:
         """What there is to tell of pictures that were not used."""
@@ -238,15 +242,26 @@ class Pipeline:
 
     def take_job(self) -> MatchJob | None:
         """The oldest waiting job, for the worker to hand to `locate`."""
-        return self._jobs.popleft() if self._jobs else None
+        if not self._jobs:
+            return None
+        job = self._jobs.popleft()
+        self._take(job)
+        return job
 
     def locate(self, job: MatchJob, stage: Stage | None = None) -> PoseFix:
         """The slow stages. Uses nothing of the flight's state: may run beside the other calls, with its own `stage`."""
         assert self._localiser is not None, "a pipeline without a map takes fixes, it finds none"
-        return self._localiser.locate(job.frame, job.prior, stage or self._stage)
+        fix = self._localiser.locate(job.frame, job.prior, stage or self._stage)
+        for observer in self._observers:
+            observer.on_located(job, fix)
+        return fix
 
     def on_fix(self, fix: PoseFix) -> list[Output]:
         """A job's result, however late."""
+        self._take(fix)
+        return self._tell(self._found(fix))
+
+    def _found(self, fix: PoseFix) -> list[Output]:
         out: list[Output] = [fix]
         if self._watch is not None and not self._watch.on_fix(fix, self._fusion.estimate(fix.t_ns)):
             return [*out, *self._of_pictures()]
@@ -259,7 +274,7 @@ class Pipeline:
         out.extend(self._on_picture(fix, used))
         if used:
             self._hint = None
-            out.extend(self._integrity.on_fix(fix, self._estimate(fix.t_ns)))
+            out.extend(self._ask(self._integrity.on_fix, fix, self._estimate(fix.t_ns)))
         elif fix.accepted and any(r.reason == FilterReason.OLDER_THAN_HISTORY for r in records):
             self._hint = self._hint_of(fix)
         return out
@@ -335,11 +350,13 @@ class Pipeline:
 
     def on_tick(self, t_ns: int, frame_index: int = -1) -> list[Output]:
         """The position now, for the autopilot, with what there is to tell of it and of the autopilot's own GPS."""
+        self._take(Tick(t_ns, frame_index))
         estimate = self._estimate(t_ns)
         by_itself = None if estimate is None else self._state_of(estimate, frame_index)
-        state, told = self._integrity.on_tick(t_ns, by_itself, estimate is not None and estimate.position_known)
+        known = estimate is not None and estimate.position_known
+        state, told = self._ask(self._integrity.on_tick, t_ns, by_itself, known)
         engines, self._engines = self._engines, ()
-        return [*_told(engines, t_ns), *self._of_pictures(), *([] if state is None else [state]), *told]
+        return self._tell([*_told(engines, t_ns), *self._of_pictures(), *([] if state is None else [state]), *told])
 
     def state_at(self, t_ns: int, frame_index: int = -1) -> NavState | None:
         """The position at `t_ns` by all that has been fused so far, as that moment is seen by itself."""

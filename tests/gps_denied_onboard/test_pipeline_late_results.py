@@ -7,7 +7,8 @@ from collections.abc import Callable
 import numpy as np
 
 from gps_denied_onboard.messages import AidRecord, Frame, NavState, PoseFix, TakeoffOrigin, Telemetry
-from gps_denied_onboard.pipeline import MatchJob, Pipeline
+from gps_denied_onboard.pipeline import Pipeline
+from gps_denied_onboard.pipeline_parts import MatchJob
 
 Messages = list[Frame | Telemetry]
 SECOND = 1_000_000_000

@@ -16,6 +16,7 @@ from gps_denied_onboard.integrity.source_label import LabelLimits
 from gps_denied_onboard.messages import AidRecord, Alert, Frame, OdometryStep, Output, PoseFix
 from gps_denied_onboard.odometry.planar import PlanarOdometry
 from gps_denied_onboard.pipeline import Pipeline
+from gps_denied_onboard.pipeline_parts import PipelineParts
 
 from .fusion.synthetic import CAMERA, FRAME, SECOND_NS, Plan, make_flight
 
@@ -28,11 +29,11 @@ def test_pictures_that_are_stamped_too_late_are_moved_back() -> None:
     """Stamps that are 0.2 s late are told once they are known, and positions are within what they claim again."""
     config, flight = Config(), make_flight(Plan(seed=0, duration_s=180.0, imu_hz=50.0))
     limits = LabelLimits()
-    pipeline = Pipeline(
+    pipeline = Pipeline(PipelineParts(
         FRAME, FlatTerrain(FRAME, FRAME.altitude_m, 5.0), PlanarOdometry(CAMERA, config.odometry), None,
         Eskf(FRAME, CAMERA), limits, Integrity(FRAME, limits, config.integrity, 1.5),
         TimeOffsetEstimator(config.fusion.gyro_noise_radps_rthz), config.pipeline,
-    )  # fmt: skip
+    ))  # fmt: skip
     told: list[Output] = []
     squares: list[float] = []
     fixes = [message for _, message in flight.messages if isinstance(message, PoseFix)]

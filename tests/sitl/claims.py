@@ -9,9 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from gps_denied_onboard.geometry.geodesy import LocalFrame
-from gps_denied_onboard.messages import FloatArray, NavState
+from gps_denied_onboard.messages import FixType, FloatArray, NavState
 from gps_denied_onboard.recorder.reader import FlightReader
-from gps_denied_onboard.recorder.resume import FIX_2D
 from gps_denied_operator.scoring.metrics import CHI2_95_2DOF
 from gps_denied_operator.scoring.protection import is_hazardous
 
@@ -47,7 +46,7 @@ def claims(flights: Path, track: Track, home: LocalFrame, from_ns: int, to_ns: i
         for state in FlightReader(folder).messages({"navstate"}, from_ns, to_ns):
             assert isinstance(state, NavState)
             truth, before = track.at_ns(state.t_ns), track.at_ns(state.t_ns - 200_000_000)
-            if truth is None or before is None or state.fix_type < FIX_2D:
+            if truth is None or before is None or state.fix_type < FixType.FIX_2D:
                 continue
             said = home.enu_from_geodetic(state.latitude_deg, state.longitude_deg, 0.0)[:2]
             error = np.asarray(said) - truth.position_enu_m[:2]

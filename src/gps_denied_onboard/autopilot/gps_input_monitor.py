@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 
 from gps_denied_onboard.autopilot.mavlink.telemetry import EKF_POSITION_ABSOLUTE
-from gps_denied_onboard.messages import Alert, NavState
+from gps_denied_onboard.messages import Alert, FixType, NavState
 
 ECHO_AFTER_NS = 5_000_000_000
 """How long the autopilot may take to show our first position as that of its receiver."""
 ECHO_OFF_M = 100.0
 METRES_PER_DEGREE = 111_320.0
-NO_FIX_TYPE = 1
 EKF_GPS_GLITCH = 32768
 SEVERITY_BACK = 5
 SEVERITY_LOST = 3
@@ -32,7 +31,7 @@ class GpsInputMonitor:
 
     def on_sent(self, state: NavState) -> None:
         """A position has left for the autopilot."""
-        if state.fix_type <= NO_FIX_TYPE:
+        if state.fix_type <= FixType.NONE:
             self._fix_since_ns = None
         elif self._fix_since_ns is None:
             self._fix_since_ns = state.t_ns
@@ -44,13 +43,13 @@ class GpsInputMonitor:
         if sent is None or self._fix_since_ns is None or now_ns - self._fix_since_ns < ECHO_AFTER_NS:
             return []
         off_m = apart_m(sent, latitude_deg, longitude_deg)
-        taken = fix_type >= 2 and off_m <= ECHO_OFF_M
+        taken = fix_type >= FixType.FIX_2D and off_m <= ECHO_OFF_M
         if taken is self.taken:
             return []
         self.taken = taken
         if taken:
             return [Alert(now_ns, SEVERITY_BACK, f"the autopilot takes our position as GPS {self._gps_id + 1}")]
-        why = f"it shows fix {fix_type}" if fix_type < 2 else f"it shows another one, {off_m:.0f} m away"
+        why = f"it shows fix {fix_type}" if fix_type < FixType.FIX_2D else f"it shows another one, {off_m:.0f} m away"
         text = f"the autopilot does not take our position as GPS {self._gps_id + 1}: {why}"
         return [Alert(now_ns, SEVERITY_LOST, text)]
 

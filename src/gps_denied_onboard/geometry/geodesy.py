@@ -17,7 +17,9 @@ from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.messages import FloatArray
 
 TILE_SIZE_PX = 256
-MERCATOR_HALF_M = math.pi * 6378137.0
+WGS84_SEMI_MAJOR_M = 6378137.0
+"""Of the ellipsoid, and the radius of the sphere of Web-Mercator."""
+MERCATOR_HALF_M = math.pi * WGS84_SEMI_MAJOR_M
 MERCATOR_LATITUDE_LIMIT_DEG = 85.05112878
 EARTH_RADIUS_M = 6371008.8
 """Mean radius (IUGG)."""

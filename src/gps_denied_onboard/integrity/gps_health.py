@@ -11,7 +11,7 @@ import math
 from dataclasses import dataclass, replace
 
 from gps_denied_onboard.integrity.config import IntegrityConfig
-from gps_denied_onboard.messages import GpsHealth
+from gps_denied_onboard.messages import FixType, GpsHealth
 
 JAMMING, SPOOFING = 1, 2
 NOWHERE = (0.0, 0.0)
@@ -94,7 +94,9 @@ def assess(
     if state.last is not None and 0 <= state.last.t_ns - claim.t_ns <= config.time_jump_s_max * 1e9:
         return state, None
     if reference is not None and not reference.trusted:
-        compared = compare(claim, reference, None, config) if _finite(claim) and claim.fix_type >= 3 else None
+        compared = (
+            compare(claim, reference, None, config) if _finite(claim) and claim.fix_type >= FixType.FIX_3D else None
+        )
         return assess(voided(state), claim, None, config)[0], compared
     poor = quality_faults(claim, config)
     if not _finite(claim):
@@ -149,7 +151,7 @@ def silent(state: HealthState, t_ns: int, config: IntegrityConfig) -> HealthStat
 def quality_faults(claim: GpsMeasurement, config: IntegrityConfig) -> tuple[str, ...]:
     """What the receiver itself says is not good enough."""
     faults = []
-    if claim.fix_type < 3:
+    if claim.fix_type < FixType.FIX_3D:
         faults.append("no fix")
     if claim.satellites < config.satellites_min:
         faults.append("few satellites")
@@ -196,7 +198,7 @@ def position_velocity_divergence_mps(
 
 def _follows(last: GpsMeasurement, claim: GpsMeasurement, config: IntegrityConfig) -> bool:
     """Whether a claim follows another one closely enough for its motion to be looked at."""
-    return last.fix_type >= 3 and 0 < claim.t_ns - last.t_ns <= config.silence_s * 1e9
+    return last.fix_type >= FixType.FIX_3D and 0 < claim.t_ns - last.t_ns <= config.silence_s * 1e9
 
 
 def _unexplained_m(last: GpsMeasurement, claim: GpsMeasurement) -> tuple[float, float]:

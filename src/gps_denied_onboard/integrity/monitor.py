@@ -54,6 +54,7 @@ class Integrity:
     """See the module. `labels` is what the pictures gave so far."""
 
     def __init__(self, local: LocalFrame, limits: LabelLimits, config: IntegrityConfig, map_sigma_m: float) -> None:
+        self._setup = (local, limits, config, map_sigma_m)
         self.labels = LabelState()
         self._local = local
         self._limits = limits
@@ -67,6 +68,10 @@ class Integrity:
         self._now_ns: int | None = None
         self._dark_major_m = 0.0
         self._left_by_comparison = False
+
+    def fresh(self) -> Integrity:
+        """A monitor of the same settings that has seen nothing."""
+        return Integrity(*self._setup)
 
     @property
     def health(self) -> GpsHealth:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from gps_denied_onboard.integrity.config import IntegrityConfig
 from gps_denied_onboard.integrity.gps_health import GpsMeasurement, chi_square
-from gps_denied_onboard.messages import GpsHealth, PositionSource
+from gps_denied_onboard.messages import FixType, GpsHealth, PositionSource
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ def decide(check: FixCheck | None, config: IntegrityConfig) -> GateDecision:
 def measurement_at(claims: tuple[GpsMeasurement, ...], t_ns: int, config: IntegrityConfig) -> GpsMeasurement | None:
     """The claim nearest to `t_ns`, moved there with its own velocity; None when none is near enough."""
     near = min(claims, key=lambda claim: abs(claim.t_ns - t_ns), default=None)
-    if near is None or abs(near.t_ns - t_ns) > config.gate_sample_age_s_max * 1e9 or near.fix_type < 3:
+    if near is None or abs(near.t_ns - t_ns) > config.gate_sample_age_s_max * 1e9 or near.fix_type < FixType.FIX_3D:
         return None
     dt_s = (t_ns - near.t_ns) * 1e-9
     (east, north), (east_mps, north_mps) = near.position_en_m, near.velocity_en_mps

@@ -12,7 +12,7 @@ from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.live.worker import Worker
 from gps_denied_onboard.localisation.tile_candidates import CandidateJob, CandidateMaker
 from gps_denied_onboard.messages import Alert
-from gps_denied_onboard.pipeline import Stage
+from gps_denied_onboard.pipeline_parts import Stage
 from gps_denied_onboard.recorder.snapshots import TileSnapshots
 from gps_denied_onboard.runtime_root.build import World
 from gps_denied_onboard.tiles.budget import CacheBudget

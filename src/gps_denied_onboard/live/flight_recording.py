@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import hashlib
 import importlib.metadata
 import logging
@@ -11,7 +10,6 @@ import os
 import time
 import traceback
 from base64 import b64encode
-from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -20,9 +18,8 @@ import orjson
 
 from gps_denied_onboard import VERSION
 from gps_denied_onboard.config import Config
-from gps_denied_onboard.live.recorded_pipeline import TappedPipeline
+from gps_denied_onboard.live.recording_observer import RecordingObserver
 from gps_denied_onboard.messages import AirspeedSample, Alert, BaroSample, TakeoffOrigin, Telemetry
-from gps_denied_onboard.pipeline import Pipeline
 from gps_denied_onboard.recorder.client import THUMBNAIL_SLOT_BYTES
 from gps_denied_onboard.recorder.flight import BuildInfo, boot_id, flights_root, open_flight
 from gps_denied_onboard.recorder.log_bridge import LogBridge
@@ -79,11 +76,11 @@ class FlightRecording:
         self._recorder.close(self._recorder.flight_id, clean=error is None)
 
     @property
-    def pipeline(self) -> Callable[..., Pipeline]:
-        """What makes the tapped pipeline, for `build_pipeline`."""
+    def observer(self) -> RecordingObserver:
+        """What records the flight, for `build_pipeline`."""
         assert self._config.camera is not None
         offset_ns = round(self._config.camera.time_offset_s * 1e9)
-        return functools.partial(TappedPipeline, flight=self.flight, pictures=self._pictures, frame_offset_ns=offset_ns)
+        return RecordingObserver(self.flight, self._pictures, offset_ns)
 
     @property
     def flight_id(self) -> str:

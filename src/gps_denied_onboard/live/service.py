@@ -40,7 +40,8 @@ from gps_denied_onboard.messages import (
     TakeoffOrigin,
     Telemetry,
 )
-from gps_denied_onboard.pipeline import MatchJob, OdometryJob, Pipeline
+from gps_denied_onboard.pipeline import Pipeline
+from gps_denied_onboard.pipeline_parts import MatchJob, OdometryJob
 from gps_denied_onboard.recorder.log_bridge import LogBridge
 from gps_denied_onboard.recorder.meta import unix_ns_from_iso
 from gps_denied_onboard.runtime_root.build import World, build_pipeline, check_map_reaches, open_map
@@ -74,23 +75,25 @@ def run_live(config: Config, seconds: float) -> None:
         recording = stack.enter_context(FlightRecording(config, world, composition))
         mosaic = open_map(config, stack) if provisioned is None else provisioned.mosaic
         check_map_reaches(mosaic, world)
-        pipeline = build_pipeline(config, world, mosaic, composition, _untimed, stack, pipeline=recording.pipeline)
+        pipeline = build_pipeline(config, world, mosaic, composition, _untimed, stack, (recording.observer,))
         links = build_links(config, composition)
         stack.callback(links.close)
         links.transport.on_sent = recording.sent
         reader = FrameReader(config.frames, (world.camera.width_px, world.camera.height_px), time.monotonic_ns)
         for problem in camera_problems(world.camera):
             raise UserError(problem)
-        mover = stack.enter_context(Worker("odometry", pipeline.run_odometry))
-        locator = stack.enter_context(Worker("locate", pipeline.locate))
         zero = unix_ns_from_iso(config.mission.utc_at_zero) if config.mission.utc_at_zero else None
         flown_as = flight_uuid(recording.flight_id)
         writer = build_candidate_writer(config, world, flown_as, zero, stack, recording.tiles)
         if mosaic.downgraded:
             recording.note_old_map(mosaic.zoom)
-        desk = None if writer is None else CandidateWorker(writer, stack)
+        workers = _Workers(
+            mover=stack.enter_context(Worker("odometry", pipeline.run_odometry)),
+            locator=stack.enter_context(Worker("locate", pipeline.locate)),
+            candidates=None if writer is None else CandidateWorker(writer, stack),
+        )
         thermal = stack.enter_context(ThermalPublisher(config.thermal, time.monotonic_ns))
-        flight = _Flight(config, pipeline, links, reader, mover, locator, thermal, recording, desk)
+        flight = _Flight(config, pipeline, links, reader, workers, thermal, recording)
         stack.enter_context(reader)
         manager = ServiceManager()
         manager.ready()
@@ -164,6 +167,15 @@ def _logger(bridge: LogBridge) -> Any:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Workers:
+    """What runs beside the loop; `candidates` None: no tiles are made in flight."""
+
+    mover: Worker[OdometryJob, OdometryStep]
+    locator: Worker[MatchJob, PoseFix]
+    candidates: CandidateWorker | None
+
+
 @dataclass(slots=True)
 class _Counts:
     """Since the last status line; times are the longest."""
@@ -185,21 +197,19 @@ class _Flight:
         pipeline: Pipeline,
         links: Links,
         reader: FrameReader,
-        mover: Worker[OdometryJob, OdometryStep],
-        locator: Worker[MatchJob, PoseFix],
+        workers: _Workers,
         thermal: ThermalPublisher,
         recording: FlightRecording,
-        candidates: CandidateWorker | None = None,
     ) -> None:
         assert config.camera is not None
         self._config = config
         self._pipeline = pipeline
         self._links = links
         self._reader = reader
-        self._mover = mover
-        self._locator = locator
+        self._mover = workers.mover
+        self._locator = workers.locator
         self._thermal = thermal
-        self._candidates = candidates
+        self._candidates = workers.candidates
         self._recording = recording
         mission = config.mission
         self._airborne = AirborneCheck(mission.ground_altitude_amsl_m, mission.ground_sigma_m)

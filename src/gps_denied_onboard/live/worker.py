@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Generic, TypeVar
 
-from gps_denied_onboard.pipeline import Stage
+from gps_denied_onboard.pipeline_parts import Stage
 from gps_denied_onboard.runtime_root.stopwatch import Stopwatch
 
 Job = TypeVar("Job")

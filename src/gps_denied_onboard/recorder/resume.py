@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gps_denied_onboard.errors import UserError
-from gps_denied_onboard.messages import NavState, TakeoffOrigin
+from gps_denied_onboard.messages import FixType, NavState, TakeoffOrigin
 from gps_denied_onboard.recorder.config import RecorderConfig
 from gps_denied_onboard.recorder.reader import FlightReader
 from gps_denied_onboard.recorder.records import ClockRecord, HeaderRecord
@@ -20,7 +20,6 @@ REBOOT_S = 15.0
 """A reboot takes this long at least, whatever the clock says after it."""
 CLIMB_MPS = 4.0
 SIGMAS_95 = 2.4477
-FIX_2D = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +74,7 @@ def _end_of(reader: FlightReader) -> _End | None:
     for message in reader.messages({"navstate", "clock"}, end_ns - round(LAST_S * 1e9)):
         if isinstance(message, ClockRecord):
             clock = message
-        elif isinstance(message, NavState) and message.fix_type >= FIX_2D:
+        elif isinstance(message, NavState) and message.fix_type >= FixType.FIX_2D:
             state = message
     return _End(header, footer is not None and footer.clean_shutdown, state, clock)
 

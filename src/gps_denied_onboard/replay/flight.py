@@ -19,9 +19,10 @@ from gps_denied_onboard.config import Config, config_from_tree, without_places
 from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.frames.recording import RecordingFrames
 from gps_denied_onboard.geometry.geodesy import LocalFrame
-from gps_denied_onboard.live.recorded_pipeline import file_name
+from gps_denied_onboard.live.recording_observer import file_name
 from gps_denied_onboard.messages import Frame, NavState, Output, PoseFix, ThermalSample
-from gps_denied_onboard.pipeline import MatchJob, OdometryJob, Pipeline
+from gps_denied_onboard.pipeline import Pipeline
+from gps_denied_onboard.pipeline_parts import MatchJob, OdometryJob
 from gps_denied_onboard.recorder.kinds import KINDS, TELEMETRY_KINDS, encoded
 from gps_denied_onboard.recorder.mcap_io import SEGMENT_FILES, TELEMETRY_FILE
 from gps_denied_onboard.recorder.meta import FRAMES_FOLDER, RecordingMeta, read_meta, tiles_inside

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
 from gps_denied_onboard.config import Config
 from gps_denied_onboard.live.flight_recording import aboard
-from gps_denied_onboard.live.recorded_pipeline import TappedPipeline
-from gps_denied_onboard.pipeline import Pipeline
+from gps_denied_onboard.live.recording_observer import RecordingObserver
 from gps_denied_onboard.recorder.chain import FlightKey, fingerprint
 from gps_denied_onboard.recorder.client import THUMBNAIL_SLOT_BYTES, RecorderClient
 from gps_denied_onboard.recorder.meta import RecordingMeta, iso_from_unix_ns, write_meta
@@ -46,26 +43,20 @@ class ReplayTap:
             "",
         )
         self._t_ns = 0
-        self._offset_ns = round((config.camera or meta.camera).time_offset_s * 1e9)
         self._errors: list[str] = []
         self._writer = FlightWriter(
             folder, header, key, config.recorder, lambda: zero_ns + self._t_ns, self._publish_alerts
         )
         self.flight_id = header.flight_id
-        self._flight = RecorderClient("flight", config.recorder.ring_slots)
-        self._pictures = RecorderClient("pictures", 64, THUMBNAIL_SLOT_BYTES)
+        flight = RecorderClient("flight", config.recorder.ring_slots)
+        pictures = RecorderClient("pictures", 64, THUMBNAIL_SLOT_BYTES)
         of_tiles = RecorderClient("tiles", 256)
         self.tiles = TileSnapshots(folder, of_tiles)
         self._writer.add_producer(of_tiles)
-        self._writer.add_producer(self._flight)
-        self._writer.add_producer(self._pictures)
-
-    @property
-    def pipeline(self) -> Callable[..., Pipeline]:
-        """What makes the tapped pipeline, for `build_pipeline`."""
-        return functools.partial(
-            TappedPipeline, flight=self._flight, pictures=self._pictures, frame_offset_ns=self._offset_ns
-        )
+        self._writer.add_producer(flight)
+        self._writer.add_producer(pictures)
+        offset_ns = round((config.camera or meta.camera).time_offset_s * 1e9)
+        self.observer = RecordingObserver(flight, pictures, offset_ns)
 
     def step(self, t_ns: int) -> None:
         """Write what has come up to now."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,13 +19,13 @@ from gps_denied_onboard.config import Config
 from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.frames.recording import RecordingFrames
 from gps_denied_onboard.geometry.geodesy import LocalFrame
-from gps_denied_onboard.integrity.monitor import Integrity
 from gps_denied_onboard.live.candidate_worker import build_candidate_writer
 from gps_denied_onboard.messages import (
     AidRecord,
     AidSource,
     Alert,
     Frame,
+    GpsSample,
     NavState,
     OdometryStep,
     Output,
@@ -33,13 +33,14 @@ from gps_denied_onboard.messages import (
     RejectReason,
 )
 from gps_denied_onboard.pipeline import Pipeline
+from gps_denied_onboard.pipeline_parts import PipelineObserver
 from gps_denied_onboard.recorder.kinds import FrameRecord
 from gps_denied_onboard.recorder.mcap_io import RecordingReader
 from gps_denied_onboard.recorder.meta import RecordingMeta, read_meta, tiles_inside
 from gps_denied_onboard.recorder.navlog import NavLog
 from gps_denied_onboard.recorder.output_folder import OutputFolder
 from gps_denied_onboard.replay.recorder_tap import ReplayTap
-from gps_denied_onboard.runtime_root.build import IntegrityMaker, World, build_pipeline, check_map_reaches, open_map
+from gps_denied_onboard.runtime_root.build import World, build_pipeline, check_map_reaches, open_map
 from gps_denied_onboard.runtime_root.provisioned_cache import open_provisioned
 from gps_denied_onboard.runtime_root.stopwatch import Stopwatch
 from gps_denied_onboard.runtime_root.strategies import load_composition
@@ -81,6 +82,16 @@ class ReplaySummary:
 Observer = Callable[[FrameTrace], None]
 
 
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What a caller wants of a replay: see `replay_recording`."""
+
+    observer: Observer
+    observers: Sequence[PipelineObserver]
+    gps: Mapping[int, GpsSample]
+    record: bool
+
+
 @dataclass(slots=True)
 class _Counts:
     frames: int = 0
@@ -118,18 +129,20 @@ def replay_recording(
     config: Config,
     out: Path | None,
     observer: Observer | None = None,
-    integrity: IntegrityMaker = Integrity,
+    observers: Sequence[PipelineObserver] = (),
+    gps: Mapping[int, GpsSample] | None = None,
     record: bool = False,
 ) -> ReplaySummary:
     """Replay a recording folder into `out` (None: keep nothing). UserError when the recording cannot be used.
 
-    `integrity` makes the integrity monitor: an evaluation gives one that listens to itself. `record`: `out` holds a
-    flight recording as well, as if it had been flown.
+    `observer` is told of each frame, `observers` hear the pipeline. `gps` replaces the autopilot's samples of the same
+    time in ns, as an attack would. `record`: `out` holds a flight recording as well, as if it had been flown.
     """
     with ExitStack() as stack:
         meta = read_meta(recording)
         folder = stack.enter_context(OutputFolder(out, "replay")) if out is not None else None
-        return _Replay(recording, meta, config, folder, observer or _ignore, stack, integrity, record).run()
+        wanted = _Wanted(observer or _ignore, observers, gps or {}, record)
+        return _Replay(recording, meta, config, folder, stack, wanted).run()
 
 
 def _ignore(_trace: FrameTrace) -> None:
@@ -153,16 +166,15 @@ class _Replay:
         meta: RecordingMeta,
         config: Config,
         folder: Path | None,
-        observer: Observer,
         stack: ExitStack,
-        integrity: IntegrityMaker,
-        record: bool,
+        wanted: _Wanted,
     ) -> None:
         composition = load_composition()
         provisioned = open_provisioned(config, composition, stack)
         config = config if provisioned is None else provisioned.config
         self._config = config
-        self._observer = observer
+        self._observer = wanted.observer
+        self._gps = wanted.gps
         camera = config.camera or meta.camera
         local = LocalFrame(meta.origin_latitude_deg, meta.origin_longitude_deg, meta.origin_altitude_m)
         tiles = tiles_inside(recording, meta)
@@ -171,11 +183,11 @@ class _Replay:
         world = World(local, meta.origin_altitude_m, meta.ground_sigma_m, camera)
         check_map_reaches(mosaic, world)
         self._tap: ReplayTap | None = None
-        if record and folder is not None:
+        if wanted.record and folder is not None:
             self._tap = stack.enter_context(ReplayTap(folder, meta, config, composition))
-        maker = self._tap.pipeline if self._tap is not None else Pipeline
+        observers = wanted.observers if self._tap is None else (*wanted.observers, self._tap.observer)
         self._pipeline: Pipeline = build_pipeline(
-            config, world, mosaic, composition, self._watch.stage, stack, integrity, maker
+            config, world, mosaic, composition, self._watch.stage, stack, observers
         )
         self._reader = RecordingReader(recording)
         self._frames = RecordingFrames(recording, expected_size_px=(camera.width_px, camera.height_px), grey=True)
@@ -211,7 +223,8 @@ class _Replay:
             if isinstance(event, FrameRecord):
                 self._on_frame(event)
             else:
-                self._publish(self._pipeline.on_telemetry(event))
+                told = self._gps.get(event.t_ns, event) if isinstance(event, GpsSample) else event
+                self._publish(self._pipeline.on_telemetry(told))
         if last_ns < 0:
             why = " ".join(self._reader.problems) or "it is empty."
             raise UserError(f"{self._reader.path} holds no message that can be used: {why}")

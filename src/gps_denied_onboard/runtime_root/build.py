@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -20,20 +20,18 @@ from gps_denied_onboard.fusion.time_offset import TimeOffsetEstimator
 from gps_denied_onboard.geometry.camera import CameraModel
 from gps_denied_onboard.geometry.geodesy import LocalFrame
 from gps_denied_onboard.geometry.terrain import FlatTerrain
-from gps_denied_onboard.integrity.config import IntegrityConfig
 from gps_denied_onboard.integrity.monitor import Integrity
 from gps_denied_onboard.integrity.source_label import LabelLimits
 from gps_denied_onboard.localisation.localiser import Localiser
 from gps_denied_onboard.localisation.matching.map_projector import MapProjector
 from gps_denied_onboard.messages import InferenceRecord
 from gps_denied_onboard.odometry.picture_watch import PictureWatch
-from gps_denied_onboard.pipeline import Pipeline, Stage
+from gps_denied_onboard.pipeline import Pipeline
+from gps_denied_onboard.pipeline_parts import PipelineObserver, PipelineParts, Stage
 from gps_denied_onboard.runtime_root.matchers import build_matcher
 from gps_denied_onboard.runtime_root.strategies import Composition, resolve
 from gps_denied_onboard.tiles.mosaic import MapMosaic
 from gps_denied_onboard.tiles.sources import DirectoryTileSource, StoreTileSource, TileSource
-
-IntegrityMaker = Callable[[LocalFrame, LabelLimits, IntegrityConfig, float], Integrity]
 
 MAP_OFF_M_MAX = 50_000.0
 """How far outside the map a flight's origin may lie."""
@@ -92,12 +90,11 @@ def build_pipeline(
     composition: Composition,
     stage: Stage,
     closing: ExitStack | None = None,
-    integrity: IntegrityMaker = Integrity,
-    pipeline: Callable[..., Pipeline] = Pipeline,
+    observers: Sequence[PipelineObserver] = (),
 ) -> Pipeline:
     """The pipeline of a flight; `closing` gives back what it holds. Without a map it can take fixes, but find none.
 
-    `pipeline` makes it, for a tap. StrategyNotLinkedError when the configuration names what this image does not hold.
+    StrategyNotLinkedError when the configuration names what this image does not hold.
     """
     odometry_class = resolve("odometry", config.strategies.odometry, composition)
     fusion_class = resolve("fusion", config.strategies.fusion, composition)
@@ -111,16 +108,16 @@ def build_pipeline(
     limits = LabelLimits(
         config.fusion.anchor_age_s_max, config.fusion.anchor_sigma_m_max, config.fusion.odometry_age_s_max
     )
-    monitor = integrity(world.local, limits, config.integrity, config.fusion.map_sigma_m)
+    monitor = Integrity(world.local, limits, config.integrity, config.fusion.map_sigma_m)
     odometry = odometry_class(world.camera, config.odometry)
     clock = TimeOffsetEstimator(settings.gyro_noise_radps_rthz)
     camera = world.camera
     watch = PictureWatch(math.sqrt(camera.fx_px * camera.fy_px), (camera.width_px, camera.height_px))
-    return pipeline(
-        world.local, terrain, odometry, localiser, fusion, limits, monitor, clock, config.pipeline, stage, engines,
-        watch,
+    parts = PipelineParts(
+        world.local, terrain, odometry, localiser, fusion, limits, monitor, clock, config.pipeline, watch,
         config.state_health,
     )  # fmt: skip
+    return Pipeline(parts, stage, engines, observers)
 
 
 def in_order(threads_max: int, closing: ExitStack) -> Callable[..., Iterable[Any]]:

@@ -26,6 +26,7 @@ from gps_denied_onboard.geometry.rotations import (
 )
 from gps_denied_onboard.messages import (
     AttitudeSample,
+    FixType,
     FloatArray,
     GpsHealth,
     GpsSample,
@@ -166,7 +167,11 @@ def _position_enu_m(
 
 
 def _good(sample: GpsSample) -> bool:
-    return sample.fix_type >= 3 and sample.horizontal_accuracy_m <= ACCURACY_M_MAX and sample.interference == 0
+    return (
+        sample.fix_type >= FixType.FIX_3D
+        and sample.horizontal_accuracy_m <= ACCURACY_M_MAX
+        and sample.interference == 0
+    )
 
 
 def _body_to_enu(t_ns: int, attitudes: Sequence[AttitudeSample], times_ns: Sequence[int]) -> FloatArray | None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from gps_denied_onboard.integrity.failsafe import BLACKOUT_FAILSAFE, RELOC_REQUEST
-from gps_denied_onboard.messages import AidRecord, Alert, NavState, PositionSource, SourceLabel
+from gps_denied_onboard.messages import AidRecord, Alert, FixType, NavState, PositionSource, SourceLabel
 from gps_denied_operator.evaluate.campaign_tap import Answer
 from gps_denied_operator.scoring.frames import FIX_TYPE_USABLE
 from gps_denied_operator.scoring.protection import protection_level_m
@@ -136,8 +136,8 @@ def score_blackout(
     return BlackoutScore(
         length_s=length_s,
         dark_ms=_late_ms(_first(s.t_ns for s in dead), dark_ns),
-        two_d_ms=_late_ms(_first(s.t_ns for s in states if s.fix_type <= 2), poor_ns),
-        no_fix_ms=_late_ms(_first(s.t_ns for s in states if s.fix_type == 1), lost_ns),
+        two_d_ms=_late_ms(_first(s.t_ns for s in states if s.fix_type <= FixType.FIX_2D), poor_ns),
+        no_fix_ms=_late_ms(_first(s.t_ns for s in states if s.fix_type == FixType.NONE), lost_ns),
         failsafe_told=any(_tells(a, BLACKOUT_FAILSAFE) for a in inside),
         in_order=all(a >= b >= a - 1 for a, b in itertools.pairwise(steps)),
         shrunk_m=max((a.ellipse_semi_major_m - b.ellipse_semi_major_m for a, b in itertools.pairwise(dead)),

@@ -52,7 +52,7 @@ def attack(task: CampaignTask, tell: Tell) -> list[AttackScore]:
     _one_thread()
     prepared = _prepared(task.key)
     tap = Tap()
-    _replay(task, task.folder, tap, tell)
+    _replay(task, task.folder, tap, tell, {})
     out = []
     for kind in campaign_plan.ATTACKS:
         for one in campaign_plan.attacks(kind, task.key.seed, task.key.minutes * 60.0, task.attacks):
@@ -69,11 +69,11 @@ def black_out(task: CampaignTask, tell: Tell) -> list[BlackoutScore]:
     _one_thread()
     prepared = _prepared(task.key)
     dark = campaign_plan.blackouts(task.key.seed, task.turn, task.key.minutes * 60.0)
-    tap = Tap(_forged_throughout(prepared, task.key))
+    tap, forged = Tap(), _forged_throughout(prepared, task.key)
     with tempfile.TemporaryDirectory(prefix="gps-denied-campaign-") as folder:
         darkened = Path(folder) / "recording"
         frames_ns = _darken(task.folder, darkened, prepared, dark)
-        _replay(task, darkened, tap, tell)
+        _replay(task, darkened, tap, tell, forged)
     limits = load_config(task.config_path).integrity
     offset_m = _offset_of(prepared)
 
@@ -105,7 +105,7 @@ def _prepared(key: FlightKey) -> Prepared:
     return prepare(FlyRequest(key.seed, key.minutes, key.scenario))
 
 
-def _replay(task: CampaignTask, folder: Path, tap: Tap, tell: Tell) -> None:
+def _replay(task: CampaignTask, folder: Path, tap: Tap, tell: Tell, gps: dict[int, GpsSample]) -> None:
     from gps_denied_onboard.config import load_config
     from gps_denied_onboard.replay.recording import replay_recording
 
@@ -116,7 +116,7 @@ def _replay(task: CampaignTask, folder: Path, tap: Tap, tell: Tell) -> None:
         done += 1
         tell(task.key.seed, "replay", min(done, total), total)
 
-    replay_recording(folder, load_config(task.config_path), None, observer, tap.make)
+    replay_recording(folder, load_config(task.config_path), None, observer, (tap,), gps)
 
 
 def _t_ns(t_s: float) -> int:
@@ -133,8 +133,8 @@ def _attacked(attack: campaign_plan.Attack, prepared: Prepared, tap: Tap) -> Att
     gps = _gps(prepared, attack.event, attack.seed, attack.from_s - 1.0, attack.until_s + 1.0)
     if attack.hidden:
         gps = {t_ns: _hiding(sample, attack) for t_ns, sample in gps.items()}
-    assert tap.setup is not None
-    answers = ask_again(calls, tap.setup, gps)
+    assert tap.monitor is not None
+    answers = ask_again(calls, tap.monitor, gps)
     return campaign_score.score_attack(
         attack.kind,
         attack.event.value if attack.kind == "spoof-ramp" else 0.0,

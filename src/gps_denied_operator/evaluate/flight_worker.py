@@ -79,7 +79,7 @@ def replay(task: FlightTask, tell: Tell) -> FlightOutcome:
     collector = Collector(truth_of_samples(reader.truth()), lambda n: tell(task.key.seed, "replay", n, len(taken)))
     log = SourceLog()
     config = load_config(task.config_path)
-    summary = replay_recording(task.folder, config, task.replay_folder, collector, log.make)
+    summary = replay_recording(task.folder, config, task.replay_folder, collector, (log,))
     peak_mb = own_rss_peak_mb()
     collector.add_missed(taken)
     outcome = _illustrated(task, meta, collector.rows, summary.problems, peak_mb)

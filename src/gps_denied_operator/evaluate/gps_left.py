@@ -6,11 +6,8 @@ import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from gps_denied_onboard.geometry.geodesy import LocalFrame
-from gps_denied_onboard.integrity.config import IntegrityConfig
-from gps_denied_onboard.integrity.monitor import Integrity, IntegrityOutput
-from gps_denied_onboard.integrity.source_label import LabelLimits
-from gps_denied_onboard.messages import NavState, PositionSource
+from gps_denied_onboard.messages import NavState, Output, PositionSource
+from gps_denied_onboard.pipeline_parts import PipelineObserver
 from gps_denied_onboard.recorder.meta import RecordingMeta
 
 FAULTY = ("gps_jam", "gps_jump", "gps_ramp", "gps_replay")
@@ -20,36 +17,15 @@ AFTER_NS = 1_000_000_000
 Sources = Sequence[tuple[int, PositionSource]]
 
 
-class SourceLog:
-    """Keeps the position source of every tick of one replay: `make` is what `replay_recording` takes."""
+class SourceLog(PipelineObserver):
+    """Keeps the position source of every position of one replay."""
 
     def __init__(self) -> None:
         self.sources: list[tuple[int, PositionSource]] = []
 
-    def make(self, local: LocalFrame, limits: LabelLimits, config: IntegrityConfig, map_sigma_m: float) -> Integrity:
-        """The monitor of the flight, with an ear at it."""
-        return _Logged(self.sources, local, limits, config, map_sigma_m)
-
-
-class _Logged(Integrity):
-    def __init__(
-        self,
-        sources: list[tuple[int, PositionSource]],
-        local: LocalFrame,
-        limits: LabelLimits,
-        config: IntegrityConfig,
-        map_sigma_m: float,
-    ) -> None:
-        super().__init__(local, limits, config, map_sigma_m)
-        self._sources = sources
-
-    def on_tick(
-        self, t_ns: int, state: NavState | None, position_known: bool
-    ) -> tuple[NavState | None, list[IntegrityOutput]]:
-        out, told = super().on_tick(t_ns, state, position_known)
-        if out is not None:
-            self._sources.append((t_ns, out.position_source))
-        return out, told
+    def on_output(self, told: Output) -> None:
+        if isinstance(told, NavState):
+            self.sources.append((told.t_ns, told.position_source))
 
 
 def faulty_spans_ns(meta: RecordingMeta, start_ns: int) -> list[tuple[int, int]]:

@@ -35,6 +35,7 @@ from gps_denied_onboard.messages import (
 )
 from gps_denied_onboard.odometry.planar import PlanarOdometry
 from gps_denied_onboard.pipeline import Pipeline
+from gps_denied_onboard.pipeline_parts import PipelineParts
 from gps_denied_onboard.replay.recording import FrameTrace
 from gps_denied_onboard.runtime_root.matchers import build_matcher
 from gps_denied_onboard.runtime_root.stopwatch import Stopwatch
@@ -106,7 +107,7 @@ class _Run:
         terrain = FlatTerrain(local, 0.0, GROUND_SIGMA_M)
         localiser = build_finding(mosaic, options, config, closing, place).localiser
         limits = LabelLimits()
-        self._pipeline = Pipeline(
+        parts = PipelineParts(
             local,
             terrain,
             PlanarOdometry(camera, odometry),
@@ -116,8 +117,8 @@ class _Run:
             Integrity(local, limits, config.integrity, config.fusion.map_sigma_m),
             TimeOffsetEstimator(config.fusion.gyro_noise_radps_rthz),
             dataclasses.replace(config.pipeline, queue_length=1),
-            self._watch.stage,
         )
+        self._pipeline = Pipeline(parts, self._watch.stage)
         self._found = False
         height_m, sigma_m = told_height(options, self._info(first))
         self._tries = _Tries() if sigma_m >= height_m else None

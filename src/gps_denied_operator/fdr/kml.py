@@ -11,7 +11,7 @@ from typing import Any
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
-from gps_denied_onboard.messages import Alert, GpsSample, NavState, SourceLabel
+from gps_denied_onboard.messages import Alert, FixType, GpsSample, NavState, SourceLabel
 from gps_denied_onboard.recorder.meta import iso_from_unix_ns
 from gps_denied_onboard.recorder.reader import FlightReader
 
@@ -19,7 +19,6 @@ KML = "http://www.opengis.net/kml/2.2"
 GX = "http://www.google.com/kml/ext/2.2"
 GAP_NS = 2_000_000_000
 """Positions further apart in time than this are not joined."""
-FIX_TYPE_USABLE = 2
 Place = tuple[str | None, float, float, float]
 """UTC, longitude and latitude in degrees, altitude AMSL in m."""
 # KML writes colours as alpha, blue, green, red.
@@ -49,7 +48,7 @@ def flight_kml(reader: FlightReader, target: Path, unix_ns_at_zero: int | None) 
         for stretch in _stretches(states, label):
             _track(folder, label.value, [_of_state(state, clock) for state in stretch], clock)
     told = _folder(document, "GPS receiver: what it claimed")
-    for claims in _unbroken([s for s in receiver if s.fix_type >= FIX_TYPE_USABLE]):
+    for claims in _unbroken([s for s in receiver if s.fix_type >= FixType.FIX_2D]):
         _track(told, "receiver", [_of_state(sample, clock) for sample in claims], clock)
     _alerts(_folder(document, "Alerts"), alerts, states, clock)
     ElementTree.indent(root)
@@ -78,7 +77,7 @@ def _read(reader: FlightReader) -> tuple[list[NavState], list[GpsSample], list[A
             alerts.append(message)
     for found in (states, receiver, alerts):
         found.sort(key=lambda message: message.t_ns)
-    return [state for state in states if state.fix_type >= FIX_TYPE_USABLE], receiver, alerts
+    return [state for state in states if state.fix_type >= FixType.FIX_2D], receiver, alerts
 
 
 def _stretches(states: Sequence[NavState], label: SourceLabel) -> Iterator[list[NavState]]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from gps_denied_onboard.geometry.geodesy import MERCATOR_HALF_M, TILE_SIZE_PX, mercator_px_from_geodetic
-from gps_denied_onboard.messages import AidRecord, OdometryStatus, SourceLabel
+from gps_denied_onboard.messages import AidRecord, FixType, OdometryStatus, SourceLabel
 from gps_denied_operator.report.model import FlightPart, Report
 from gps_denied_operator.report.refusals import DEFAULT_LIMITS, evidence, refusal
 from gps_denied_operator.report.story import is_measurement
@@ -138,7 +138,7 @@ def _middle(part: FlightPart) -> tuple[float, float]:
         box = part.background
         places = [((box.north_deg + box.south_deg) / 2.0, (box.east_deg + box.west_deg) / 2.0)]
     if not places and part.story is not None:
-        places = [(s.latitude_deg, s.longitude_deg) for s in part.story.receiver if s.fix_type >= 2]
+        places = [(s.latitude_deg, s.longitude_deg) for s in part.story.receiver if s.fix_type >= FixType.FIX_2D]
     if not places and part.local is not None:
         latitude, longitude, _ = part.local.geodetic_from_enu(np.zeros(3))
         places = [(float(latitude), float(longitude))]

@@ -11,7 +11,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from gps_denied_onboard.messages import AidRecord, Alert, FloatArray, GpsHealth, GpsSample, NavState, PositionSource
+from gps_denied_onboard.messages import (
+    AidRecord,
+    Alert,
+    FixType,
+    FloatArray,
+    GpsHealth,
+    GpsSample,
+    NavState,
+    PositionSource,
+)
 
 SILENCE_NS = 1_000_000_000
 APART_M = 8.0
@@ -198,7 +207,7 @@ def _failsafe(aids: Sequence[AidRecord], states: Sequence[NavState], span_ns: tu
     none = len(LEVELS) - 1
     events = [(a.t_ns, LEVELS.index(a.reason), "") for a in aids if a.source == "failsafe" and a.reason in LEVELS]
     if not events:
-        events = [(s.t_ns, min(max(3 - s.fix_type, 0), 2), "") for s in states]
+        events = [(s.t_ns, min(max(FixType.FIX_3D - s.fix_type, 0), 2), "") for s in states]
     return _spans(events, span_ns, none)
 
 

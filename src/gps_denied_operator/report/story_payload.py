@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from gps_denied_onboard.messages import Alert, GpsHealth
+from gps_denied_onboard.messages import Alert, FixType, GpsHealth
 from gps_denied_operator.report.chapters import Chapter, chapters, summary
 from gps_denied_operator.report.story import HEALTHS, Span, Story
 from gps_denied_operator.report.verdict import BAD, WARN
@@ -82,7 +82,9 @@ def _apart(story: Story, seconds: Callable[[int], float]) -> dict[str, list[Any]
 
 def _receiver(story: Story, seconds: Callable[[int], float], xy: PlaneXy) -> list[list[Any]]:
     """[t, x, y, health] of the receiver's own track, fixes only, thinned."""
-    fixes = [s for s in story.receiver if s.fix_type >= 2 and (s.latitude_deg, s.longitude_deg) != (0.0, 0.0)]
+    fixes = [
+        s for s in story.receiver if s.fix_type >= FixType.FIX_2D and (s.latitude_deg, s.longitude_deg) != (0.0, 0.0)
+    ]
     stride = -(-len(fixes) // POINTS_MAX) or 1
     out: list[list[Any]] = []
     spans, place = story.health, 0

@@ -6,9 +6,9 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from gps_denied_onboard.messages import AidRecord, NavState, OdometryStep, PoseFix
+from gps_denied_onboard.messages import AidRecord, FixType, NavState, OdometryStep, PoseFix
 
-FIX_TYPE_USABLE = 2
+FIX_TYPE_USABLE = FixType.FIX_2D
 """Below this the system itself tells the autopilot that it has no position (1: none, 2: 2D, 3: 3D)."""
 
 STAGES = ("odometry", "place", "match", "pose", "fusion")

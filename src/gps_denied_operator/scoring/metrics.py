@@ -35,6 +35,7 @@ from gps_denied_operator.scoring.protection import ellipses_away, is_hazardous, 
 WITHIN_M = (5, 10, 20, 50)
 FALSE_ANCHOR_M = 50.0
 CHI2_95_2DOF = 5.991464547107979
+"""-2 ln 0.05. The judge's own, exact: the product rounds it, and a judge shares no figure with what it judges."""
 DRIFT_WINDOW_M = 500.0
 DRIFT_WINDOW_MIN_M = 100.0
 VARIANCE_FLOOR_M2 = 1e-6

@@ -15,12 +15,12 @@ import pyproj
 from pyproj.transformer import AreaOfInterest, TransformerGroup
 
 from gps_denied_onboard.errors import UserError
+from gps_denied_onboard.geometry.geodesy import WGS84_SEMI_MAJOR_M
 
 SILENT_M = 3.0
 """Accuracies up to this are as good as the map; above it, or where a better operation lacks its grid, it is told."""
-SATELLITE_ELLIPSOIDS = {(6378137.0, 298.257223563), (6378137.0, 298.257222101)}
+SATELLITE_ELLIPSOIDS = {(WGS84_SEMI_MAJOR_M, 298.257223563), (WGS84_SEMI_MAJOR_M, 298.257222101)}
 """Semi-major axis in metres and inverse flattening of WGS 84 and GRS 80: datums on them differ by 2 m or less."""
-WEB_MERCATOR_RADIUS_M = 6378137.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ def _without_datum(path: Path, crs: pyproj.CRS, operation: str) -> DatumAccuracy
     ellipsoid = crs.ellipsoid
     axes = (ellipsoid.semi_major_metre, round(ellipsoid.inverse_flattening, 9)) if ellipsoid else (0.0, 0.0)
     method = crs.coordinate_operation.method_name.lower() if crs.coordinate_operation else ""
-    if axes[0] == WEB_MERCATOR_RADIUS_M and axes[1] == 0.0 and "mercator" in method and "transverse" not in method:
+    if axes[0] == WGS84_SEMI_MAJOR_M and axes[1] == 0.0 and "mercator" in method and "transverse" not in method:
         return DatumAccuracy(None, operation, ())  # web maps before EPSG:3857
     if axes in SATELLITE_ELLIPSOIDS:
         return DatumAccuracy(

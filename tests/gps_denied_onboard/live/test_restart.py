@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from gps_denied_onboard.geometry.geodesy import LocalFrame
-from gps_denied_onboard.messages import TruthSample
+from gps_denied_onboard.messages import FixType, TruthSample
 from gps_denied_onboard.recorder.mcap_io import RecordingReader
 from gps_denied_onboard.recorder.meta import RecordingMeta, read_meta
 from gps_denied_onboard.recorder.reader import FlightReader
@@ -26,7 +26,6 @@ from .peer import Autopilot, free_port
 SECONDS = 45.0
 WORKING_AGAIN_S = 30.0
 FIRST_ERROR_M = 100.0
-FIX_2D = 2
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +53,7 @@ def positions(autopilot: Autopilot, since_ns: int = 0) -> list[tuple[int, Any]]:
     """(arrival, GPS_INPUT) with a place in them."""
     return [
         (t_ns, m) for t_ns, m in tuple(autopilot.heard)
-        if t_ns >= since_ns and m.get_type() == "GPS_INPUT" and m.fix_type >= FIX_2D
+        if t_ns >= since_ns and m.get_type() == "GPS_INPUT" and m.fix_type >= FixType.FIX_2D
     ]  # fmt: skip
 
 

@@ -45,14 +45,14 @@ def test_a_forged_gps_moves_nothing_and_can_be_judged_afterwards(
     short_recording: Path, forged: dict[int, GpsSample]
 ) -> None:
     """Bit for bit the same positions with and without it; and asking the monitor again gives what a replay gives."""
-    plain, misled = Tap(), Tap(forged)
-    for tap in (plain, misled):
-        replay_recording(short_recording, Config(), None, None, tap.make)
+    plain, misled = Tap(), Tap()
+    for tap, gps in ((plain, None), (misled, forged)):
+        replay_recording(short_recording, Config(), None, None, (tap,), gps)
     assert len(forged) > 30
     assert {s.gps_health for s in states(misled)} >= {GpsHealth.STABLE_NON_SPOOFED, GpsHealth.SPOOFED}
     assert GpsHealth.SPOOFED not in {s.gps_health for s in states(plain)}
     blank = {"gps_health": GpsHealth.UNKNOWN}
     assert [replace(s, **blank) for s in states(misled)] == [replace(s, **blank) for s in states(plain)]
-    assert plain.setup is not None
-    again = ask_again(plain.calls, plain.setup, forged)
+    assert plain.monitor is not None
+    again = ask_again(plain.calls, plain.monitor, forged)
     assert [(a.t_ns, a.state, list(a.told)) for a in again] == [(a.t_ns, a.state, list(a.told)) for a in misled.answers]

@@ -10,12 +10,11 @@ from __future__ import annotations
 
 import math
 
-from gps_denied_onboard.messages import Alert, GpsHealth, NavState, PositionSource, SourceLabel
+from gps_denied_onboard.messages import Alert, FixType, GpsHealth, NavState, PositionSource, SourceLabel
 
 PARAMETER = "GPS_PRIMARY"
 ASK_AGAIN_NS = 250_000_000
 TELL_UNCONFIRMED_NS = 3_000_000_000
-FULL_FIX = 3
 
 
 class GpsPrimarySelector:
@@ -85,4 +84,4 @@ class GpsPrimarySelector:
         if not self._anchored:
             return self._real if armed is False else None
         bad = state.gps_health in (GpsHealth.SPOOFED, GpsHealth.DEGRADED)
-        return self._ours if state.fix_type >= FULL_FIX or bad else None
+        return self._ours if state.fix_type >= FixType.FIX_3D or bad else None

@@ -8,7 +8,7 @@ from typing import Any
 from gps_denied_onboard.autopilot.gps_time import week_and_ms
 from gps_denied_onboard.autopilot.mavlink.signing import Signing
 from gps_denied_onboard.errors import UserError
-from gps_denied_onboard.messages import Alert, NavState, Quaternion, SourceLabel
+from gps_denied_onboard.messages import Alert, FixType, NavState, Quaternion, SourceLabel
 
 COMPONENT_ONBOARD_COMPUTER = 191
 SATELLITES = 10  # any number of 6 or more: ArduPilot wants it, and it says nothing about a camera's position
@@ -199,7 +199,7 @@ def why_not_sent(state: NavState) -> str:
     for name, (value, low, high) in numbers.items():
         if not low <= value <= high:  # False for NaN
             return f"{name} {value}"
-    if state.fix_type not in (1, 2, 3):
+    if state.fix_type not in tuple(FixType):
         return f"fix type {state.fix_type}"
     if not 0 <= state.t_ns < 2**63:
         return f"time {state.t_ns}"

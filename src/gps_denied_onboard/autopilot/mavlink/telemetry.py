@@ -14,6 +14,7 @@ from gps_denied_onboard.messages import (
     Alert,
     AttitudeSample,
     BaroSample,
+    FixType,
     GpsSample,
     ImuSample,
     RangefinderSample,
@@ -38,7 +39,6 @@ UTC_AGE_NS = 3_000_000_000
 INTERFERENCE_AGE_NS = 3_000_000_000
 UNKNOWN_16 = 65535
 EKF_POSITION_ABSOLUTE = 16
-TWO_D = 2
 _FACING_DOWN = 25  # MAV_SENSOR_ROTATION_PITCH_270
 
 Received: TypeAlias = Telemetry | Alert
@@ -170,7 +170,7 @@ class TelemetryDecoder:
         if m.get_type() != self._gps_type:
             return None
         # ArduPilot's time is that of the last fix: without one it stands still, and would look like a restart.
-        t_ns = self._usec_time(m.time_usec, now_ns) if m.fix_type >= TWO_D else now_ns
+        t_ns = self._usec_time(m.time_usec, now_ns) if m.fix_type >= FixType.FIX_2D else now_ns
         if abs(m.lat) > 900_000_000 or abs(m.lon) > 1_800_000_000:
             self.malformed += 1
             return None

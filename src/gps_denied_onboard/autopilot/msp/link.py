@@ -21,7 +21,7 @@ from gps_denied_onboard.autopilot.msp.telemetry import (
     InavDecoder,
 )
 from gps_denied_onboard.autopilot.transport import Peer, ReopeningLink
-from gps_denied_onboard.messages import Alert, NavState
+from gps_denied_onboard.messages import Alert, FixType, NavState
 
 RATES_HZ: dict[int, float] = {
     RAW_IMU: 50.0,
@@ -129,7 +129,7 @@ class InavLink:
         if not self._link.send(now_ns, packet):
             return []
         self.positions += 1
-        if state.fix_type < 3:
+        if state.fix_type < FixType.FIX_3D:
             self._fix_since_ns = None
         elif self._fix_since_ns is None:
             self._fix_since_ns = state.t_ns

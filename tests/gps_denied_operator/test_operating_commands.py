@@ -28,7 +28,9 @@ def documented() -> list[str]:
     for page in PAGES:
         text = page.read_text(encoding="utf-8")
         found += re.findall(r"^(?: {4})?(\.venv/bin/(?:" + "|".join(SCRIPTS) + r")[^\n#&|]*)", text, re.MULTILINE)
-        shown = re.findall(r"^(?:workstation|companion)\$ ((?:" + "|".join(SCRIPTS) + r")[^\n#&|]*)", text, re.MULTILINE)
+        shown = re.findall(
+            r"^(?:workstation|companion)\$ ((?:" + "|".join(SCRIPTS) + r")[^\n#&|]*)", text, re.MULTILINE
+        )
         found += [f".venv/bin/{command}" for command in shown]
     return sorted({command.strip() for command in found})
 

@@ -24,14 +24,9 @@ SCRIPTS: dict[str, str] = tomllib.loads((ROOT / "pyproject.toml").read_text())["
 
 def documented() -> list[str]:
     """Commands of the code blocks, without what a shell does around them."""
-    found = []
-    for page in PAGES:
-        text = page.read_text(encoding="utf-8")
-        found += re.findall(r"^(?: {4})?(\.venv/bin/(?:" + "|".join(SCRIPTS) + r")[^\n#&|]*)", text, re.MULTILINE)
-        shown = re.findall(
-            r"^(?:workstation|companion)\$ ((?:" + "|".join(SCRIPTS) + r")[^\n#&|]*)", text, re.MULTILINE
-        )
-        found += [f".venv/bin/{command}" for command in shown]
+    prompt = r"^(?: {4})?(?:\.venv/bin/|workstation\$ |companion\$ )"
+    typed = re.compile(prompt + r"((?:" + "|".join(SCRIPTS) + r")[^\n#&|]*)", re.MULTILINE)
+    found = [command for page in PAGES for command in typed.findall(page.read_text(encoding="utf-8"))]
     return sorted({command.strip() for command in found})
 
 
@@ -56,6 +51,23 @@ def test_the_documented_command_is_accepted(command: str) -> None:
         parser = found
         context = parser.make_context(name, [*arguments], parent=context, resilient_parsing=True)
     parser.make_context(parser.name, [*arguments], parent=context.parent)
+
+
+def options(command: Any, name: str) -> list[str]:
+    """Each long option of a command or of the commands of a group, behind the command's name."""
+    if isinstance(command, TyperGroup):
+        return [line for key, sub in command.commands.items() for line in options(sub, f"{name} {key}")]
+    return [f"{name} {option}" for given in command.params for option in given.opts if option.startswith("--")]
+
+
+@pytest.mark.parametrize("program", SCRIPTS)
+def test_every_option_is_documented(program: str) -> None:
+    """Each option that `--help` lists stands in one of the operating pages."""
+    text = "\n".join(page.read_text(encoding="utf-8") for page in PAGES if page.name.startswith("operating"))
+    module = importlib.import_module(SCRIPTS[program].split(":")[0])
+    known = options(typer.main.get_command(module.app), program)
+    assert known
+    assert [line for line in known if not re.search(rf"{line.split()[-1]}(?![\w-])", text)] == []
 
 
 def test_make_targets_exist() -> None:

@@ -1,4 +1,4 @@
-"""A release as operating-integrator.md types it: built, copied, signed, verified, written to a disk. The disk is a plain file."""
+"""A release as operating-integrator.md types it: built, copied, signed, verified, written to a plain file as disk."""
 
 from __future__ import annotations
 

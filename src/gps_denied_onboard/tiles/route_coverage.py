@@ -90,7 +90,7 @@ class RouteCoverage:
             return told
         shown = "; ".join(
             f"leg {leg.number} from {leg.begin_deg[0]:.4f}, {leg.begin_deg[1]:.4f} to {leg.end_deg[0]:.4f}, "
-            f"{leg.end_deg[1]:.4f}: {leg.covered_m / 1000.0:.1f} of {leg.length_m / 1000.0:.1f} km"
+            f"{leg.end_deg[1]:.4f}: {leg.covered_m / 1000.0:.1f} of {leg.length_m / 1000.0:.1f} km have map"
             for leg in self.gaps[:LEGS_SHOWN]
         )
         more = f"; and {len(self.gaps) - LEGS_SHOWN} more legs" if len(self.gaps) > LEGS_SHOWN else ""

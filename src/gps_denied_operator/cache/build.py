@@ -93,7 +93,7 @@ REMEDIES = {
     "companion": "mend what is named, see `operator-tool companion check`, then run again",
     "send": "run again: what came across is not sent again",
     "build": "read the companion's last lines, mend it there, then run again",
-    "sign": "make or choose an active key with `operator-tool keys`, then run again",
+    "sign": "do what the reason says (agree with --accept, or make an active key with `operator-tool keys`), run again",
     "verify": "do not fly with this cache; run again, and flash the companion if it stays",
 }
 

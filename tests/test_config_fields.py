@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,11 +22,16 @@ def config_fields(kind: type) -> Iterator[tuple[str, str]]:
             yield from config_fields(inner)
 
 
+@functools.cache
+def _trees(source: Path) -> tuple[ast.Module, ...]:
+    return tuple(ast.parse(file.read_text(encoding="utf-8")) for file in sorted(source.rglob("*.py")))
+
+
 def attributes_read(source: Path, without: set[str]) -> set[str]:
     """Return the names of all attributes that are read below `source`, the checks of the classes `without` left out."""
     found: set[str] = set()
-    for file in source.rglob("*.py"):
-        waiting: list[ast.AST] = [ast.parse(file.read_text(encoding="utf-8"))]
+    for tree in _trees(source):
+        waiting: list[ast.AST] = [tree]
         while waiting:
             node = waiting.pop()
             if isinstance(node, ast.ClassDef) and node.name in without:

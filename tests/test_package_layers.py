@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 from collections.abc import Iterable, Mapping
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -21,6 +22,7 @@ def modules(source: Path) -> dict[str, Path]:
     return found
 
 
+@functools.cache
 def imports(source: Path) -> dict[str, set[str]]:
     """Return module -> the project's modules that it imports, late and for types only included."""
     known = modules(source)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+import pytest
+
 from gps_denied_onboard.messages import (
     AidRecord,
     Alert,
@@ -38,6 +40,7 @@ def fly(pipeline: Pipeline, flight: list[Frame | Telemetry]) -> tuple[list[int],
     return searched, outputs
 
 
+@pytest.mark.slow
 def test_throttled_frames_are_searched_for_every_other_second(
     new_pipeline: Callable[[], Pipeline], short_flight: list[Frame | Telemetry]
 ) -> None:
@@ -51,6 +54,7 @@ def test_throttled_frames_are_searched_for_every_other_second(
     assert [int(o.observation[0]) for o in passed] == [index for index in cool if index not in hot]
 
 
+@pytest.mark.slow
 def test_positions_do_not_thin_out(new_pipeline: Callable[[], Pipeline], short_flight: list[Frame | Telemetry]) -> None:
     """As many positions leave a throttled computer as a cool one."""
     counts = []

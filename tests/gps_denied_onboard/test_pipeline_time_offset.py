@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
+import pytest
 
 from gps_denied_onboard.config import Config
 from gps_denied_onboard.fusion.eskf import Eskf
@@ -23,6 +24,7 @@ LATE_NS = 200_000_000
 DELAY_NS = 400_000_000
 
 
+@pytest.mark.slow
 def test_pictures_that_are_stamped_too_late_are_moved_back() -> None:
     """Stamps that are 0.2 s late are told once they are known, and positions are within what they claim again."""
     config, flight = Config(), make_flight(Plan(seed=0, duration_s=180.0, imu_hz=50.0))

@@ -1,4 +1,4 @@
-"""Every command that operating.md and README name is one that the programs accept, with these options."""
+"""Every command that the operating pages and README name is one that the programs accept, with these options."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from gps_denied_operator.cli import spread
 from gps_denied_operator.companion.config import read_companion
 
 ROOT = Path(__file__).resolve().parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "_docs").glob("operating*.md")), ROOT / "_docs" / "first-hour.md"]
 SCRIPTS: dict[str, str] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
 
 
 def documented() -> list[str]:
     """Commands of the code blocks, without what a shell does around them."""
-    found = []
-    for name in ("README.md", "_docs/operating.md"):
-        text = (ROOT / name).read_text(encoding="utf-8")
-        found += re.findall(r"^(?: {4})?(\.venv/bin/(?:" + "|".join(SCRIPTS) + r")[^\n#&|]*)", text, re.MULTILINE)
+    prompt = r"^(?: {4})?(?:\.venv/bin/|workstation\$ |companion\$ )"
+    typed = re.compile(prompt + r"((?:" + "|".join(SCRIPTS) + r")[^\n#&|]*)", re.MULTILINE)
+    found = [command for page in PAGES for command in typed.findall(page.read_text(encoding="utf-8"))]
     return sorted({command.strip() for command in found})
 
 
@@ -53,13 +53,30 @@ def test_the_documented_command_is_accepted(command: str) -> None:
     parser.make_context(parser.name, [*arguments], parent=context.parent)
 
 
+def options(command: Any, name: str) -> list[str]:
+    """Each long option of a command or of the commands of a group, behind the command's name."""
+    if isinstance(command, TyperGroup):
+        return [line for key, sub in command.commands.items() for line in options(sub, f"{name} {key}")]
+    return [f"{name} {option}" for given in command.params for option in given.opts if option.startswith("--")]
+
+
+@pytest.mark.parametrize("program", SCRIPTS)
+def test_every_option_is_documented(program: str) -> None:
+    """Each option that `--help` lists stands in one of the operating pages."""
+    text = "\n".join(page.read_text(encoding="utf-8") for page in PAGES if page.name.startswith("operating"))
+    module = importlib.import_module(SCRIPTS[program].split(":")[0])
+    known = options(typer.main.get_command(module.app), program)
+    assert known
+    assert [line for line in known if not re.search(rf"{line.split()[-1]}(?![\w-])", text)] == []
+
+
 def test_make_targets_exist() -> None:
     """Every `make` that the documents name is a target."""
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     named = {
         target
-        for name in ("README.md", "_docs/operating.md")
-        for target in re.findall(r"^(?: {4})?make ([a-z-]+)|`make ([a-z-]+)`", (ROOT / name).read_text(), re.MULTILINE)
+        for page in PAGES
+        for target in re.findall(r"^(?: {4})?make ([a-z-]+)|`make ([a-z-]+)[^`\n]*`", page.read_text(), re.MULTILINE)
         for target in target
         if target
     }
@@ -68,8 +85,9 @@ def test_make_targets_exist() -> None:
 
 
 def test_the_documented_configuration_is_read(tmp_path: Path) -> None:
-    """The configurations in operating.md, a companion file among them, have no unknown key and no wrong type."""
-    blocks = re.findall(r"^```toml\n(.*?)^```", (ROOT / "_docs/operating.md").read_text(), re.MULTILINE | re.DOTALL)
+    """The configurations in the operating pages, companion files among them, have no unknown key and no wrong type."""
+    text = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
+    blocks = re.findall(r"^```toml\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
     assert blocks
     loaded = []
     for number, block in enumerate(blocks):

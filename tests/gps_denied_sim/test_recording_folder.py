@@ -42,6 +42,7 @@ def test_same_seed_same_bytes(recorded: Path, tmp_path: Path) -> None:
     assert contents(tmp_path / "b") == contents(recorded)
 
 
+@pytest.mark.slow
 def test_recording_is_whole(recorded: Path) -> None:
     """Frames, telemetry, truth, calibration and tiles are there and fit together."""
     meta = read_meta(recorded)

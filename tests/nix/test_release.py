@@ -1,4 +1,4 @@
-"""A release as operating.md types it: built, copied, signed, verified, written to a disk. The disk is a plain file."""
+"""A release as operating-integrator.md types it: built, copied, signed, verified, written to a plain file as disk."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.slow, needs_nix]
 
 def typed() -> list[str]:
     """The commands of the section on flashing."""
-    page = (ROOT / "_docs" / "operating.md").read_text(encoding="utf-8")
+    page = (ROOT / "_docs" / "operating-integrator.md").read_text(encoding="utf-8")
     (block,) = re.findall(r"^## Flash the aircraft's computer\n```\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
     return [line.split("  #")[0].strip() for line in block.splitlines()]
 

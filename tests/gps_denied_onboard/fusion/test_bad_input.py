@@ -148,6 +148,7 @@ ANY = st.one_of(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(st.lists(ANY, max_size=30))
 def test_no_sequence_of_samples_breaks_the_filter(messages: list[ImuSample]) -> None:

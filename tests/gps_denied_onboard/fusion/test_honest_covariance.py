@@ -12,6 +12,8 @@ from gps_denied_onboard.fusion.eskf import Eskf
 from .scoring import Score, score
 from .synthetic import CAMERA, FRAME, Plan, make_flight
 
+pytestmark = pytest.mark.slow
+
 BLACKOUT = (50.0, 85.0)
 
 

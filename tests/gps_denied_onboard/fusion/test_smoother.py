@@ -30,6 +30,7 @@ def own_records(s: Score) -> list[str]:
     return [r.reason for r in s.records if r.source == "isam2"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rebuild", [7, 1000])
 def test_smoother_and_filter_agree(flight: Flight, by_filter: Score, rebuild: int) -> None:
     """Two estimators written apart give the same track and covariance, rebuilt often or never."""

@@ -42,6 +42,7 @@ class Watched:
                 waiting.append((arrival_ns + SECOND_NS, fix))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(2))
 def test_a_right_clock_is_left_alone(seed: int) -> None:
     """Nothing moves in three minutes of turns, and the estimate is near zero by what it claims."""

@@ -57,6 +57,7 @@ def test_scattered_wrong_fixes_never_agree() -> None:
     assert s.horizontal_m()[10:].max() < 15.0
 
 
+@pytest.mark.slow
 def test_one_wrong_fix_after_a_long_blackout_is_held() -> None:
     """With a wide covariance a single fix inside the gate waits for a second one that agrees."""
     plan = Plan(seed=9, duration_s=180.0, imu_hz=50.0, blackouts_s=((20.0, 165.0),))
@@ -118,6 +119,7 @@ def test_second_origin_is_an_error() -> None:
     assert not record.accepted
 
 
+@pytest.mark.slow
 def test_the_mount_is_learnt_in_flight() -> None:
     """A camera mounted some degrees off is known to a tenth of a degree after two minutes."""
     for seed in range(2):

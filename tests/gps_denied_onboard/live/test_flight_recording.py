@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from gps_denied_onboard.recorder.reader import FlightReader
 from gps_denied_onboard.recorder.verify import verify_flight
 from gps_denied_onboard.replay.flight import replay_flight
@@ -12,6 +14,7 @@ from .flying import start, write_config, write_video
 from .peer import Autopilot, free_port
 
 
+@pytest.mark.slow
 def test_a_live_flight_verifies_and_replays(short_recording: Path, tmp_path: Path) -> None:
     """Against an autopilot on loopback: inputs, positions and what was sent are there; the positions follow again."""
     begin_ns = write_video(short_recording, tmp_path / "frames.avi")
@@ -42,6 +45,7 @@ def test_no_take_off_without_a_recorder(short_recording: Path, tmp_path: Path) -
     assert len(errors.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_a_start_that_fails_later_is_on_record(short_recording: Path, tmp_path: Path) -> None:
     """A map of another place: one FATAL line, exit code 2, and the flight holds the reason and no clean end."""
     write_video(short_recording, tmp_path / "frames.avi")

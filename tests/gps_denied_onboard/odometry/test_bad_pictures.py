@@ -52,6 +52,7 @@ NOTHING: dict[str, Callable[[ImageArray, np.random.Generator], ImageArray]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", NOTHING)
 def test_nothing_in_common_is_lost_with_a_reason(ground: Ground, what: str) -> None:
     """Darkness, noise, cloud, overexposure and another place give no step, from either side."""
@@ -67,6 +68,7 @@ def test_nothing_in_common_is_lost_with_a_reason(ground: Ground, what: str) -> N
         assert step.covariance[0, 0] > 1e9
 
 
+@pytest.mark.slow
 def test_motion_blur_is_survived_or_lost(ground: Ground) -> None:
     """With the second picture smeared over 1 to 60 px the step is right within its covariance, or lost."""
     first, second = pair(ground)

@@ -96,6 +96,7 @@ def test_stills_without_attitude(ground: Ground) -> None:
         assert np.linalg.norm(step.displacement_enu_m[:2] - moved[:2]) < 0.04 * HEIGHT_M
 
 
+@pytest.mark.slow
 def test_same_steps_give_the_same_numbers() -> None:
     """A second run over the same frames gives bit-identical steps."""
     runs = [fly(ground_again, LEGS["gusts"])[0] for ground_again in (Ground(8, 1.0), Ground(8, 1.0))]

@@ -39,6 +39,7 @@ def copy(closed: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(closed, tmp_path / "flight"))
 
 
+@pytest.mark.slow
 def test_any_changed_byte_is_found(copy: Path) -> None:
     """One bit of any byte of any segment, head, chunk, index and signature alike."""
     rng = random.Random(5)

@@ -50,6 +50,7 @@ def test_positions_come_out_bit_by_bit(flown: Path, tmp_path: Path) -> None:
     assert sum(1 for _ in FlightReader(flown).messages({"fix"})) >= 5
 
 
+@pytest.mark.slow
 def test_the_whole_pipeline_comes_out_bit_by_bit(simulated: Path, flown: Path, tmp_path: Path) -> None:
     """With the pictures beside it, odometry and map search are computed again, to the same positions."""
     whole = tmp_path / "whole"

@@ -24,6 +24,7 @@ def replayed(short_recording: Path, tmp_path_factory: pytest.TempPathFactory) ->
     return out, replay_recording(short_recording, Config(), out)
 
 
+@pytest.mark.slow
 def test_twice_the_same_bytes(short_recording: Path, replayed: tuple[Path, ReplaySummary], tmp_path: Path) -> None:
     """A second replay writes the same files with the same bytes."""
     out, summary = replayed

@@ -155,6 +155,7 @@ class Run:
             self.queue.give_up(record, 3, "drawn")
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=STEPS)
 def test_no_sequence_breaks_the_rules(database_url: str, steps: list[tuple[str, int, str]]) -> None:

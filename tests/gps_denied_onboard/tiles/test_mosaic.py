@@ -65,6 +65,7 @@ def test_levels_are_means_of_what_has_data(level: int) -> None:
     np.testing.assert_array_equal(grey, WHOLE[level][0][MARGIN:-MARGIN, MARGIN:-MARGIN])
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None)
 @given(
     st.lists(

@@ -24,6 +24,7 @@ from .boards import CAMERA, CHARUCO, CHESS, FISHEYE, picture, poses, views
 SIZE = (640, 480)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("camera", "near"), [(CAMERA, 1.5), (FISHEYE, 0.75)], ids=["brown", "fisheye"])
 def test_the_lens_is_found(camera: CameraModel, near: float) -> None:
     """Focal length and centre to a pixel and a half, and every direction in the picture to half a pixel."""
@@ -36,6 +37,7 @@ def test_the_lens_is_found(camera: CameraModel, near: float) -> None:
     assert found.left_out == ()
 
 
+@pytest.mark.slow
 def test_one_odd_picture_is_left_out() -> None:
     """A picture of a bent board, 6 px off at its edge, does not move the answer."""
     good = views(CAMERA)
@@ -45,6 +47,7 @@ def test_one_odd_picture_is_left_out() -> None:
     assert found.camera.fx_px == pytest.approx(CAMERA.fx_px, abs=1.5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [12, 16])
 def test_a_small_but_good_fisheye_set_is_enough(count: int) -> None:
     """A dozen good pictures tell a fisheye; its uncertainty is that of leaving groups of them out."""
@@ -54,6 +57,7 @@ def test_a_small_but_good_fisheye_set_is_enough(count: int) -> None:
     assert 0.0 < found.focal_sigma_px < 0.6
 
 
+@pytest.mark.slow
 def test_a_picture_that_is_good_by_itself_is_never_odd() -> None:
     """Where the others are met to hundredths of a pixel, one with 0.2 px of noise is still a good one."""
     sharp = views(FISHEYE, 14, noise_px=0.02, near=0.75)

@@ -128,6 +128,7 @@ def test_inventories_that_lie_lead_nowhere(store: TileStore, tmp_path: Path, ent
     assert list(store.root.glob("provider*")) == []
 
 
+@pytest.mark.slow
 def test_drawn_answers_are_sentences_or_reports(store: TileStore) -> None:
     """Whatever an inventory answers, the client ends with a report or a sentence for its user."""
     names = st.sampled_from(["tiles", "zoom", "x", "y", "sha256", "bytes"])

@@ -188,6 +188,7 @@ def test_transparent_tiles_become_masks(tmp_path: Path, store: TileStore, put: I
     np.testing.assert_array_equal(tile[1], seen[..., 0] > 0)
 
 
+@pytest.mark.slow
 def test_real_orthophoto_is_cut_from_its_black_collar(shared_data: Path, store: TileStore, put: Import) -> None:
     """The palette orthophoto's undeclared black collar, a third of it, is no data; its ground is whole."""
     report = put(shared_data / "islamabad" / "ortho.tif")

@@ -52,6 +52,7 @@ def ingest_of(app: FaultyApp) -> Ingest:
     return app.inner.ingest
 
 
+@pytest.mark.slow
 def test_every_tile_is_acknowledged_once_through_faults(store: TileStore, tiles: Path) -> None:
     """500 tiles of two flights, 30 % of requests failing, answers lost among them: each queued there exactly once."""
     store.insert(flown(300) + flown(200, FLIGHTS[1]))

@@ -40,6 +40,7 @@ def client(tmp_path: Path) -> Iterator[httpx.Client]:
 OPERATIONS = [(path, method) for path, methods in DESCRIPTION["paths"].items() for method in methods]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("path", "method"), OPERATIONS)
 def test_every_operation_keeps_to_the_description(tmp_path: Path, path: str, method: str) -> None:
     """Drawn requests, good and bad, get an answer that the description names, never a server error."""

@@ -29,6 +29,7 @@ def correlation(a: ImageArray, b: ImageArray) -> float:
     return float(np.corrcoef(a.ravel().astype(float), b.ravel().astype(float))[0, 1])
 
 
+@pytest.mark.slow
 def test_chunks_do_not_depend_on_the_order_of_asking(world: World) -> None:
     """A chunk painted first in a fresh world equals the one painted last in a used world."""
     look = camera_look(11)
@@ -48,6 +49,7 @@ def test_no_seam_between_chunks(world: World) -> None:
     assert across < 1.6 * beside + 1.0
 
 
+@pytest.mark.slow
 def test_brightness_differs_and_edges_agree_between_looks(world: World) -> None:
     """Over a square kilometre the looks' brightness is hardly related, their edges clearly are, and only in place."""
     a = GroundPicture(world, camera_look(11), 1.5).mosaic(5, 5, 950, 950)[0]

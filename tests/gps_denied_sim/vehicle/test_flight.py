@@ -38,6 +38,7 @@ def test_noise_free_imu_integrates_to_truth(seed: int, scenario: str) -> None:
     assert np.allclose(rotation, truth.rotation_body_to_enu[last], atol=1e-9)
 
 
+@pytest.mark.slow
 def test_flight_stays_in_its_envelope() -> None:
     """Cruise flights hold about 17 m/s of airspeed, 300 to 800 m of height, 30 degrees of bank and 4.5 km of room."""
     for seed in range(4):

@@ -31,6 +31,7 @@ def test_low_altitude_figures_are_those_of_the_standard() -> None:
     assert low.sigma_u_mps > 1.5 * low.sigma_w_mps
 
 
+@pytest.mark.slow
 def test_turbulence_has_its_standard_deviation_and_its_scale() -> None:
     """The standard deviations hold, and the forward gust's correlation falls to 1/e over its scale."""
     air, speed, dt = dryden_air(500.0, 1.0), 20.0, 0.2

@@ -22,7 +22,13 @@ from gps_denied_onboard.runtime_root.strategies import STRATEGIES
 
 Pose = tuple[FloatArray, FloatArray]
 Build = Callable[[str], BuiltMatcher]
-each_matcher = pytest.mark.parametrize("name", sorted(STRATEGIES["matching"]))
+each_matcher = pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] if name == "learned" else [])  # its models take seconds a picture
+        for name in sorted(STRATEGIES["matching"])
+    ],
+)
 
 
 def match(built: BuiltMatcher, ground: Any, frame: Frame, pose: Pose, second_pass: bool = False) -> PassResult | None:

@@ -85,7 +85,10 @@ class PipelineObserver:
         """An input, before anything is made of it; a frame as it came, its time not yet moved."""
 
     def on_output(self, told: Output) -> None:
-        """What leaves, once, in order; inputs that leave as they came (steps, fixes, thermal samples) included."""
+        """What leaves, once, in order; inputs that leave as they came (steps, fixes, thermal samples) included.
+
+        What `Pipeline.on_frame` itself says of a frame that it does not use is not among it.
+        """
 
     def on_located(self, job: MatchJob, fix: PoseFix) -> None:
         """A map search ended; called on the thread of the search, the other methods on that of the flight."""

@@ -142,8 +142,8 @@ def painted_ground() -> PaintedGround:
 
 
 @pytest.fixture(scope="session")
-def new_pipeline(short_recording: Path) -> Callable[[], Pipeline]:
-    """Return what makes a fresh pipeline for the short flight, as a replay does."""
+def new_pipeline(short_recording: Path) -> Callable[..., Pipeline]:
+    """Return what makes a fresh pipeline for the short flight, as a replay does; its arguments are the observers."""
     from gps_denied_onboard.config import Config
     from gps_denied_onboard.recorder.meta import read_meta
     from gps_denied_onboard.runtime_root.build import World, build_pipeline
@@ -156,7 +156,9 @@ def new_pipeline(short_recording: Path) -> Callable[[], Pipeline]:
     local = LocalFrame(meta.origin_latitude_deg, meta.origin_longitude_deg, meta.origin_altitude_m)
     world = World(local, meta.origin_altitude_m, meta.ground_sigma_m, meta.camera)
     watch = Stopwatch(lambda: 0)
-    return lambda: build_pipeline(Config(), world, mosaic, load_composition(), watch.stage)
+    return lambda *observers: build_pipeline(
+        Config(), world, mosaic, load_composition(), watch.stage, observers=observers
+    )
 
 
 @pytest.fixture(scope="session")

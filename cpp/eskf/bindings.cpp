@@ -53,54 +53,55 @@ class Filter {
       : lanes_(read_config(config), quaternion(mount), subsets) {}
 
   // None when all went well, which it does a hundred times a second; else the record.
-  std::optional<Aid> imu(std::int64_t t_ns, const std::array<double, 3>& f, const std::array<double, 3>& w) {
+  std::optional<AidSourceStatus> imu(std::int64_t t_ns, const std::array<double, 3>& f,
+                                     const std::array<double, 3>& w) {
     Event e = event(t_ns, Source::imu);
     e.a = Vec3(f[0], f[1], f[2]);
     e.b = Vec3(w[0], w[1], w[2]);
-    const Aid a = lanes_.insert(e);
+    const AidSourceStatus a = lanes_.insert(e);
     if (a.accepted) return std::nullopt;
     return a;
   }
 
-  Aid scalar(std::int64_t t_ns, Source source, double value) {
+  AidSourceStatus scalar(std::int64_t t_ns, Source source, double value) {
     Event e = event(t_ns, source);
     e.a.x() = value;
     return lanes_.insert(e);
   }
 
-  Aid attitude(std::int64_t t_ns, const std::array<double, 4>& body_to_enu) {
+  AidSourceStatus attitude(std::int64_t t_ns, const std::array<double, 4>& body_to_enu) {
     Event e = event(t_ns, Source::attitude);
     e.q = quaternion(body_to_enu);
     return lanes_.insert(e);
   }
 
-  Aid origin(std::int64_t t_ns, const Vec3& position, double sigma_horizontal, double sigma_vertical,
-             const std::optional<Vec3>& velocity) {
+  AidSourceStatus origin(std::int64_t t_ns, const Vec3& position, double sigma_horizontal, double sigma_vertical,
+                         const std::optional<Vec3>& velocity) {
     Event e = event(t_ns, Source::origin);
     e.origin = std::make_shared<const Origin>(
         Origin{position, velocity.value_or(Vec3::Zero()), sigma_horizontal, sigma_vertical, velocity.has_value()});
     return lanes_.insert(e);
   }
 
-  Aid clone(std::int64_t t_ns) { return lanes_.insert(event(t_ns, Source::clone)); }
+  AidSourceStatus clone(std::int64_t t_ns) { return lanes_.insert(event(t_ns, Source::clone)); }
 
-  Aid odometry(std::int64_t t0_ns, std::int64_t t1_ns, const Vec3& displacement, double yaw_change, double yaw_prior,
-               const Eigen::Matrix4d& covariance) {
+  AidSourceStatus odometry(std::int64_t t0_ns, std::int64_t t1_ns, const Vec3& displacement, double yaw_change,
+                           double yaw_prior, const Eigen::Matrix4d& covariance) {
     Event e = event(t1_ns, Source::odometry);
     e.odometry = std::make_shared<const Odometry>(Odometry{t0_ns, displacement, yaw_change, yaw_prior, covariance});
     return lanes_.insert(e);
   }
 
-  Aid fix(std::int64_t t_ns, const Vec3& position, const std::array<double, 4>& camera_to_enu, const Mat6& covariance,
-          FixMode mode) {
+  AidSourceStatus fix(std::int64_t t_ns, const Vec3& position, const std::array<double, 4>& camera_to_enu,
+                      const Mat6& covariance, FixMode mode) {
     Event e = event(t_ns, Source::fix);
     e.fix = std::make_shared<const Fix>(Fix{position, quaternion(camera_to_enu), covariance});
     e.mode = mode;
     return lanes_.insert(e);
   }
 
-  Aid test(std::int64_t t_ns, const Vec3& position, const std::array<double, 4>& camera_to_enu,
-           const Mat6& covariance) const {
+  AidSourceStatus test(std::int64_t t_ns, const Vec3& position, const std::array<double, 4>& camera_to_enu,
+                       const Mat6& covariance) const {
     return lanes_.all().test(t_ns, Fix{position, quaternion(camera_to_enu), covariance});
   }
 
@@ -150,17 +151,18 @@ void bind_enums(py::module_& module) {
 }
 
 void bind_aid(py::module_& module) {
-  py::class_<Aid>(module, "EskfAid")
-      .def_readonly("t_ns", &Aid::t_ns)
-      .def_readonly("source", &Aid::source)
-      .def_property_readonly("observation", [](const Aid& a) { return numbers(a.observation, a.used); })
+  py::class_<AidSourceStatus>(module, "EskfAid")
+      .def_readonly("t_ns", &AidSourceStatus::t_ns)
+      .def_readonly("source", &AidSourceStatus::source)
+      .def_property_readonly("observation", [](const AidSourceStatus& a) { return numbers(a.observation, a.used); })
       .def_property_readonly("observation_variance",
-                             [](const Aid& a) { return numbers(a.observation_variance, a.used); })
-      .def_property_readonly("innovation", [](const Aid& a) { return numbers(a.innovation, a.used); })
-      .def_property_readonly("innovation_variance", [](const Aid& a) { return numbers(a.innovation_variance, a.used); })
-      .def_readonly("test_ratio", &Aid::test_ratio)
-      .def_readonly("accepted", &Aid::accepted)
-      .def_readonly("reason", &Aid::reason);
+                             [](const AidSourceStatus& a) { return numbers(a.observation_variance, a.used); })
+      .def_property_readonly("innovation", [](const AidSourceStatus& a) { return numbers(a.innovation, a.used); })
+      .def_property_readonly("innovation_variance",
+                             [](const AidSourceStatus& a) { return numbers(a.innovation_variance, a.used); })
+      .def_readonly("test_ratio", &AidSourceStatus::test_ratio)
+      .def_readonly("accepted", &AidSourceStatus::accepted)
+      .def_readonly("reason", &AidSourceStatus::reason);
 }
 
 // Rotations as quaternions (w, x, y, z) to set, and as matrices to read; the covariance is the core's.

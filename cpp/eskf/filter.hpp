@@ -36,26 +36,26 @@ State start(const Config& config, const Quat& mount, std::int64_t t_ns, const Qu
 
 // Propagates to t_ns (not before state.t_ns) with the held IMU sample, or without one where it is too old.
 void advance(const Config& config, State& state, std::int64_t t_ns);
-void take_imu(const Config& config, State& state, std::int64_t t_ns, const Vec3& accel, const Vec3& gyro);
+void fuse_imu(const Config& config, State& state, std::int64_t t_ns, const Vec3& accel, const Vec3& gyro);
 
 // Remembers the pose of now under its time; the oldest goes where there is no room.
 void remember(State& state);
 void drop_clones(State& state);
 
 // Each fuses at state.t_ns. `decide` false: take it without looking at the gate (a decision that was made before).
-void take_origin(const Config& config, State& state, const Origin& origin, Aid& aid);
-void take_baro(const Config& config, State& state, double altitude_up_m, Aid& aid);
-void take_airspeed(const Config& config, State& state, double speed_mps, Aid& aid);
-void take_rangefinder(const Config& config, State& state, double distance_m, Aid& aid);
-void take_attitude(const Config& config, State& state, const Quat& body_to_enu, Aid& aid);
-void take_odometry(const Config& config, State& state, const Odometry& step, bool decide, Aid& aid);
-void take_fix(const Config& config, State& state, const Fix& fix, FixMode mode, Aid& aid);
+void fuse_origin(const Config& config, State& state, const Origin& origin, AidSourceStatus& aid);
+void fuse_baro(const Config& config, State& state, double altitude_up_m, AidSourceStatus& aid);
+void fuse_airspeed(const Config& config, State& state, double speed_mps, AidSourceStatus& aid);
+void fuse_rangefinder(const Config& config, State& state, double distance_m, AidSourceStatus& aid);
+void fuse_attitude(const Config& config, State& state, const Quat& body_to_enu, AidSourceStatus& aid);
+void fuse_odometry(const Config& config, State& state, const Odometry& step, bool decide, AidSourceStatus& aid);
+void fuse_fix(const Config& config, State& state, const Fix& fix, FixMode mode, AidSourceStatus& aid);
 // A step that its gate refused. Several of one direction are evidence that the state's motion is wrong, or that the
 // pictures move (clouds): nobody knows which, so position and velocity are opened by what the two differ. No air moves
 // an aircraft by more than `refused_speed_max_mps` so soon: then it is the pictures.
 void count_refused(const Config& config, State& state, const Odometry& step);
 // Innovation of a fix against this state, which stays as it is.
-void test_fix(const Config& config, const State& state, const Fix& fix, Aid& aid);
+void test_fix(const Config& config, const State& state, const Fix& fix, AidSourceStatus& aid);
 
 // Finite numbers and positive variances.
 bool healthy(const State& state);

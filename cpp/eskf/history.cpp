@@ -49,11 +49,11 @@ Reason bad_value(const Event& e) {
 
 }  // namespace
 
-History::History(const Config& config, const Quat& mount) : config_(config), mount_(mount) {}
+DelayedHistory::DelayedHistory(const Config& config, const Quat& mount) : config_(config), mount_(mount) {}
 
-std::int64_t History::oldest_ns() const { return snapshots_.empty() ? state_.t_ns : snapshots_.front().t_ns; }
+std::int64_t DelayedHistory::oldest_ns() const { return snapshots_.empty() ? state_.t_ns : snapshots_.front().t_ns; }
 
-Reason History::refuse(std::int64_t t_ns, Source source) {
+Reason DelayedHistory::refuse(std::int64_t t_ns, Source source) {
   const int k = static_cast<int>(source);
   const auto strange = [&] {
     const std::int64_t since = t_ns - strange_ns_[k];
@@ -65,20 +65,20 @@ Reason History::refuse(std::int64_t t_ns, Source source) {
     if (t_ns == newest_imu_ns_) return Reason::repeated_stamp;
     if (t_ns < newest_imu_ns_ - nanoseconds(config_.imu_late_s)) {
       if (strange() < kBackwardCount) return Reason::clock_backwards;
-      rebase(t_ns);
+      reset_clock(t_ns);
       return Reason::none;
     }
   }
   if (any_ && t_ns > newest_ns_ + nanoseconds(config_.clock_jump_s)) {
     if (strange() < kForwardCount) return Reason::clock_ahead;
-    if (t_ns - newest_ns_ > nanoseconds(config_.clock_outage_s)) rebase(t_ns);
+    if (t_ns - newest_ns_ > nanoseconds(config_.clock_outage_s)) reset_clock(t_ns);
     return Reason::none;
   }
   if (started_ && t_ns < oldest_ns()) return Reason::older_than_history;
   return Reason::none;
 }
 
-void History::rebase(std::int64_t t_ns) {
+void DelayedHistory::reset_clock(std::int64_t t_ns) {
   ++rebases_;
   events_.clear();
   snapshots_.clear();
@@ -99,7 +99,7 @@ void History::rebase(std::int64_t t_ns) {
   snapshots_.push_back({t_ns, Source::imu, mark.sequence, state_});
 }
 
-Aid History::imu(std::int64_t t_ns, const Vec3& accel, const Vec3& gyro) {
+AidSourceStatus DelayedHistory::imu(std::int64_t t_ns, const Vec3& accel, const Vec3& gyro) {
   Event event;
   event.t_ns = t_ns;
   event.a = accel;
@@ -107,8 +107,8 @@ Aid History::imu(std::int64_t t_ns, const Vec3& accel, const Vec3& gyro) {
   return insert(std::move(event));
 }
 
-Aid History::insert(Event event) {
-  Aid aid;
+AidSourceStatus DelayedHistory::insert(Event event) {
+  AidSourceStatus aid;
   aid.t_ns = event.t_ns;
   aid.source = event.source;
   aid.reason = bad_value(event);
@@ -134,7 +134,7 @@ Aid History::insert(Event event) {
   return aid;
 }
 
-bool History::try_start(const Event& event) {
+bool DelayedHistory::try_start(const Event& event) {
   const auto same = [&](const Event& e) { return e.source == event.source; };
   waiting_.erase(std::remove_if(waiting_.begin(), waiting_.end(), same), waiting_.end());
   waiting_.push_back(event);
@@ -166,18 +166,18 @@ bool History::try_start(const Event& event) {
     Event copy = *event_at_start;
     copy.t_ns = t_ns;
     copy.sequence = sequence_++;
-    Aid ignored;
+    AidSourceStatus ignored;
     append(std::move(copy), ignored);
   }
   waiting_.clear();
   return true;
 }
 
-void History::apply(State& s, const Event& e, Aid& aid) const {
+void DelayedHistory::apply(State& s, const Event& e, AidSourceStatus& aid) const {
   aid.t_ns = e.t_ns;
   aid.source = e.source;
   if (e.source == Source::imu) {
-    take_imu(config_, s, e.t_ns, e.a, e.b);
+    fuse_imu(config_, s, e.t_ns, e.a, e.b);
     aid.accepted = true;
     aid.reason = Reason::propagated;
     return;
@@ -185,31 +185,31 @@ void History::apply(State& s, const Event& e, Aid& aid) const {
   advance(config_, s, e.t_ns);
   switch (e.source) {
     case Source::origin:
-      take_origin(config_, s, *e.origin, aid);
+      fuse_origin(config_, s, *e.origin, aid);
       break;
     case Source::baro:
-      take_baro(config_, s, e.a.x(), aid);
+      fuse_baro(config_, s, e.a.x(), aid);
       break;
     case Source::airspeed:
-      take_airspeed(config_, s, e.a.x(), aid);
+      fuse_airspeed(config_, s, e.a.x(), aid);
       break;
     case Source::rangefinder:
-      take_rangefinder(config_, s, e.a.x(), aid);
+      fuse_rangefinder(config_, s, e.a.x(), aid);
       break;
     case Source::attitude:
-      take_attitude(config_, s, e.q, aid);
+      fuse_attitude(config_, s, e.q, aid);
       break;
     case Source::odometry:
       remember(s);
       if (e.odometry && e.refused)
         count_refused(config_, s, *e.odometry);
       else if (e.odometry)
-        take_odometry(config_, s, *e.odometry, !e.decided, aid);
+        fuse_odometry(config_, s, *e.odometry, !e.decided, aid);
       break;
     case Source::fix:
       // Before and after: always at the same point, whoever asked for it first; a relocation forgets all clones.
       remember(s);
-      if (e.fix) take_fix(config_, s, *e.fix, e.mode, aid);
+      if (e.fix) fuse_fix(config_, s, *e.fix, e.mode, aid);
       remember(s);
       break;
     default:
@@ -217,7 +217,7 @@ void History::apply(State& s, const Event& e, Aid& aid) const {
   }
 }
 
-void History::append(Event&& event, Aid& aid) {
+void DelayedHistory::append(Event&& event, AidSourceStatus& aid) {
   const bool last = events_.empty() ? before(snapshots_.back(), event) : before(events_.back(), event);
   if (last && event.t_ns >= state_.t_ns) {
     events_.push_back(std::move(event));
@@ -241,14 +241,14 @@ void History::append(Event&& event, Aid& aid) {
   replay_from(static_cast<std::size_t>(inserted - events_.begin()), aid, wanted);
 }
 
-void History::replay_from(std::size_t index, Aid& aid, std::uint64_t wanted) {
+void DelayedHistory::replay_from(std::size_t index, AidSourceStatus& aid, std::uint64_t wanted) {
   while (!before(snapshots_.back(), events_[index])) snapshots_.pop_back();
   state_ = snapshots_.back().state;
   const Snapshot& base = snapshots_.back();
   const auto first = std::upper_bound(events_.begin(), events_.end(), base,
                                       [](const Snapshot& a, const Event& b) { return before(a, b); });
   for (auto it = first; it != events_.end(); ++it) {
-    Aid own;
+    AidSourceStatus own;
     apply(state_, *it, own);
     if (!it->decided) {
       it->refused = it->source == Source::odometry && !own.accepted;
@@ -260,18 +260,18 @@ void History::replay_from(std::size_t index, Aid& aid, std::uint64_t wanted) {
   trim();
 }
 
-void History::snapshot(const Event& last) {
+void DelayedHistory::snapshot(const Event& last) {
   if (last.t_ns - snapshots_.back().t_ns < nanoseconds(config_.snapshot_s)) return;
   snapshots_.push_back({last.t_ns, last.source, last.sequence, state_});
 }
 
-void History::trim() {
+void DelayedHistory::trim() {
   const std::int64_t keep_from = state_.t_ns - nanoseconds(config_.history_s);
   while (snapshots_.size() > 1 && snapshots_[1].t_ns <= keep_from) snapshots_.pop_front();
   while (!events_.empty() && !before(snapshots_.front(), events_.front())) events_.pop_front();
 }
 
-std::optional<State> History::at(std::int64_t t_ns) const {
+std::optional<State> DelayedHistory::at(std::int64_t t_ns) const {
   if (!started_) return std::nullopt;
   if (t_ns >= state_.t_ns) {
     State s = state_;
@@ -286,14 +286,14 @@ std::optional<State> History::at(std::int64_t t_ns) const {
   const auto first = std::upper_bound(events_.begin(), events_.end(), *snapshot,
                                       [](const Snapshot& a, const Event& b) { return before(a, b); });
   for (auto it = first; it != events_.end() && it->t_ns <= t_ns; ++it) {
-    Aid ignored;
+    AidSourceStatus ignored;
     apply(s, *it, ignored);
   }
   advance(config_, s, t_ns);
   return s;
 }
 
-bool History::seed(const State& given) {
+bool DelayedHistory::seed(const State& given) {
   const std::optional<State> own = at(given.t_ns);
   if (!own || given.t_ns > newest_ns_ + nanoseconds(config_.clock_jump_s)) return false;
   State s = given;
@@ -313,13 +313,13 @@ bool History::seed(const State& given) {
   snapshots_.push_back({s.t_ns, Source::count, sequence_, s});
   state_ = s;
   if (events_.empty()) return true;
-  Aid ignored;
+  AidSourceStatus ignored;
   replay_from(0, ignored, sequence_);
   return true;
 }
 
-Aid History::test(std::int64_t t_ns, const Fix& fix) const {
-  Aid aid;
+AidSourceStatus DelayedHistory::test(std::int64_t t_ns, const Fix& fix) const {
+  AidSourceStatus aid;
   aid.t_ns = t_ns;
   aid.source = Source::fix;
   Event event;

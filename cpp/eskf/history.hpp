@@ -28,17 +28,17 @@ struct Event {
   bool refused = false;  // and one that did not stays out
 };
 
-class History {
+class DelayedHistory {
  public:
-  History(const Config& config, const Quat& mount);
+  DelayedHistory(const Config& config, const Quat& mount);
 
   // Takes the event where its time belongs. The record tells what happened to it; events without a state yet wait.
-  Aid insert(Event event);
-  Aid imu(std::int64_t t_ns, const Vec3& accel, const Vec3& gyro);
+  AidSourceStatus insert(Event event);
+  AidSourceStatus imu(std::int64_t t_ns, const Vec3& accel, const Vec3& gyro);
 
   // The state at t_ns: propagated when that is after the last event, replayed when it is within the history.
   std::optional<State> at(std::int64_t t_ns) const;
-  Aid test(std::int64_t t_ns, const Fix& fix) const;
+  AidSourceStatus test(std::int64_t t_ns, const Fix& fix) const;
 
   // Puts a state that somebody else estimated (its nominal values and the core of its covariance) at its time t_ns in
   // place of the filter's own, forgets what was before and replays what came after. False when t_ns is not within
@@ -60,11 +60,11 @@ class History {
   };
 
   Reason refuse(std::int64_t t_ns, Source source);
-  void rebase(std::int64_t t_ns);
+  void reset_clock(std::int64_t t_ns);
   bool try_start(const Event& event);
-  void apply(State& state, const Event& event, Aid& aid) const;
-  void append(Event&& event, Aid& aid);
-  void replay_from(std::size_t index, Aid& aid, std::uint64_t wanted);
+  void apply(State& state, const Event& event, AidSourceStatus& aid) const;
+  void append(Event&& event, AidSourceStatus& aid);
+  void replay_from(std::size_t index, AidSourceStatus& aid, std::uint64_t wanted);
   void snapshot(const Event& last);
   void trim();
 

@@ -23,10 +23,10 @@ int map_lane(Lane lane) { return static_cast<int>(lane) - static_cast<int>(Lane:
 }  // namespace
 
 Lanes::Lanes(const Config& config, const Quat& mount, bool subsets)
-    : lanes_(subsets ? kLanes : 1, History(config, mount)) {}
+    : lanes_(subsets ? kLanes : 1, DelayedHistory(config, mount)) {}
 
-Aid Lanes::insert(const Event& event) {
-  const Aid aid = lanes_[0].insert(event);
+AidSourceStatus Lanes::insert(const Event& event) {
+  const AidSourceStatus aid = lanes_[0].insert(event);
   for (std::size_t i = 1; i < lanes_.size(); ++i) {
     if (sees(static_cast<Lane>(i), event)) lanes_[i].insert(event);
   }

@@ -20,7 +20,7 @@ class Lanes {
   Lanes(const Config& config, const Quat& mount, bool subsets);
 
   // The record is that of the filter with all sources.
-  Aid insert(const Event& event);
+  AidSourceStatus insert(const Event& event);
 
   // The state of a lane; nothing where there is none.
   std::optional<State> at(Lane lane, std::int64_t t_ns) const;
@@ -30,11 +30,11 @@ class Lanes {
   // Since when a lane has not seen the map; nothing for the others.
   std::optional<std::int64_t> since_ns(Lane lane) const;
 
-  History& all() { return lanes_[0]; }
-  const History& all() const { return lanes_[0]; }
+  DelayedHistory& all() { return lanes_[0]; }
+  const DelayedHistory& all() const { return lanes_[0]; }
 
  private:
-  std::vector<History> lanes_;
+  std::vector<DelayedHistory> lanes_;
   std::array<std::int64_t, 2> since_ns_{};
 };
 

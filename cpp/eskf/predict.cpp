@@ -167,7 +167,7 @@ void advance(const Config& c, State& s, std::int64_t t_ns) {
   steps(c, s, t_ns, true);
 }
 
-void take_imu(const Config& c, State& s, std::int64_t t_ns, const Vec3& accel, const Vec3& gyro) {
+void fuse_imu(const Config& c, State& s, std::int64_t t_ns, const Vec3& accel, const Vec3& gyro) {
   // A sample is the mean over the time before it, as long as that is an ordinary step.
   if (static_cast<double>(t_ns - s.imu_t_ns) * 1e-9 > c.imu_hold_s) advance(c, s, t_ns);
   s.accel = accel;

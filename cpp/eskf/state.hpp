@@ -98,7 +98,7 @@ struct Config {
 };
 
 // One measurement and what was done with it; `used` says how many numbers of each array count.
-struct Aid {
+struct AidSourceStatus {
   std::int64_t t_ns = 0;
   Source source = Source::imu;
   int used = 0;

@@ -44,7 +44,7 @@ void inject(State& s, const Error& e) {
 
 // Fills the record and, where the innovation passes (or nobody asks), corrects the state. Returns whether it passed.
 template <int M>
-bool fuse(State& s, const Measurement<M>& m, double gate, bool decide, bool apply, Aid& aid) {
+bool fuse(State& s, const Measurement<M>& m, double gate, bool decide, bool apply, AidSourceStatus& aid) {
   const int n = s.size();
   const auto p = s.covariance.topLeftCorner(n, n);
   const Eigen::Matrix<double, Eigen::Dynamic, M, 0, kMax, M> cross = p * m.jacobian.leftCols(n).transpose();
@@ -86,7 +86,8 @@ void inflate(State& s, int index, int count, double sigma) {
 // As fuse, but a source that is refused for longer than the patience gets its own bias states opened, so that an
 // autopilot that re-aligned itself, or a pitot that iced and cleared, is not locked out for the rest of the flight.
 template <int M, typename Open>
-void fuse_patiently(const Config& c, State& s, const Measurement<M>& m, double gate, Aid& aid, Open&& open) {
+void fuse_patiently(const Config& c, State& s, const Measurement<M>& m, double gate, AidSourceStatus& aid,
+                    Open&& open) {
   std::int64_t& since = s.rejected_since_ns[static_cast<int>(aid.source)];
   if (since != 0 && static_cast<double>(s.t_ns - since) * 1e-9 > c.gate_patience_s) {
     open();
@@ -195,7 +196,7 @@ int clone_at(const State& s, std::int64_t t_ns) {
 
 }  // namespace
 
-void take_origin(const Config& c, State& s, const Origin& origin, Aid& aid) {
+void fuse_origin(const Config& c, State& s, const Origin& origin, AidSourceStatus& aid) {
   replace_position(s, origin.position, {origin.sigma_horizontal, origin.sigma_horizontal, origin.sigma_vertical});
   s.position_known = true;
   if (origin.has_velocity) {
@@ -216,7 +217,7 @@ void take_origin(const Config& c, State& s, const Origin& origin, Aid& aid) {
   aid.reason = Reason::position_starts;
 }
 
-void take_baro(const Config& c, State& s, double altitude_up_m, Aid& aid) {
+void fuse_baro(const Config& c, State& s, double altitude_up_m, AidSourceStatus& aid) {
   Measurement<1> m;
   const double far = s.position_known ? 1.0 : 0.0;
   const double drop = far * s.position.head<2>().squaredNorm() / (2.0 * kEarthRadius);
@@ -230,7 +231,7 @@ void take_baro(const Config& c, State& s, double altitude_up_m, Aid& aid) {
   fuse_patiently(c, s, m, c.gate_baro, aid, [&] { inflate(s, kBaroBias, 1, 10.0 * c.baro_bias_sigma_m); });
 }
 
-void take_airspeed(const Config& c, State& s, double speed_mps, Aid& aid) {
+void fuse_airspeed(const Config& c, State& s, double speed_mps, AidSourceStatus& aid) {
   Measurement<2> m;
   const Vec3 air = s.velocity - Vec3(s.wind.x() + s.gust.x(), s.wind.y() + s.gust.y(), 0.0);
   const double speed = air.norm();
@@ -265,7 +266,7 @@ void take_airspeed(const Config& c, State& s, double speed_mps, Aid& aid) {
   learn_gusts(c, s, aid.test_ratio * c.gate_airspeed, 2);
 }
 
-void take_rangefinder(const Config& c, State& s, double distance_m, Aid& aid) {
+void fuse_rangefinder(const Config& c, State& s, double distance_m, AidSourceStatus& aid) {
   Measurement<1> m;
   const double down = (s.attitude * Vec3(0.0, 0.0, 1.0)).z();
   m.observation(0) = distance_m;
@@ -285,7 +286,7 @@ void take_rangefinder(const Config& c, State& s, double distance_m, Aid& aid) {
                  [&] { inflate(s, kMapOffset + 2, 1, 3.0 * c.map_vertical_sigma_m); });
 }
 
-void take_attitude(const Config& c, State& s, const Quat& body_to_enu, Aid& aid) {
+void fuse_attitude(const Config& c, State& s, const Quat& body_to_enu, AidSourceStatus& aid) {
   Measurement<3> m;
   m.observation = log_quaternion(body_to_enu);
   m.residual = log_quaternion(body_to_enu * s.attitude.conjugate()) - s.autopilot_bias;
@@ -300,7 +301,7 @@ void take_attitude(const Config& c, State& s, const Quat& body_to_enu, Aid& aid)
   });
 }
 
-void take_odometry(const Config& c, State& s, const Odometry& step, bool decide, Aid& aid) {
+void fuse_odometry(const Config& c, State& s, const Odometry& step, bool decide, AidSourceStatus& aid) {
   const int k = clone_at(s, step.t0_ns);
   if (k == s.clones) {
     aid.accepted = false;
@@ -338,12 +339,12 @@ void count_refused(const Config& c, State& s, const Odometry& step) {
   remember(s);
 }
 
-void test_fix(const Config& c, const State& s, const Fix& fix, Aid& aid) {
+void test_fix(const Config& c, const State& s, const Fix& fix, AidSourceStatus& aid) {
   State copy = s;
   fuse(copy, fix_measurement(c, copy, fix), c.gate_fix, true, false, aid);
 }
 
-void take_fix(const Config& c, State& s, const Fix& fix, FixMode mode, Aid& aid) {
+void fuse_fix(const Config& c, State& s, const Fix& fix, FixMode mode, AidSourceStatus& aid) {
   if (mode != FixMode::update) {
     // The horizontal position alone: height, attitude, wind and biases are known from elsewhere.
     const double wide = 1.0e3 + 3.0 * std::sqrt(fix.covariance.diagonal().head<2>().maxCoeff());

@@ -64,8 +64,8 @@ Event baro(std::int64_t t_ns) {
   return e;
 }
 
-History started() {
-  History history(config(), Quat::Identity());
+DelayedHistory started() {
+  DelayedHistory history(config(), Quat::Identity());
   Event attitude;
   attitude.source = Source::attitude;
   attitude.q = Quat(Mat3(Eigen::Map<const Mat3>(kRotation)));
@@ -75,22 +75,22 @@ History started() {
 }
 
 void predicts_as_numpy() {
-  History history = started();
+  DelayedHistory history = started();
   for (int k = 1; k <= kSteps; ++k) history.insert(imu(k * kStepNs));
   compare(history.newest(), kPredictedPosition, kPredictedVelocity, kPredictedRotation, kPredictedCovariance,
           "predict");
 }
 
 void updates_as_numpy() {
-  History history = started();
+  DelayedHistory history = started();
   for (int k = 1; k <= kSteps; ++k) history.insert(imu(k * kStepNs));
-  const Aid aid = history.insert(baro(kSteps * kStepNs));
+  const AidSourceStatus aid = history.insert(baro(kSteps * kStepNs));
   check(aid.accepted && aid.reason == Reason::fused, "the barometer is fused");
   compare(history.newest(), kUpdatedPosition, kUpdatedVelocity, kUpdatedRotation, kUpdatedCovariance, "update");
 }
 
 void replays_a_late_measurement_as_numpy_fuses_it_in_time() {
-  History history = started(), in_time = started();
+  DelayedHistory history = started(), in_time = started();
   for (int k = 1; k <= kSteps; ++k) {
     history.insert(imu(k * kStepNs));
     in_time.insert(imu(k * kStepNs));

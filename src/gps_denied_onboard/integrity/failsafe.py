@@ -61,7 +61,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class FailsafeState:
-    """Rung of the ladder; when the last estimate was; what has been told."""
+    """Level of the ladder; when the last estimate was; what has been told."""
 
     level: FailsafeLevel = FailsafeLevel.NO_POSITION
     estimate_ns: int | None = None

@@ -26,7 +26,7 @@ from .peer import Autopilot, free_port
 STALL_S = 5.0
 SHORT_FLIGHT_SEED = 3
 """Of `short_recording`."""
-SLOW_SEARCH = "[place]\nyaw_step_deg = 0.1\nheight_step = 0.01\n"
+SLOW_SEARCH = "[place]\nwhole_cells_max = 0\ncoarse_yaw_step_deg = 0.1\ncoarse_height_step = 0.005\n"
 
 
 def fly(

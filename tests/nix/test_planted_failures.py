@@ -37,7 +37,7 @@ def test_the_tree_as_it_is_passes(tree: Path) -> None:
 
 def test_onboard_that_imports_the_operator_is_refused(tree: Path) -> None:
     """One import of the operator's package in a file that flies fails the check, which names the file."""
-    file = tree / "src" / "gps_denied_onboard" / "geo.py"
+    file = tree / "src" / "gps_denied_onboard" / "geometry" / "geodesy.py"
     file.write_text("import gps_denied_operator\n" + file.read_text())
     done = build(tree, "companion-contents")
     assert done.returncode != 0

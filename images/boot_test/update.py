@@ -81,10 +81,7 @@ def next_release(image: Path, scratch: Path) -> Release:
         kernel = kernel.replace(old[name].encode(), value.encode())
     newer = MAJOR.decode() + version[1:]
     (folder / "companion.efi").write_bytes(kernel.replace(f"VERSION={version}".encode(), f"VERSION={newer}".encode()))
-    try:  # a release holds plain files: gigabytes are linked where that goes, copied where it does not
-        os.link(image / "companion.img", folder / "companion.img")
-    except OSError:
-        shutil.copyfile(image / "companion.img", folder / "companion.img")
+    (folder / "companion.img").symlink_to(image / "companion.img")
     (folder / "composition.toml").write_bytes(COMPOSITION.read_bytes())
     (folder / "sbom.json").write_text("{}\n")  # `flash` writes nothing of it
     key = Ed25519PrivateKey.generate()

@@ -21,6 +21,8 @@ SOURCES = Path(__file__).resolve().parents[2] / "src"
 STARTS = r"bless: good boot"
 """On the console: from here on the processor has time for it."""
 HOST_KEY = r"ssh: host key (SHA256:\S+)"
+CONSENT_ASKED = 21
+"""Exit code of a build-cache that shows what it would sign for the first time."""
 LIMIT_S = 1800.0
 BUFFER_M = "30"
 COMPANION = """host = "127.0.0.1"
@@ -154,14 +156,19 @@ class OperatorSession:
         for item in checked["items"]:
             print(f"companion check: {'ok ' if item['good'] else 'NOT'} {item['name']}: {item['told']}", flush=True)
         build = ("build-cache", "--companion", str(companion), "--flight-file", str(plan), "--buffer", BUFFER_M)
-        built = self._tool(*build, *zoom, *store)
+        offered = self._tool(*build, *zoom, *store, ends_with=CONSENT_ASKED)
+        # What the aircraft brings of its own is shown once, and agreed to as an operator does, by its digits.
+        found = re.search(r"--accept ([0-9a-f]+)", str(offered["reason"]))
+        if found is None:
+            return [f"build-cache does not ask for what the companion brings: {offered}"]
+        built = self._tool(*build, *zoom, *store, "--accept", found[1])
         print(f"build-cache: {json.dumps(built['phases'])}", flush=True)
         verified = built["phases"].get("verify", {}).get("outcome")
         faults = [f"{item['name']}: {item['told']}" for item in checked["items"] if not item["good"]]
         return faults + ([] if built["outcome"] == verified == "success" else [f"build-cache: {built}"])
 
-    def _tool(self, *arguments: str) -> Any:
-        """`operator-tool ... --json`, as the operator runs it; its object."""
+    def _tool(self, *arguments: str, ends_with: int = 0) -> Any:
+        """`operator-tool ... --json`, as the operator runs it; its object. RuntimeError where it ends otherwise."""
         own = {"PYTHONPATH": str(SOURCES), "GPS_DENIED_KEYS": str(self._folder / "keys")}
         begin_s = time.monotonic()
         done = subprocess.run(
@@ -170,7 +177,7 @@ class OperatorSession:
         )  # fmt: skip
         took_s = time.monotonic() - begin_s
         print(f"operator-tool {' '.join(arguments[:2])}: exit code {done.returncode}, {took_s:.0f} s", flush=True)
-        if done.returncode:
+        if done.returncode != ends_with:
             raise RuntimeError(f"operator-tool {arguments[0]}: {done.stdout[-2000:]}{done.stderr[-2000:]}")
         return json.loads(done.stdout)
 

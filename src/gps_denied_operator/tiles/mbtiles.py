@@ -51,6 +51,8 @@ _COLUMNS = {
     "map": {"zoom_level", "tile_column", "tile_row", "tile_id"}, "images": {"tile_id", "tile_data"},
 }  # fmt: skip
 _FUNCTIONS = {"typeof", "length"}
+_BROKEN = (sqlite3.Error, MemoryError, UntrustedError)
+"""What reading a damaged file raises: where a record claims to be huge, SQLite says that memory is short."""
 
 
 class MbtilesFile:
@@ -83,7 +85,7 @@ class MbtilesFile:
         )
         try:
             self._tables = self._lock_down()
-        except sqlite3.Error as error:
+        except _BROKEN as error:
             self._database.close()
             raise self._unreadable(error) from error
         except BaseException:
@@ -109,7 +111,7 @@ class MbtilesFile:
                         )
                     found.setdefault(zoom, []).append((x, y))
                 self._rows[key] = row
-        except (sqlite3.Error, UntrustedError) as error:
+        except _BROKEN as error:
             raise self._unreadable(error) from error
         if not found:
             raise UserError(f"{self.path} holds no tiles: give another file.")
@@ -121,7 +123,7 @@ class MbtilesFile:
         """What its metadata say of the order of rows; they may be absent."""
         told: dict[str, Any] = {}
         if "metadata" in self._tables:
-            with contextlib.suppress(sqlite3.Error, UntrustedError):
+            with contextlib.suppress(*_BROKEN):
                 told = dict(self._select(_SIDES).fetchall())
         return RowEvidence(True, self._told_rows, read_bounds(told.get("bounds")), str(told.get("scheme") or ""))
 
@@ -130,7 +132,7 @@ class MbtilesFile:
         try:
             if not self._rows:
                 self.places()
-        except (sqlite3.Error, UntrustedError) as error:
+        except _BROKEN as error:
             raise OSError(shown(error)) from error
         return self._raw(zoom, x, (1 << zoom) - 1 - y if self._from_south else y)
 
@@ -140,7 +142,7 @@ class MbtilesFile:
         try:
             statement = f"SELECT tile_data FROM {table} WHERE rowid = ? AND length(tile_data) <= ?"
             row = self._select(statement, (self._rows.get(_key(zoom, x, y), -1), TILE_BYTES_MAX)).fetchone()
-        except (sqlite3.Error, UntrustedError) as error:
+        except _BROKEN as error:
             raise OSError(shown(error)) from error
         if row is None or not isinstance(row[0], bytes):
             raise OSError(f"no data, or more than {TILE_BYTES_MAX} bytes of them")
@@ -204,7 +206,11 @@ class MbtilesFile:
         return sqlite3.SQLITE_DENY
 
     def _unreadable(self, error: object) -> UserError:
-        told = "it takes more work than a file of its size may" if str(error) == "interrupted" else shown(error, 160)
+        told = shown(error, 160)
+        if isinstance(error, MemoryError):
+            told = "one of its records claims more bytes than there is memory"
+        elif told == "interrupted":
+            told = "it takes more work than a file of its size may"
         return UserError(
             f"{self.path} is not an MBTiles file that can be read ({told}): copy it again, or give a GeoTIFF or a "
             "folder of z/x/y tiles."

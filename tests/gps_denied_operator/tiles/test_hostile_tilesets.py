@@ -157,3 +157,14 @@ def test_folders_of_tiles_are_read_by_their_plain_names(tmp_path: Path) -> None:
     for k in (1, 2, 3):
         with pytest.raises(OSError, match=r"link|plain file"):
             tiles.read(ZOOM, X0, Y0 + k)
+
+
+def test_record_that_claims_to_be_huge_is_refused(tmp_path: Path) -> None:
+    """A record of the schema whose length is not one makes SQLite say that memory is short: the file is refused."""
+    schema = f"PRAGMA page_size = 512; {TILES} CREATE TABLE metadata (name TEXT, value TEXT);"
+    data = bytearray(mbtiles(path := tmp_path / "huge.mbtiles", schema).read_bytes())
+    first = int.from_bytes(data[108:110], "big")
+    data[first : first + 10] = b"\xff" * 10
+    path.write_bytes(data)
+    with pytest.raises(UserError, match=r"claims more bytes than there is memory.*copy it again"):
+        MbtilesFile(path)

@@ -51,7 +51,8 @@ class FailsafeInput:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something to tell: name, MAVLink severity, and the number that crossed its limit."""
+    """Something to tell: name, MAVLink severity, and the number that crossed its limit (of an unhealthy state: its
+    ellipse, which need not have)."""
 
     name: str
     severity: Severity

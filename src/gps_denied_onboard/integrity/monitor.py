@@ -112,7 +112,9 @@ class Integrity:
         before = self._health
         self._health, compared = gps_health.assess(before, claim, reference, self._config)
         out: list[IntegrityOutput] = [self._record(claim, compared), *self._health_changed(sample.t_ns, before.health)]
-        if gps_health.by_comparison(before) and self._health.health is GpsHealth.UNKNOWN and self._left_by_comparison:
+        if self._health.health is GpsHealth.SPOOFED and not gps_health.by_comparison(self._health):
+            self._left_by_comparison = False  # it has contradicted itself since
+        if self._left_by_comparison and self._may_be_given_back(claim, reference):
             # It was left on our word alone, and our word is worth nothing now.
             self._left_by_comparison = False
             self._gate = replace(self._gate, source=PositionSource.GPS)
@@ -120,6 +122,12 @@ class Integrity:
             out.append(AidRecord(sample.t_ns, AidSource.POSITION_SOURCE, (), (), (), (), 0.0, True, why))
             out.append(Alert(sample.t_ns, Severity.CRITICAL, "GPS given back: our own state is in doubt", always=True))
         return out
+
+    def _may_be_given_back(self, claim: GpsMeasurement, reference: Reference | None) -> bool:
+        """Whether a GPS that we left is worth more than our own state: that is in doubt, the GPS says nothing wrong."""
+        in_doubt = reference is not None and not reference.trusted
+        sound = self._health.health is GpsHealth.UNKNOWN and not gps_health.quality_faults(claim, self._config)
+        return self.source is PositionSource.COMPANION and in_doubt and sound
 
     def on_fix(self, fix: PoseFix, estimate: Estimate | None) -> list[IntegrityOutput]:
         """A satellite fix that the fusion accepted, and our state at its time: the gate may take the GPS back."""

@@ -16,6 +16,9 @@ import numpy as np
 from gps_denied_onboard.integrity.state_health_config import StateHealthConfig
 from gps_denied_onboard.messages import FloatArray, SubsetSolution
 
+CERTAIN_RATIO = 4.0 / 3.0
+"""From here on a source lies for certain: see `covering`."""
+
 
 @dataclass(frozen=True, slots=True)
 class Separation:
@@ -49,7 +52,7 @@ def covering(position_en_m: FloatArray, covariance_m2: FloatArray, found: Sequen
     """(2, 2) covariance that holds the subsets which are further away than expected: one of the sources lies, and as
     long as nothing tells which, the true position may be where any of them says.
 
-    It grows from nothing at the limit to all at four thirds of it, so that a separation at the limit does not flicker.
+    It grows from nothing at the limit to all at CERTAIN_RATIO, so that a separation at the limit does not flicker.
     """
     out = covariance_m2
     for separation in found:

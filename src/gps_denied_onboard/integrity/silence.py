@@ -12,9 +12,9 @@ import math
 from dataclasses import dataclass, replace
 
 from gps_denied_onboard.integrity.state_health_config import StateHealthConfig
+from gps_denied_onboard.messages import RejectReason
 
-OUTSIDE_MAP = "outside_map"
-NOT_COUNTED = frozenset({OUTSIDE_MAP, "no_texture"})
+NOT_COUNTED = frozenset({RejectReason.OUTSIDE_MAP, RejectReason.NO_TEXTURE})
 """Reasons of a fix that say nothing of the place: there was no map, or nothing to be seen."""
 
 
@@ -79,7 +79,10 @@ def probability_wrong(state: SilenceState, config: StateHealthConfig) -> float:
 
 def elsewhere_sigma_m(state: SilenceState, config: StateHealthConfig) -> float:
     """How far away the state may be if it is elsewhere: the longer nothing is found, the further."""
-    return min(config.silence_sigma_m * math.pow(config.silence_growth, state.silent), config.silence_sigma_m_max)
+    frames_to_limit = math.log(config.silence_sigma_m_max / config.silence_sigma_m) / math.log(config.silence_growth)
+    if state.silent >= frames_to_limit:  # hours of silence would overflow the power
+        return config.silence_sigma_m_max
+    return config.silence_sigma_m * math.pow(config.silence_growth, state.silent)
 
 
 def radius_m(state: SilenceState, risk: float, config: StateHealthConfig) -> float:

@@ -7,6 +7,17 @@ from dataclasses import dataclass, fields
 
 from gps_denied_onboard.errors import UserError
 
+SHARES = (
+    "fault_risk",
+    "match_probability",
+    "blind_share",
+    "origin_wrong",
+    "relocation_wrong",
+    "fix_wrong_factor",
+    "wrong_floor",
+    "match_memory",
+)
+
 
 @dataclass(frozen=True, slots=True)
 class StateHealthConfig:
@@ -53,7 +64,7 @@ class StateHealthConfig:
     silence_growth: float = 1.5
     silence_sigma_m_max: float = 6000.0
 
-    # The camera's clock against the autopilot's, until turns have told it (camera_clock.py).
+    # The camera's clock against the autopilot's, until turns have told it (fusion/time_offset.py).
     camera_clock_sigma_s: float = 0.04
 
     # Odometry over ground that matches nothing may be of cloud.
@@ -66,3 +77,12 @@ class StateHealthConfig:
             value = getattr(self, f.name)
             if not math.isfinite(value) or value <= 0:
                 raise UserError(f"state_health.{f.name} must be a positive number, got {value}; correct it.")
+        for name in SHARES:
+            if getattr(self, name) >= 1.0:
+                raise UserError(f"state_health.{name} must be less than 1, got {getattr(self, name)}; correct it.")
+        if self.silence_growth <= 1.0:
+            raise UserError(f"state_health.silence_growth must be more than 1, got {self.silence_growth}; correct it.")
+        if self.integrity_risk_per_hour >= self.independent_per_hour:
+            raise UserError(
+                "state_health.integrity_risk_per_hour must be less than state_health.independent_per_hour; correct it."
+            )

@@ -13,9 +13,17 @@ from gps_denied_onboard.fusion.reasons import FilterReason
 from gps_denied_onboard.geometry.geodesy import CHI2_95_2DOF
 from gps_denied_onboard.integrity import silence
 from gps_denied_onboard.integrity.consistency import InnovationWindow
-from gps_denied_onboard.integrity.separation import Separation, covering, protection_level_m, separations
+from gps_denied_onboard.integrity.separation import CERTAIN_RATIO, Separation, covering, protection_level_m, separations
 from gps_denied_onboard.integrity.state_health_config import StateHealthConfig
-from gps_denied_onboard.messages import AidRecord, AidSource, Estimate, ExcludedSource, OdometryStep, PoseFix
+from gps_denied_onboard.messages import (
+    AidRecord,
+    AidSource,
+    Estimate,
+    ExcludedSource,
+    OdometryStep,
+    PoseFix,
+    RejectReason,
+)
 
 WRONG_TOLD = 0.05
 """A 95 % ellipse leaves out what is rarer than this."""
@@ -36,7 +44,6 @@ class StateMonitor:
         self._fits = 0
         self._sound = False
         self.reason = ""
-        self.relocations = 0
         self._told = ""
         self.drop_rival = False
         self.camera_clock_sigma_s = config.camera_clock_sigma_s
@@ -66,7 +73,6 @@ class StateMonitor:
             self.silence = silence.relocated(self.silence, self._config)
             self._fits = 1
             if record.reason == FilterReason.RELOCATED:
-                self.relocations += 1
                 self._contested_since_m, self._contest_fits = math.nan, 0
                 # An aircraft does not jump: against a state that fixes had just confirmed, it takes more to believe so.
                 self._contest_factor = self._config.contest_factor_sound if self._sound else 1.0
@@ -82,7 +88,7 @@ class StateMonitor:
 
     def on_picture(self, fix: PoseFix, used: bool, travelled_m: float, footprint_m: float) -> None:
         """A frame's search on the map: a fix that the fusion `used`, or none. `travelled_m` is the distance flown by
-        then, `footprint_m` the length of ground that the frame shows."""
+        then, `footprint_m` about the length of ground that the frame shows: its height above ground."""
         if used:
             self.silence = silence.fitted(self.silence, travelled_m, footprint_m, self._config)
             self._contest(travelled_m)
@@ -91,7 +97,7 @@ class StateMonitor:
 
     def _unconfirmed_off_map(self, fix: PoseFix) -> bool:
         """Whether a state that no fix has confirmed says that the map is elsewhere: it was made for this flight."""
-        return self._fits == 0 and fix.reason == silence.OUTSIDE_MAP
+        return self._fits == 0 and fix.reason == RejectReason.OUTSIDE_MAP
 
     def _contest(self, travelled_m: float) -> None:
         """After a relocation the old state is dropped once enough fixes over enough ground have fitted the new one."""
@@ -181,7 +187,7 @@ class StateMonitor:
             return "relocated: the old position is not ruled out yet"
         if estimate is not None and estimate.position_known:
             for separation in self._separations(estimate):
-                if separation.ratio > 1.3333:
+                if separation.ratio > CERTAIN_RATIO:
                     without = separation.solution.without.value
                     return f"sources disagree: {separation.distance_m:.0f} m without {without}"
         return ""

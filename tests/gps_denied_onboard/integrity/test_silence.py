@@ -44,8 +44,8 @@ def test_a_confirmed_state_outlives_a_cloud() -> None:
 
 def test_silence_makes_the_search_wider_up_to_a_limit() -> None:
     """The longer nothing matches, the further the state may be off."""
-    widths = [silence.elsewhere_sigma_m(flown(silence.started(CONFIG), "-" * n), CONFIG) for n in (1, 4, 60)]
-    assert widths[0] < widths[1] < widths[2] == CONFIG.silence_sigma_m_max
+    widths = [silence.elsewhere_sigma_m(flown(silence.started(CONFIG), "-" * n), CONFIG) for n in (1, 4, 60, 10_000)]
+    assert widths[0] < widths[1] < widths[2] == widths[3] == CONFIG.silence_sigma_m_max
 
 
 def test_frames_of_the_same_ground_are_not_independent() -> None:

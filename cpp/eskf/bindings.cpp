@@ -190,8 +190,6 @@ void bind_state(py::module_& module) {
       .def_readwrite("map_offset", &State::map_offset)
       .def_readwrite("odometry_scale", &State::odometry_scale)
       .def_readonly("gust_scale", &State::gust_scale)
-      .def_readonly("airspeed_nis", &State::airspeed_nis)
-      .def_readonly("refused_steps", &State::refused_steps)
       .def_readonly("travelled", &State::travelled)
       .def_readonly("position_known", &State::position_known)
       .def_property_readonly("healthy", [](const State& s) { return healthy(s); })

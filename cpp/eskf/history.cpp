@@ -99,14 +99,6 @@ void DelayedHistory::reset_clock(std::int64_t t_ns) {
   snapshots_.push_back({t_ns, Source::imu, mark.sequence, state_});
 }
 
-AidSourceStatus DelayedHistory::imu(std::int64_t t_ns, const Vec3& accel, const Vec3& gyro) {
-  Event event;
-  event.t_ns = t_ns;
-  event.a = accel;
-  event.b = gyro;
-  return insert(std::move(event));
-}
-
 AidSourceStatus DelayedHistory::insert(Event event) {
   AidSourceStatus aid;
   aid.t_ns = event.t_ns;

@@ -34,7 +34,6 @@ class DelayedHistory {
 
   // Takes the event where its time belongs. The record tells what happened to it; events without a state yet wait.
   AidSourceStatus insert(Event event);
-  AidSourceStatus imu(std::int64_t t_ns, const Vec3& accel, const Vec3& gyro);
 
   // The state at t_ns: propagated when that is after the last event, replayed when it is within the history.
   std::optional<State> at(std::int64_t t_ns) const;

@@ -1,8 +1,9 @@
 // The filter, and beside it the same filter without one of its sources each: solution separation as in ARAIM
 // (Blanch et al., "Baseline advanced RAIM user algorithm and possible improvements", 2015, III).
 //
-// All lanes get the same events. A lane without the map cannot be kept for ever: there are two, each begun anew from
-// the filter in turn, so that one of them always has not seen the map for at least half of the renewal time.
+// All lanes get the same events but those of the source that they do without. A lane without the map cannot be kept for
+// ever: there are two, each begun anew from the filter in turn, so that one of them always has not seen the map for at
+// least half of the renewal time.
 #pragma once
 
 #include <array>

@@ -117,9 +117,9 @@ void learn_gusts(const Config& c, State& s, double chi2, int degrees) {
   if (!(dt > 0.0)) return;
   const double nis = std::min(chi2 / degrees, c.nis_counted_max);
   s.airspeed_nis += (1.0 - std::exp(-dt / c.gust_learning_s)) * (nis - s.airspeed_nis);
-  const double excess = s.airspeed_nis > c.gust_nis_high ? s.airspeed_nis - c.gust_nis_high : s.airspeed_nis - 1.0;
-  const double rate = excess > 0.0 ? (s.airspeed_nis > c.gust_nis_high ? excess / c.gust_learning_s : 0.0)
-                                   : 0.1 * excess / c.gust_learning_s;
+  double rate = 0.0;
+  if (s.airspeed_nis > c.gust_nis_high) rate = (s.airspeed_nis - c.gust_nis_high) / c.gust_learning_s;
+  if (s.airspeed_nis < 1.0) rate = 0.1 * (s.airspeed_nis - 1.0) / c.gust_learning_s;
   s.gust_scale = std::clamp(s.gust_scale * std::exp(rate * dt), 1.0, c.gust_scale_max);
 }
 

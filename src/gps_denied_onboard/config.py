@@ -186,8 +186,8 @@ def read_toml(path: Path, cls: type[T], what: str) -> T:
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{what} {shown(path)} cannot be read: {shown(error)}.") from error
     try:
-        tree = tomllib.loads(text.replace("\r\n", "\n"))
-    except (tomllib.TOMLDecodeError, RecursionError, ValueError) as error:
+        tree = tomllib.loads(text)
+    except (RecursionError, ValueError) as error:
         raise UserError(f"{what} {shown(path)} is not valid TOML: {shown(error)}.") from error
     for table, keys in RETIRED.items() if cls is Config else ():
         given = tree.get(table)
@@ -196,7 +196,7 @@ def read_toml(path: Path, cls: type[T], what: str) -> T:
     try:
         return typing.cast(T, _build(cls, tree, ""))
     except UserError as error:
-        raise UserError(f"{path}: {error}") from None
+        raise UserError(f"{shown(path)}: {error}") from None
 
 
 def config_from_tree(tree: dict[str, Any]) -> Config:
@@ -219,7 +219,7 @@ def without_places(config: Config) -> Config:
     Only what the estimator computes by stays; a map, models and a cache are named by whoever replays.
     """
     mission = replace(config.mission, manifest="", trusted_keys="")
-    shown = replace(MapConfig(), source=config.map.source, zoom=config.map.zoom)
+    map_shown = replace(MapConfig(), source=config.map.source, zoom=config.map.zoom)
     inference = replace(
         InferenceConfig(),
         precision=config.inference.precision,
@@ -230,7 +230,7 @@ def without_places(config: Config) -> Config:
         AutopilotConfig(), system_id=config.autopilot.system_id, component_id=config.autopilot.component_id
     )
     return replace(
-        config, mission=mission, map=shown, frames=FramesConfig(), autopilot=autopilot, gcs=GcsConfig(),
+        config, mission=mission, map=map_shown, frames=FramesConfig(), autopilot=autopilot, gcs=GcsConfig(),
         inference=inference, tiles=tiles, recorder=RecorderConfig(), thermal=ThermalConfig(),
     )  # fmt: skip
 

@@ -31,7 +31,7 @@ class SourceLabel(StrEnum):
 
 
 class GpsHealth(StrEnum):
-    """What the autopilot's own GPS is worth by our state: see fusion/gps_health.py."""
+    """What the autopilot's own GPS is worth by our state: see integrity/gps_health.py."""
 
     UNKNOWN = "UNKNOWN"
     STABLE_NON_SPOOFED = "STABLE_NON_SPOOFED"
@@ -368,20 +368,23 @@ class PoseFix:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SubsetSolution:
-    """The position without one source: (2,) east and north in m, covariance (2, 2). `since_ns`: without it since then,
-    None: always."""
+    """The position without one source: (2,) east and north in m, covariance (2, 2)."""
 
     without: ExcludedSource
     position_en_m: FloatArray
     covariance_m2: FloatArray
-    since_ns: int | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Estimate:
     """The state at `t_ns`, inside: `covariance` (9, 9) of position ENU m, velocity ENU m/s, body attitude (rotation
     vector in ENU, left perturbation, rad). `rotation_camera_to_body` holds the estimated mount,
-    `camera_covariance_rad2` (3, 3) the camera's attitude covariance in ENU, body and mount together."""
+    `camera_covariance_rad2` (3, 3) the camera's attitude covariance in ENU, body and mount together.
+
+    `subsets` are the solutions without one source; `travelled_enu_m` (3,) is the way flown by the filter's own count,
+    which no fix moves, None where nothing tells it. The last three are set by `StateMonitor.protect`: the radius that
+    the true position leaves with at most the integrity risk (NaN: not known), whether the state's claims hold, and
+    whether it rests on map fixes."""
 
     t_ns: int
     position_enu_m: FloatArray

@@ -164,8 +164,9 @@ class Pipeline:
             frame = replace(frame, t_ns=t_ns)
         previous, self._previous = self._previous, frame
         self._ask(self._integrity.on_frame, frame.t_ns)
-        prior = self._prior(frame.t_ns)
-        if self._watch is not None and not self._watch.on_frame(frame, self._fusion.estimate(frame.t_ns), prior):
+        estimate = self._estimate(frame.t_ns)
+        prior = None if estimate is None else camera_prior(estimate, self._terrain)
+        if self._watch is not None and not self._watch.on_frame(frame, estimate, prior):
             self._previous = previous
             return None
         if prior is None:
@@ -268,10 +269,11 @@ class Pipeline:
         with self._stage("fusion"):
             records = self._fusion.update(fix)
         out.extend(records)
-        out.extend(self._time_of(fix))
+        estimate = self._fusion.estimate(fix.t_ns)
+        out.extend(self._time_of(fix, estimate))
         used = any(r.accepted for r in records)
         self._monitor.on_records(records)
-        out.extend(self._on_picture(fix, used))
+        out.extend(self._on_picture(fix, used, estimate))
         if used:
             self._hint = None
             out.extend(self._ask(self._integrity.on_fix, fix, self._estimate(fix.t_ns)))
@@ -279,9 +281,8 @@ class Pipeline:
             self._hint = self._hint_of(fix)
         return out
 
-    def _on_picture(self, fix: PoseFix, used: bool) -> list[Output]:
+    def _on_picture(self, fix: PoseFix, used: bool, estimate: Estimate | None) -> list[Output]:
         """What a frame's search says of the state itself: doubt, verdict, and whether an old state is ruled out."""
-        estimate = self._fusion.estimate(fix.t_ns)
         if estimate is None or not estimate.position_known or estimate.travelled_enu_m is None:
             return []  # pictures alone: nothing tells by how much two of them show other ground
         travelled = estimate.travelled_enu_m
@@ -292,7 +293,7 @@ class Pipeline:
         self._monitor.on_picture(fix, used, self._flown_m, max(height_m, 20.0))
         self._fusion.doubt(self._monitor.elsewhere_m)
         self._renew(fix.t_ns)
-        reason = self._monitor.assess(self._fusion.estimate(fix.t_ns))
+        reason = self._monitor.assess(self._fusion.estimate(fix.t_ns))  # after the doubt and the renewal
         if reason is None:
             return []
         text = f"state is UNHEALTHY: {reason}" if reason else "state is healthy again"
@@ -318,11 +319,10 @@ class Pipeline:
         self._monitor.camera_clock_sigma_s = self._camera_clock.sigma_s
         return self._monitor.protect(self._fusion.estimate(t_ns))
 
-    def _time_of(self, fix: PoseFix) -> list[Output]:
+    def _time_of(self, fix: PoseFix, estimate: Estimate | None) -> list[Output]:
         """What a fix tells of its picture's time."""
         clock = self._camera_clock
-        estimate = self._fusion.estimate(fix.t_ns) if fix.accepted else None
-        if estimate is None or not clock.on_fix(fix, estimate.rotation_camera_to_body):
+        if estimate is None or not fix.accepted or not clock.on_fix(fix, estimate.rotation_camera_to_body):
             return []
         text = f"camera's clock is off: pictures moved {clock.offset_ns / 1e6:+.0f} ms; add that to time_offset_s"
         found = (clock.estimate_s,), (clock.sigma_s**2,)

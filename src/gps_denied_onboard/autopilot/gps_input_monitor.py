@@ -5,15 +5,13 @@ from __future__ import annotations
 import math
 
 from gps_denied_onboard.autopilot.mavlink.telemetry import EKF_POSITION_ABSOLUTE
-from gps_denied_onboard.messages import Alert, FixType, NavState
+from gps_denied_onboard.messages import Alert, FixType, NavState, Severity
 
 ECHO_AFTER_NS = 5_000_000_000
 """How long the autopilot may take to show our first position as that of its receiver."""
 ECHO_OFF_M = 100.0
 METRES_PER_DEGREE = 111_320.0
 EKF_GPS_GLITCH = 32768
-SEVERITY_BACK = 5
-SEVERITY_LOST = 3
 
 
 class GpsInputMonitor:
@@ -48,10 +46,10 @@ class GpsInputMonitor:
             return []
         self.taken = taken
         if taken:
-            return [Alert(now_ns, SEVERITY_BACK, f"the autopilot takes our position as GPS {self._gps_id + 1}")]
+            return [Alert(now_ns, Severity.NOTICE, f"the autopilot takes our position as GPS {self._gps_id + 1}")]
         why = f"it shows fix {fix_type}" if fix_type < FixType.FIX_2D else f"it shows another one, {off_m:.0f} m away"
         text = f"the autopilot does not take our position as GPS {self._gps_id + 1}: {why}"
-        return [Alert(now_ns, SEVERITY_LOST, text)]
+        return [Alert(now_ns, Severity.ERROR, text)]
 
     def on_filter(self, now_ns: int, flags: int) -> list[Alert]:
         """The flags of EKF_STATUS_REPORT."""
@@ -62,9 +60,9 @@ class GpsInputMonitor:
         if (before ^ flags) & EKF_POSITION_ABSOLUTE:
             has = bool(flags & EKF_POSITION_ABSOLUTE)
             text = "the autopilot's filter has a position" if has else "the autopilot's filter has lost its position"
-            out.append(Alert(now_ns, SEVERITY_BACK if has else SEVERITY_LOST, text))
+            out.append(Alert(now_ns, Severity.NOTICE if has else Severity.ERROR, text))
         if flags & ~before & EKF_GPS_GLITCH:
-            out.append(Alert(now_ns, SEVERITY_LOST, "the autopilot's filter takes a GPS for glitching"))
+            out.append(Alert(now_ns, Severity.ERROR, "the autopilot's filter takes a GPS for glitching"))
         return out
 
 

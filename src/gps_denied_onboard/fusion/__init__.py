@@ -1,7 +1,8 @@
 """Fusion: everything that was measured, each at its own time, into one honest state.
 
 `eskf.Eskf` is an error-state Kalman filter with replay of late measurements (native core), `isam2.Isam2` a fixed-lag
-smoother over the frames that hands over to the filter when it fails. `labels` tells what an estimate is worth.
+smoother over the frames that hands over to the filter when it fails. `integrity.source_label` tells what an estimate
+is worth.
 """
 
 from __future__ import annotations

@@ -50,14 +50,14 @@ class FusionConfig:
     airspeed_scale_time_s: float = 3600.0
     airspeed_noise_mps: float = 0.6
     sideslip_noise_mps: float = 1.0
-    sideslip_turn_m: float = 4.0  # m/s a rad/s of yaw rate
+    sideslip_turn_m: float = 4.0  # m/s a rad/s of yaw rate; of the filter, not of the smoother
     airspeed_min_mps: float = 8.0
     wind_sigma_mps: float = 6.0
     wind_walk_mps_rts: float = 0.05
     gust_sigma_mps: float = 0.9
     gust_time_s: float = 8.0
-    # How much stronger than gust_sigma_mps the air is, as a factor on the variance, is learned from the airspeed's
-    # innovations: above gust_nis_high (mean chi-square a degree of freedom) it grows.
+    # How much stronger than gust_sigma_mps the air is, as a factor on the variance, the filter learns from the
+    # airspeed's innovations: above gust_nis_high (mean chi-square a degree of freedom) it grows. The smoother does not.
     gust_scale_max: float = 64.0
     gust_learning_s: float = 4.0
     gust_nis_high: float = 1.5
@@ -118,7 +118,7 @@ class FusionConfig:
     clock_outage_s: float = 60.0
     imu_late_s: float = 0.2
 
-    # Source label: see labels.py.
+    # Source label: see integrity/source_label.py.
     anchor_age_s_max: float = 3.0
     anchor_sigma_m_max: float = 20.0
     odometry_age_s_max: float = 2.5

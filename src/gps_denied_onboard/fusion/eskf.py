@@ -51,6 +51,18 @@ def body_to_enu(q: Quaternion) -> Quaternion:
     return (-HALF * (x + y), HALF * (w + z), HALF * (w - z), HALF * (y - x))
 
 
+_SOURCE_OF = {
+    ImuSample: AidSource.IMU,
+    AttitudeSample: AidSource.ATTITUDE,
+    AirspeedSample: AidSource.AIRSPEED,
+    BaroSample: AidSource.BARO,
+    RangefinderSample: AidSource.RANGEFINDER,
+    TakeoffOrigin: AidSource.ORIGIN,
+    OdometryStep: AidSource.ODOMETRY,
+    PoseFix: AidSource.FIX,
+}
+
+
 def record_of(aid: EskfAid) -> AidRecord:
     """The core's record as a message."""
     return AidRecord(
@@ -66,7 +78,7 @@ def record_of(aid: EskfAid) -> AidRecord:
     )
 
 
-def refusal(t_ns: int, source: str, reason: str) -> AidRecord:
+def refusal(t_ns: int, source: AidSource, reason: str) -> AidRecord:
     """Record of a message that never reached the filter."""
     return AidRecord(t_ns, source, (), (), (), (), 0.0, False, reason)
 
@@ -81,6 +93,7 @@ class Eskf:
         self._config = config or FusionConfig()
         numbers = {name: float(value) for name, value in asdict(self._config).items()}
         self._core = EskfFilter(numbers, quaternion_from_matrix(camera.mount), subsets)
+        self._has_subsets = subsets
         self._origin_given = False
         self._doubted_m = 0.0
         self._remembered: deque[int] = deque(maxlen=16)
@@ -103,7 +116,7 @@ class Eskf:
             return ()
         t_ns = message.t1_ns if isinstance(message, OdometryStep) else message.t_ns
         if not 0 <= t_ns < TIME_LIMIT_NS:
-            return (refusal(t_ns, type(message).__name__, "time stamp is not a time"),)
+            return (refusal(t_ns, _SOURCE_OF[type(message)], "time stamp is not a time"),)
         return handler(message)
 
     def estimate(self, t_ns: int) -> Estimate | None:
@@ -121,7 +134,7 @@ class Eskf:
             camera_covariance_rad2=s.camera_covariance,
             wind_enu_mps=s.wind,
             position_known=s.position_known,
-            subsets=self.subsets(t_ns) if s.position_known else (),
+            subsets=self.subsets(t_ns) if s.position_known and self._has_subsets else (),
             travelled_enu_m=s.travelled,
         )
 
@@ -133,8 +146,7 @@ class Eskf:
                               (older, ExcludedSource.MAP)):  # fmt: skip
             s = self._core.lane(lane, t_ns)
             if s is not None and s.healthy and s.position_known:
-                since_ns = self._core.lane_since_ns(lane)
-                out.append(SubsetSolution(without, s.position[:2].copy(), s.covariance[:2, :2].copy(), since_ns))
+                out.append(SubsetSolution(without, s.position[:2].copy(), s.covariance[:2, :2].copy()))
         return tuple(out)
 
     def renew_without_map(self, t_ns: int, both: bool = False) -> None:
@@ -157,17 +169,6 @@ class Eskf:
     def rebases(self) -> int:
         """How often the clock was set anew."""
         return int(self._core.rebases())
-
-    def camera_height(self, t_ns: int) -> tuple[float, float] | None:
-        """(height of the camera above the ground that the fixes see, its sigma), m.
-
-        Better than the position's up: the unknown height of the ground itself is in it.
-        """
-        s = self._core.at(t_ns)
-        if s is None:
-            return None
-        height_m = float(s.position[2] + s.map_offset[2]) - self._config.ground_up_m
-        return height_m, math.sqrt(max(s.height_variance, 0.0))
 
     def set_takeoff_origin(self, origin: TakeoffOrigin) -> tuple[AidRecord, ...]:
         """Start from this position. EstimatorAlreadyStartedError when a position is known already."""

@@ -3,6 +3,8 @@
 The filter sees everything, makes every decision about a measurement, and is the answer whenever the smoother is not
 sound. The smoother takes what the filter accepted, at its own keyframe; its newest keyframe, with its covariance,
 re-seeds a second filter that only propagates with the autopilot's sensors: that one is asked for estimates.
+
+The smoother has constant noises: what the filter learns of gusts and of sideslip in turns is not in its factors.
 """
 
 from __future__ import annotations
@@ -12,7 +14,6 @@ from dataclasses import replace
 
 import numpy as np
 
-from gps_denied_onboard._native import EskfState
 from gps_denied_onboard.fusion import FusionInput
 from gps_denied_onboard.fusion.config import FusionConfig
 from gps_denied_onboard.fusion.eskf import Eskf, refusal
@@ -114,16 +115,6 @@ class Isam2:
     def doubt(self, radius_m: float) -> None:
         """As `Eskf.doubt`."""
         self._filter.doubt(radius_m)
-
-    def state(self, t_ns: int) -> EskfState | None:
-        """As `Eskf.state`."""
-        found = self._output.state(t_ns) if self._window is not None else None
-        return self._filter.state(t_ns) if found is None else found
-
-    def camera_height(self, t_ns: int) -> tuple[float, float] | None:
-        """As `Eskf.camera_height`."""
-        found = self._output.camera_height(t_ns) if self._window is not None else None
-        return self._filter.camera_height(t_ns) if found is None else found
 
     def _smooth(self, message: OdometryStep | PoseFix, records: tuple[AidRecord, ...]) -> tuple[AidRecord, ...]:
         accepted = bool(records) and records[0].accepted

@@ -11,7 +11,7 @@ from gps_denied_onboard.config import Config
 from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.live.worker import Worker
 from gps_denied_onboard.localisation.tile_candidates import CandidateJob, CandidateMaker
-from gps_denied_onboard.messages import Alert
+from gps_denied_onboard.messages import Alert, Severity
 from gps_denied_onboard.pipeline_parts import Stage
 from gps_denied_onboard.recorder.snapshots import TileSnapshots
 from gps_denied_onboard.runtime_root.build import World
@@ -52,14 +52,16 @@ class CandidateWriter:
                 return []
             if not self._budget.fits(sum(len(tile.jpeg) for tile in made)):
                 self._note(job.frame.t_ns, made, "no room")
-                told = [] if self._full else [Alert(job.frame.t_ns, 4, "no room for tiles made in flight")]
+                told = (
+                    [] if self._full else [Alert(job.frame.t_ns, Severity.WARNING, "no room for tiles made in flight")]
+                )
                 self._full = True
                 return told
             try:
                 self._store.insert(made)
             except UserError as error:  # busy or full disk: the flight goes on without these
                 self._note(job.frame.t_ns, made, str(error))
-                return [Alert(job.frame.t_ns, 4, f"tiles made in flight are not stored: {error}"[:200])]
+                return [Alert(job.frame.t_ns, Severity.WARNING, f"tiles made in flight are not stored: {error}"[:200])]
             self._note(job.frame.t_ns, made)
         return []
 
@@ -96,7 +98,13 @@ class CandidateWorker:
         if done is None:
             return []
         if done.value is None:
-            return [Alert(now_ns, 4, f"tiles made in flight failed: {done.error.strip().splitlines()[-1]}"[:200])]
+            return [
+                Alert(
+                    now_ns,
+                    Severity.WARNING,
+                    f"tiles made in flight failed: {done.error.strip().splitlines()[-1]}"[:200],
+                )
+            ]
         return done.value
 
 

@@ -19,7 +19,7 @@ import orjson
 from gps_denied_onboard import VERSION
 from gps_denied_onboard.config import Config
 from gps_denied_onboard.live.recording_observer import RecordingObserver
-from gps_denied_onboard.messages import AirspeedSample, Alert, BaroSample, TakeoffOrigin, Telemetry
+from gps_denied_onboard.messages import AirspeedSample, Alert, BaroSample, Severity, TakeoffOrigin, Telemetry
 from gps_denied_onboard.recorder.client import THUMBNAIL_SLOT_BYTES
 from gps_denied_onboard.recorder.flight import BuildInfo, boot_id, flights_root, open_flight
 from gps_denied_onboard.recorder.log_bridge import LogBridge
@@ -89,11 +89,13 @@ class FlightRecording:
 
     def announcement(self, t_ns: int) -> Alert:
         """What the ground should note: the flight and the fingerprint of its key."""
-        return Alert(t_ns, 6, f"flight {self._recorder.flight_id} key {self._recorder.fingerprint}")
+        return Alert(t_ns, Severity.INFO, f"flight {self._recorder.flight_id} key {self._recorder.fingerprint}")
 
     def alerts(self, t_ns: int) -> list[Alert]:
         """What happened to the recorder."""
-        return [Alert(t_ns, severity, text, always=severity <= 3) for severity, text in self._recorder.alerts()]
+        return [
+            Alert(t_ns, severity, text, always=severity <= Severity.ERROR) for severity, text in self._recorder.alerts()
+        ]
 
     def sent(self, t_ns: int, packet: bytes) -> None:
         """Bytes that went to the autopilot."""
@@ -118,7 +120,7 @@ class FlightRecording:
             return None
         origin = resumed_origin(found, t_ns, self._config.recorder)
         text = f"resumed {found.age_s:.0f} s after the last position, sigma {origin.sigma_horizontal_m:.0f} m"
-        return origin, Alert(t_ns, 4, text)
+        return origin, Alert(t_ns, Severity.WARNING, text)
 
 
 class AirborneCheck:

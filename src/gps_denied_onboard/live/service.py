@@ -37,6 +37,7 @@ from gps_denied_onboard.messages import (
     OdometryStep,
     Output,
     PoseFix,
+    Severity,
     TakeoffOrigin,
     Telemetry,
 )
@@ -250,7 +251,7 @@ class _Flight:
             if now_ns >= self._next_status_ns:
                 self._next_status_ns = now_ns + STATUS_NS
                 self._status()
-        self._publish([Alert(time.monotonic_ns(), 4, "navigation has ended", always=True)])
+        self._publish([Alert(time.monotonic_ns(), Severity.WARNING, "navigation has ended", always=True)])
 
     def _step(self, now_ns: int) -> None:
         """Tick off what has come of the first steps, and show the list when it changes."""
@@ -258,8 +259,8 @@ class _Flight:
             return
         link = self._links.state(now_ns)
         came = self._steps.tick(
-            s0=True, s1=self._reader.read > 0, s2=link == "up", s3=self._started or self._standing.began,
-            s4=self._state is not None, s5=self._anchored_once,
+            True, self._reader.read > 0, link == "up", self._started or self._standing.began,
+            self._state is not None, self._anchored_once,
         )  # fmt: skip
         if came:
             self._log.info("first steps", list=self._steps.shown("" if link == "up" else link))
@@ -275,7 +276,7 @@ class _Flight:
         if not transport.alive and not self._link_missed:
             self._link_missed = True
             self._log.warning("autopilot link is not open; it is tried again", why=transport.last_error)
-        self._publish_alerts(Alert(now_ns, 4, note) for note in self._reader.notes())
+        self._publish_alerts(Alert(now_ns, Severity.WARNING, note) for note in self._reader.notes())
         self._publish_alerts(self._recording.alerts(now_ns))
         self._publish_alerts(self._candidates.told(now_ns) if self._candidates is not None else [])
         for event in self._thermal.take():
@@ -375,7 +376,7 @@ class _Flight:
 
     def _failed(self, now_ns: int, what: str, error: str) -> None:
         self._log.error(what, error=error)
-        self._publish_alerts([Alert(now_ns, 3, f"{what}; see the log")])
+        self._publish_alerts([Alert(now_ns, Severity.ERROR, f"{what}; see the log")])
 
     def _note_times(self, stage_ms: dict[str, float]) -> None:
         longest = self._counts.stage_ms

@@ -9,6 +9,7 @@ import numpy as np
 
 from gps_denied_onboard.messages import (
     AidRecord,
+    AidSource,
     Alert,
     AttitudeSample,
     CameraPrior,
@@ -16,6 +17,7 @@ from gps_denied_onboard.messages import (
     Frame,
     OdometryStep,
     PoseFix,
+    Severity,
 )
 from gps_denied_onboard.odometry.picture_delay import PictureDelay
 from gps_denied_onboard.odometry.picture_novelty import NotNew, PictureMotion, PictureNovelty
@@ -96,7 +98,7 @@ class PictureWatch:
         doubt_m = math.hypot(_horizontal_sigma_m(estimate), FIX_DOUBT_M)
         if lag_m < 2.0 * doubt_m or abs(along_m) > REFUTED_SHARE * lag_m:
             innovation = (float(off_m[0]), float(off_m[1]))
-            self._waiting.append(AidRecord(fix.t_ns, "fix", (), (), innovation, (), 0.0, False, why))
+            self._waiting.append(AidRecord(fix.t_ns, AidSource.FIX, (), (), innovation, (), 0.0, False, why))
             return False
         self._order.forget()
         self._delay.forget()
@@ -111,7 +113,7 @@ class PictureWatch:
     def _accept(self, t_ns: int) -> bool:
         self._good += 1
         if self._told is not None and self._good >= GOOD_AGAIN:
-            self._waiting.append(Alert(t_ns, 5, f"pictures are new again; {self._refused} were not used"))
+            self._waiting.append(Alert(t_ns, Severity.NOTICE, f"pictures are new again; {self._refused} were not used"))
             self._told, self._refused = None, 0
         return True
 
@@ -119,10 +121,10 @@ class PictureWatch:
         self._good = 0
         self._refused += 1
         why = f"not used: {reason.value}" + (f", {detail}" if detail else "")
-        self._waiting.append(AidRecord(t_ns, "frame", (float(index),), (), (), (), 0.0, False, why))
+        self._waiting.append(AidRecord(t_ns, AidSource.FRAME, (float(index),), (), (), (), 0.0, False, why))
         if reason is not self._told:
             self._told = reason
-            self._waiting.append(Alert(t_ns, 4, f"picture {why}"))
+            self._waiting.append(Alert(t_ns, Severity.WARNING, f"picture {why}"))
         return False
 
 

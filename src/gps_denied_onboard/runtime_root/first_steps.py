@@ -18,9 +18,9 @@ class FirstSteps:
         """Whether nothing is waited for any more."""
         return len(self._done) == len(self.names)
 
-    def tick(self, **done: bool) -> bool:
-        """Tick what is done now, by the steps' numbers (`s0`, `s1`, ...); whether the list has changed."""
-        came = {name for number, name in enumerate(self.names) if done.get(f"s{number}")} - self._done
+    def tick(self, *done: bool) -> bool:
+        """Tick what is done now, in the steps' order; whether the list has changed."""
+        came = {name for name, now in zip(self.names, done, strict=False) if now} - self._done
         self._done |= came
         return bool(came)
 

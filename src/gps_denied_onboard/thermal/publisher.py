@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
-from gps_denied_onboard.messages import Alert, ThermalSample, ThermalState
+from gps_denied_onboard.messages import Alert, Severity, ThermalSample, ThermalState
 from gps_denied_onboard.thermal.sources import JetsonSource, NvmlSource, SysfsSource, ThermalSource
 from gps_denied_onboard.thermal.state import ThermalConfig, ThermalWatch
 
@@ -44,7 +44,7 @@ class ThermalPublisher:
         missing = self._watch.last is not None and self._watch.last.state is ThermalState.UNKNOWN
         if missing and (self._warned_ns is None or t_ns - self._warned_ns >= WARNING_INTERVAL_NS):
             self._warned_ns = t_ns
-            self._events.put(Alert(t_ns, 4, "thermal telemetry missing; flown as not hot"))
+            self._events.put(Alert(t_ns, Severity.WARNING, "thermal telemetry missing; flown as not hot"))
 
     def take(self) -> list[ThermalSample | Alert]:
         """Changes of the state, and warnings; never waits."""

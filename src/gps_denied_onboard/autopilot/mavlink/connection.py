@@ -9,7 +9,7 @@ from typing import Any
 from gps_denied_onboard.autopilot.mavlink import gnss_integrity
 from gps_denied_onboard.autopilot.mavlink.signing import Signing
 from gps_denied_onboard.autopilot.transport import Peer, ReopeningLink
-from gps_denied_onboard.messages import Alert
+from gps_denied_onboard.messages import Alert, Severity
 
 MAX_BYTES_WAITING = 32_768
 """More than any honest link brings at once: of a flood the newest bytes are looked at, the others are counted."""
@@ -144,14 +144,18 @@ class MavlinkConnection:
         out: list[Alert] = []
         if self._was_alive is not None and self._was_alive != self.link.alive:
             text = f"{name} is back" if self.link.alive else f"{name} is dead: {self.link.last_error}"
-            out.append(Alert(now_ns, 5 if self.link.alive else 3, text))
+            out.append(Alert(now_ns, Severity.NOTICE if self.link.alive else Severity.ERROR, text))
         self._was_alive = self.link.alive
         for system_id, component_id in self._refused_hints:
-            out.append(Alert(now_ns, 4, f"RELOC refused: not signed, from {system_id}/{component_id}"))
+            out.append(Alert(now_ns, Severity.WARNING, f"RELOC refused: not signed, from {system_id}/{component_id}"))
         self._refused_hints.clear()
         if self.refused > self._told_refused and now_ns >= self._tell_refused_ns:
             self._tell_refused_ns = now_ns + REFUSED_ALERT_NS
-            out.append(Alert(now_ns, 4, f"{name}: {self.refused - self._told_refused} frames refused, not signed"))
+            out.append(
+                Alert(
+                    now_ns, Severity.WARNING, f"{name}: {self.refused - self._told_refused} frames refused, not signed"
+                )
+            )
             self._told_refused = self.refused
         return out
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 
-from gps_denied_onboard.messages import Alert, FixType, GpsHealth, NavState, PositionSource, SourceLabel
+from gps_denied_onboard.messages import Alert, FixType, GpsHealth, NavState, PositionSource, Severity, SourceLabel
 
 PARAMETER = "GPS_PRIMARY"
 ASK_AGAIN_NS = 250_000_000
@@ -55,13 +55,15 @@ class GpsPrimarySelector:
         if self._confirmed != self._wanted:
             return [self._set_by_another(now_ns, before)] if before is not None else []
         whom = "our position" if self._confirmed == self._ours else "its own GPS"
-        return [Alert(now_ns, 4, f"the autopilot follows {whom} (GPS {self._confirmed + 1})", always=True)]
+        return [
+            Alert(now_ns, Severity.WARNING, f"the autopilot follows {whom} (GPS {self._confirmed + 1})", always=True)
+        ]
 
     def _set_by_another(self, now_ns: int, before: int) -> Alert:
         """The autopilot uses a receiver that was not asked for here: a ground station or its pilot chose it."""
         text = f"somebody else set {PARAMETER} from {before} to {self._confirmed}"
         asks = self._wanted is not None
-        return Alert(now_ns, 3, f"{text}; asking for {self._wanted} again" if asks else text, always=True)
+        return Alert(now_ns, Severity.ERROR, f"{text}; asking for {self._wanted} again" if asks else text, always=True)
 
     def on_time(self, now_ns: int) -> list[Alert]:
         """An alert once the autopilot has not confirmed for too long."""
@@ -69,7 +71,9 @@ class GpsPrimarySelector:
         if not waits or self._told or now_ns - self._wanted_ns < TELL_UNCONFIRMED_NS:
             return []
         self._told = True
-        return [Alert(now_ns, 2, f"the autopilot does not confirm {PARAMETER} {self._wanted}", always=True)]
+        return [
+            Alert(now_ns, Severity.CRITICAL, f"the autopilot does not confirm {PARAMETER} {self._wanted}", always=True)
+        ]
 
     def forget(self) -> None:
         """After a restart of the autopilot: what it confirmed may be gone."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from collections import deque
 
-from gps_denied_onboard.messages import Alert
+from gps_denied_onboard.messages import Alert, Severity
 
 WINDOW = 50
 DRIFT_MS = 40.0
@@ -38,4 +38,4 @@ class LatencyMeter:
             return None
         self._tell_ns = sent_ns + TELL_AGAIN_NS
         text = f"position delay is {median_ms:.0f} ms, the autopilot was told {self._set_ms}: set GPS1_DELAY_MS"
-        return Alert(sent_ns, 4, text)
+        return Alert(sent_ns, Severity.WARNING, text)

@@ -16,7 +16,7 @@ from gps_denied_onboard.autopilot.mavlink.latency import DRIFT_MS, TELL_AGAIN_NS
 from gps_denied_onboard.autopilot.mavlink.messages import MavlinkEncoder
 from gps_denied_onboard.autopilot.mavlink.telemetry import GPS_MESSAGES, Received, TelemetryDecoder
 from gps_denied_onboard.errors import UserError
-from gps_denied_onboard.messages import Alert, NavState
+from gps_denied_onboard.messages import Alert, NavState, Severity
 
 HEARTBEAT_NS = 1_000_000_000
 ASK_AGAIN_NS = 5_000_000_000
@@ -206,7 +206,7 @@ class ArduPilotLink:
                 return []
             self._strangers.add(source[0])
             text = f"an autopilot with system id {source[0]} is heard, not {self._encoder.system_id}: see system_id"
-            return [Alert(now_ns, 4, text)]
+            return [Alert(now_ns, Severity.WARNING, text)]
         self._heard_ns = now_ns
         self._beat = (now_ns, bool(message.base_mode & _ARMED))
         if self._autopilot != source:
@@ -222,7 +222,13 @@ class ArduPilotLink:
             residual_ns = self.clock.residual_ns or 0
             if residual_ns > DRIFT_MS * 1e6 and now_ns >= self._clock_told_ns + TELL_AGAIN_NS:
                 self._clock_told_ns = now_ns
-                return [Alert(now_ns, 4, f"autopilot's clock known to {residual_ns / 1e6:.0f} ms only: check the link")]
+                return [
+                    Alert(
+                        now_ns,
+                        Severity.WARNING,
+                        f"autopilot's clock known to {residual_ns / 1e6:.0f} ms only: check the link",
+                    )
+                ]
         return []
 
     def _changes(self, now_ns: int) -> list[Alert]:
@@ -232,14 +238,14 @@ class ArduPilotLink:
         if silent is not self._silent:
             self._silent = silent
             text = "the autopilot is silent" if silent else "the autopilot is heard again"
-            out.append(Alert(now_ns, 3 if silent else 5, text))
+            out.append(Alert(now_ns, Severity.ERROR if silent else Severity.NOTICE, text))
             if not silent:
                 self._ask_for_all(now_ns)
         if self.clock.reboots != self._reboots:
             self._reboots = self.clock.reboots
             self.promotion.forget()
             self._ask_for_all(now_ns)
-            out.append(Alert(now_ns, 4, "the autopilot has restarted: clock aligned anew"))
+            out.append(Alert(now_ns, Severity.WARNING, "the autopilot has restarted: clock aligned anew"))
         return out
 
     def _ask_for_all(self, now_ns: int) -> None:

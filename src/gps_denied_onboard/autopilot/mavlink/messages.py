@@ -8,7 +8,7 @@ from typing import Any
 from gps_denied_onboard.autopilot.gps_time import week_and_ms
 from gps_denied_onboard.autopilot.mavlink.signing import Signing
 from gps_denied_onboard.errors import UserError
-from gps_denied_onboard.messages import Alert, FixType, NavState, Quaternion, SourceLabel
+from gps_denied_onboard.messages import Alert, FixType, NavState, Quaternion, Severity, SourceLabel
 
 COMPONENT_ONBOARD_COMPUTER = 191
 SATELLITES = 10  # any number of 6 or more: ArduPilot wants it, and it says nothing about a camera's position
@@ -60,7 +60,7 @@ class MavlinkEncoder:
         """GPS_INPUT of a state with every field set and nothing ignored, or an Alert when it may not be sent."""
         wrong = why_not_sent(state)
         if wrong:
-            return Alert(state.t_ns, 3, f"position withheld from autopilot: {wrong}")
+            return Alert(state.t_ns, Severity.ERROR, f"position withheld from autopilot: {wrong}")
         unix_ns = None if self._unix_ns_at_zero is None else self._unix_ns_at_zero + state.t_ns
         week, week_ms = week_and_ms(unix_ns)
         north, east, down = state.velocity_ned_mps

@@ -19,6 +19,7 @@ from gps_denied_onboard.messages import (
     ImuSample,
     RangefinderSample,
     RelocHint,
+    Severity,
     TakeoffOrigin,
     Telemetry,
 )
@@ -251,11 +252,11 @@ def parse_reloc(text: str, now_ns: int, sender: tuple[int, int] = (0, 0)) -> Rel
     try:
         latitude, longitude, radius_m = (float(part) for part in rest.split(","))
     except ValueError:
-        return Alert(now_ns, 4, f"RELOC refused: want RELOC:<lat>,<lon>,<radius_m>{who}")
+        return Alert(now_ns, Severity.WARNING, f"RELOC refused: want RELOC:<lat>,<lon>,<radius_m>{who}")
     if not (abs(latitude) <= 85.0 and abs(longitude) <= 180.0):
-        return Alert(now_ns, 4, f"RELOC refused: no such latitude and longitude{who}")
+        return Alert(now_ns, Severity.WARNING, f"RELOC refused: no such latitude and longitude{who}")
     if not 1.0 <= radius_m <= MAX_RELOC_RADIUS_M:
-        return Alert(now_ns, 4, f"RELOC refused: radius must be 1 to {MAX_RELOC_RADIUS_M:.0f} m{who}")
+        return Alert(now_ns, Severity.WARNING, f"RELOC refused: radius must be 1 to {MAX_RELOC_RADIUS_M:.0f} m{who}")
     return RelocHint(now_ns, latitude, longitude, radius_m, *sender)
 
 

@@ -21,7 +21,7 @@ from gps_denied_onboard.autopilot.msp.telemetry import (
     InavDecoder,
 )
 from gps_denied_onboard.autopilot.transport import Peer, ReopeningLink
-from gps_denied_onboard.messages import Alert, FixType, NavState
+from gps_denied_onboard.messages import Alert, FixType, NavState, Severity
 
 RATES_HZ: dict[int, float] = {
     RAW_IMU: 50.0,
@@ -193,16 +193,16 @@ class InavLink:
         out: list[Alert] = []
         if self._was_alive is not None and self._was_alive != self._link.alive:
             text = "autopilot link is back" if self._link.alive else f"autopilot link is dead: {self._link.last_error}"
-            out.append(Alert(now_ns, 5 if self._link.alive else 3, text))
+            out.append(Alert(now_ns, Severity.NOTICE if self._link.alive else Severity.ERROR, text))
         self._was_alive = self._link.alive
         if not self._told_open and self._link.alive:
             self._told_open = True
-            out.append(Alert(now_ns, 5, "the autopilot link is open: MSP cannot be signed"))
+            out.append(Alert(now_ns, Severity.NOTICE, "the autopilot link is open: MSP cannot be signed"))
         silent = self._heard_ns is not None and now_ns - self._heard_ns > SILENT_NS
         if silent is not self._silent:
             self._silent = silent
             text = "the autopilot is silent" if silent else "the autopilot is heard again"
-            out.append(Alert(now_ns, 3 if silent else 5, text))
+            out.append(Alert(now_ns, Severity.ERROR if silent else Severity.NOTICE, text))
         return out
 
     def _use(self, now_ns: int) -> list[Alert]:
@@ -219,6 +219,6 @@ class InavLink:
             return []
         self._used = used
         if used:
-            return [Alert(now_ns, 5, "the autopilot uses our position as its GPS")]
+            return [Alert(now_ns, Severity.NOTICE, "the autopilot uses our position as its GPS")]
         why = f"sensor status {status}" if status != GPS_OK else f"its own estimate is {off_m:.0f} m away"
-        return [Alert(now_ns, 3, f"the autopilot does not use our position: {why}")]
+        return [Alert(now_ns, Severity.ERROR, f"the autopilot does not use our position: {why}")]

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 
 from gps_denied_onboard.autopilot.gps_time import week_and_ms
 from gps_denied_onboard.autopilot.mavlink.messages import dilution, why_not_sent, yaw_cdeg
-from gps_denied_onboard.messages import Alert, NavState
+from gps_denied_onboard.messages import Alert, NavState, Severity
 
 SENSOR_GPS = 0x1F03
 SENSOR_GPS_LAYOUT = struct.Struct("<BHIBBHHHHiiiiiiHHHBBBBB")
@@ -142,7 +142,7 @@ def sensor_gps(state: NavState, unix_ns: int | None) -> bytes | Alert:
     """
     wrong = why_not_sent(state)
     if wrong:
-        return Alert(state.t_ns, 3, f"position withheld from autopilot: {wrong}")
+        return Alert(state.t_ns, Severity.ERROR, f"position withheld from autopilot: {wrong}")
     week, week_ms = week_and_ms(unix_ns)
     north, east, down = state.velocity_ned_mps
     yaw = yaw_cdeg(state.quaternion_body_to_ned)  # 0: not known, 36000: north

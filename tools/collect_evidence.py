@@ -155,7 +155,7 @@ def lines(
     with ExitStack() as closing:
         matcher = build_matcher(config, MapProjector(mosaic, local, terrain, camera), load_composition(), closing)
         place = GridPlace(mosaic, local, config.place)
-        localiser = Localiser(camera, place, matcher.matcher, terrain, config.pose, matcher.gates)
+        localiser = Localiser(camera, place, matcher.matcher, terrain, config.pose)
         rng = np.random.default_rng(len(name) * 1000 + len(on))
         for look in looks:
             if not own:

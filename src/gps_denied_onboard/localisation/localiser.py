@@ -19,7 +19,7 @@ from gps_denied_onboard.localisation.matching import Matcher
 from gps_denied_onboard.localisation.matching.map_projector import PassResult
 from gps_denied_onboard.localisation.place_search import GridPlace
 from gps_denied_onboard.localisation.plane_pose import PoseSolution, solve_pose
-from gps_denied_onboard.localisation.pose_config import GateConfig, PoseConfig
+from gps_denied_onboard.localisation.pose_config import PoseConfig
 from gps_denied_onboard.messages import CameraPrior, FloatArray, Frame, PlaceCandidate, PoseFix, RejectReason
 
 REPEAT_AGREEING_MIN = 6
@@ -62,7 +62,6 @@ class Localiser:
         matcher: Matcher,
         terrain: FlatTerrain,
         pose: PoseConfig,
-        gates: GateConfig,
     ) -> None:
         self._camera = camera
         self._lens = Undistorter(camera)
@@ -70,7 +69,7 @@ class Localiser:
         self._matcher = matcher
         self._terrain = terrain
         self._pose = pose
-        self._gates = gates
+        self._gates = matcher.gates
         self._evidence = matcher.evidence
 
     def locate(self, frame: Frame, prior: CameraPrior, stage: Stage = lambda _name: nullcontext()) -> PoseFix:

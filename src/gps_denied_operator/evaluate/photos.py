@@ -197,7 +197,7 @@ def build_finding(
     ground = MapProjector(mosaic, options.local, terrain, options.camera)
     built = build_matcher(config, ground, load_composition(), closing)
     place = place or GridPlace(mosaic, options.local, config.place)
-    localiser = Localiser(options.camera, place, built.matcher, terrain, config.pose, built.gates)
+    localiser = Localiser(options.camera, place, built.matcher, terrain, config.pose)
     return Finding(localiser, place, built.matcher)
 
 

@@ -15,7 +15,15 @@ from gps_denied_onboard.frames.camera_metadata import RecordedAngles
 from gps_denied_onboard.frames.photo_info import PhotoInfo
 from gps_denied_onboard.geometry.rotations import ROTATION_NED_TO_ENU, quaternion_from_matrix
 from gps_denied_onboard.messages import FloatArray, Quaternion
-from gps_denied_operator.scoring.truth import FRAME, NAME, _frame_number, _number, _plain, _read_rows, _stem
+from gps_denied_operator.scoring.truth import (
+    FRAME,
+    NAME,
+    finite_number,
+    frame_number,
+    name_stem,
+    plain_name,
+    read_rows,
+)
 
 LEVEL_SIGMA_DEG = 2.0
 FLIGHT_SIGMA_DEG = 1.5
@@ -166,19 +174,22 @@ def attitudes_of_table(path: Path, names: Sequence[str]) -> PhotoAttitudes:
     `names` are the pictures' file names by index; empty for a video, whose table goes by frame number. UserError,
     naming file and line, for whatever cannot be read. A gimbal's convention (pitch -90 looks down) is recognised.
     """
-    header, rows = _read_rows(path)
+    header, rows = read_rows(path, "--attitude", "file (or frame), roll_deg, pitch_deg and yaw_deg")
     plain = [cell.strip().lower() for cell in header]
     absent = [name for name in ANGLES if name not in plain]
     key = next((cell for cell in plain if cell in (*NAME, *FRAME)), None)
     if absent or key is None:
         wanted = ", ".join(absent) if absent else "file (or frame)"
         raise UserError(f"{path} has no column {wanted} (it has {', '.join(header)[:200]}); add it.")
-    by_name = {_plain(name): k for k, name in enumerate(names)} | {_stem(name): k for k, name in enumerate(names)}
+    by_name = {named(name): k for named in (plain_name, name_stem) for k, name in enumerate(names)}
     found: dict[int, Attitude] = {}
     for line, row in rows:
         told = row[plain.index(key)].strip()
-        index = _frame_number(path, line, told) if key in FRAME else by_name.get(_plain(told), by_name.get(_stem(told)))
-        roll, pitch, yaw = (_number(path, line, row[plain.index(name)].strip(), name) for name in ANGLES)
+        if key in FRAME:
+            index: int | None = frame_number(path, line, told)
+        else:
+            index = by_name.get(plain_name(told), by_name.get(name_stem(told)))
+        roll, pitch, yaw = (finite_number(path, line, row[plain.index(name)].strip(), name) for name in ANGLES)
         if abs(pitch) > 90.0 or abs(roll) > 180.0 or abs(yaw) > 360.0:
             raise UserError(f"{path}, line {line}: {roll:g}, {pitch:g}, {yaw:g} are no roll, pitch, yaw in degrees.")
         if index is not None:

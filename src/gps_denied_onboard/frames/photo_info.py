@@ -18,7 +18,7 @@ import numpy as np
 
 from gps_denied_onboard.frames.camera_metadata import CameraMetadata, camera_metadata
 from gps_denied_onboard.frames.xmp import MAX_XMP_BYTES, parse_xmp
-from gps_denied_onboard.messages import FloatArray
+from gps_denied_onboard.geometry.rotations import rotation_zyx
 from gps_denied_onboard.untrusted import UntrustedError
 from gps_denied_onboard.untrusted.picture import open_picture
 
@@ -342,7 +342,7 @@ def attitude(xmp: Mapping[str, str]) -> tuple[float | None, float | None, float 
         if pitch is None or roll is None:
             return yaw % 360.0, None, None
         if pitch < -45.0:
-            return _body_from_gimbal(yaw, pitch, roll)
+            return body_from_gimbal(yaw, pitch, roll)
         if names[0] == "Yaw" and abs(pitch) <= 45.0 and abs(roll) <= 60.0:
             return yaw % 360.0, pitch, -roll if "senseFly/Roll" in xmp else roll
     return None, None, None
@@ -364,23 +364,12 @@ def xmp_angle(xmp: Mapping[str, str], name: str) -> float | None:
     return math.degrees(value) if in_radians and value is not None else value
 
 
-def _body_from_gimbal(yaw_deg: float, pitch_deg: float, roll_deg: float) -> tuple[float, float, float]:
-    """Attitude of the downward body of a gimbal camera; the gimbal's x is the optical axis, z the picture's down."""
-    gimbal = _rotation_zyx(math.radians(yaw_deg), math.radians(pitch_deg), math.radians(roll_deg))
+def body_from_gimbal(yaw_deg: float, pitch_deg: float, roll_deg: float) -> tuple[float, float, float]:
+    """Yaw, pitch, roll in degrees of the downward body of a gimbal's camera, by those of the gimbal, whose x is the
+    optical axis and whose z the picture's down."""
+    gimbal = rotation_zyx(math.radians(yaw_deg), math.radians(pitch_deg), math.radians(roll_deg))
     body = np.stack([-gimbal[:, 2], gimbal[:, 1], gimbal[:, 0]], axis=1)
     yaw = math.degrees(math.atan2(body[1, 0], body[0, 0])) % 360.0
     pitch = math.degrees(math.asin(max(-1.0, min(1.0, -float(body[2, 0])))))
     roll = math.degrees(math.atan2(body[2, 1], body[2, 2]))
     return yaw, pitch, roll
-
-
-def _rotation_zyx(yaw: float, pitch: float, roll: float) -> FloatArray:
-    """(3, 3) body to NED of aerospace angles in radians."""
-    (cy, sy), (cp, sp), (cr, sr) = ((math.cos(a), math.sin(a)) for a in (yaw, pitch, roll))
-    return np.array(
-        [
-            [cy * cp, cy * sp * sr - sy * cr, cy * sp * cr + sy * sr],
-            [sy * cp, sy * sp * sr + cy * cr, sy * sp * cr - cy * sr],
-            [-sp, cp * sr, cp * cr],
-        ]
-    )

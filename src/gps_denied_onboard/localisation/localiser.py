@@ -44,14 +44,11 @@ class _Verified:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Examined:
-    """A place that was looked at in both passes: its `rank` among the `proposed` ones, the last solution, features."""
+    """A place that was looked at in both passes: its `rank` among the proposed ones, the last solution, features."""
 
-    place: PlaceCandidate
     rank: int
-    proposed: int
     solution: PoseSolution
     features: dict[str, float]
-    refined: bool
 
 
 class Localiser:
@@ -218,8 +215,7 @@ class Localiser:
                 continue
             second = self._refine(rectifier, frame, first)
             features = first.features | (self._second_features(second, prior) if second is not None else {})
-            final = second or first
-            out.append(Examined(place, rank, len(places), final.solution, features, second is not None))
+            out.append(Examined(rank, (second or first).solution, features))
         return out
 
     def _second_features(self, second: _Verified, prior: CameraPrior) -> dict[str, float]:

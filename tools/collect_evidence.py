@@ -1,6 +1,7 @@
 """Right and wrong places with their features, for tools/fit_evidence.py: one line of JSON a place.
 
-    tools/collect_evidence.py --shared ../shared/data --recordings build/recordings --out build/evidence.jsonl
+    .venv/bin/python tools/collect_evidence.py --shared ../shared/data --recordings build/recordings \\
+        --out build/evidence.jsonl
 
 Every set of photographs is searched on its own map, where it has one, and on the maps of the others, where no place is
 right; every recording of the simulator (`gps-denied-sim fly`) on its own tiles and on those of the next one. Heading
@@ -11,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import re
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -22,12 +22,19 @@ import numpy as np
 import orjson
 
 from gps_denied_onboard.config import Config, StrategyNames
-from gps_denied_onboard.frames.folder import FolderSource, fov_of
+from gps_denied_onboard.frames.folder import FolderSource
+from gps_denied_onboard.frames.photo_info import PhotoInfo
 from gps_denied_onboard.frames.recording import RecordingFrames
 from gps_denied_onboard.frames.video import VideoSource
 from gps_denied_onboard.geometry.camera import NADIR_CAMERA_TO_BODY, CameraModel
 from gps_denied_onboard.geometry.geodesy import LocalFrame
-from gps_denied_onboard.geometry.rotations import exp_rotation, matrix_from_quaternion, nadir_camera_to_enu, rotation_z
+from gps_denied_onboard.geometry.rotations import (
+    ROTATION_NED_TO_ENU,
+    exp_rotation,
+    matrix_from_quaternion,
+    nadir_camera_to_enu,
+    rotation_z,
+)
 from gps_denied_onboard.geometry.terrain import FlatTerrain
 from gps_denied_onboard.inference.config import InferenceConfig
 from gps_denied_onboard.localisation.localiser import Examined, Localiser
@@ -36,17 +43,18 @@ from gps_denied_onboard.localisation.place_search import GridPlace
 from gps_denied_onboard.messages import CameraPrior, FloatArray, Frame
 from gps_denied_onboard.provisioning.model_folder import write_manifest
 from gps_denied_onboard.recorder.mcap_io import RecordingReader
-from gps_denied_onboard.recorder.meta import read_meta
+from gps_denied_onboard.recorder.meta import read_meta, tiles_inside
 from gps_denied_onboard.runtime_root.matchers import build_matcher
 from gps_denied_onboard.runtime_root.strategies import load_composition
 from gps_denied_onboard.tiles.mosaic import MapMosaic
 from gps_denied_onboard.tiles.sources import DirectoryTileSource
+from gps_denied_operator.evaluate.photo_fov import view_of_photos
+from gps_denied_operator.evaluate.photo_options import camera_for
 from gps_denied_operator.evaluate.photos_run import map_box_deg
 from gps_denied_operator.tiles.direct import open_tile_source
 
 YAW_SIGMA_RAD, HEIGHT_SIGMA, TILT_SIGMA_RAD, POSITION_SIGMA_M = math.radians(5.0), 0.08, 0.06, 30.0
 PLACES = 3
-NED_TO_ENU = np.array([[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, -1.0]])
 
 PHOTOS: dict[str, tuple[str, str, float | None, int]] = {
     "fengyuan": ("fengyuan/photos", "fengyuan/map.tif", 69.0, 1),
@@ -59,9 +67,9 @@ PHOTOS: dict[str, tuple[str, str, float | None, int]] = {
 }
 """Pictures, map, horizontal field of view where the metadata's is wrong (see the sets' README), and of how many
 pictures one is taken."""
-RIGHT_WITHIN, WRONG_BEYOND = 0.15, 0.40
-"""Parts of the frame's ground length: nearer than the first to the truth is right (the camera's tilt moves the ground
-under the picture's middle), farther than the second is wrong; between them nobody can tell."""
+RIGHT_WITHIN = 0.15
+"""Part of the frame's ground length: nearer than this to the truth is right (the camera's tilt moves the ground under
+the picture's middle). From where on a place is wrong is the fit's to say."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,14 +83,10 @@ class Appearance:
     rotation_camera_to_enu: FloatArray
 
 
-def flight_yaw_deg(path: Path) -> float | None:
-    """Azimuth of the picture's top by the maker's metadata: gimbal, or flight where the gimbal says nothing."""
-    data = path.read_bytes()
-    for word in (rb"GimbalYawDegree", rb"FlightYawDegree"):
-        found = re.search(word + rb"[=>\"]+([-+]?\d+\.\d+)", data)
-        if found and float(found[1]) != 0.0:
-            return float(found[1])
-    return None
+def told_yaw_deg(info: PhotoInfo) -> float:
+    """Azimuth of the picture's top by its metadata: its own, else the gimbal's, else the aircraft's; 0 where none says
+    anything."""
+    return info.yaw_deg or info.camera.gimbal.yaw_deg or info.camera.flight.yaw_deg or 0.0
 
 
 def looks_of_photos(shared: Path, name: str) -> tuple[CameraModel, list[Appearance]]:
@@ -103,12 +107,13 @@ def looks_of_photos(shared: Path, name: str) -> tuple[CameraModel, list[Appearan
                 looks.append(Appearance(frame, float(row[4]), float(row[5]), height_m, nadir_camera_to_enu(yaw)))
         return camera, looks
     source = FolderSource(shared / pictures)
-    camera = CameraModel.from_fov(*source.size_px, fov_deg or fov_of(source.photos) or 65.0)
+    view, _, _ = view_of_photos(source.photos)
+    camera, _ = camera_for(source.size_px, fov_deg, None if view is None else view.fov_deg)
     looks = []
     for frame in source:
         info = source.photos[frame.index]
         if frame.index % every == 0:
-            yaw = math.radians(90.0 - (info.yaw_deg or flight_yaw_deg(info.path) or 0.0))
+            yaw = math.radians(90.0 - told_yaw_deg(info))
             height = info.relative_altitude_m if (info.relative_altitude_m or 0.0) > 20.0 else 110.0
             latitude, longitude = info.latitude_deg or 0.0, info.longitude_deg or 0.0
             looks.append(Appearance(frame, latitude, longitude, height or 110.0, nadir_camera_to_enu(yaw)))
@@ -123,7 +128,8 @@ def looks_of_recording(folder: Path, every: int) -> tuple[CameraModel, list[Appe
     looks = []
     for frame in RecordingFrames(folder, list(reader.frames())[::every], grey=True):
         sample = truth[int(times[np.abs(times - frame.t_ns).argmin()])]
-        rotation = NED_TO_ENU @ matrix_from_quaternion(sample.quaternion_body_to_ned) @ np.array(NADIR_CAMERA_TO_BODY)
+        body_to_enu = ROTATION_NED_TO_ENU @ matrix_from_quaternion(sample.quaternion_body_to_ned)
+        rotation = body_to_enu @ np.array(NADIR_CAMERA_TO_BODY)
         height_m = sample.altitude_amsl_m - meta.origin_altitude_m
         if height_m > 100.0:
             looks.append(Appearance(frame, sample.latitude_deg, sample.longitude_deg, height_m, rotation))
@@ -155,7 +161,7 @@ def lines(
     with ExitStack() as closing:
         matcher = build_matcher(config, MapProjector(mosaic, local, terrain, camera), load_composition(), closing)
         place = GridPlace(mosaic, local, config.place)
-        localiser = Localiser(camera, place, matcher.matcher, terrain, config.pose, matcher.gates)
+        localiser = Localiser(camera, place, matcher.matcher, terrain, config.pose)
         rng = np.random.default_rng(len(name) * 1000 + len(on))
         for look in looks:
             if not own:
@@ -167,22 +173,16 @@ def lines(
                 length_m = look.height_m * camera.width_px / camera.fx_px
                 for one in localiser.examine(look.frame, prior, PLACES):
                     off = math.dist(one.solution.position_enu_m[:2], truth) / length_m if own else math.inf
-                    error_m = one.solution.position_enu_m[:2] - truth
-                    yield line(name, on, look.frame.index, near, one, off, prior, error_m)
+                    yield line(name, on, look.frame.index, near, one, off, prior)
 
 
-def line(
-    name: str, on: str, index: int, near: bool, one: Examined, off: float, prior: CameraPrior, error_m: FloatArray
-) -> bytes:
+def line(name: str, on: str, index: int, near: bool, one: Examined, off: float, prior: CameraPrior) -> bytes:
     """One place as a line."""
-    right = off < RIGHT_WITHIN
     log_height = math.log(max(float(one.solution.position_enu_m[2]), 1.0) / prior.height_m)
     told = {
-        "set": name, "map": on, "frame": index, "near": near, "rank": one.rank, "proposed": one.proposed,
-        "refined": one.refined, "off": off if math.isfinite(off) else -1.0, "right": right,
-        "unsure": not right and off < WRONG_BEYOND, "features": one.features, "log_height": log_height,
-        "error_m": error_m.tolist() if right else [], "covariance_m2": one.solution.covariance[:2, :2].ravel().tolist(),
-        "residual_m": one.solution.rms_m, "height_m": prior.height_m,
+        "set": name, "map": on, "frame": index, "near": near, "rank": one.rank,
+        "off": off if math.isfinite(off) else -1.0, "right": off < RIGHT_WITHIN, "features": one.features,
+        "log_height": log_height,
     }  # fmt: skip
     return orjson.dumps(told) + b"\n"
 
@@ -222,7 +222,7 @@ def main() -> None:
             camera, looks = looks_of_recording(folder, 2 * told.every)
             for own, other in ((True, folder), (False, flights[(k + 1) % len(flights)])):
                 meta = read_meta(other)
-                source = DirectoryTileSource(other / (meta.tiles_directory or "") / meta.tiles_source, meta.tiles_zoom)
+                source = DirectoryTileSource(tiles_inside(other, meta) or other, meta.tiles_zoom)
                 mosaic = MapMosaic(source, cache_bytes=128 << 20)
                 out.writelines(lines(folder.name, other.name, camera, looks[:: 1 if own else 3], mosaic, own, config))
                 out.flush()

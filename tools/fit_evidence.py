@@ -1,7 +1,7 @@
 """Fit the log-likelihood ratios of localisation/evidence.py, and write their table and the fit's report.
 
-    tools/fit_evidence.py build/evidence*.jsonl --table src/gps_denied_onboard/localisation/evidence_table.py \\
-        --report _docs/evidence.md
+    .venv/bin/python tools/fit_evidence.py build/evidence*.jsonl \\
+        --table src/gps_denied_onboard/localisation/evidence_table.py --report _docs/evidence.md
 
 A logistic regression with weights of one sign (more agreement never speaks against a place), ridge, and no set of
 pictures counts for more than 40 of its places. The ridge is the one that predicts left-out sets best; the figures of

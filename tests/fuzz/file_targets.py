@@ -18,7 +18,8 @@ from gps_denied_onboard.autopilot.mavlink.tlog import TlogWriter, read_tlog
 from gps_denied_onboard.config import Config, config_from_tree, load_config, without_places
 from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.frames.container import missing_bytes, shown_seconds
-from gps_denied_onboard.frames.photo_info import parse_xmp, read_photo_info
+from gps_denied_onboard.frames.photo_info import read_photo_info
+from gps_denied_onboard.frames.xmp import parse_xmp
 from gps_denied_onboard.geometry.camera import CameraModel
 from gps_denied_onboard.provisioning.cache_manifest import parse_cache_manifest
 from gps_denied_onboard.provisioning.manifest import artefact_of, manifest_bytes, parse_manifest

@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Any
 
 from gps_denied_onboard.frames.sensor_sizes import sensor_size_mm
+from gps_denied_onboard.frames.xmp import number, xmp_angle, xmp_number
 
 DIAGONAL_35MM = math.hypot(36.0, 24.0)
 WIDTH_35MM = 36.0
@@ -21,6 +22,9 @@ PIXEL_PITCH_UM = (0.7, 40.0)
 SENSOR_WIDTH_MM = (2.0, 60.0)
 AGREE_SIGMAS = 3.0
 SIGMA_FLOOR = 0.01
+ZOOM_OUTSIDE_FOCAL_LENGTH = ("dji", "hasselblad", "autel", "skydio")
+"""Makers whose focal lengths are those of the whole sensor, so that DigitalZoomRatio divides the field of view. A
+phone's 35 mm equivalent has the zoom in it already; Parrot's ratio is not reliable."""
 _FOCAL_MM, _EQUIVALENT_MM, _ZOOM = 0x920A, 0xA405, 0xA404
 _PLANE_X, _PLANE_Y, _PLANE_UNIT = 0xA20E, 0xA20F, 0xA210
 
@@ -67,15 +71,14 @@ class RecordedAngles:
 @dataclass(frozen=True, slots=True)
 class CameraMetadata:
     """One picture's camera: `views` are all readings of its field of view, `gimbal` and `flight` the angles recorded of
-    the camera's gimbal and of the aircraft. `focal_mm`, `zoom` tell pictures of one camera apart; `orientation` is
-    EXIF's flag (3: upside down)."""
+    the camera's gimbal and of the aircraft. Where it is not known what a digital `zoom` means
+    (`zoom_known` False) no view is claimed."""
 
     views: tuple[ViewReading, ...] = ()
     gimbal: RecordedAngles = field(default_factory=RecordedAngles)
     flight: RecordedAngles = field(default_factory=RecordedAngles)
-    focal_mm: float | None = None
     zoom: float = 1.0
-    orientation: int = 1
+    zoom_known: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,14 +100,16 @@ class CombinedView:
 def camera_metadata(
     size_px: tuple[int, int],
     original_px: tuple[int, int] | None,
-    main: Mapping[int, Any],
     shot: Mapping[int, Any],
     xmp: Mapping[str, str],
     camera_name: str,
 ) -> CameraMetadata:
-    """From the EXIF directories (tag number -> value) and the XMP names; `original_px` is the picture as taken."""
-    zoom = _number(shot.get(_ZOOM)) or 1.0
-    zoom = zoom if 1.0 < zoom <= 100.0 else 1.0
+    """From the EXIF directory of the shot (tag number -> value) and the XMP names; `original_px` is the picture as
+    taken, `camera_name` its maker and model."""
+    told_zoom = number(shot.get(_ZOOM)) or 1.0  # 0: not used (EXIF)
+    unused = abs(told_zoom - 1.0) < 0.01
+    outside = 1.0 <= told_zoom <= 100.0 and camera_name.lower().startswith(ZOOM_OUTSIDE_FOCAL_LENGTH)
+    zoom = told_zoom if outside and not unused else 1.0
     focal_mm = _positive(shot.get(_FOCAL_MM))
     sensor = sensor_size_mm(camera_name)
     readings = [
@@ -113,13 +118,14 @@ def camera_metadata(
         *_by_sensor(size_px, sensor, focal_mm, zoom),
         *_equivalent(size_px, sensor, shot, zoom),
     ]
+    views = tuple(one for one in readings if TAN_MIN <= one.tan_half <= TAN_MAX)
+    zoom_known = unused or outside or not views
     return CameraMetadata(
-        views=tuple(one for one in readings if TAN_MIN <= one.tan_half <= TAN_MAX),
+        views=views if zoom_known else (),
         gimbal=_angles(xmp, "Gimbal{}Degree"),
         flight=_angles(xmp, "Flight{}Degree"),
-        focal_mm=focal_mm,
-        zoom=zoom,
-        orientation=int(_number(main.get(0x112)) or 1),
+        zoom=1.0 if unused else told_zoom,
+        zoom_known=zoom_known,
     )
 
 
@@ -169,7 +175,8 @@ def _calibrated(
 ) -> list[ViewReading]:
     """The maker's calibration. In pixels it is of the picture as taken, whose width its own centre tells."""
     found = []
-    focal_px, centre_px = _xmp(xmp, "CalibratedFocalLength"), _xmp(xmp, "CalibratedOpticalCenterX")
+    focal_px = xmp_number(xmp, "CalibratedFocalLength", "CalibratedFocalLength/X")
+    centre_px = xmp_number(xmp, "CalibratedOpticalCenterX", "CalibratedOpticalCenter/X")
     dewarp = xmp.get("DewarpData", "").rpartition(";")[2].split(",")
     if len(dewarp) >= 4 and focal_px is None:
         focal_px = _positive(dewarp[0])
@@ -178,7 +185,7 @@ def _calibrated(
     if focal_px:
         sigma = 0.015 if known else 0.1
         found.append(ViewReading(ViewSource.CALIBRATION_PX, "of the whole picture", half_px / focal_px, sigma))
-    focal_mm, principal_mm = _xmp(xmp, "PerspectiveFocalLength"), _xmp(xmp, "PrincipalPoint")
+    focal_mm, principal_mm = xmp_number(xmp, "PerspectiveFocalLength"), xmp_number(xmp, "PrincipalPoint")
     if focal_mm and principal_mm:
         found.append(ViewReading(ViewSource.CALIBRATION_MM, "about its principal point", principal_mm / focal_mm, 0.02))
     return found
@@ -194,7 +201,7 @@ def _focal_plane(
     """Focal plane resolution counts pixels of the picture as taken; some makers write the sensor's size there instead,
     which is told by the two numbers having the picture's shape."""
     x, y = _positive(shot.get(_PLANE_X)), _positive(shot.get(_PLANE_Y))
-    unit_mm = {2: 25.4, 3: 10.0, 4: 1.0, 5: 0.001}.get(int(_number(shot.get(_PLANE_UNIT)) or 2), 25.4)
+    unit_mm = {2: 25.4, 3: 10.0, 4: 1.0, 5: 0.001}.get(int(number(shot.get(_PLANE_UNIT)) or 2), 25.4)
     if not x or not focal_mm:
         return []
     shape = size_px[0] / size_px[1]
@@ -254,23 +261,11 @@ def _equivalent(
 
 
 def _angles(xmp: Mapping[str, str], name: str) -> RecordedAngles:
-    values = [_xmp(xmp, name.format(axis)) for axis in ("Yaw", "Pitch", "Roll")]
+    values = [xmp_angle(xmp, name.format(axis)) for axis in ("Yaw", "Pitch", "Roll")]
     yaw, pitch, roll = (v if v is not None and abs(v) <= 360.0 else None for v in values)
     return RecordedAngles(yaw, pitch, roll)
 
 
-def _xmp(xmp: Mapping[str, str], name: str) -> float | None:
-    return _number(xmp.get(name, "").split(",")[0]) if xmp.get(name) else None
-
-
-def _number(value: Any) -> float | None:
-    try:
-        result = float(value)
-    except (TypeError, ValueError, ZeroDivisionError, OverflowError):
-        return None
-    return result if math.isfinite(result) else None
-
-
 def _positive(value: Any) -> float | None:
-    number = _number(value)
-    return number if number is not None and number > 0.0 else None
+    found = number(value)
+    return found if found is not None and found > 0.0 else None

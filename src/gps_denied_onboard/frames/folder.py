@@ -195,9 +195,3 @@ def _eight_bit(values: np.ndarray[tuple[int, ...], np.dtype[np.float64]], *, gre
     scaled = (np.nan_to_num(values) - low) * (255.0 / max(high - low, 1e-9))
     image: ImageArray = np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
     return image if grey else np.repeat(image[:, :, None], 3, axis=2)
-
-
-def fov_of(photos: Sequence[PhotoInfo]) -> float | None:
-    """Median horizontal field of view in degrees of the pictures that tell one; None when none does."""
-    known = [p.fov_horizontal_deg for p in photos if p.fov_horizontal_deg is not None]
-    return float(np.median(known)) if known else None

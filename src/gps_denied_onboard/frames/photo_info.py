@@ -1,7 +1,7 @@
-"""What a photograph says of itself: time, place, attitude and field of view, from EXIF and XMP.
+"""What a photograph says of itself: time, place, attitude and camera, from EXIF and XMP.
 
 Every number is checked; what is absent or cannot be is None. Metadata is anyone's word: it is parsed without
-following entities, and no more than MAX_XMP_BYTES of it.
+following entities, and no more than MAX_XMP_BYTES of it (frames/xmp.py).
 """
 
 from __future__ import annotations
@@ -17,14 +17,11 @@ from typing import Any
 import numpy as np
 
 from gps_denied_onboard.frames.camera_metadata import CameraMetadata, camera_metadata
-from gps_denied_onboard.frames.xmp import MAX_XMP_BYTES, parse_xmp
-from gps_denied_onboard.messages import FloatArray
+from gps_denied_onboard.frames.xmp import number, parse_xmp, xmp_angle, xmp_number
+from gps_denied_onboard.geometry.rotations import rotation_zyx
 from gps_denied_onboard.untrusted import UntrustedError
 from gps_denied_onboard.untrusted.picture import open_picture
 
-__all__ = ["MAX_XMP_BYTES", "PhotoInfo", "parse_xmp", "photo_info", "read_photo_info"]
-
-DIAGONAL_35MM = math.hypot(36.0, 24.0)
 _EXIF_IFD, _GPS_IFD = 0x8769, 0x8825
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -60,7 +57,6 @@ class PhotoInfo:
     pitch_deg: float | None = None
     roll_deg: float | None = None
     course_deg: float | None = None
-    fov_horizontal_deg: float | None = None
     camera_name: str = ""
     altitude_ellipsoid_m: float | None = None
     utc_offset_s: float | None = None
@@ -107,12 +103,11 @@ def photo_info(
     taken_s, subsecond = taken(shot)
     height_m = altitude(gps, xmp)
     ellipsoidal = above_ellipsoid(gps, xmp, shot)
-    fov = field_of_view(size_px, original, shot, xmp)
-    maker = str(main.get(271, "")).strip("\0 ").lower()
-    zoomed, remarks = zoomed_field_of_view(fov, shot, maker)
+    name = " ".join(str(main[tag]).strip("\0 ")[:60] for tag in (271, 272) if tag in main)
+    camera = camera_metadata(size_px, original, shot, xmp, name)
+    remarks = zoom_remarks(camera)
     if datum:
         remarks += (f"the position is in the datum '{datum}', not WGS 84: it is not used; convert it first",)
-    name = " ".join(str(main[tag]).strip("\0 ")[:60] for tag in (271, 272) if tag in main)
     return PhotoInfo(
         path=path,
         width_px=size_px[0],
@@ -131,40 +126,15 @@ def photo_info(
         pitch_deg=pitch,
         roll_deg=roll,
         course_deg=_within(number(gps.get(15)), 0.0, 360.0),
-        fov_horizontal_deg=zoomed,
         utc_offset_s=utc_offset(shot),
         remarks=remarks,
         camera_name=name,
-        camera=camera_metadata(size_px, original, main, shot, xmp, name),
+        camera=camera,
     )
-
-
-def number(value: Any) -> float | None:
-    """A finite float of a rational, int, float or text; None for everything else (0/0 rationals are NaN)."""
-    try:
-        result = float(value)
-    except (TypeError, ValueError, ZeroDivisionError, OverflowError):
-        return None
-    return result if math.isfinite(result) else None
 
 
 def _within(value: float | None, low: float, high: float) -> float | None:
     return value if value is not None and low <= value <= high else None
-
-
-# --- XMP --------------------------------------------------------------------------------------------------------------
-
-
-def xmp_number(xmp: Mapping[str, str], *names: str) -> float | None:
-    """The first of `names` that holds a number; units behind it and rationals like 12/5 are understood."""
-    for name in names:
-        match = re.match(r"\s*([+-]?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?)(?:/(\d+))?", xmp.get(name, ""))
-        if match:
-            value = number(match[1])
-            below = number(match[2] or 1)
-            if value is not None and below:
-                return value / below
-    return None
 
 
 # --- parts ------------------------------------------------------------------------------------------------------------
@@ -241,25 +211,12 @@ def utc_offset(shot: Mapping[int, Any]) -> float | None:
     return None
 
 
-ZOOM_OUTSIDE_FOCAL_LENGTH = ("dji", "hasselblad", "autel", "skydio")
-"""Makers whose focal lengths are those of the whole sensor, so that DigitalZoomRatio divides the field of view."""
-
-
-def zoomed_field_of_view(
-    fov_deg: float | None, shot: Mapping[int, Any], maker: str
-) -> tuple[float | None, tuple[str, ...]]:
-    """The field of view behind a digital zoom; unknown, with a remark, where it is not known what the maker means.
-
-    A phone's 35 mm equivalent has the zoom in it already, DJI's has not; Parrot's ratio is not reliable.
-    """
-    ratio = number(shot.get(0xA404)) or 1.0  # 0: not used (EXIF)
-    if fov_deg is None or abs(ratio - 1.0) < 0.01:
-        return fov_deg, ()
-    told = f"a digital zoom of {ratio:g}"
-    if not 1.0 <= ratio <= 100.0 or not maker.startswith(ZOOM_OUTSIDE_FOCAL_LENGTH):
-        return None, (f"{told}: it is not known whether the focal length has it in it; give the field of view",)
-    zoomed = math.degrees(2.0 * math.atan(math.tan(math.radians(fov_deg) / 2.0) / ratio))
-    return zoomed, (f"{told} divides the field of view: {fov_deg:.1f} to {zoomed:.1f} degrees",)
+def zoom_remarks(camera: CameraMetadata) -> tuple[str, ...]:
+    """What became of a digital zoom."""
+    told = f"a digital zoom of {camera.zoom:g}"
+    if not camera.zoom_known:
+        return (f"{told}: it is not known whether the focal length has it in it; give the field of view",)
+    return (f"{told} divides the field of view",) if camera.zoom > 1.0 and camera.views else ()
 
 
 def taken(shot: Mapping[int, Any]) -> tuple[float | None, bool]:
@@ -296,38 +253,6 @@ def original_size(size_px: tuple[int, int], shot: Mapping[int, Any], xmp: Mappin
     return round(width), round(height)
 
 
-def field_of_view(
-    size_px: tuple[int, int], original: tuple[int, int] | None, shot: Mapping[int, Any], xmp: Mapping[str, str]
-) -> float | None:
-    """Horizontal angle in degrees of the whole picture, from the best source that there is.
-
-    The maker's calibration in pixels or millimetres; else the 35 mm equivalent, which compares diagonals (CIPA
-    DCG-001); else focal length and sensor width, the latter from the focal plane resolution and the original's width:
-    without the original's width it is not known what that resolution counts.
-    """
-    width_px, height_px = original or size_px
-    aspect = width_px / math.hypot(width_px, height_px)
-    half_widths_per_focal: list[float] = []
-    focal_px = xmp_number(xmp, "CalibratedFocalLength", "CalibratedFocalLength/X")
-    centre_px = xmp_number(xmp, "CalibratedOpticalCenterX", "CalibratedOpticalCenter/X")
-    if focal_px and centre_px:
-        half_widths_per_focal.append(centre_px / focal_px)
-    perspective_mm, principal_mm = xmp_number(xmp, "PerspectiveFocalLength"), xmp_number(xmp, "PrincipalPoint")
-    if perspective_mm and principal_mm:
-        half_widths_per_focal.append(principal_mm / perspective_mm)
-    equivalent_mm = number(shot.get(0xA405))
-    if equivalent_mm:
-        half_widths_per_focal.append(DIAGONAL_35MM * aspect / 2.0 / equivalent_mm)
-    focal_mm, per_unit = number(shot.get(0x920A)), number(shot.get(0xA20E))
-    unit_mm = {2: 25.4, 3: 10.0, 4: 1.0, 5: 0.001}.get(int(number(shot.get(0xA210)) or 2))
-    if original and focal_mm and per_unit and unit_mm:
-        half_widths_per_focal.append(original[0] / per_unit * unit_mm / 2.0 / focal_mm)
-    for ratio in half_widths_per_focal:
-        if 0.05 <= ratio <= 4.0:
-            return math.degrees(2.0 * math.atan(ratio))
-    return None
-
-
 def attitude(xmp: Mapping[str, str]) -> tuple[float | None, float | None, float | None]:
     """Yaw, pitch, roll in degrees of the body that PhotoInfo describes; pitch and roll may be unknown with yaw known.
 
@@ -342,7 +267,7 @@ def attitude(xmp: Mapping[str, str]) -> tuple[float | None, float | None, float 
         if pitch is None or roll is None:
             return yaw % 360.0, None, None
         if pitch < -45.0:
-            return _body_from_gimbal(yaw, pitch, roll)
+            return body_from_gimbal(yaw, pitch, roll)
         if names[0] == "Yaw" and abs(pitch) <= 45.0 and abs(roll) <= 60.0:
             return yaw % 360.0, pitch, -roll if "senseFly/Roll" in xmp else roll
     return None, None, None
@@ -357,30 +282,12 @@ ATTITUDES = (
 )  # fmt: skip
 
 
-def xmp_angle(xmp: Mapping[str, str], name: str) -> float | None:
-    """An angle in degrees; with the unit rad behind it, it is turned into degrees."""
-    value = xmp_number(xmp, name)
-    in_radians = value is not None and re.search(r"\brad(ians?)?\b", xmp.get(name, "").lower())
-    return math.degrees(value) if in_radians and value is not None else value
-
-
-def _body_from_gimbal(yaw_deg: float, pitch_deg: float, roll_deg: float) -> tuple[float, float, float]:
-    """Attitude of the downward body of a gimbal camera; the gimbal's x is the optical axis, z the picture's down."""
-    gimbal = _rotation_zyx(math.radians(yaw_deg), math.radians(pitch_deg), math.radians(roll_deg))
+def body_from_gimbal(yaw_deg: float, pitch_deg: float, roll_deg: float) -> tuple[float, float, float]:
+    """Yaw, pitch, roll in degrees of the downward body of a gimbal's camera, by those of the gimbal, whose x is the
+    optical axis and whose z the picture's down."""
+    gimbal = rotation_zyx(math.radians(yaw_deg), math.radians(pitch_deg), math.radians(roll_deg))
     body = np.stack([-gimbal[:, 2], gimbal[:, 1], gimbal[:, 0]], axis=1)
     yaw = math.degrees(math.atan2(body[1, 0], body[0, 0])) % 360.0
     pitch = math.degrees(math.asin(max(-1.0, min(1.0, -float(body[2, 0])))))
     roll = math.degrees(math.atan2(body[2, 1], body[2, 2]))
     return yaw, pitch, roll
-
-
-def _rotation_zyx(yaw: float, pitch: float, roll: float) -> FloatArray:
-    """(3, 3) body to NED of aerospace angles in radians."""
-    (cy, sy), (cp, sp), (cr, sr) = ((math.cos(a), math.sin(a)) for a in (yaw, pitch, roll))
-    return np.array(
-        [
-            [cy * cp, cy * sp * sr - sy * cr, cy * sp * cr + sy * sr],
-            [sy * cp, sy * sp * sr + cy * cr, sy * sp * cr - cy * sr],
-            [-sp, cp * sr, cp * cr],
-        ]
-    )

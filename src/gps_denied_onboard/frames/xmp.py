@@ -6,6 +6,10 @@ frames; MicaSense: of the light sensor, in radians). A property inside a structu
 
 from __future__ import annotations
 
+import math
+import re
+from collections.abc import Mapping
+from typing import Any
 from xml.etree import ElementTree
 
 MAX_XMP_BYTES = 4 << 20
@@ -63,3 +67,32 @@ def _keep(found: dict[str, str], path: str, name: str, value: str) -> None:
     found.setdefault("/".join(parts), value.strip())
     if uri in _MARKED:
         found.setdefault(f"{_MARKED[uri]}/{local}", value.strip())
+
+
+def number(value: Any) -> float | None:
+    """A finite float of a rational, int, float or text; None for everything else (0/0 rationals are NaN)."""
+    try:
+        result = float(value)
+    except (TypeError, ValueError, ZeroDivisionError, OverflowError):
+        return None
+    return result if math.isfinite(result) else None
+
+
+def xmp_number(xmp: Mapping[str, str], *names: str) -> float | None:
+    """The first of `names` that holds a number; units behind it, further numbers and rationals like 12/5 are
+    understood."""
+    for name in names:
+        match = re.match(r"\s*([+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?)(?:/(\d+))?", xmp.get(name, ""))
+        if match:
+            value = number(match[1])
+            below = number(match[2] or 1)
+            if value is not None and below:
+                return value / below
+    return None
+
+
+def xmp_angle(xmp: Mapping[str, str], name: str) -> float | None:
+    """An angle in degrees; with the unit rad behind it, it is turned into degrees."""
+    value = xmp_number(xmp, name)
+    in_radians = value is not None and re.search(r"\brad(ians?)?\b", xmp.get(name, "").lower())
+    return math.degrees(value) if in_radians and value is not None else value

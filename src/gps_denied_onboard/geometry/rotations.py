@@ -75,6 +75,18 @@ def rotation_z(angle_rad: float) -> FloatArray:
     return np.array([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]])
 
 
+def rotation_zyx(yaw_rad: float, pitch_rad: float, roll_rad: float) -> FloatArray:
+    """Body to NED (3, 3) of aerospace angles: yaw, then pitch, then roll."""
+    (cy, sy), (cp, sp), (cr, sr) = ((math.cos(a), math.sin(a)) for a in (yaw_rad, pitch_rad, roll_rad))
+    return np.array(
+        [
+            [cy * cp, cy * sp * sr - sy * cr, cy * sp * cr + sy * sr],
+            [sy * cp, sy * sp * sr + cy * cr, sy * sp * cr - cy * sr],
+            [-sp, cp * sr, cp * cr],
+        ]
+    )
+
+
 def wrap_angle(angle_rad: float) -> float:
     """The same angle in -pi..pi."""
     return math.remainder(angle_rad, 2.0 * math.pi)

@@ -19,7 +19,7 @@ from gps_denied_onboard.localisation.matching import Matcher
 from gps_denied_onboard.localisation.matching.map_projector import PassResult
 from gps_denied_onboard.localisation.place_search import GridPlace
 from gps_denied_onboard.localisation.plane_pose import PoseSolution, solve_pose
-from gps_denied_onboard.localisation.pose_config import GateConfig, PoseConfig
+from gps_denied_onboard.localisation.pose_config import PoseConfig
 from gps_denied_onboard.messages import CameraPrior, FloatArray, Frame, PlaceCandidate, PoseFix, RejectReason
 
 REPEAT_AGREEING_MIN = 6
@@ -31,9 +31,11 @@ Stage = Callable[[str], AbstractContextManager[object]]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Verified:
-    """`features` of the first pass, and their log-likelihood ratio (NaN where no model judges it)."""
+    """A place that was looked at, its `rank` among the proposed ones; `features` of the first pass, and their
+    log-likelihood ratio (NaN where no model judges it)."""
 
     place: PlaceCandidate
+    rank: int
     result: PassResult
     solution: PoseSolution
     features: dict[str, float]
@@ -42,14 +44,11 @@ class _Verified:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Examined:
-    """A place that was looked at in both passes: its `rank` among the `proposed` ones, the last solution, features."""
+    """A place that was looked at in both passes: its `rank` among the proposed ones, the last solution, features."""
 
-    place: PlaceCandidate
     rank: int
-    proposed: int
     solution: PoseSolution
     features: dict[str, float]
-    refined: bool
 
 
 class Localiser:
@@ -62,7 +61,6 @@ class Localiser:
         matcher: Matcher,
         terrain: FlatTerrain,
         pose: PoseConfig,
-        gates: GateConfig,
     ) -> None:
         self._camera = camera
         self._lens = Undistorter(camera)
@@ -70,7 +68,7 @@ class Localiser:
         self._matcher = matcher
         self._terrain = terrain
         self._pose = pose
-        self._gates = gates
+        self._gates = matcher.gates
         self._evidence = matcher.evidence
 
     def locate(self, frame: Frame, prior: CameraPrior, stage: Stage = lambda _name: nullcontext()) -> PoseFix:
@@ -80,7 +78,7 @@ class Localiser:
             return _rejected(frame, prior, RejectReason.NO_TEXTURE, {"texture": texture})
         rectifier = Orthorectifier(frame, self._lens)
         ground_up = self._terrain.up_m(prior.position_enu_m[:2] if prior.position_known else np.zeros(2))
-        footprint_m = prior.height_m * max(self._camera.width_px, self._camera.height_px) / self._camera.fx_px
+        footprint_m = self._footprint_m(prior.height_m)
         fix = _rejected(frame, prior, RejectReason.OUTSIDE_MAP, {})
         likely: PoseFix | None = None
         scaled = prior.height_sigma_m < prior.height_m
@@ -97,7 +95,7 @@ class Localiser:
             best, others = verified[0], [v for v in verified[1:] if self._elsewhere(v, verified[0])]
             tried = self._place.tried(prior, footprint_m, search_stage)
             right_among = self._gates.right_among_tracked if self._tracking(prior) else self._gates.right_among
-            log_prior = {id(v): self._log_prior(v, places, tried, right_among) for v in (best, *others)}
+            log_prior = {id(v): self._log_prior(v, len(places), tried, right_among) for v in (best, *others)}
             with stage("match"):
                 worth = self._worth_refining(best, log_prior[id(best)])
                 refined = self._refine(rectifier, frame, best) if worth else None
@@ -122,8 +120,8 @@ class Localiser:
     ) -> list[_Verified]:
         """First pass at each place, the most likely first; one that is clearly right ends the search."""
         out: list[_Verified] = []
-        for place, following in zip(places, [*places[1:], None], strict=True):
-            verified = self._first_pass(rectifier, frame, prior, place)
+        for rank, (place, following) in enumerate(zip(places, [*places[1:], None], strict=True)):
+            verified = self._first_pass(rectifier, frame, prior, place, rank)
             if verified is None:
                 continue
             out.append(verified)
@@ -143,12 +141,11 @@ class Localiser:
         clear = ratio > self._gates.clear_inlier_ratio and verified.place.margin > self._gates.clear_margin
         return clear and self._tracking(prior)
 
-    def _log_prior(self, verified: _Verified, places: list[PlaceCandidate], tried: float, right_among: float) -> float:
+    def _log_prior(self, verified: _Verified, proposed: int, tried: float, right_among: float) -> float:
         """Log odds of a proposed place before it is looked at; 0 without a model of the evidence."""
         if self._evidence is None:
             return 0.0
-        rank = next(k for k, place in enumerate(places) if place is verified.place)
-        return self._evidence.prior_log_odds(right_among, rank, len(places), tried)
+        return self._evidence.prior_log_odds(right_among, verified.rank, proposed, tried)
 
     def _worth_refining(self, best: _Verified, log_prior: float) -> bool:
         """Whether the second pass could still make the place sure enough."""
@@ -162,50 +159,63 @@ class Localiser:
         return self._gates.wrong_probability_max < fix.wrong_probability < self._gates.promising_probability_max
 
     def _first_pass(
-        self, rectifier: Orthorectifier, frame: Frame, prior: CameraPrior, place: PlaceCandidate
+        self, rectifier: Orthorectifier, frame: Frame, prior: CameraPrior, place: PlaceCandidate, rank: int
     ) -> _Verified | None:
         """The first pass, and once more under the pose that it gave: the search's steps of heading and height are
         coarse, and at a right place the patches then agree better and hardly move, at a wrong one they do not."""
         pose = self._pose_at(place, prior)
-        level = self._level(pose, place, self._matcher.footprint_cells[0])
+        level = self._level(pose, place, second_pass=False)
         best: tuple[PassResult, PoseSolution] | None = None
         for again in (False, True):
             if again and (self._evidence is None or best is None or len(best[0].matches.quality) < REPEAT_AGREEING_MIN):
                 break
-            result = self._matcher.match(rectifier, frame.t_ns, pose, place, level, second_pass=False)
-            solution = None if result is None else solve_pose(result.matches, self._camera, *pose, self._metric(result))
-            if result is None or solution is None:
+            matched = self._matched(rectifier, frame.t_ns, pose, place, level, second_pass=False)
+            if matched is None:
                 break
+            result, solution = matched
             if best is None or len(result.matches.quality) >= len(best[0].matches.quality):
-                best = result, solution
+                best = matched
             pose = (solution.position_enu_m, solution.rotation_camera_to_enu)
-        return None if best is None else self._judged(place, *best, prior)
+        return None if best is None else self._judged(place, rank, *best, prior)
+
+    def _matched(
+        self,
+        rectifier: Orthorectifier,
+        t_ns: int,
+        pose: tuple[FloatArray, FloatArray],
+        place: PlaceCandidate,
+        level: int,
+        second_pass: bool,
+    ) -> tuple[PassResult, PoseSolution] | None:
+        """Matches under a pose, and the pose that follows from them; None where there is none."""
+        result = self._matcher.match(rectifier, t_ns, pose, place, level, second_pass)
+        solution = None if result is None else solve_pose(result.matches, self._camera, *pose, self._metric(result))
+        return None if result is None or solution is None else (result, solution)
 
     def _judged(
-        self, place: PlaceCandidate, result: PassResult, solution: PoseSolution, prior: CameraPrior
+        self, place: PlaceCandidate, rank: int, result: PassResult, solution: PoseSolution, prior: CameraPrior
     ) -> _Verified:
         height_m = self._above_ground_m(solution)
         features = first_features(result) | prior_features(place, solution, height_m, prior)
         ratio = math.nan if self._evidence is None else self._evidence.first.log_ratio(features)
-        return _Verified(place, result, solution, features, ratio)
+        return _Verified(place, rank, result, solution, features, ratio)
 
     def examine(self, frame: Frame, prior: CameraPrior, places_max: int) -> list[Examined]:
         """Every place that the first search proposes, up to `places_max`, looked at in both passes: for the fit."""
         rectifier = Orthorectifier(frame, self._lens)
         ground_up = self._terrain.up_m(prior.position_enu_m[:2] if prior.position_known else np.zeros(2))
-        footprint_m = prior.height_m * max(self._camera.width_px, self._camera.height_px) / self._camera.fx_px
+        footprint_m = self._footprint_m(prior.height_m)
         out = []
         places = self._place.search(
             rectifier, prior, footprint_m, ground_up, self._place.search_stages(prior, footprint_m)[0]
         )
         for rank, place in enumerate(places[:places_max]):
-            first = self._first_pass(rectifier, frame, prior, place)
+            first = self._first_pass(rectifier, frame, prior, place, rank)
             if first is None:
                 continue
             second = self._refine(rectifier, frame, first)
             features = first.features | (self._second_features(second, prior) if second is not None else {})
-            final = second or first
-            out.append(Examined(place, rank, len(places), final.solution, features, second is not None))
+            out.append(Examined(rank, (second or first).solution, features))
         return out
 
     def _second_features(self, second: _Verified, prior: CameraPrior) -> dict[str, float]:
@@ -217,22 +227,22 @@ class Localiser:
     def _above_ground_m(self, solution: PoseSolution) -> float:
         return float(solution.position_enu_m[2]) - self._terrain.up_m(solution.position_enu_m[:2])
 
+    def _footprint_m(self, height_m: float) -> float:
+        """Length on the ground of the frame's longer side, seen straight down from a height."""
+        return height_m * max(self._camera.width_px, self._camera.height_px) / self._camera.fx_px
+
     def _elsewhere(self, one: _Verified, other: _Verified) -> bool:
         """Whether two hypotheses ended at different places, and not at the same one from different starts."""
         a, b = one.solution.position_enu_m, other.solution.position_enu_m
-        height_m = b[2] - self._terrain.up_m(b[:2])
-        footprint_m = height_m * max(self._camera.width_px, self._camera.height_px) / self._camera.fx_px
+        footprint_m = self._footprint_m(self._above_ground_m(other.solution))
         return bool(np.hypot(*(a - b)[:2]) > self._place.same_place * footprint_m)
 
     def _refine(self, rectifier: Orthorectifier, frame: Frame, best: _Verified) -> _Verified | None:
         """Second pass under the first pass's pose, at finer cells."""
         pose = (best.solution.position_enu_m, best.solution.rotation_camera_to_enu)
-        level = self._level(pose, best.place, self._matcher.footprint_cells[1])
-        result = self._matcher.match(rectifier, frame.t_ns, pose, best.place, level, second_pass=True)
-        if result is None:
-            return None
-        solution = solve_pose(result.matches, self._camera, *pose, self._metric(result))
-        return None if solution is None else _Verified(best.place, result, solution, best.features, best.log_ratio)
+        level = self._level(pose, best.place, second_pass=True)
+        matched = self._matched(rectifier, frame.t_ns, pose, best.place, level, second_pass=True)
+        return None if matched is None else replace(best, result=matched[0], solution=matched[1])
 
     def _decide(
         self,
@@ -262,7 +272,7 @@ class Localiser:
             numbers |= self._second_features(refined, prior)
         wrong = self._wrong(numbers, first, refined, others, log_prior)
         tracking = self._tracking(prior)
-        plausible = _height_plausible(solution, prior, self._terrain, self._gates.prior_sigmas_max)
+        plausible = self._height_plausible(solution, prior)
         reason = RejectReason.NONE
         if refined is None:
             reason = RejectReason.NOT_REFINED if self._evidence is None else RejectReason.UNSURE
@@ -318,15 +328,20 @@ class Localiser:
         rotation = rotation_z(turn) @ prior.rotation_camera_to_enu
         return np.array([*place.centre_enu_m, up]), rotation
 
-    def _level(self, pose: tuple[FloatArray, FloatArray], place: PlaceCandidate, cells: float) -> int:
-        height = pose[0][2] - self._terrain.up_m(np.array(place.centre_enu_m))
-        footprint = height * max(self._camera.width_px, self._camera.height_px) / self._camera.fx_px
-        return self._place.pyramid_level(footprint / cells)
+    def _level(self, pose: tuple[FloatArray, FloatArray], place: PlaceCandidate, second_pass: bool) -> int:
+        height_m = pose[0][2] - self._terrain.up_m(np.array(place.centre_enu_m))
+        return self._place.pyramid_level(self._footprint_m(height_m) / self._matcher.footprint_cells[second_pass])
 
     def _metric(self, result: PassResult) -> PoseConfig:
         """Pose settings with the inlier radius of this pass's cell size."""
         cell_m = max(result.matches.map_gsd_m, self._pose.inlier_cell_m_min)
         return replace(self._pose, inlier_m=self._pose.inlier_m * cell_m)
+
+    def _height_plausible(self, solution: PoseSolution, prior: CameraPrior) -> bool:
+        if prior.height_sigma_m >= prior.height_m:
+            return True
+        sigma = float(np.hypot(prior.height_sigma_m, np.sqrt(solution.covariance[2, 2])))
+        return abs(self._above_ground_m(solution) - prior.height_m) <= self._gates.prior_sigmas_max * sigma
 
 
 def _level_rotation(rotation_camera_to_enu: FloatArray) -> FloatArray:
@@ -336,14 +351,6 @@ def _level_rotation(rotation_camera_to_enu: FloatArray) -> FloatArray:
     v, c = np.cross(down, axis), float(down @ axis)
     k = np.array([[0.0, -v[2], v[1]], [v[2], 0.0, -v[0]], [-v[1], v[0], 0.0]])
     return np.asarray(np.eye(3) + k + k @ k / max(1.0 + c, 1e-6))
-
-
-def _height_plausible(solution: PoseSolution, prior: CameraPrior, terrain: FlatTerrain, sigmas: float) -> bool:
-    if prior.height_sigma_m >= prior.height_m:
-        return True
-    height = float(solution.position_enu_m[2]) - terrain.up_m(solution.position_enu_m[:2])
-    sigma = float(np.hypot(prior.height_sigma_m, np.sqrt(solution.covariance[2, 2])))
-    return abs(height - prior.height_m) <= sigmas * sigma
 
 
 def _rejected(frame: Frame, prior: CameraPrior, reason: RejectReason, gates: dict[str, float]) -> PoseFix:

@@ -31,8 +31,11 @@ class PoseConfig:
 class GateConfig:
     """Limits that a fix must hold. `global_*` apply when the place was found without the state's help.
 
-    Ratios are agreeing patches over tried ones, of the first pass and of the refining one. On the map of another place
-    no more than 12 patches agreed (six simulated and real sets), with a spread of them under 0.1 as a rule.
+    Limits on numbers, ratios, score, spread, residual and rival count only for a matcher without fitted evidence
+    (`learned`). Of a matcher with it (`classic`) these are read: `texture_min`, `tilt_max_rad`, `prior_sigmas_max`,
+    `tracking_sigma_m`, `wrong_probability_max`, `promising_probability_max`, `right_among`, `right_among_tracked`,
+    `clear_log_ratio` and `clear_margin`. Ratios are agreeing patches over tried ones, of the first pass and of the
+    refining one.
     """
 
     inliers_min: int = 16
@@ -51,17 +54,15 @@ class GateConfig:
     prior_sigmas_max: float = 5.0
     tracking_sigma_m: float = 150.0
     wrong_probability_max: float = 1e-4
-    """Of an accepted fix being the wrong place, where the matcher's evidence is modelled: see _docs/evidence.md. The
-    limits on numbers and ratios count only where it is not."""
+    """Of an accepted fix being the wrong place, where the matcher's evidence is modelled: see _docs/evidence.md."""
     promising_probability_max: float = 0.1
-    """Up to here a refused fix is refined once more. Right places gain by that (17 agreeing patches become 42), wrong
-    ones hardly do (10 become 12)."""
+    """Up to here a refused fix is refined once more: see _docs/evidence.md."""
     right_among: float = 0.5
     """Prior probability that one of the places that a search of the whole map proposes is right: the map may be old."""
     right_among_tracked: float = 0.9
     """The same for a search where the state says: less than it is in fair flight, as the state may be wrong."""
     clear_log_ratio: float = 6.0
-    """A place of at least this first-pass log ratio, ahead of the next one by `clear_margin`, ends the looking."""
+    """A place with more than this first-pass log ratio, ahead of the next one by `clear_margin`, ends the looking."""
     texture_min: float = 3.0
     """Grey levels, standard deviation over the picture: dark or foggy pictures have less (sensor noise is 1 to 2)."""
     rival_ratio_max: float = 0.9
@@ -70,4 +71,6 @@ class GateConfig:
     """`reprojection_m_max` counts for a map cell of one metre; of finer cells as of this: relief does not shrink."""
     clear_inlier_ratio: float = 0.35
     clear_margin: float = 1.1
-    """While tracking, a place with this share of agreeing patches and this margin ends the search for others."""
+    """How many times the score of the next place a place's own must be to end the looking. With evidence: the next one
+    that is proposed, beside `clear_log_ratio`; without: the search's margin, beside a share of agreeing patches over
+    `clear_inlier_ratio`, and only while tracking."""

@@ -145,5 +145,5 @@ def _build_localiser(
     built = build_matcher(config, ground, composition, closing)
     stale = config.tiles.downgraded_sigma_factor if mosaic.downgraded else 1.0
     pose = replace(config.pose, map_sigma_m=config.pose.map_sigma_m * stale)
-    localiser: Localiser = localiser_class(world.camera, place, built.matcher, terrain, pose, built.gates)
+    localiser: Localiser = localiser_class(world.camera, place, built.matcher, terrain, pose)
     return localiser, built.engines

@@ -13,17 +13,15 @@ from gps_denied_onboard.inference import Engine, Runtime
 from gps_denied_onboard.inference.models import ModelFolder
 from gps_denied_onboard.localisation.matching import Matcher, MatcherContext, Shapes
 from gps_denied_onboard.localisation.matching.map_projector import MapProjector
-from gps_denied_onboard.localisation.pose_config import GateConfig
 from gps_denied_onboard.messages import InferenceRecord
 from gps_denied_onboard.runtime_root.strategies import Composition, resolve
 
 
 @dataclass(frozen=True, slots=True)
 class BuiltMatcher:
-    """A matcher, the gates that its numbers are held against, and on what its models run."""
+    """A matcher, and on what its models run."""
 
     matcher: Matcher
-    gates: GateConfig
     engines: tuple[InferenceRecord, ...] = ()
 
 
@@ -40,7 +38,7 @@ def build_matcher(config: Config, ground: MapProjector, composition: Composition
         return engine
 
     matcher = matcher_class.build(MatcherContext(ground, config, load))
-    return BuiltMatcher(matcher, matcher.gates, tuple(engine.label for engine in engines))
+    return BuiltMatcher(matcher, tuple(engine.label for engine in engines))
 
 
 def open_models(config: Config) -> ModelFolder:

@@ -255,7 +255,7 @@ class BoresightFinder:
         self, laid: _Laid, pose: tuple[FloatArray, FloatArray], tilt_sigma_rad: float
     ) -> tuple[PoseSolution | None, float]:
         """Pose from a picture's matches and the radius in m inside which they count."""
-        inlier_m = WIDE * self.pose.inlier_m * max(laid.matches.map_gsd_m, 0.3)
+        inlier_m = WIDE * self.pose.inlier_m * max(laid.matches.map_gsd_m, self.pose.inlier_cell_m_min)
         config = replace(self.pose, inlier_m=inlier_m, tilt_prior_sigma_rad=tilt_sigma_rad)
         return solve_pose(laid.matches, self.camera, *pose, config), inlier_m
 
@@ -315,9 +315,7 @@ def _usable(fix: PoseFix) -> bool:
     """Whether a place is good enough to be one of several: robust means bear one that is wrong, flights do not."""
     if not np.isfinite(fix.position_enu_m).all():
         return False
-    if float(getattr(fix, "wrong_probability", math.nan)) <= WRONG_MAX:
-        return True
-    return fix.accepted and bool(getattr(fix, "unique", fix.gates.get("unique", 0.0) >= 1.0))
+    return fix.wrong_probability <= WRONG_MAX or (fix.accepted and fix.unique)
 
 
 def _centre(one: _Found) -> FloatArray:

@@ -12,10 +12,18 @@ import numpy as np
 
 from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.frames.camera_metadata import RecordedAngles
-from gps_denied_onboard.frames.photo_info import PhotoInfo
-from gps_denied_onboard.geometry.rotations import ROTATION_NED_TO_ENU, quaternion_from_matrix
+from gps_denied_onboard.frames.photo_info import PhotoInfo, body_from_gimbal
+from gps_denied_onboard.geometry.rotations import ROTATION_NED_TO_ENU, quaternion_from_matrix, rotation_zyx
 from gps_denied_onboard.messages import FloatArray, Quaternion
-from gps_denied_operator.scoring.truth import FRAME, NAME, _frame_number, _number, _plain, _read_rows, _stem
+from gps_denied_operator.scoring.truth import (
+    FRAME,
+    NAME,
+    finite_number,
+    frame_number,
+    name_stem,
+    plain_name,
+    read_rows,
+)
 
 LEVEL_SIGMA_DEG = 2.0
 FLIGHT_SIGMA_DEG = 1.5
@@ -45,15 +53,7 @@ class Attitude:
     @property
     def rotation_body_to_ned(self) -> FloatArray:
         """(3, 3)."""
-        yaw, pitch, roll = (math.radians(angle) for angle in (self.yaw_deg, self.pitch_deg, self.roll_deg))
-        (cy, sy), (cp, sp), (cr, sr) = ((math.cos(a), math.sin(a)) for a in (yaw, pitch, roll))
-        return np.array(
-            [
-                [cy * cp, cy * sp * sr - sy * cr, cy * sp * cr + sy * sr],
-                [sy * cp, sy * sp * sr + cy * cr, sy * sp * cr - cy * sr],
-                [-sp, cp * sr, cp * cr],
-            ]
-        )
+        return rotation_zyx(*(math.radians(angle) for angle in (self.yaw_deg, self.pitch_deg, self.roll_deg)))
 
     @property
     def rotation_body_to_enu(self) -> FloatArray:
@@ -166,19 +166,22 @@ def attitudes_of_table(path: Path, names: Sequence[str]) -> PhotoAttitudes:
     `names` are the pictures' file names by index; empty for a video, whose table goes by frame number. UserError,
     naming file and line, for whatever cannot be read. A gimbal's convention (pitch -90 looks down) is recognised.
     """
-    header, rows = _read_rows(path)
+    header, rows = read_rows(path, "--attitude", "file (or frame), roll_deg, pitch_deg and yaw_deg")
     plain = [cell.strip().lower() for cell in header]
     absent = [name for name in ANGLES if name not in plain]
     key = next((cell for cell in plain if cell in (*NAME, *FRAME)), None)
     if absent or key is None:
         wanted = ", ".join(absent) if absent else "file (or frame)"
         raise UserError(f"{path} has no column {wanted} (it has {', '.join(header)[:200]}); add it.")
-    by_name = {_plain(name): k for k, name in enumerate(names)} | {_stem(name): k for k, name in enumerate(names)}
+    by_name = {named(name): k for named in (plain_name, name_stem) for k, name in enumerate(names)}
     found: dict[int, Attitude] = {}
     for line, row in rows:
         told = row[plain.index(key)].strip()
-        index = _frame_number(path, line, told) if key in FRAME else by_name.get(_plain(told), by_name.get(_stem(told)))
-        roll, pitch, yaw = (_number(path, line, row[plain.index(name)].strip(), name) for name in ANGLES)
+        if key in FRAME:
+            index: int | None = frame_number(path, line, told)
+        else:
+            index = by_name.get(plain_name(told), by_name.get(name_stem(told)))
+        roll, pitch, yaw = (finite_number(path, line, row[plain.index(name)].strip(), name) for name in ANGLES)
         if abs(pitch) > 90.0 or abs(roll) > 180.0 or abs(yaw) > 360.0:
             raise UserError(f"{path}, line {line}: {roll:g}, {pitch:g}, {yaw:g} are no roll, pitch, yaw in degrees.")
         if index is not None:
@@ -187,19 +190,10 @@ def attitudes_of_table(path: Path, names: Sequence[str]) -> PhotoAttitudes:
         raise UserError(f"no row of {path} belongs to one of the pictures; give the table of these pictures.")
     notes = []
     if float(np.median([one.pitch_deg for one in found.values()])) < GIMBAL_DOWN_DEG:
-        found = {k: _body_of_gimbal(one) for k, one in found.items()}
+        found = {k: Attitude(*body_from_gimbal(one.yaw_deg, one.pitch_deg, one.roll_deg)) for k, one in found.items()}
         notes.append(f"{path.name} gives a gimbal's angles (pitch -90 looks down); they were turned into the body's.")
     if names and len(found) < len(names):
         missing = f"{len(names) - len(found)} of {len(names)} pictures have no row in {path.name}"
         notes.append(f"{missing}; a neighbour's is used.")
         found = _filled([found.get(k) for k in range(len(names))])
     return PhotoAttitudes(AttitudeSource.TABLE, found, FLIGHT_SIGMA_DEG, notes=tuple(notes))
-
-
-def _body_of_gimbal(told: Attitude) -> Attitude:
-    """The downward body of a gimbal's camera: the gimbal's x is the optical axis, its z the picture's down."""
-    gimbal = told.rotation_body_to_ned
-    body = np.stack([-gimbal[:, 2], gimbal[:, 1], gimbal[:, 0]], axis=1)
-    yaw, roll = math.atan2(body[1, 0], body[0, 0]), math.atan2(body[2, 1], body[2, 2])
-    pitch = math.asin(max(-1.0, min(1.0, -float(body[2, 0]))))
-    return Attitude(math.degrees(yaw) % 360.0, math.degrees(pitch), math.degrees(roll))

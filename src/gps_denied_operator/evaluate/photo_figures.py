@@ -26,11 +26,11 @@ def photo_figures(rows: Sequence[FrameResult], boresight_deg: tuple[float, float
 def _wrong_probability_max(rows: Sequence[FrameResult]) -> float | None:
     """Of the fixes that were taken; None where none says how likely it is wrong."""
     told = [
-        getattr(row.fix, "wrong_probability", None)
+        row.fix.wrong_probability
         for row in rows
         if row.fix is not None and any(aid.source == "fix" and aid.accepted for aid in row.aids)
     ]
-    known = [float(value) for value in told if value is not None and math.isfinite(value)]
+    known = [value for value in told if math.isfinite(value)]
     return max(known) if known else None
 
 

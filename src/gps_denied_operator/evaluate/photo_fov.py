@@ -28,6 +28,7 @@ def view_of_photos(photos: Sequence[PhotoInfo]) -> tuple[CombinedView | None, li
     """The view that all sources agree on, notes for the report, and the indices of pictures of another camera.
 
     Most pictures decide which camera it is: by its name, and by a field of view within OTHER_VIEW of the usual one.
+    Where most are known, a digital zoom of which it is not known what it means is another camera's.
     """
     if not photos:
         return None, [], frozenset()
@@ -41,6 +42,7 @@ def view_of_photos(photos: Sequence[PhotoInfo]) -> tuple[CombinedView | None, li
         for k, (photo, view) in enumerate(zip(photos, views, strict=True))
         if photo.camera_name != usual_name
         or (usual and view and abs(math.log(view.tan_half / usual.tan_half)) > OTHER_VIEW)
+        or (2 * len(known) > len(of_usual) and not photo.camera.zoom_known)
     )
     notes = [_reading(usual)] if usual is not None else []
     if others:

@@ -37,6 +37,7 @@ from gps_denied_onboard.odometry.planar import PlanarOdometry
 from gps_denied_onboard.pipeline import Pipeline
 from gps_denied_onboard.pipeline_parts import PipelineParts
 from gps_denied_onboard.replay.recording import FrameTrace
+from gps_denied_onboard.runtime_root.build import in_order
 from gps_denied_onboard.runtime_root.matchers import build_matcher
 from gps_denied_onboard.runtime_root.stopwatch import Stopwatch
 from gps_denied_onboard.runtime_root.strategies import load_composition
@@ -192,12 +193,13 @@ class Finding:
 def build_finding(
     mosaic: MapMosaic, options: PhotoOptions, config: Config, closing: ExitStack, place: GridPlace | None = None
 ) -> Finding:
-    """By the configuration; `closing` releases what the matcher's models run on, `place` is one that is prepared."""
+    """By the configuration; `closing` releases what the matcher's models and the search run on, `place` is a search
+    that is prepared."""
     terrain = FlatTerrain(options.local, 0.0, GROUND_SIGMA_M)
     ground = MapProjector(mosaic, options.local, terrain, options.camera)
     built = build_matcher(config, ground, load_composition(), closing)
-    place = place or GridPlace(mosaic, options.local, config.place)
-    localiser = Localiser(options.camera, place, built.matcher, terrain, config.pose, built.gates)
+    place = place or GridPlace(mosaic, options.local, config.place, in_order(config.place.threads_max, closing))
+    localiser = Localiser(options.camera, place, built.matcher, terrain, config.pose)
     return Finding(localiser, place, built.matcher)
 
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from gps_denied_onboard.config import Config, load_config
 from gps_denied_onboard.errors import UserError
-from gps_denied_onboard.frames.folder import SUFFIXES, FolderSource, fov_of, read_image
+from gps_denied_onboard.frames.folder import SUFFIXES, FolderSource, read_image
 from gps_denied_onboard.frames.photo_info import PhotoInfo
 from gps_denied_onboard.frames.video import VideoSource
 from gps_denied_onboard.geometry.camera import CameraModel
@@ -119,8 +119,7 @@ def prepare(request: PhotosRequest) -> PreparedPhotos:
     if height == "exif":
         low_notes, low = low_pictures(photos)
         view_notes, others = [*view_notes, *low_notes], others | low
-    fov_deg = view.fov_deg if view is not None else (fov_of(photos) if photos else None)
-    camera, known = camera_for(frames.size_px, request.fov_deg, fov_deg)
+    camera, known = camera_for(frames.size_px, request.fov_deg, None if view is None else view.fov_deg)
     fov_sigma = view.sigma if view is not None else ASSUMED_SIGMA
     options = PhotoOptions(
         local=LocalFrame((box[0] + box[2]) / 2.0, (box[1] + box[3]) / 2.0, 0.0),

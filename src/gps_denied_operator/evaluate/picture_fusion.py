@@ -265,8 +265,7 @@ class VisionFusion:
 
     def _likelier(self, fix: PoseFix) -> bool:
         """Whether a fix that the state refuses is less likely wrong than the odometry that brought the state there."""
-        wrong = float(getattr(fix, "wrong_probability", math.nan))
-        return self._steps > 0 and wrong * LIKELIER <= 1.0 - (1.0 - STEP_WRONG) ** self._steps
+        return self._steps > 0 and fix.wrong_probability * LIKELIER <= 1.0 - (1.0 - STEP_WRONG) ** self._steps
 
     def _apply(self, fix: PoseFix, z: FloatArray, noise: FloatArray, innovation: FloatArray) -> None:
         if fix.t_ns > self._t_ns:

@@ -15,7 +15,7 @@ from gps_denied_onboard.geometry.geodesy import (
     mercator_px_from_geodetic,
     mercator_resolution_m,
 )
-from gps_denied_onboard.geometry.rotations import matrix_from_quaternion
+from gps_denied_onboard.geometry.rotations import ROTATION_NED_TO_ENU, matrix_from_quaternion
 from gps_denied_onboard.messages import FloatArray, ImageArray, NavState
 from gps_denied_onboard.tiles.mosaic import LEVEL_MAX, MapMosaic
 from gps_denied_operator.report.model import MapPicture
@@ -25,7 +25,6 @@ from gps_denied_operator.scoring.metrics import FALSE_ANCHOR_M, frame_error, is_
 THUMBNAIL_WIDTH_PX = 480
 JPEG_QUALITY = 72
 NO_MAP_GREY = 228
-NED_TO_ENU = np.array([[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, -1.0]])
 GRID = 25
 SHAPE = 1.6
 
@@ -96,7 +95,7 @@ def camera_pose(row: FrameResult, local: LocalFrame, camera: CameraModel) -> tup
 
 def _state_pose(state: NavState, local: LocalFrame, camera: CameraModel) -> tuple[FloatArray, FloatArray]:
     position = local.enu_from_geodetic(state.latitude_deg, state.longitude_deg, state.altitude_amsl_m)
-    return position, NED_TO_ENU @ matrix_from_quaternion(state.quaternion_body_to_ned) @ camera.mount
+    return position, ROTATION_NED_TO_ENU @ matrix_from_quaternion(state.quaternion_body_to_ned) @ camera.mount
 
 
 def map_view(

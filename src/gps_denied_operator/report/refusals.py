@@ -12,8 +12,8 @@ from gps_denied_onboard.messages import AidRecord, PoseFix
 
 DEFAULT_LIMITS: Mapping[str, float] = asdict(GateConfig())
 
-# reason -> (sentence, number of the fix, how it is written, limit's key or number, how the limit is meant)
-REFUSED: dict[str, tuple[str, str, str, str | float, str]] = {
+# reason -> (sentence, number of the fix, how it is written, limit's key, how the limit is meant)
+REFUSED: dict[str, tuple[str, str, str, str, str]] = {
     "no_texture": ("the picture shows too little texture", "texture", "{:.1f} grey levels", "texture_min", "at least"),
     "outside_map": ("the search found no map there", "", "", "", ""),
     "no_consistent_match": ("no patches of the picture agreed on one place", "place_score", "score {:.1f}", "", ""),
@@ -34,7 +34,7 @@ REFUSED: dict[str, tuple[str, str, str, str | float, str]] = {
                "chance of {:.2%}", "wrong_probability_max", "at most"),
     "ambiguous": ("the place was found without help and is not clear enough to stand alone", "rival",
                   "the next place reaches {:.0%} of its support", "global_support_ratio_max", "at most"),
-    "rival": ("another place fits nearly as well", "rival", "{:.0%} of the support", 0.9, "at most"),
+    "rival": ("another place fits nearly as well", "rival", "{:.0%} of the support", "rival_ratio_max", "at most"),
 }  # fmt: skip
 NUMBERS = (
     ("inliers", "{:.0f} agreeing"), ("inlier_ratio", "{:.0%} first pass"), ("second_ratio", "{:.0%} second pass"),
@@ -86,7 +86,7 @@ def _of_match(fix: PoseFix, limits: Mapping[str, float]) -> str:
     value = fix.wrong_probability if key == "wrong_probability" else fix.gates.get(key, math.nan)
     if not math.isfinite(value):
         return sentence
-    most = limits.get(limit, math.nan) if isinstance(limit, str) else limit
+    most = limits.get(limit, math.nan)
     if not math.isfinite(most):
         return f"{sentence}: {_put(form, value)}"
     bare = "{:" + form.split("{:")[1].split("}")[0] + "}"

@@ -12,8 +12,8 @@ HAZARDOUS_ELLIPSES = 3.5
 
 def protection_level_m(state: NavState | None) -> float | None:
     """The state's protection level; None where there is none: no estimate, or a recording from before it was sent."""
-    level_m = getattr(state, "protection_level_m", None)
-    return float(level_m) if level_m is not None and math.isfinite(level_m) and level_m > 0.0 else None
+    level_m = math.nan if state is None else state.protection_level_m
+    return level_m if math.isfinite(level_m) and level_m > 0.0 else None
 
 
 def is_hazardous(state: NavState, east_m: float, north_m: float) -> bool:

@@ -115,7 +115,7 @@ class TruthTable:
         if self.key == "frame":
             return lambda index, _name, _t_ns: self.by_frame.get(index)
         if self.key == "name":
-            return lambda _index, name, _t_ns: self.by_name.get(_plain(name)) or self.by_name.get(_stem(name))
+            return lambda _index, name, _t_ns: self.by_name.get(plain_name(name)) or self.by_name.get(name_stem(name))
         return lambda _index, _name, t_ns: self._at(t_ns / 1e9)
 
     def frame_numbers(self) -> tuple[int, ...]:
@@ -136,7 +136,7 @@ def read_truth_csv(path: Path, keys: Sequence[str] = ("frame", "time", "name")) 
     file name or time in seconds since the first frame; `keys` is the order in which these are preferred. Frames may be
     missing; rows whose position is empty are left out.
     """
-    header, rows = _read_rows(path)
+    header, rows = read_rows(path, "--truth", "frame, latitude_deg and longitude_deg")
     columns = _columns(path, header)
     frames: dict[int, TruePlace] = {}
     names: dict[str, TruePlace] = {}
@@ -149,12 +149,12 @@ def read_truth_csv(path: Path, keys: Sequence[str] = ("frame", "time", "name")) 
             continue
         told = row[columns[key][0]].strip()
         if key == "name":
-            _keep(names, _plain(told), place, path, line, told)
-            names.setdefault(_stem(told), place)
+            _keep(names, plain_name(told), place, path, line, told)
+            names.setdefault(name_stem(told), place)
         elif key == "frame":
-            _keep(frames, _frame_number(path, line, told), place, path, line, told)
+            _keep(frames, frame_number(path, line, told), place, path, line, told)
         else:
-            times.append((_number(path, line, told, "time") * columns[key][1], place))
+            times.append((finite_number(path, line, told, "time") * columns[key][1], place))
     if not (frames or names or times):
         raise UserError(f"{path} has no row with a position; fill in latitude_deg and longitude_deg.")
     _refuse_disorder(path, [t for t, _ in times], "time")
@@ -162,11 +162,13 @@ def read_truth_csv(path: Path, keys: Sequence[str] = ("frame", "time", "name")) 
     return TruthTable(path, key, frames, names, tuple(t for t, _ in times), tuple(p for _, p in times))
 
 
-def _read_rows(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
+def read_rows(path: Path, option: str, columns: str) -> tuple[list[str], list[tuple[int, list[str]]]]:
+    """Header and numbered rows of a table. UserError, naming the command's `option` that gave it and the `columns` that
+    it needs, where it is none."""
     try:
         text = _decoded(read_file(path, TABLE_BYTES_MAX))
     except FileNotFoundError:
-        raise UserError(f"{path} does not exist; give --truth exif or the path of a CSV file.") from None
+        raise UserError(f"{path} does not exist; give {option} exif or the path of a CSV file.") from None
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path} cannot be read as a CSV text file ({error}); save it as UTF-8 CSV.") from error
     if text.count("\n") + text.count("\r") > 2 * ROWS_MAX:
@@ -179,9 +181,9 @@ def _read_rows(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
     except csv.Error as error:
         raise UserError(f"{path} cannot be read as a CSV text file ({error}); save it as UTF-8 CSV.") from error
     if not lines:
-        raise UserError(f"{path} is empty; give a table with frame, latitude_deg and longitude_deg.")
+        raise UserError(f"{path} is empty; give a table with {columns}.")
     if len(lines[0]) > COLUMNS_MAX:
-        raise UserError(f"{path} has {len(lines[0])} columns, more than {COLUMNS_MAX}; give those of the truth.")
+        raise UserError(f"{path} has {len(lines[0])} columns, more than {COLUMNS_MAX}; give a table with {columns}.")
     if len(lines) > ROWS_MAX:
         raise UserError(f"{path} has more than {ROWS_MAX} rows; give the table of one flight.")
     rows = [(n, row) for n, row in enumerate(lines[1:], 2) if any(cell.strip() for cell in row)]
@@ -274,8 +276,8 @@ def _place(path: Path, line: int, row: Sequence[str], columns: Mapping[str, tupl
     empty = {"", "none", "null", "na", "n/a", "-"}
     if told["latitude"].lower() in empty and told["longitude"].lower() in empty:
         return None
-    latitude = _number(path, line, told["latitude"], "latitude") * columns["latitude"][1]
-    longitude = _number(path, line, told["longitude"], "longitude") * columns["longitude"][1]
+    latitude = finite_number(path, line, told["latitude"], "latitude") * columns["latitude"][1]
+    longitude = finite_number(path, line, told["longitude"], "longitude") * columns["longitude"][1]
     if abs(latitude) > 90.0 >= abs(longitude):
         swapped = f"latitude {latitude} and longitude {longitude} look swapped"
         raise UserError(f"{path}, line {line}: {swapped}; correct the header.")
@@ -284,10 +286,11 @@ def _place(path: Path, line: int, row: Sequence[str], columns: Mapping[str, tupl
     height = told.get("altitude", "")
     if height.lower() in empty:
         return TruePlace(latitude, longitude)
-    return TruePlace(latitude, longitude, _number(path, line, height, "altitude") * columns["altitude"][1])
+    return TruePlace(latitude, longitude, finite_number(path, line, height, "altitude") * columns["altitude"][1])
 
 
-def _number(path: Path, line: int, told: str, what: str) -> float:
+def finite_number(path: Path, line: int, told: str, what: str) -> float:
+    """A cell as a number. UserError, naming file and line, where it is none."""
     try:
         value = float(re.sub(r"^([+-]?\d+),(\d+)$", r"\1.\2", told))  # a decimal comma
     except ValueError:
@@ -297,8 +300,9 @@ def _number(path: Path, line: int, told: str, what: str) -> float:
     return value
 
 
-def _frame_number(path: Path, line: int, told: str) -> int:
-    value = _number(path, line, told, "frame number")
+def frame_number(path: Path, line: int, told: str) -> int:
+    """A cell as a frame's number. UserError, naming file and line, where it is none."""
+    value = finite_number(path, line, told, "frame number")
     if value != int(value) or value < 0:
         raise UserError(f"{path}, line {line}: frame number '{told[:40]}' is not 0, 1, 2, ...; correct it.")
     return int(value)
@@ -318,9 +322,11 @@ def _keep(kept: dict[Key, TruePlace], key: Key, place: TruePlace, path: Path, li
     kept[key] = place
 
 
-def _plain(name: str) -> str:
+def plain_name(name: str) -> str:
+    """A picture's name without its folder, in small letters."""
     return re.split(r"[/\\]", name.strip())[-1].lower()
 
 
-def _stem(name: str) -> str:
-    return _plain(name).rsplit(".", 1)[0]
+def name_stem(name: str) -> str:
+    """The same without its suffix."""
+    return plain_name(name).rsplit(".", 1)[0]

@@ -11,7 +11,9 @@ import pytest
 from PIL import Image
 from PIL.TiffImagePlugin import IFDRational
 
-from gps_denied_onboard.frames.photo_info import PhotoInfo, parse_xmp, photo_info, read_photo_info
+from gps_denied_onboard.frames.camera_metadata import combined_view
+from gps_denied_onboard.frames.photo_info import PhotoInfo, photo_info, read_photo_info
+from gps_denied_onboard.frames.xmp import parse_xmp
 
 SIZE = (1600, 1200)
 ORIGINAL = {0xA002: 4000, 0xA003: 3000}
@@ -86,17 +88,18 @@ def test_time_has_fractions() -> None:
         ({0x920A: 4.5, 0xA20E: 16393.44, 0xA210: 2, **ORIGINAL}, {}, 2 * math.degrees(math.atan(6.1976 / 2 / 4.5))),
         ({0x920A: 4.5, 0xA20E: 645.41, 0xA210: 4, **ORIGINAL}, {}, 2 * math.degrees(math.atan(6.1976 / 2 / 4.5))),
         ({0x920A: 4.5, 0xA20E: IFDRational(0, 0), **ORIGINAL}, {}, None),
-        ({0xA405: 28}, {"PerspectiveFocalLength": "4.812", "PrincipalPoint": "3.042,2.28"}, 64.60),
+        ({}, {"PerspectiveFocalLength": "4.812", "PrincipalPoint": "3.042,2.28"}, 64.60),
+        ({0xA405: 28}, {"PerspectiveFocalLength": "4.812", "PrincipalPoint": "3.042,2.28"}, 64.74),
         ({}, {"CalibratedFocalLength": "3666.6", "CalibratedOpticalCenterX": "2736.0"}, 73.46),
         ({0xA405: 1}, {}, None),
     ],
 )
-def test_field_of_view_comes_from_the_best_source(
+def test_field_of_view_comes_from_what_the_picture_tells(
     shot: dict[int, Any], xmp: dict[str, str], expected: float | None
 ) -> None:
-    """Calibration before 35 mm equivalent before sensor width; pixel densities count only with the original's size."""
-    found = info(shot, xmp=xmp).fov_horizontal_deg
-    assert found == (None if expected is None else pytest.approx(expected, abs=0.02))
+    """Calibration, 35 mm equivalent or sensor width, by their doubts; pixel densities only with the original's size."""
+    view = combined_view(info(shot, xmp=xmp).camera.views)
+    assert (view and view.fov_deg) == (None if expected is None else pytest.approx(expected, abs=0.02))
 
 
 def test_original_size_must_have_the_pictures_shape() -> None:

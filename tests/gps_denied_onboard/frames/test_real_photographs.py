@@ -7,16 +7,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gps_denied_onboard.frames.folder import FolderSource, fov_of
+from gps_denied_onboard.frames.camera_metadata import combined_view
+from gps_denied_onboard.frames.folder import FolderSource
 from gps_denied_onboard.frames.video import VideoSource
 
 
 @pytest.mark.parametrize(
     ("folder", "count", "size", "latitude", "attitude", "course", "fov"),
     [
-        ("caliterra", 75, (1600, 1200), 30.17, False, False, None),
+        ("caliterra", 75, (1600, 1200), 30.17, False, False, 68.9),
         ("garfield", 28, (1600, 1200), 41.43, True, False, 64.6),
-        ("seneca", 167, (1200, 900), 41.03, False, True, None),
+        ("seneca", 167, (1200, 900), 41.03, False, True, 71.3),
     ],
 )
 def test_folders_of_photographs(
@@ -26,7 +27,7 @@ def test_folders_of_photographs(
     latitude: float,
     attitude: bool,
     course: bool,
-    fov: float | None,
+    fov: float,
     shared_data: Path,
 ) -> None:
     """All pictures are found in time order with position, and attitude, course and field of view where they have it."""
@@ -36,7 +37,8 @@ def test_folders_of_photographs(
     assert source.photos[0].latitude_deg == pytest.approx(latitude, abs=0.02)
     assert all((photo.yaw_deg is not None) == attitude for photo in source.photos)
     assert all((photo.course_deg is not None) == course for photo in source.photos)
-    assert fov_of(source.photos) == (None if fov is None else pytest.approx(fov, abs=0.1))
+    views = [combined_view(photo.camera.views) for photo in source.photos]
+    assert all(view is not None and view.fov_deg == pytest.approx(fov, abs=0.1) for view in views)
     assert np.all(np.diff(source.times_ns) > 0)
     assert next(iter(source)).image.shape == (size[1], size[0], 3)
 

@@ -17,6 +17,7 @@ from gps_denied_onboard.geometry.rotations import (
     nadir_camera_to_enu,
     quaternion_from_matrix,
     rotation_z,
+    rotation_zyx,
     skew,
     wrap_angle,
 )
@@ -87,3 +88,11 @@ def test_camera_that_looks_down(yaw: float) -> None:
     assert np.linalg.det(rotation) == pytest.approx(1.0)
     assert image_up_yaw(rotation) == pytest.approx(yaw)
     assert image_up_yaw(rotation_z(0.1) @ rotation) == pytest.approx(wrap_angle(yaw + 0.1))
+
+
+def test_aerospace_angles_turn_the_nose_then_lift_it_then_lean() -> None:
+    """Nose 90 degrees to the east and 30 up, then right side 90 down: where the body's axes point in NED."""
+    forward, right, down = rotation_zyx(math.radians(90.0), math.radians(30.0), math.radians(90.0)).T
+    assert forward == pytest.approx([0.0, math.sqrt(0.75), -0.5])
+    assert right == pytest.approx([0.0, 0.5, math.sqrt(0.75)])
+    assert down == pytest.approx([1.0, 0.0, 0.0])

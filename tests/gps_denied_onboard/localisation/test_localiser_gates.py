@@ -14,7 +14,7 @@ from gps_denied_onboard.localisation.matching.config import MatchingConfig
 from gps_denied_onboard.localisation.matching.map_projector import MapProjector
 from gps_denied_onboard.localisation.place_config import PlaceConfig
 from gps_denied_onboard.localisation.place_search import GridPlace
-from gps_denied_onboard.localisation.pose_config import GateConfig, PoseConfig
+from gps_denied_onboard.localisation.pose_config import PoseConfig
 from gps_denied_onboard.messages import CameraPrior, Frame, PoseFix
 
 
@@ -22,7 +22,7 @@ def locate(ground: Any, frame: Frame, prior: CameraPrior) -> PoseFix:
     mosaic = ground.mosaic()
     matcher = ClassicMatcher(MapProjector(mosaic, ground.local, ground.terrain, ground.camera), MatchingConfig())
     place = GridPlace(mosaic, ground.local, PlaceConfig())
-    localiser = Localiser(ground.camera, place, matcher, ground.terrain, PoseConfig(), GateConfig())
+    localiser = Localiser(ground.camera, place, matcher, ground.terrain, PoseConfig())
     return localiser.locate(frame, prior)
 
 

@@ -84,6 +84,8 @@ def test_a_table_by_file_name(tmp_path: Path) -> None:
         ("file,roll_deg,pitch_deg,yaw_deg\na.jpg,1,2,x\n", "line 2"),
         ("file,roll_deg,pitch_deg,yaw_deg\na.jpg,1,95,0\n", "no roll, pitch, yaw"),
         ("file,roll_deg,pitch_deg,yaw_deg\nz.jpg,1,2,3\n", "no row of"),
+        ("", "is empty; give a table with file .or frame., roll_deg, pitch_deg and yaw_deg"),
+        ("x," * 5001, "more than 5000; give a table with file .or frame., roll_deg, pitch_deg and yaw_deg"),
     ],
 )
 def test_a_table_that_cannot_be_used_is_said(tmp_path: Path, text: str, sentence: str) -> None:
@@ -91,3 +93,9 @@ def test_a_table_that_cannot_be_used_is_said(tmp_path: Path, text: str, sentence
     (tmp_path / "t.csv").write_text(text)
     with pytest.raises(UserError, match=sentence):
         attitudes_of_table(tmp_path / "t.csv", ["a.jpg"])
+
+
+def test_a_table_that_is_not_there_names_its_own_option(tmp_path: Path) -> None:
+    """The sentence tells to correct --attitude, not the truth that the same reader reads."""
+    with pytest.raises(UserError, match="does not exist; give --attitude exif or the path of a CSV file"):
+        attitudes_of_table(tmp_path / "nothing.csv", ["a.jpg"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,14 @@ def test_pictures_of_another_camera_or_zoom_are_set_aside() -> None:
     assert view.tan_half == pytest.approx(0.6)
     assert others == {6, 7}
     assert any("2 of 8 pictures are of another camera or zoom (P6.jpg: Maker B" in note for note in notes)
+
+
+@pytest.mark.parametrize(("zoomed", "others"), [(1, {3}), (4, set())])
+def test_a_zoom_of_unknown_meaning_is_another_camera_where_most_have_none(zoomed: int, others: set[int]) -> None:
+    """One such picture among three is set aside; where most are such, they stay, and their view may be told."""
+    unknown = CameraMetadata(zoom=2.0, zoom_known=False)
+    photos = [photo(k) for k in range(3)] + [replace(photo(3 + k), camera=unknown) for k in range(zoomed)]
+    assert view_of_photos(photos)[2] == others
 
 
 def test_pictures_from_the_ground_are_set_aside() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -75,14 +75,6 @@ def test_altitudes_told_carry_the_height_where_odometry_is_lost() -> None:
     assert after.position_enu_m[2] - before.position_enu_m[2] == pytest.approx(30.0, abs=1e-6)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _JudgedFix(PoseFix):
-    """A fix that says how likely it is wrong."""
-
-    unique: bool = True
-    wrong_probability: float = 0.0
-
-
 @pytest.mark.parametrize(("wrong_probability", "believed"), [(1e-5, True), (5e-3, False), (float("nan"), False)])
 def test_a_sure_fix_is_believed_over_one_step_of_odometry(wrong_probability: float, believed: bool) -> None:
     """After a step that went 60 m wrong a fix less likely wrong than such a step moves the state; others do not."""
@@ -93,9 +85,7 @@ def test_a_sure_fix_is_believed_over_one_step_of_odometry(wrong_probability: flo
     fusion.update(
         OdometryStep(10**9, 2 * 10**9, "ok", "", wrong, 0.0, 0.0, np.eye(4) * 0.1, 1.0, 90, 80, 0.5, 100.0, 8.0)
     )
-    told = fix(2 * 10**9, level)
-    fields = {name: getattr(told, name) for name in PoseFix.__dataclass_fields__}
-    fusion.update(_JudgedFix(**{**fields, "unique": True, "wrong_probability": wrong_probability}))
+    fusion.update(replace(fix(2 * 10**9, level), wrong_probability=wrong_probability))
     estimate = fusion.estimate(2 * 10**9)
     assert estimate is not None
     assert bool(abs(estimate.position_enu_m[0] - 10.0) < 3.0) is believed

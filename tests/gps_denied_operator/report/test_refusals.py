@@ -60,6 +60,8 @@ def test_limits_are_those_of_the_flight() -> None:
     assert "(at most 0.60)" in refusal(FIX, None, limits_of(config))
     config["strategies"]["matching"] = "learned"
     assert limits_of(config)["tilt_max_rad"] == config["learned"]["gates"]["tilt_max_rad"]
+    config["learned"]["gates"]["rival_ratio_max"] = 0.8
+    assert "(at most 80 %)" in refusal(replace(FIX, reason="rival"), None, limits_of(config))
     assert limits_of({"gates": "nonsense"}) == DEFAULT_LIMITS
 
 

@@ -28,12 +28,6 @@ SECOND_NS = 1_000_000_000
 MakeState = Callable[..., NavState]
 
 
-def with_level(state: NavState, level_m: float | None) -> NavState:
-    """The state as one that carries a protection level, whatever this version's record holds."""
-    values = {f.name: getattr(state, f.name) for f in dataclasses.fields(state)}
-    return cast(NavState, SimpleNamespace(**(values | {"protection_level_m": level_m})))
-
-
 def ellipse(make_state: MakeState, major_m: float, minor_m: float, azimuth_deg: float = 0.0) -> NavState:
     """A state with this 95 % ellipse; its major axis is `azimuth_deg` from north, clockwise."""
     state = make_state(0, np.zeros(3))
@@ -54,10 +48,10 @@ def test_ellipses_away(make_state: MakeState, azimuth_deg: float, east_m: float,
 @pytest.mark.parametrize(
     ("level_m", "east_m", "north_m", "hazardous"),
     [
-        (None, 34.9, 0.0, False),
-        (None, 35.1, 0.0, True),
-        (None, 0.0, 69.9, False),
-        (None, 0.0, 70.1, True),
+        (math.nan, 34.9, 0.0, False),
+        (math.nan, 35.1, 0.0, True),
+        (math.nan, 0.0, 69.9, False),
+        (math.nan, 0.0, 70.1, True),
         (30.0, 0.0, 29.9, False),
         (30.0, 0.0, 30.1, True),
         (500.0, 35.1, 0.0, True),
@@ -66,18 +60,19 @@ def test_ellipses_away(make_state: MakeState, azimuth_deg: float, east_m: float,
     ],
 )
 def test_hazardous_is_beyond_either(
-    make_state: MakeState, level_m: float | None, east_m: float, north_m: float, hazardous: bool
+    make_state: MakeState, level_m: float, east_m: float, north_m: float, hazardous: bool
 ) -> None:
     """Of 20 x 10 m: beyond 3.5 of them in that direction, or beyond the protection level where there is one."""
-    state = with_level(ellipse(make_state, 20.0, 10.0), level_m)
+    state = dataclasses.replace(ellipse(make_state, 20.0, 10.0), protection_level_m=level_m)
     assert is_hazardous(state, east_m, north_m) is hazardous
 
 
 def test_level_is_absent_in_older_records(make_state: MakeState) -> None:
-    """No estimate and no such field give none."""
+    """No estimate gives none, nor one whose record did not hold it."""
+    state = make_state(0, np.zeros(3))
     assert protection_level_m(None) is None
-    assert protection_level_m(cast(NavState, SimpleNamespace())) is None
-    assert protection_level_m(with_level(make_state(0, np.zeros(3)), 12.5)) == 12.5
+    assert protection_level_m(state) is None
+    assert protection_level_m(dataclasses.replace(state, protection_level_m=12.5)) == 12.5
 
 
 def flight(
@@ -88,8 +83,10 @@ def flight(
     for k, (error_m, level_m) in enumerate(zip(errors_m, levels_m, strict=True)):
         latitude, longitude, altitude = (float(v) for v in origin.geodetic_from_enu(np.zeros(3)))
         state = make_state(k, np.array([error_m, 0.0, 0.0]))
-        state = dataclasses.replace(state, ellipse_semi_major_m=10.0, ellipse_semi_minor_m=10.0)
-        rows.append(FrameResult(k, k, f"{k}.jpg", latitude, longitude, altitude, with_level(state, level_m)))
+        state = dataclasses.replace(
+            state, ellipse_semi_major_m=10.0, ellipse_semi_minor_m=10.0, protection_level_m=level_m
+        )
+        rows.append(FrameResult(k, k, f"{k}.jpg", latitude, longitude, altitude, state))
     return rows
 
 

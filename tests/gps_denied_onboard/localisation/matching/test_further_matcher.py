@@ -47,5 +47,5 @@ def test_a_further_matcher_is_a_class_and_a_line(painted_ground: Any, monkeypatc
         built = build_matcher(config, ground, load_composition(), closing)
     assert isinstance(built.matcher, BlindMatcher)
     assert built.matcher.ground is ground
-    assert built.gates.inliers_min == 77
+    assert built.matcher.gates.inliers_min == 77
     assert model_shapes(config, load_composition()) == {}

@@ -41,7 +41,7 @@ def match(built: BuiltMatcher, ground: Any, frame: Frame, pose: Pose, second_pas
 
 def locate(built: BuiltMatcher, ground: Any, frame: Frame, pose: Pose) -> PoseFix:
     place = GridPlace(ground.mosaic(), ground.local, PlaceConfig())
-    localiser = Localiser(ground.camera, place, built.matcher, ground.terrain, PoseConfig(), built.gates)
+    localiser = Localiser(ground.camera, place, built.matcher, ground.terrain, PoseConfig())
     return localiser.locate(frame, ground.prior(pose))
 
 

@@ -31,7 +31,7 @@ class SourceLabel(StrEnum):
 
 
 class GpsHealth(StrEnum):
-    """What the autopilot's own GPS is worth by our state: see fusion/gps_health.py."""
+    """What the autopilot's own GPS is worth by our state: see integrity/gps_health.py."""
 
     UNKNOWN = "UNKNOWN"
     STABLE_NON_SPOOFED = "STABLE_NON_SPOOFED"

@@ -16,7 +16,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
 SEEDS, MINUTES = "9400-9419", 10.0
 COLUMNS = (
     ("inside 95 %", "coverage_95", 3), ("hazardous", "hazardous", 0), ("true GPS left", "true_gps_left", 0),

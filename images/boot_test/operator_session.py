@@ -17,12 +17,12 @@ from typing import Any
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from gps_denied_operator.cache.consent import NotAgreedError
+
 SOURCES = Path(__file__).resolve().parents[2] / "src"
 STARTS = r"bless: good boot"
 """On the console: from here on the processor has time for it."""
 HOST_KEY = r"ssh: host key (SHA256:\S+)"
-CONSENT_ASKED = 21
-"""Exit code of a build-cache that shows what it would sign for the first time."""
 LIMIT_S = 1800.0
 BUFFER_M = "30"
 COMPANION = """host = "127.0.0.1"
@@ -156,7 +156,7 @@ class OperatorSession:
         for item in checked["items"]:
             print(f"companion check: {'ok ' if item['good'] else 'NOT'} {item['name']}: {item['told']}", flush=True)
         build = ("build-cache", "--companion", str(companion), "--flight-file", str(plan), "--buffer", BUFFER_M)
-        offered = self._tool(*build, *zoom, *store, ends_with=CONSENT_ASKED)
+        offered = self._tool(*build, *zoom, *store, ends_with=NotAgreedError.exit_code)
         # What the aircraft brings of its own is shown once, and agreed to as an operator does, by its digits.
         found = re.search(r"--accept ([0-9a-f]+)", str(offered["reason"]))
         if found is None:

@@ -21,8 +21,8 @@ from gps_denied_operator.missions import cli as missions_cli
 from gps_denied_operator.tiles import cli as tiles_cli
 
 INTERRUPTED = 130
-TOLD_CHARACTERS_MAX = 20_000
 """How typer ends a command at ctrl-C: as a shell tells of one that SIGINT killed."""
+TOLD_CHARACTERS_MAX = 20_000
 
 app = typer.Typer(
     rich_markup_mode=None, no_args_is_help=True, help="Prepare flights without GPS, and see how good they are."

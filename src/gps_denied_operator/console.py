@@ -37,15 +37,20 @@ def progress_bar(what: str, *, quiet: bool) -> Iterator[Callable[[int, int | Non
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
+def _terminal_bars() -> Progress:
+    """Bars on stderr with the time that each has taken; nothing where stderr is no terminal."""
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description:24}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+    )  # fmt: skip
+    return Progress(*columns, console=console, disable=not console.is_terminal)
+
+
 class FlightBars:
     """One bar for all flights, and one for each step that is running; nothing where stderr is no terminal."""
 
     def __init__(self, flights: int) -> None:
-        console = Console(stderr=True)
-        columns = (
-            TextColumn("{task.description:24}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-        )  # fmt: skip
-        self._bars = Progress(*columns, console=console, disable=not console.is_terminal)
+        self._bars = _terminal_bars()
         self._all = self._bars.add_task("flights", total=flights)
         self._steps: dict[tuple[int, str], TaskID] = {}
 
@@ -72,11 +77,7 @@ class FrameBar:
     """One bar for frames."""
 
     def __init__(self, total: int | None, description: str = "frames") -> None:
-        console = Console(stderr=True)
-        columns = (
-            TextColumn("{task.description:24}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-        )  # fmt: skip
-        self._bars = Progress(*columns, console=console, disable=not console.is_terminal)
+        self._bars = _terminal_bars()
         self._task = self._bars.add_task(description, total=total)
 
     def __enter__(self) -> FrameBar:

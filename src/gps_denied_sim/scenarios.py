@@ -8,9 +8,9 @@ from gps_denied_onboard.errors import UserError
 from gps_denied_sim.noise import stream
 from gps_denied_sim.scene.terrain import LOW_TEXTURE_STYLE
 from gps_denied_sim.schedule import Event, Scenario, Season
-from gps_denied_sim.weather_scenarios import weather_scenario
+from gps_denied_sim.weather_scenarios import BUILDERS, weather_scenario
 
-WEATHER_NAMES = ("storm", "gusts", "frozen-camera", "wrong-origin", "pitot-fault", "gyro-warmup", "cloud-shadow")
+WEATHER_NAMES = tuple(BUILDERS)
 """Scenarios of weather and faults, see `weather_scenarios`."""
 NAMES = (
     "cruise",

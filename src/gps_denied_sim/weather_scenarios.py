@@ -30,16 +30,17 @@ WIND_LIMIT_MPS = 20.0
 
 
 def weather_scenario(base: Scenario, seed: int, duration_s: float) -> Scenario:
-    """The schedule of `base.name`, one of WEATHER_NAMES; `base` has the seed's haze.
+    """The schedule of `base.name`, one of BUILDERS; `base` has the seed's haze, unless the scenario brings its own.
 
     By the seed the autopilot's GPS is jammed as in the other scenarios, true, or forged for part of the flight.
     """
     rng = stream(seed, f"scenario-{base.name}")
     jam = tuple(e for e in base.events if e.kind == "gps_jam")
-    other = tuple(e for e in base.events if e.kind != "gps_jam")
     mode = (seed // 3 if base.name == "wrong-origin" else seed) % 3
     gps = (jam, (), (_forged(rng, duration_s),))[mode]
     built = BUILDERS[base.name](rng, seed, duration_s)
+    brought = {"gps_jam", *(e.kind for e in built.events)}
+    other = tuple(e for e in base.events if e.kind not in brought)
     return replace(built, name=base.name, events=(*gps, *other, *built.events))
 
 

@@ -32,7 +32,7 @@ from gps_denied_onboard.tiles import codec
 from gps_denied_onboard.untrusted.json import read_json
 from gps_denied_onboard.untrusted.text import shown
 from gps_denied_operator.companion.check import described_of
-from gps_denied_operator.missions.plan_files import parse_plan
+from gps_denied_operator.missions.plan_files import parse_route
 from gps_denied_operator.scoring.truth import read_truth_csv
 from gps_denied_operator.tiles.feeds import offer_of
 from gps_denied_operator.tiles.mbtiles import MbtilesFile
@@ -70,7 +70,7 @@ fuzz_revoked = _of_file(lambda path: read_trusted_keys(path.parent), "revoked")
 def fuzz_plan(data: bytes) -> None:
     """Plans of every format, told apart by their content."""
     with contextlib.suppress(UserError):
-        for latitude, longitude in parse_plan(data, "plan"):
+        for latitude, longitude in parse_route(data, "plan").points_deg:
             assert -90.0 <= latitude <= 90.0
             assert -180.0 <= longitude <= 180.0
 

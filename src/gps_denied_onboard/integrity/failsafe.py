@@ -32,6 +32,13 @@ FIX_TYPES = {
     FailsafeLevel.NO_POSITION: FixType.NONE,
 }
 """What each rung tells the autopilot."""
+LEVEL_NAMES = {
+    FailsafeLevel.FULL: "3D fix",
+    FailsafeLevel.DEGRADED: "2D fix",
+    FailsafeLevel.FAILSAFE: BLACKOUT_FAILSAFE,
+    FailsafeLevel.NO_POSITION: "no position",
+}
+"""What alerts and records call each rung."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,13 +116,13 @@ def _climb(
     value, limit = (sight.visual_outage_s, config.failsafe_blackout_s) if blackout else (
         sight.semi_major_95_m, config.failsafe_95_m if level is FailsafeLevel.FAILSAFE else config.degraded_95_m
     )  # fmt: skip
-    name, severity = {
-        FailsafeLevel.FULL: ("3D fix", Severity.NOTICE),
-        FailsafeLevel.DEGRADED: ("2D fix", Severity.WARNING),
-        FailsafeLevel.FAILSAFE: (BLACKOUT_FAILSAFE, Severity.CRITICAL),
-        FailsafeLevel.NO_POSITION: ("no position", Severity.ERROR),
+    severity = {
+        FailsafeLevel.FULL: Severity.NOTICE,
+        FailsafeLevel.DEGRADED: Severity.WARNING,
+        FailsafeLevel.FAILSAFE: Severity.CRITICAL,
+        FailsafeLevel.NO_POSITION: Severity.ERROR,
     }[level]
-    return replace(state, level=level), (Event(name, severity, value, limit),)
+    return replace(state, level=level), (Event(LEVEL_NAMES[level], severity, value, limit),)
 
 
 def _timeout(

@@ -28,6 +28,8 @@ from gps_denied_onboard.recorder.snapshots import FOLDER, SNAPSHOT, snapshot_nam
 
 SEGMENT_DIGITS_MAX = 9
 CLEAN, FAILED, INTERRUPTED, DAMAGED = "clean", "failed", "interrupted", "damaged"
+STATES = (CLEAN, FAILED, INTERRUPTED, DAMAGED)
+"""Best first."""
 """Closed as it should; closed after an error; not closed, intact as far as it goes; not what was recorded."""
 
 

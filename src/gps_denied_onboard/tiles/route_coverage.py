@@ -15,6 +15,7 @@ from gps_denied_onboard.geometry import geodesy
 from gps_denied_onboard.tiles import codec
 from gps_denied_onboard.tiles.coverage import square_records
 from gps_denied_onboard.tiles.grid import SQUARE_TILES, TILE_PX
+from gps_denied_onboard.tiles.records import TileDamagedError
 
 if TYPE_CHECKING:
     from gps_denied_onboard.messages import FloatArray
@@ -84,7 +85,7 @@ class RouteCoverage:
         """The figures in words, with the legs that have none."""
         told = (
             f"{self.covered_m / 1000.0:.1f} of {self.length_m / 1000.0:.1f} km of the route have map "
-            f"({100.0 * self.share:.1f} %)"
+            f"({math.floor(1000.0 * self.share + 1e-6) / 10.0:.1f} %)"
         )
         if not self.gaps:
             return told
@@ -120,7 +121,7 @@ def _leg(held: _Held, number: int, begin: Sequence[float], end: Sequence[float])
     longest = max((len(run) for run in "".join("x" if s else " " for s in both).split("x")), default=0)
     return LegCoverage(
         number, (float(begin[0]), float(begin[1])), (float(end[0]), float(end[1])), float(length_m),
-        float(both.sum()) * step_m, longest * step_m,
+        float(length_m) * (float(both.sum()) / pieces), longest * step_m,
     )  # fmt: skip
 
 
@@ -144,5 +145,12 @@ class _Held:
         if record is None or record.valid_fraction == 1.0:
             return record is not None
         if (x, y) not in self._masks:
-            self._masks[x, y] = codec.decode_mask(self._store.read(record)[1])
+            self._masks[x, y] = self._mask(record)
         return bool(self._masks[x, y][int(pixel[1]) % TILE_PX, int(pixel[0]) % TILE_PX])
+
+    def _mask(self, record: TileRecord) -> Any:
+        """Which pixels of a tile hold data; none of one that is damaged."""
+        try:
+            return codec.decode_mask(self._store.read(record)[1])
+        except (TileDamagedError, ValueError):
+            return np.zeros((TILE_PX, TILE_PX), dtype=bool)

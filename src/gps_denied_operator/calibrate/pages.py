@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import html
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from gps_denied_onboard.messages import FloatArray
 from gps_denied_operator.calibrate.boresight import MountCalibration, mount_toml
 from gps_denied_operator.calibrate.camera import CameraCalibration, camera_toml
-from gps_denied_operator.report.html import plain_page
+from gps_denied_operator.report.html import cards, plain_page
 
 ARROWS_MAX = 3000
 AXES = (("about the nose (roll)", "var(--anchored)"), ("about the right wing (pitch)", "var(--reckoned)"))
@@ -21,7 +21,7 @@ SVG = 'class="plot"'
 def camera_page(found: CameraCalibration, source: str) -> str:
     """Residual arrows over the picture, RMS of each view, the numbers and the table for the configuration."""
     camera = found.camera
-    cards = [
+    rows = [
         ("residual RMS", f"{found.rms_px:.3f}", "px", "of all corners"),
         ("check RMS", f"{found.check_rms_px:.3f}", "px", "pictures outside of the fit"),
         ("focal length", f"{camera.fx_px:.1f}", "px", f"± {found.focal_sigma_px:.2f} px"),
@@ -31,7 +31,7 @@ def camera_page(found: CameraCalibration, source: str) -> str:
     out = found.left_out
     left = f'<p class="note">Left out: {html.escape(", ".join(out))}.</p>' if out else ""
     body = (
-        _cards(cards)
+        cards(rows)
         + "<section><h2>Residuals</h2><p class='note'>Observed minus predicted corner, 100 times as long. A pattern "
         "means that the lens is of another model, or the board is not flat.</p>" + _arrows(found) + "</section>"
         + "<section class='two'>" + _views(found.view_rms_px) + f"<div><h2>For the configuration</h2>"
@@ -45,13 +45,13 @@ def camera_page(found: CameraCalibration, source: str) -> str:
 
 def mount_page(found: MountCalibration, source: str) -> str:
     """Each picture's deviation over time, the numbers and the line for the configuration."""
-    cards = [
+    rows = [
         (name, f"{turn:+.2f}", "°", f"± {sigma:.2f}° (1σ)")
         for (name, _), turn, sigma in zip(AXES, found.turn_deg, found.sigma_deg, strict=True)
     ]
-    cards += [("about down", f"{found.heading_deg:+.2f}", "°", "mount and compass: not applied"),
-              ("tilt", f"{found.tilt_deg:.2f}", "°", "from the nominal view"),
-              ("pictures", str(len(found.looks)), "", "with a map fix and good GPS")]  # fmt: skip
+    rows += [("about down", f"{found.heading_deg:+.2f}", "°", "mount and compass: not applied"),
+             ("tilt", f"{found.tilt_deg:.2f}", "°", "from the nominal view"),
+             ("pictures", str(len(found.looks)), "", "with a map fix and good GPS")]  # fmt: skip
     plots = "".join(
         f"<section><h2>Deviation {html.escape(name)}</h2>{_deviation(found, axis, colour)}</section>"
         for axis, (name, colour) in enumerate(AXES)
@@ -62,17 +62,8 @@ def mount_page(found: MountCalibration, source: str) -> str:
         f"known to {float(found.sigma_deg.max()):.2f}° (1σ)."
     )
     return plain_page(
-        "Mount calibration", "calibration", [("flight", source)], "good", said, _cards(cards) + plots + toml
+        "Mount calibration", "calibration", [("flight", source)], "good", said, cards(rows) + plots + toml
     )
-
-
-def _cards(cards: Iterable[tuple[str, str, str, str]]) -> str:
-    made = "".join(
-        f'<div class="card"><div class="k">{name}</div><div class="v">{value}<small>{unit}</small></div>'
-        f'<div class="n">{note}</div></div>'
-        for name, value, unit, note in cards
-    )
-    return f'<div class="cards">{made}</div>'
 
 
 def _arrows(found: CameraCalibration) -> str:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gps_denied_onboard.untrusted.text import shown
+from gps_denied_operator.console import FrameBar, JsonOption, print_json
 
 if TYPE_CHECKING:
     from gps_denied_onboard.recorder.verify import Verdict
@@ -18,7 +19,6 @@ LINE_CHARACTERS_MAX = 1_000_000
 app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Read what the flight recorder kept.")
 
 FlightArgument = Annotated[Path, typer.Argument(help="Folder of one flight.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 FromOption = Annotated[float, typer.Option("--from", help="Seconds after the flight's first record.")]
 ToOption = Annotated[float, typer.Option("--to", help="Seconds after the flight's first record; 0: to the end.")]
 KindOption = Annotated[list[str] | None, typer.Option("--kind", help="Only this kind of record; may be repeated.")]
@@ -35,7 +35,7 @@ def list_flights(
 
     found = flights(root)
     if json:
-        _print_json({"flights": found})
+        print_json({"flights": found})
         return
     for row in found:
         size = f"{row['seconds']:9.1f} s {row['bytes'] / 1e6:9.1f} MB"
@@ -54,7 +54,6 @@ def verify(
     import dataclasses
 
     from gps_denied_onboard.recorder.verify import DAMAGED, verify_flight
-    from gps_denied_operator.console import FrameBar
 
     with FrameBar(None, "segments") as bar:
         verdict = verify_flight(flight, lambda done, _total: bar.show(done))
@@ -62,7 +61,7 @@ def verify(
         error = f"signed with key {verdict.fingerprint or '(none)'}, not with {fingerprint}"
         verdict = dataclasses.replace(verdict, state=DAMAGED, errors=(*verdict.errors, error))
     if json:
-        _print_json(dataclasses.asdict(verdict))
+        print_json(dataclasses.asdict(verdict))
     else:
         _print_verdict(verdict)
     if verdict.state == DAMAGED:
@@ -76,7 +75,7 @@ def info(flight: FlightArgument, json: JsonOption = False) -> None:
 
     told = summary(flight)
     if json:
-        _print_json(told)
+        print_json(told)
         return
     for name in ("flight_id", "utc", "image", "end", "seconds", "bytes", "segments", "resumed_from", "fingerprint"):
         print(f"{name:14} {shown(told[name])}")
@@ -111,15 +110,17 @@ def plot(
     json: JsonOption = False,
 ) -> None:
     """Draw a flight over its map into one HTML file that needs nothing else."""
-    from gps_denied_operator.console import FrameBar
-    from gps_denied_operator.report.recording_page import plot_flight
+    from gps_denied_operator.report.flight_report import report_flights
+    from gps_denied_operator.report.html import check_page_name, write_page
 
+    check_page_name(out)
     with FrameBar(None, "records") as bar:
-        moments = plot_flight(flight, out, bar.show, tiles)
+        made = report_flights([flight], None, tiles, bar.show)
+    write_page(made.page, out)
     if json:
-        _print_json({"page": str(out), "moments": moments})
+        print_json({"page": str(out), "moments": made.moments})
     else:
-        print(f"{out}: {moments} moments of the flight")
+        print(f"{out}: {made.moments} moments of the flight")
 
 
 @app.command()
@@ -134,7 +135,7 @@ def export(
 
     written = export_flight(flight, out, to)
     if json:
-        _print_json({"out": str(out), "format": to, "rows": written})
+        print_json({"out": str(out), "format": to, "rows": written})
     else:
         print(f"{out}: {sum(written.values())} rows of {shown(', '.join(written), 2000)}")
 
@@ -144,13 +145,12 @@ def recover(flight: FlightArgument, out: OutOption, json: JsonOption = False) ->
     """Copy a torn or damaged flight so that every MCAP reader opens it; the original is not touched."""
     import dataclasses
 
-    from gps_denied_operator.console import FrameBar
     from gps_denied_operator.fdr.recover import recover_flight
 
     with FrameBar(None, "files") as bar:
         files = recover_flight(flight, out, bar.show)
     if json:
-        _print_json({"out": str(out), "files": [dataclasses.asdict(file) for file in files]})
+        print_json({"out": str(out), "files": [dataclasses.asdict(file) for file in files]})
         return
     for file in files:
         kept = f"{file.kept_bytes} of {file.bytes} bytes kept"
@@ -174,12 +174,6 @@ def tail(
             print(shown(line, LINE_CHARACTERS_MAX), flush=follow)
     except (KeyboardInterrupt, BrokenPipeError):
         sys.stderr.close()
-
-
-def _print_json(value: dict[str, Any]) -> None:
-    import orjson
-
-    print(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode())
 
 
 def _print_verdict(verdict: Verdict) -> None:

@@ -58,19 +58,6 @@ def recover_flight(folder: Path, out: Path, progress: Callable[[int], None] = la
     return done
 
 
-def _is_plain(path: Path) -> bool:
-    return path.is_file() and not path.is_symlink()
-
-
-def _no_links(folder: str, names: list[str]) -> list[str]:
-    """What of a folder is not copied: links, which lead to other files of this machine, pipes and devices."""
-    return [name for name in names if not (_is_plain(Path(folder, name)) or _is_folder(Path(folder, name)))]
-
-
-def _is_folder(path: Path) -> bool:
-    return path.is_dir() and not path.is_symlink()
-
-
 def _recovered(path: Path, target: Path) -> Recovered:
     size = path.stat().st_size
     with path.open("rb") as source, target.open("wb") as stream:

@@ -80,4 +80,5 @@ def report(
         told = {"flight_id": made.flight_id, "recording": made.state, "moments": made.moments, "map": made.map_shown}
         print_json({"outcome": "success", **told, "page": str(out), "figures": made.figures})
     else:
-        typer.echo(f"{made.sentence}\n{out}: {made.moments} moments of flight {made.flight_id}")
+        flights = "flight" if len(recordings) == 1 else "flights"
+        typer.echo(f"{made.sentence}\n{out}: {made.moments} moments of {flights} {made.flight_id}")

@@ -16,10 +16,9 @@ from gps_denied_onboard.autopilot.mavlink.messages import MavlinkEncoder
 from gps_denied_onboard.autopilot.mavlink.signing import open_signing
 from gps_denied_onboard.autopilot.mavlink.telemetry import parse_reloc
 from gps_denied_onboard.errors import UserError
-from gps_denied_onboard.messages import Alert
+from gps_denied_onboard.messages import Alert, Severity
 
 GROUND_SYSTEM, GROUND_COMPONENT = 255, 190  # as a ground station calls itself
-NOTICE = 5
 POLL_S = 0.02
 AGAIN_S = 2.0  # the aircraft answers within this, or has not heard
 CHUNK_BYTES = 50
@@ -85,7 +84,7 @@ def _until_answered(
                     raise RelocRefusedError(f"The aircraft answers: {said}. Correct the hint and send it again.")
                 return RelocAnswer(said, round(now - begun, 3), sent)
         if now >= hint_at:
-            gone = [port.send(now_ns, packet) for packet in encoder.statustext(Alert(now_ns, NOTICE, text))]
+            gone = [port.send(now_ns, packet) for packet in encoder.statustext(Alert(now_ns, Severity.NOTICE, text))]
             sent += all(gone)
             hint_at = now + (AGAIN_S if all(gone) else POLL_S)
         sleep(POLL_S)

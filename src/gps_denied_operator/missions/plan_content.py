@@ -7,13 +7,18 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from gps_denied_operator.missions.commands import RETURN_TO_LAUNCH, CommandMeaning, meaning
+from gps_denied_operator.missions.commands import NAV_LAST, CommandMeaning, meaning
 from gps_denied_operator.missions.errors import FlightMalformedError
 
 Points = list[tuple[float, float]]
 GLOBAL_FRAMES = {0, 3, 5, 6, 10, 11}  # MAV_FRAME: latitude, longitude and altitude AMSL, above home or above terrain
 LOCAL_FRAMES = {1, 4, 7, 8, 9, 12, 20, 21}
 NOTES_MAX = 40
+COUNTED = {
+    CommandMeaning.LOOKED_AT: "regions of interest (looked at, not flown to)",
+    CommandMeaning.MARKER: "markers",
+    CommandMeaning.FENCE: "positions of a geofence",
+}
 SAME_PLACE_DEG = 1e-5  # about a metre: a path that begins where the one before it ended goes on
 
 
@@ -58,7 +63,7 @@ class RouteBuilder:
         means = meaning(command)
         if command in (23, 24):  # NAV_LAND_LOCAL, NAV_TAKEOFF_LOCAL
             check_frame(1, where)
-        if means is CommandMeaning.RETURN and command == RETURN_TO_LAUNCH:
+        if means is CommandMeaning.RETURN:
             self.points += self._new_home
         if means is CommandMeaning.FLOWN:
             check_frame(frame, where)
@@ -80,7 +85,7 @@ class RouteBuilder:
             return
         (at,) = place
         told = f"{where} (command {command})"
-        if means is CommandMeaning.UNKNOWN and command <= 95:
+        if means is CommandMeaning.UNKNOWN and command <= NAV_LAST:
             self.points.append(at)
             self.notes.append(f"{told} is not known here; as a navigation command it is taken as flown to.")
         elif means is CommandMeaning.UNKNOWN:
@@ -93,8 +98,7 @@ class RouteBuilder:
             self.alternates.append(("a rally point", *at))
             self.counts["rally points"] += 1
         else:
-            self.counts[{"looked at": "regions of interest (looked at, not flown to)", "a marker": "markers",
-                         "a geofence": "positions of a geofence"}[means.value]] += 1  # fmt: skip
+            self.counts[COUNTED[means]] += 1
 
     def route(self, name: str) -> PlanRoute:
         """Return what was taken; what is no part of the way flown stands in its notes."""

@@ -19,7 +19,7 @@ from gps_denied_operator.missions.errors import (
     FlightOutsideLimitsError,
 )
 from gps_denied_operator.missions.geometry_files import kml_of_kmz, local_name, read_geojson, read_kml
-from gps_denied_operator.missions.plan_content import PlanRoute, Points
+from gps_denied_operator.missions.plan_content import PlanRoute
 from gps_denied_operator.missions.qgc_plan import read_qgc_plan
 from gps_denied_operator.missions.waypoint_lists import read_inav_mission, read_waypoint_list
 
@@ -44,11 +44,6 @@ def read_plan(path: Path) -> PlanRoute:
     except (OSError, ValueError) as error:
         raise FlightMalformedError(f"{path} cannot be read ({error}); copy the plan again.") from error
     return parse_route(data, path.name)
-
-
-def parse_plan(data: bytes, name: str) -> Points:
-    """Return the (latitude, longitude) of a plan's bytes in the order of flight; `name` is for messages."""
-    return parse_route(data, name).points_deg
 
 
 def parse_route(data: bytes, name: str) -> PlanRoute:

@@ -12,15 +12,15 @@ from gps_denied_onboard.tiles.freshness import Sector
 from gps_denied_operator.missions.needs import Cell, Needs
 from gps_denied_operator.missions.route_chart import route_section, stretches
 from gps_denied_operator.missions.route_map import RouteMap
-from gps_denied_operator.report.html import plain_page
+from gps_denied_operator.report.html import cards, plain_page
 
 WIDTH_PX, HEIGHT_PX, EDGE_PX = 1000.0, 640.0, 56.0
 CLASS_NAMES = {"active_conflict": "active conflict", "stable_rear": "stable rear"}
 CLASS_FILL = {"active_conflict": "#ffd9b8", "stable_rear": "#e3eefa"}
 
 
-def plan_page(needs: Needs, under: RouteMap | None = None) -> str:
-    """The page as text. under: what of the stored map lies under the route; None: it was not looked up."""
+def plan_page(needs: Needs, under: RouteMap) -> str:
+    """The page as text. under: what of the stored map lies under the route."""
     flight = needs.flight
     level, sentence = _verdict(needs, under)
     facts = [
@@ -33,25 +33,24 @@ def plan_page(needs: Needs, under: RouteMap | None = None) -> str:
         _cards(needs) + notes,
         '<section><div class="bar"><h2>Route, box and stored map</h2>' + _legend(needs, under) + "</div>",
         '<div class="scroll wide" tabindex="0">' + _drawing(needs, under) + "</div>" + _note(under) + "</section>",
-        "" if under is None else route_section(under, needs.chosen.ground_resolution_m_px),
+        route_section(under, needs.chosen.ground_resolution_m_px),
         '<section class="two">' + _zooms(needs) + _freshness(needs) + "</section>",
         "<section><h2>Download it</h2><p><code>" + html.escape(_command(needs)) + "</code></p></section>",
     ])  # fmt: skip
     return plain_page(f"Flight plan {flight.mission_id}", "plan", facts, level, sentence, body)
 
 
-def _verdict(needs: Needs, under: RouteMap | None) -> tuple[str, str]:
+def _verdict(needs: Needs, under: RouteMap) -> tuple[str, str]:
     chosen = needs.chosen
     size = _bytes(chosen.bytes_estimate)
     told = f"{chosen.tiles:,} tiles at zoom {chosen.zoom}, about {size}; {needs.missing:,} are not in the store."
-    if under is not None:
-        have_m = under.length_m - under.missing_m
-        told += f" {have_m / 1000.0:.1f} of {under.length_m / 1000.0:.1f} km of the route have map."
+    have_m = under.length_m - under.missing_m
+    told += f" {have_m / 1000.0:.1f} of {under.length_m / 1000.0:.1f} km of the route have map."
     if not chosen.taken:
         return "bad", f"{told} {chosen.ground_resolution_m_px:.2f} m a pixel is too coarse: take a higher zoom."
     if chosen.bytes_estimate > needs.budget_bytes:
         return "bad", f"{told} That is more than the budget of {_bytes(needs.budget_bytes)}: fly a smaller box."
-    if under is not None and needs.store and under.missing_m > 0.0:
+    if needs.store and under.missing_m > 0.0:
         return "warn", f"{told} Red on the drawing: no map there yet."
     old = needs.stored.get("downgraded", 0)
     if old:
@@ -64,21 +63,17 @@ def _cards(needs: Needs) -> str:
     west, south, east, north = flight.bbox
     middle = math.cos(math.radians((south + north) / 2.0))
     high, wide = (north - south) * 111.2, (east - west) * 111.3 * middle
+    size, unit = _bytes(chosen.bytes_estimate).split(" ")
     source = "mean of the store" if needs.tile_bytes_measured else "typical"
-    cards = [
+    rows = [
         ("route", f"{flight.length_m / 1000.0:.1f}", "km", f"{len(flight.route_deg)} waypoints"),
         ("box", f"{wide:.1f} × {high:.1f}", "km", f"route and {flight.buffer_m / 1000.0:g} km around it"),
         ("tiles", f"{chosen.tiles:,}", "", f"zoom {chosen.zoom}, {chosen.ground_resolution_m_px:.2f} m a pixel"),
-        ("size, about", *_bytes(chosen.bytes_estimate).split(" "), f"{source}: {needs.tile_bytes / 1e3:.0f} kB a tile"),
+        ("size, about", size, unit, f"{source}: {needs.tile_bytes / 1e3:.0f} kB a tile"),
         ("in the store", f"{sum(needs.stored.values()):,}", "tiles", _bytes(needs.stored_bytes)),
         ("to fetch", f"{needs.missing:,}", "tiles", f"about {_bytes(round(needs.missing * needs.tile_bytes))}"),
     ]  # fmt: skip
-    made = "".join(
-        f'<div class="card"><div class="k">{name}</div><div class="v">{value}<small>{unit}</small></div>'
-        f'<div class="n">{note}</div></div>'
-        for name, value, unit, note in cards
-    )
-    return f'<div class="cards">{made}</div>'
+    return cards(rows)
 
 
 class _Plane:
@@ -103,23 +98,22 @@ def _mercator_deg(latitude_deg: float) -> float:
     return math.degrees(math.asinh(math.tan(math.radians(latitude_deg))))
 
 
-def _drawing(needs: Needs, under: RouteMap | None) -> str:
+def _drawing(needs: Needs, under: RouteMap) -> str:
     plane = _Plane(needs.flight.bbox)
     x0, y0, x1, y1 = (plane.x(plane.west), plane.y(plane.north), plane.x(plane.east), plane.y(plane.south))
     frame = f'x="{x0:.1f}" y="{y0:.1f}" width="{x1 - x0:.1f}" height="{y1 - y0:.1f}"'
-    paths = [[(float(lat), float(lon)) for lat, lon in path.tolist()] for path in needs.flight.paths_deg]
     return "".join([
         f'<svg id="plan" class="paper" viewBox="0 0 {WIDTH_PX:g} {HEIGHT_PX:g}" role="img" '
         'aria-label="route over the stored map">',
         f"<defs><clipPath id='box'><rect {frame}/></clipPath></defs><g clip-path='url(#box)'>",
-        *(_cell(cell, plane, picture=under is not None and under.picture is not None) for cell in needs.cells),
-        "" if under is None else _stored_picture(under, plane),
-        *(_old(cell, plane) for cell in needs.cells if under is not None and under.picture is not None),
+        *(_cell(cell, plane, picture=under.picture is not None) for cell in needs.cells),
+        _stored_picture(under, plane),
+        *(_old(cell, plane) for cell in needs.cells if under.picture is not None),
         *(_sector(sector, plane) for sector in needs.sectors),
         "</g>",
         f'<rect {frame} fill="none" stroke="#0b1116" stroke-width="1.6"/>',
         *_edges(plane),
-        *([_line(path, plane, "#005fb8") for path in paths] if under is None else _route(under, plane)),
+        *_route(under, plane),
         *_waypoints(needs.flight.route_deg.tolist(), plane),
         _scale(plane),
         "</svg>",
@@ -232,18 +226,17 @@ def _text(said: str, x: float, y: float, anchor: str = "start", weight: int = 50
     )
 
 
-def _note(under: RouteMap | None) -> str:
-    if under is None or under.picture is None:
+def _note(under: RouteMap) -> str:
+    if under.picture is None:
         return ""
     some = "" if under.whole else " Of a large box the map nearest to the route is shown."
     return f'<p class="note">Grey picture: the stored map itself, {under.picture_tiles:,} tiles.{some}</p>'
 
 
-def _legend(needs: Needs, under: RouteMap | None) -> str:
+def _legend(needs: Needs, under: RouteMap) -> str:
     keys = [(CLASS_FILL.get(c, "#eee"), CLASS_NAMES.get(c, c)) for c in needs.class_shares]
-    if under is not None:
-        keys += [("#005fb8", "route with map"), ("#c00026", "route without map")]
-    if needs.stored and (under is None or under.picture is None):
+    keys += [("#005fb8", "route with map"), ("#c00026", "route without map")]
+    if needs.stored and under.picture is None:
         keys += [("#0b6b33", "in the store"), ("#b86b00", "in the store, old")]
     elif needs.stored.get("downgraded"):
         keys += [("#e08a00", "old map")]

@@ -124,7 +124,7 @@ def _off_the_map(alternates_deg: Sequence[tuple[str, float, float]], flight: Res
     told = []
     for what, latitude_deg, longitude_deg in alternates_deg:
         if not (south <= latitude_deg <= north and west <= longitude_deg <= east):
-            _, _, off_m = _geod().inv(
+            _, _, off_m = geod().inv(
                 np.full(len(flight.route_deg), longitude_deg), np.full(len(flight.route_deg), latitude_deg),
                 flight.route_deg[:, 1], flight.route_deg[:, 0],
             )  # fmt: skip
@@ -163,7 +163,7 @@ def resolved(
 
 def route_length_m(route_deg: FloatArray) -> float:
     """Length in metres of a route (N, 2) of latitude and longitude along geodesics of WGS84."""
-    return float(_geod().line_length(route_deg[:, 1], route_deg[:, 0]))
+    return float(geod().line_length(route_deg[:, 1], route_deg[:, 0]))
 
 
 def _checked(route_deg: Sequence[tuple[float, float]], source: str, path_sizes: tuple[int, ...] = ()) -> FloatArray:
@@ -220,16 +220,17 @@ def _box(route: FloatArray, buffer_m: float, source: str) -> tuple[float, float,
 def _densified(route: FloatArray) -> FloatArray:
     """The route with points at most LEG_M apart, (M, 2)."""
     pieces = [route]
-    _, _, lengths_m = _geod().inv(route[:-1, 1], route[:-1, 0], route[1:, 1], route[1:, 0])
+    _, _, lengths_m = geod().inv(route[:-1, 1], route[:-1, 0], route[1:, 1], route[1:, 0])
     for place in np.flatnonzero(np.asarray(lengths_m) > LEG_M):
         (lat0, lon0), (lat1, lon1) = route[place], route[place + 1]
-        between = _geod().npts(lon0, lat0, lon1, lat1, int(lengths_m[place] // LEG_M))
+        between = geod().npts(lon0, lat0, lon1, lat1, int(lengths_m[place] // LEG_M))
         pieces.append(np.array(between, dtype=float)[:, ::-1])
     return np.concatenate(pieces)
 
 
 @lru_cache(maxsize=1)
-def _geod() -> pyproj.Geod:
+def geod() -> pyproj.Geod:
+    """The ellipsoid on which all routes are measured: WGS84."""
     import pyproj
 
     return pyproj.Geod(ellps="WGS84")

@@ -17,9 +17,11 @@ import numpy as np
 from gps_denied_onboard.geometry import geodesy
 from gps_denied_onboard.messages import FloatArray
 from gps_denied_onboard.tiles import codec
-from gps_denied_onboard.tiles.grid import TILE_PX, tile_range
+from gps_denied_onboard.tiles.coverage import square_records
+from gps_denied_onboard.tiles.grid import SQUARE_TILES, TILE_PX, tile_range
 from gps_denied_onboard.tiles.records import TileDamagedError, TileRecord
-from gps_denied_operator.missions.route import ResolvedFlight
+from gps_denied_onboard.tiles.route_coverage import route_coverage
+from gps_denied_operator.missions.route import ResolvedFlight, geod
 
 if TYPE_CHECKING:
     from gps_denied_onboard.geometry.camera import CameraModel
@@ -30,9 +32,6 @@ PICTURE_TILES_MAX = 6000
 PICTURE_PX = 1200
 DISC_HALF = 5
 """A footprint is looked at on a grid of at most twice as many places, and one, each way."""
-SQUARE = 256
-"""Tiles along an edge of what is asked of the store at once."""
-EARTH_M = 40_075_016.686
 TileXy = tuple[int, int]
 
 
@@ -48,9 +47,9 @@ class Footprint:
 
 @dataclass(frozen=True, slots=True)
 class RoutePoint:
-    """A place on the route, `distance_m` from its start. `covered`: share of the map under the footprint that is
-    stored (of the one tile below where no footprint is known); `old`: some of it is too old to be trusted fully.
-    `path`: which of the route's separate paths it is on, from 0; the ways between them are not counted."""
+    """A place on the route, `distance_m` from its start, to be drawn. `covered`: share of the map under the footprint
+    that is stored (of the one tile below where no footprint is known); `old`: some of it is too old to be trusted
+    fully. `path`: which of the route's separate paths it is on, from 0; the ways between them are not counted."""
 
     distance_m: float
     latitude_deg: float
@@ -67,13 +66,16 @@ class RoutePoint:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RouteMap:
-    """`picture` is a PNG over `edges_deg` (west, south, east, north), Web-Mercator, clear where nothing is stored; None
-    without any. `picture_tiles`: how many tiles it is made of; `whole`: all of the box was looked at for it."""
+    """`missing_m`: length of the route without map, counted as build-cache does (tiles.route_coverage), whatever the
+    footprint of a point holds. `picture` is a PNG over `edges_deg` (west, south, east, north), Web-Mercator, clear
+    where nothing is stored; None without any. `picture_tiles`: how many tiles it is made of; `whole`: all of the box
+    was looked at for it."""
 
     points: tuple[RoutePoint, ...]
     footprint: Footprint | None
     picture: bytes | None
     edges_deg: tuple[float, float, float, float]
+    missing_m: float
     picture_tiles: int = 0
     whole: bool = True
 
@@ -81,14 +83,6 @@ class RouteMap:
     def length_m(self) -> float:
         """Length of the route."""
         return self.points[-1].distance_m
-
-    @property
-    def missing_m(self) -> float:
-        """Length of the route without map: a piece between two points counts by half for each of its ends."""
-        return sum(
-            0.5 * (a.missing + b.missing) * (b.distance_m - a.distance_m)
-            for a, b in zip(self.points, self.points[1:], strict=False)
-        )
 
 
 def footprint_of(camera: CameraModel | None, height_m: float) -> Footprint | None:
@@ -108,7 +102,7 @@ def route_map(
 ) -> RouteMap:
     """Look up what the store holds along a route (None: there is no store, so nothing)."""
     distances, places, paths = _walked(flight)
-    tile_m = EARTH_M * math.cos(math.radians(float(places[:, 0].mean()))) / 2.0**zoom
+    tile_m = geodesy.mercator_resolution_m(float(places[:, 0].mean()), zoom) * TILE_PX
     radius = 0 if footprint is None else max(math.hypot(footprint.across_m, footprint.along_m) / 2.0 / tile_m, 0.0)
     at = geodesy.mercator_px_from_geodetic(places[:, 0], places[:, 1], zoom) / TILE_PX
     under = [_disc(x, y, radius) for x, y in at.tolist()]
@@ -129,7 +123,16 @@ def route_map(
     shown = _held(store, source, zoom, wanted)
     picture, used = _picture(store, shown, box)
     whole = len(wanted) == (box[2] - box[0]) * (box[3] - box[1])
-    return RouteMap(points, footprint, picture, (west, south, east, north), used, whole)
+    missing_m = _missing_m(store, source, zoom, flight)
+    return RouteMap(points, footprint, picture, (west, south, east, north), missing_m, used, whole)
+
+
+def _missing_m(store: TileStore | None, source: str, zoom: int, flight: ResolvedFlight) -> float:
+    """Length of the route without map, as the builder of a cache will count it."""
+    if store is None:
+        return flight.length_m
+    found = route_coverage(store, source, zoom, [path.tolist() for path in flight.paths_deg])
+    return found.length_m - found.covered_m
 
 
 def _walked(flight: ResolvedFlight) -> tuple[FloatArray, FloatArray, list[int]]:
@@ -149,15 +152,12 @@ def along(route_deg: FloatArray, step_m: float = 20.0) -> tuple[FloatArray, Floa
 
     `step_m`: how far apart they are at most.
     """
-    import pyproj
-
-    geod = pyproj.Geod(ellps="WGS84")
-    _, _, lengths = geod.inv(route_deg[:-1, 1], route_deg[:-1, 0], route_deg[1:, 1], route_deg[1:, 0])
+    _, _, lengths = geod().inv(route_deg[:-1, 1], route_deg[:-1, 0], route_deg[1:, 1], route_deg[1:, 0])
     lengths = np.asarray(lengths, dtype=float)
     distances, places, done = [0.0], [route_deg[0].tolist()], 0.0
     for (start, end), length in zip(itertools.pairwise(route_deg), lengths.tolist(), strict=True):
         between = min(max(math.ceil(length / step_m) - 1, 0), SAMPLES_MAX)
-        inner = geod.npts(start[1], start[0], end[1], end[0], between) if between else []
+        inner = geod().npts(start[1], start[0], end[1], end[0], between) if between else []
         places += [[lat, lon] for lon, lat in inner] + [end.tolist()]
         distances += [done + length * (k + 1) / (between + 1) for k in range(between + 1)]
         done += length
@@ -195,11 +195,9 @@ def _held(store: TileStore | None, source: str, zoom: int, tiles: Iterable[TileX
     found: dict[TileXy, TileRecord] = {}
     if store is None:
         return found
-    for column, row in sorted({(x // SQUARE, y // SQUARE) for x, y in wanted}):
-        inside = [t for t in wanted if t[0] // SQUARE == column and t[1] // SQUARE == row]
-        xs, ys = [t[0] for t in inside], [t[1] for t in inside]
-        for record in store.query_tiles(source, zoom, min(xs), min(ys), max(xs) + 1, max(ys) + 1):
-            if record.key.flight_id is None and (record.key.x, record.key.y) in wanted:
+    for column, row in sorted({(x // SQUARE_TILES, y // SQUARE_TILES) for x, y in wanted}):
+        for record in square_records(store, source, zoom, column, row):
+            if (record.key.x, record.key.y) in wanted:
                 found[record.key.x, record.key.y] = record
     return found
 

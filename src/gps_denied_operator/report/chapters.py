@@ -27,12 +27,15 @@ REASONS = {
     "silent": "nothing was heard of it",
     "malformed": "it sent what is no number",
 }
-"""Reasons of the GPS monitor (fusion.gps_health) in words."""
+"""Reasons of the GPS monitor (integrity.gps_health) in words."""
 LEVEL_WORDS = (
     "the autopilot was sent a 3D fix",
     "uncertain by more than the limit: the autopilot was sent a 2D fix only",
     "too uncertain, or blind for too long: the autopilot was sent “no fix”",
     "no position was known: the autopilot was sent “no fix”",
+)
+GIVEN_BACK = (
+    "It had been left on our position's word alone, and our own position was in doubt; no satellite fix was asked."
 )
 COMPASS = ("north", "north-east", "east", "south-east", "south", "south-west", "west", "north-west")
 
@@ -94,6 +97,8 @@ def _answer(story: Story, forged: Span) -> str:
         left = f"It was left {_after(after_s)} that was seen."
     if back is None:
         return f"{left} It was not taken back."
+    if _was_given_back(story, back):
+        return f"{left} It was given back at {story.at(back.start_ns)}: our own position was in doubt."
     return f"{left} It was taken back at {story.at(back.start_ns)}."
 
 
@@ -165,8 +170,17 @@ def _sources(story: Story) -> Iterable[Chapter]:
                 f"“{HEALTHS[cause.value].value}”. The GPS had been in use for {_seconds(before)}."
             )
             yield Chapter(span.start_ns, span.end_ns, WARN, "GPS left", text)
+        elif _was_given_back(story, span):
+            yield Chapter(span.start_ns, span.end_ns, WARN, "GPS given back", GIVEN_BACK)
         else:
             yield Chapter(span.start_ns, span.end_ns, GOOD, _taken(story, span), _why_back(story, span))
+
+
+def _was_given_back(story: Story, span: Span) -> bool:
+    """Whether the GPS came into use at a span's start because our own state was in doubt, not by the gate."""
+    taken = [a for a in story.gate if a.accepted]
+    before = [a for a in (*taken, *story.given_back) if a.t_ns <= span.start_ns]
+    return bool(before) and max(before, key=lambda a: a.t_ns) in story.given_back
 
 
 def _taken(story: Story, span: Span) -> str:

@@ -15,7 +15,7 @@ from gps_denied_onboard.recorder.mcap_io import RecordingReader, recording_files
 from gps_denied_onboard.recorder.meta import RecordingMeta, read_meta, tiles_inside
 from gps_denied_onboard.recorder.reader import FlightReader
 from gps_denied_onboard.recorder.records import HeaderRecord, MovedRecord
-from gps_denied_onboard.recorder.verify import Verdict, verify_flight
+from gps_denied_onboard.recorder.verify import STATES, Verdict, verify_flight
 from gps_denied_onboard.tiles.mosaic import MapMosaic
 from gps_denied_operator.report.chapters import summary
 from gps_denied_operator.report.html import render
@@ -39,7 +39,7 @@ FRAME_NS_MAX = 10_000_000_000
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class FlightReport:
-    """A finished page and what it says in figures."""
+    """A finished page and what it says in figures; of several flights `flight_id` names all, `state` is the worst."""
 
     page: str
     figures: Mapping[str, Any]
@@ -48,17 +48,6 @@ class FlightReport:
     moments: int
     map_shown: bool
     sentence: str
-
-
-def report_flight(
-    folder: Path,
-    truth: Path | None,
-    tiles: Path | None,
-    progress: Callable[[int], None] = lambda _done: None,
-    route_deg: FloatArray | None = None,
-) -> FlightReport:
-    """Make the report of one recorded flight; see `report_flights`."""
-    return report_flights([folder], truth, tiles, progress, route_deg)
 
 
 def report_flights(
@@ -73,25 +62,25 @@ def report_flights(
     truth: a simulated recording that holds it, or a CSV with `t_s` in seconds after the flight's first record; None:
     that of the recording itself, where it has one. tiles: a folder of <z>/<x>/<y>.jpg; None: the map that the flight
     was flown with, where it is on this machine. route_deg: (N, 2) latitude and longitude of the planned route.
-    UserError where a
-    recording is empty, or truth and flight do not meet.
+    UserError where a recording is empty, or truth and flight do not meet.
     """
     flights = [_one(folder, truth, tiles, route_deg, progress) for folder in folders]
     scored = all(flight.scored for flight in flights)
-    of_all = figures([flight.part.rows for flight in flights], flights[0].facts)
+    parts = [flight.part for flight in flights]
+    first = parts[0]
+    of_all = first.figures if len(parts) == 1 else figures([part.rows for part in parts], flights[0].facts)
     sentence = "\n".join(
         flight.sentence if len(flights) == 1 else f"{flight.part.title}: {flight.sentence}" for flight in flights
     )
     if scored and of_all["with_estimate"]:
         sentence = f"{judged(of_all)[1]} {sentence}"
-    first = flights[0].part
     title = f"Flight {first.title}" if len(flights) == 1 else f"{len(flights)} flights"
     level = "" if scored else worst([flight.level for flight in flights])
     facts = first.facts if len(flights) == 1 else ()
-    parts = [flight.part for flight in flights]
     page = render(Report(title, of_all, parts, facts, sentence, seeing=False, judged=scored, level=level))
     moments, shown = sum(len(part.rows) for part in parts), any(part.background is not None for part in parts)
-    return FlightReport(page, of_all, first.title, flights[0].state, moments, shown, sentence)
+    ids, state = ", ".join(part.title for part in parts), max((flight.state for flight in flights), key=STATES.index)
+    return FlightReport(page, of_all, ids, state, moments, shown, sentence)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import string
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib import resources
 from pathlib import Path
 
@@ -48,6 +48,16 @@ def plain_page(
         style=page_style(),
         body=body_html,
     )
+
+
+def cards(rows: Iterable[tuple[str, str, str, str]]) -> str:
+    """Cards of (name, value, unit, note), put in as they are: the few figures that stand large at the head."""
+    made = "".join(
+        f'<div class="card"><div class="k">{name}</div><div class="v">{value}<small>{unit}</small></div>'
+        f'<div class="n">{note}</div></div>'
+        for name, value, unit, note in rows
+    )
+    return f'<div class="cards">{made}</div>'
 
 
 def page_style() -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from gps_denied_onboard.geometry.geodesy import MERCATOR_HALF_M, TILE_SIZE_PX, mercator_px_from_geodetic
-from gps_denied_onboard.messages import AidRecord, FixType, OdometryStatus, SourceLabel
+from gps_denied_onboard.messages import AidRecord, AidSource, FixType, OdometryStatus, SourceLabel
 from gps_denied_operator.report.model import FlightPart, Report
 from gps_denied_operator.report.refusals import DEFAULT_LIMITS, evidence, refusal
 from gps_denied_operator.report.story import is_measurement
@@ -169,7 +169,6 @@ def _quality(rows: Sequence[FrameResult], errors: Sequence[FrameError | None]) -
         "minor": [None if s is None else _round(s.ellipse_semi_minor_m, 2) for s in states],
         "azimuth": [None if s is None else _round(s.ellipse_azimuth_deg, 0) for s in states],
         "hazard": [None if e is None else int(e.hazardous) for e in errors],
-        "bound": [None if s is None else _round(s.ellipse_semi_major_m, 1) for s in states],
         "protection": [_round(protection_level_m(s), 1) for s in states],
         "age": [None if s is None else s.last_satellite_anchor_age_ms for s in states],
         "err": [None if e is None else _round(e.distance_m, 2) for e in errors],
@@ -180,7 +179,7 @@ def _quality(rows: Sequence[FrameResult], errors: Sequence[FrameError | None]) -
 
 def _fixes(rows: Sequence[FrameResult], part: FlightPart, plane: _Plane) -> list[list[Any]]:
     """[row, taken, x, y, why not, inliers, matches, reprojection px, evidence] of each map fix."""
-    fused = {aid.t_ns: aid for row in part.rows for aid in row.aids if aid.source == "fix"}
+    fused = {aid.t_ns: aid for row in part.rows for aid in row.aids if aid.source == AidSource.FIX}
     fixes: list[list[Any]] = []
     for i, row in enumerate(rows):
         fix = row.fix

@@ -21,7 +21,6 @@ from gps_denied_operator.scoring.frames import FrameResult
 ROWS_MAX = 20_000
 THUMBNAILS_MAX = 40
 KINDS = ("navstate", "fix", "moved", "aid", "spoofing_gate", "thumbnail", "alert", "gps", "clock")
-TOLD = (NavState, AidRecord, Alert, GpsSample)
 STEP_NS = 1_000_000_000
 
 

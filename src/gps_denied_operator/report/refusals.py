@@ -7,34 +7,40 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from gps_denied_onboard.fusion.reasons import FilterReason
 from gps_denied_onboard.localisation.pose_config import GateConfig
-from gps_denied_onboard.messages import AidRecord, PoseFix
+from gps_denied_onboard.messages import AidRecord, PoseFix, RejectReason
 
 DEFAULT_LIMITS: Mapping[str, float] = asdict(GateConfig())
 
 # reason -> (sentence, number of the fix, how it is written, limit's key, how the limit is meant)
 REFUSED: dict[str, tuple[str, str, str, str, str]] = {
-    "no_texture": ("the picture shows too little texture", "texture", "{:.1f} grey levels", "texture_min", "at least"),
-    "outside_map": ("the search found no map there", "", "", "", ""),
-    "no_consistent_match": ("no patches of the picture agreed on one place", "place_score", "score {:.1f}", "", ""),
-    "not_refined": ("the second, finer pass did not confirm the place", "inlier_ratio", "{:.0%} agreed", "", ""),
-    "few_inliers": ("too few patches agree on one pose", "inliers", "{:.0f}", "inliers_min", "at least"),
-    "inlier_ratio": ("too small a share of the patches agrees", "inlier_ratio", "{:.0%}", "inlier_ratio_min",
-                     "at least"),
-    "second_ratio": ("too small a share of the fine patches agrees", "second_ratio", "{:.0%}", "second_ratio_min",
-                     "at least"),
-    "score": ("the patches are not alike enough", "score", "correlation {:.2f}", "score_min", "at least"),
-    "spread": ("the agreeing patches lie in one corner of the picture", "spread", "spread {:.2f}", "spread_min",
-               "at least"),
-    "reprojection": ("the patches fit the pose badly", "reprojection_m", "{:.1f} m RMS", "reprojection_m_max",
-                     "at most, in map cells,"),
-    "tilt": ("the pose is tilted more than the aircraft flies", "tilt_rad", "{:.2f} rad", "tilt_max_rad", "at most"),
-    "height": ("the height contradicts the other sensors", "", "", "", ""),
-    "unsure": ("the evidence leaves too much doubt that it is the right place", "wrong_probability",
-               "chance of {:.2%}", "wrong_probability_max", "at most"),
-    "ambiguous": ("the place was found without help and is not clear enough to stand alone", "rival",
-                  "the next place reaches {:.0%} of its support", "global_support_ratio_max", "at most"),
-    "rival": ("another place fits nearly as well", "rival", "{:.0%} of the support", "rival_ratio_max", "at most"),
+    RejectReason.NO_TEXTURE: ("the picture shows too little texture", "texture", "{:.1f} grey levels", "texture_min",
+                              "at least"),
+    RejectReason.OUTSIDE_MAP: ("the search found no map there", "", "", "", ""),
+    RejectReason.NO_CONSISTENT_MATCH: ("no patches of the picture agreed on one place", "place_score", "score {:.1f}",
+                                       "", ""),
+    RejectReason.NOT_REFINED: ("the second, finer pass did not confirm the place", "inlier_ratio", "{:.0%} agreed",
+                               "", ""),
+    RejectReason.FEW_INLIERS: ("too few patches agree on one pose", "inliers", "{:.0f}", "inliers_min", "at least"),
+    RejectReason.INLIER_RATIO: ("too small a share of the patches agrees", "inlier_ratio", "{:.0%}",
+                                "inlier_ratio_min", "at least"),
+    RejectReason.SECOND_RATIO: ("too small a share of the fine patches agrees", "second_ratio", "{:.0%}",
+                                "second_ratio_min", "at least"),
+    RejectReason.SCORE: ("the patches are not alike enough", "score", "correlation {:.2f}", "score_min", "at least"),
+    RejectReason.SPREAD: ("the agreeing patches lie in one corner of the picture", "spread", "spread {:.2f}",
+                          "spread_min", "at least"),
+    RejectReason.REPROJECTION: ("the patches fit the pose badly", "reprojection_m", "{:.1f} m RMS",
+                                "reprojection_m_max", "at most, in map cells,"),
+    RejectReason.TILT: ("the pose is tilted more than the aircraft flies", "tilt_rad", "{:.2f} rad", "tilt_max_rad",
+                        "at most"),
+    RejectReason.HEIGHT: ("the height contradicts the other sensors", "", "", "", ""),
+    RejectReason.UNSURE: ("the evidence leaves too much doubt that it is the right place", "wrong_probability",
+                          "chance of {:.2%}", "wrong_probability_max", "at most"),
+    RejectReason.AMBIGUOUS: ("the place was found without help and is not clear enough to stand alone", "rival",
+                             "the next place reaches {:.0%} of its support", "global_support_ratio_max", "at most"),
+    RejectReason.RIVAL: ("another place fits nearly as well", "rival", "{:.0%} of the support", "rival_ratio_max",
+                         "at most"),
 }  # fmt: skip
 NUMBERS = (
     ("inliers", "{:.0f} agreeing"), ("inlier_ratio", "{:.0%} first pass"), ("second_ratio", "{:.0%} second pass"),
@@ -64,7 +70,7 @@ def refusal(fix: PoseFix, fused: AidRecord | None, limits: Mapping[str, float]) 
         return _of_match(fix, limits)
     if fused is None or fused.accepted:
         return ""
-    if fused.reason == "innovation" or "gate" in fused.reason:
+    if fused.reason in (FilterReason.OUTSIDE_GATE, "innovation"):
         return f"it contradicts the fused position: test ratio {fused.test_ratio:.1f} (at most 1)"
     return fused.reason + (f", test ratio {fused.test_ratio:.2g}" if fused.test_ratio else "")
 

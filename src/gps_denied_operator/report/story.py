@@ -11,8 +11,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from gps_denied_onboard.integrity.config import IntegrityConfig
+from gps_denied_onboard.integrity.failsafe import LEVEL_NAMES, FailsafeLevel
 from gps_denied_onboard.messages import (
     AidRecord,
+    AidSource,
     Alert,
     FixType,
     FloatArray,
@@ -22,19 +25,30 @@ from gps_denied_onboard.messages import (
     PositionSource,
 )
 
-SILENCE_NS = 1_000_000_000
-APART_M = 8.0
-"""A receiver that is nearer to our position than this is never called wrong (integrity.wrong_m_min)."""
+SILENCE_NS = round(IntegrityConfig().silence_s * 1e9)
+APART_M = IntegrityConfig().wrong_m_min
+"""A receiver that is nearer to our position than this is never called wrong."""
 UTC_NS_MIN = 1_577_836_800_000_000_000
 """2020-01-01: a clock that says less was never set."""
 CLOCK_STEP_NS = 1_000_000_000
 
-LEVELS = ("3D fix", "2D fix", "VISUAL_BLACKOUT_FAILSAFE", "no position")
-"""The failsafe ladder's reasons by level, best first (fusion.failsafe)."""
+LEVELS = tuple(LEVEL_NAMES[level] for level in FailsafeLevel)
+"""The failsafe ladder's reasons by level, best first (integrity.failsafe)."""
 HEALTHS = tuple(GpsHealth)
 SOURCES = tuple(PositionSource)
 NOT_MEASUREMENTS = frozenset(
-    {"failsafe", "position_source", "isam2", "eskf", "gps", "gps_gate", "camera_clock", "frame", "clone"}
+    {
+        AidSource.FAILSAFE,
+        AidSource.POSITION_SOURCE,
+        AidSource.ISAM2,
+        AidSource.GPS,
+        AidSource.GPS_GATE,
+        AidSource.STATE_HEALTH,
+        AidSource.CAMERA_CLOCK,
+        AidSource.FRAME,
+        AidSource.CLONE,
+        "eskf",  # of old recordings
+    }
 )
 """Sources of AidRecord that tell of a decision, or are only watched: nothing of them was ever fused."""
 
@@ -70,6 +84,7 @@ class Story:
     """See the module. Values of `health` index HEALTHS, of `source` SOURCES, of `failsafe` LEVELS; all three are empty
     where the recording holds no decision at all: nothing flew by it.
 
+    `gate` holds what the gate decided by satellite fixes, `given_back` when the GPS got its place back without one.
     `utc_ns_at_zero`: UTC since 1970 at t_ns 0, None where nothing knew it; `utc_from` says which clock did. `states`
     tells that positions were sent. `route_deg` (N, 2) is the planned route, None without one.
     """
@@ -85,6 +100,7 @@ class Story:
     receiver: tuple[GpsSample, ...]
     distances: tuple[Distance, ...]
     gate: tuple[AidRecord, ...]
+    given_back: tuple[AidRecord, ...] = ()
     route_deg: FloatArray | None = None
     utc_note: str = ""
 
@@ -117,7 +133,7 @@ def story_of(
             kinds[type(message)].append(message)
     for told in kinds.values():
         told.sort(key=lambda message: message.t_ns)
-    of_gps = [aid for aid in aids if aid.source == "gps"]
+    of_gps = [aid for aid in aids if aid.source == AidSource.GPS]
     decided = bool(states or aids or alerts)
     return Story(
         *span_ns,
@@ -129,7 +145,8 @@ def story_of(
         tuple(alerts),
         tuple(receiver),
         tuple(_distances(of_gps)),
-        tuple(aid for aid in aids if aid.source == "gps_gate"),
+        tuple(aid for aid in aids if aid.source == AidSource.GPS_GATE),
+        tuple(aid for aid in aids if aid.source == AidSource.POSITION_SOURCE and aid.accepted),
         route_deg,
         utc[2],
     )
@@ -198,17 +215,18 @@ def _source(aids: Sequence[AidRecord], states: Sequence[NavState], span_ns: tupl
     companion, gps = SOURCES.index(PositionSource.COMPANION), SOURCES.index(PositionSource.GPS)
     if len(states) > 1:
         return _spans(((s.t_ns, SOURCES.index(s.position_source), "") for s in states), span_ns, companion)
-    events = [(a.t_ns, companion, a.reason) for a in aids if a.source == "position_source"]
-    events += [(a.t_ns, gps, a.reason) for a in aids if a.source == "gps_gate" and a.accepted]
+    told = (a for a in aids if a.source == AidSource.POSITION_SOURCE)
+    events = [(a.t_ns, gps if a.accepted else companion, a.reason) for a in told]
+    events += [(a.t_ns, gps, a.reason) for a in aids if a.source == AidSource.GPS_GATE and a.accepted]
     return _spans(sorted(events), span_ns, companion)
 
 
 def _failsafe(aids: Sequence[AidRecord], states: Sequence[NavState], span_ns: tuple[int, int]) -> tuple[Span, ...]:
-    none = len(LEVELS) - 1
-    events = [(a.t_ns, LEVELS.index(a.reason), "") for a in aids if a.source == "failsafe" and a.reason in LEVELS]
+    told = (a for a in aids if a.source == AidSource.FAILSAFE and a.reason in LEVELS)
+    events = [(a.t_ns, LEVELS.index(a.reason), "") for a in told]
     if not events:
         events = [(s.t_ns, min(max(FixType.FIX_3D - s.fix_type, 0), 2), "") for s in states]
-    return _spans(events, span_ns, none)
+    return _spans(events, span_ns, FailsafeLevel.NO_POSITION)
 
 
 def _distances(of_gps: Sequence[AidRecord]) -> Iterable[Distance]:

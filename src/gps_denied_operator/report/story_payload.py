@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -14,8 +13,6 @@ from gps_denied_operator.report.verdict import BAD, WARN
 POINTS_MAX = 4000
 ALERTS_MAX = 2000
 CHAPTERS_MAX = 120
-SEVERITIES = ("emergency", "alert", "critical", "error", "warning", "notice", "info", "debug")
-"""MAVLink's, by number."""
 
 PlaneXy = Callable[[float | None, float | None], tuple[float | None, float | None]]
 
@@ -29,10 +26,9 @@ def story_payload(story: Story, start_ns: int, xy: PlaneXy) -> dict[str, Any]:
     def spans(of: Sequence[Span]) -> list[list[float]]:
         return [[seconds(span.start_ns), seconds(span.end_ns), span.value] for span in of]
 
-    level, sentence = summary(story)
+    told = chapters(story)
     return {
-        "level": level,
-        "sentence": sentence,
+        "sentence": summary(story)[1],
         "utc_ms": None if story.utc_ns_at_zero is None else round((story.utc_ns_at_zero + start_ns) / 1e6),
         "utc_from": " ".join(filter(None, (story.utc_from and f"UTC by {story.utc_from}.", story.utc_note))),
         "span": [seconds(story.start_ns), seconds(story.end_ns)],
@@ -40,10 +36,9 @@ def story_payload(story: Story, start_ns: int, xy: PlaneXy) -> dict[str, Any]:
         "source": spans(story.source),
         "failsafe": spans(story.failsafe),
         "chapters": [
-            [seconds(c.t_ns), seconds(c.end_ns), c.level, story.at(c.t_ns), c.title, c.text]
-            for c in _gravest(chapters(story))
+            [seconds(c.t_ns), seconds(c.end_ns), c.level, story.at(c.t_ns), c.title, c.text] for c in _gravest(told)
         ],
-        "chapterCount": len(chapters(story)),
+        "chapterCount": len(told),
         "alerts": [
             [seconds(a.t_ns), min(max(a.severity, 0), 7), story.at(a.t_ns), a.text] for a in _alerts(story.alerts)
         ],
@@ -75,7 +70,6 @@ def _apart(story: Story, seconds: Callable[[int], float]) -> dict[str, list[Any]
     return {
         "t": [seconds(d.t_ns) for d in kept],
         "d": [round(d.metres, 2) for d in kept],
-        "r": [round(d.ratio, 3) if math.isfinite(d.ratio) else None for d in kept],
         "h": [d.health for d in kept],
     }
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from gps_denied_onboard.messages import FloatArray
+from gps_denied_sim.vehicle.airframe import GRAVITY_MPS2
 
-GRAVITY_MPS2 = 9.80665
 WARM_UP_S = (90.0, 300.0)
 """Time constants of a small flight controller that warms itself: an assumption, from thin boards to boxed ones."""
 DRAUGHT_K_PER_ROOT_S = 0.03

@@ -6,7 +6,8 @@ import numpy as np
 
 from gps_denied_onboard.messages import FloatArray
 from gps_denied_sim.schedule import Scenario
-from gps_denied_sim.vehicle.flight import GRAVITY_MPS2, FlightTruth
+from gps_denied_sim.vehicle.airframe import GRAVITY_MPS2
+from gps_denied_sim.vehicle.flight import FlightTruth
 
 AHRS_TIME_S = 6.0
 """Time constant with which an autopilot levels its attitude by the accelerometers."""

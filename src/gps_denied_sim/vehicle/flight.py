@@ -14,12 +14,11 @@ from gps_denied_onboard.geometry.rotations import ROTATION_NED_TO_ENU
 from gps_denied_onboard.messages import FloatArray
 from gps_denied_sim.noise import stream
 from gps_denied_sim.schedule import Scenario
-from gps_denied_sim.vehicle.airframe import SPAN_M, cruise_speed_mps, fly_through
+from gps_denied_sim.vehicle.airframe import GRAVITY_MPS2, SPAN_M, cruise_speed_mps, fly_through
 from gps_denied_sim.vehicle.dryden import dryden_air, turbulence
 from gps_denied_sim.vehicle.route import CRUISE_MPS
-from gps_denied_sim.vehicle.wind import scheduled_wind_mps
+from gps_denied_sim.vehicle.wind import SHIFT_S, scheduled_wind_mps
 
-GRAVITY_MPS2 = 9.80665
 ROLL_RATE_LIMIT_RADPS = math.radians(45.0)
 CLIMB_LIMIT_RAD = math.radians(7.0)
 
@@ -190,9 +189,7 @@ def _fly_rough(
 ) -> FloatArray:
     """(N, 7) states as of `_integrate`, of an airframe with six degrees of freedom in Dryden's turbulence."""
     count, dt = round(duration_s * rate_hz) + 1, 1.0 / rate_hz
-    wind = scheduled_wind_mps(scenario, count, dt)
-    if scenario.active("wind", 0.0) is None:
-        wind += (air.wind_east_mps, air.wind_north_mps, 0.0)
+    wind = scheduled_wind_mps(scenario, (air.wind_east_mps, air.wind_north_mps), count, dt)
     severity = max(e.value for e in scenario.events if e.kind == "turbulence")
     speed = cruise_speed_mps(CRUISE_MPS, math.hypot(air.wind_east_mps, air.wind_north_mps))
     air_moves = dryden_air(float(route[:, 2].mean()), severity)
@@ -250,7 +247,7 @@ def _integrate(scenario: Scenario, route: FloatArray, air: Air, gusts: FloatArra
         felt = [f + (g - f) * dt / 0.9 for f, g in zip(felt, gust, strict=True)]
         we, wn = air.wind_east_mps, air.wind_north_mps
         if shift is not None:
-            grown = min(max((k * dt - shift.start_s) / 40.0, 0.0), 1.0) * shift.value
+            grown = min(max((k * dt - shift.start_s) / SHIFT_S, 0.0), 1.0) * shift.value
             we += grown * math.sin(math.radians(shift.azimuth_deg))
             wn += grown * math.cos(math.radians(shift.azimuth_deg))
         sin_c, cos_c, cos_g = math.sin(course), math.cos(course), math.cos(climb)

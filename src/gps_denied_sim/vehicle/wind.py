@@ -16,18 +16,15 @@ CLOUD_WIND_VEER_RAD = math.radians(15.0)
 """Wind at the clouds against that at the aircraft: stronger and veered, as in the Ekman layer of the northern half."""
 
 
-def scheduled_wind_mps(scenario: Scenario, count: int, dt_s: float) -> FloatArray:
-    """(count, 3) wind ENU that the events `wind`, `wind_shift`, `gust` and `updraught` ask for.
+def scheduled_wind_mps(scenario: Scenario, steady_mps: tuple[float, float], count: int, dt_s: float) -> FloatArray:
+    """(count, 3) wind ENU: the steady one (east, north), with what the events `wind_shift`, `gust` and `updraught` add.
 
     A gust is a 1-cosine (MIL-F-8785C 3.7.1.3): from nothing to its value at the middle of its time, and back.
     """
     t_s = np.arange(count) * dt_s
-    out = np.zeros((count, 3))
+    out = np.tile((*steady_mps, 0.0), (count, 1))
     for event in scenario.events:
-        share = np.zeros(count)
-        if event.kind == "wind":
-            share[:] = 1.0
-        elif event.kind == "wind_shift":
+        if event.kind == "wind_shift":
             share = np.clip((t_s - event.start_s) / SHIFT_S, 0.0, 1.0)
         elif event.kind in ("gust", "updraught"):
             part = np.clip((t_s - event.start_s) / (event.end_s - event.start_s), 0.0, 1.0)

@@ -12,7 +12,7 @@ from gps_denied_onboard.geometry.geodesy import geodetic_from_mercator_px
 from gps_denied_onboard.tiles import codec
 from gps_denied_onboard.tiles.grid import TileKey
 from gps_denied_onboard.tiles.records import NewTile
-from gps_denied_onboard.tiles.route_coverage import route_coverage
+from gps_denied_onboard.tiles.route_coverage import LegCoverage, RouteCoverage, route_coverage
 from gps_denied_onboard.tiles.store import TileStore
 
 ZOOM, COLUMN, ROW = 17, 79000, 45000
@@ -42,7 +42,14 @@ def test_a_route_on_the_map_is_all_covered(store: TileStore) -> None:
     """Both legs over whole tiles: a share of 1 and no gap."""
     found = route_coverage(store, "m", ZOOM, [[at(0.1), at(2.9), at(0.1)]])
     assert (found.share, found.gaps, len(found.legs)) == (1.0, (), 2)
-    assert found.covered_m == pytest.approx(found.length_m)
+    assert found.covered_m == found.length_m
+
+
+def test_every_leg_that_is_all_covered_has_a_share_of_one(store: TileStore) -> None:
+    """Of legs of any length: none is a step short by rounding."""
+    for k in range(60):
+        (leg,) = route_coverage(store, "m", ZOOM, [[at(0.05), at(0.1 + 0.047 * k)]]).legs
+        assert leg.covered_m == leg.length_m
 
 
 def test_holes_in_a_tile_and_the_maps_end_count(store: TileStore) -> None:
@@ -51,6 +58,15 @@ def test_holes_in_a_tile_and_the_maps_end_count(store: TileStore) -> None:
     assert found.share == pytest.approx(5.5 / 8, abs=0.03)
     assert not found.gaps  # under two kilometres each
     assert found.as_dict()["legs_without_map"] == []
+
+
+def test_a_damaged_tile_is_no_map(store: TileStore) -> None:
+    """Nobody knows which pixels of it hold data: the route counts as without map there, and is counted to its end."""
+    whole = route_coverage(store, "m", ZOOM, [[at(0.0), at(6.0)]])
+    (damaged,) = store.query_tiles("m", ZOOM, COLUMN + 3, ROW, COLUMN + 4, ROW + 1)
+    store.image_path(damaged.key).unlink()
+    found = route_coverage(store, "m", ZOOM, [[at(0.0), at(6.0)]])
+    assert whole.covered_m - found.covered_m == pytest.approx(whole.length_m * 0.5 / 6, rel=0.3)
 
 
 def test_a_leg_without_map_is_a_gap_and_named(store: TileStore) -> None:
@@ -66,3 +82,5 @@ def test_a_share_is_never_rounded_up_to_all(store: TileStore) -> None:
     back_and_forth = [at(0.0), at(2.9)] * 200
     found = route_coverage(store, "m", ZOOM, [[*back_and_forth, at(3.8)]])
     assert found.share < 1.0
+    long = RouteCoverage((LegCoverage(1, (48.0, 37.0), (48.0, 37.1), 7000.0, 6999.9, 0.1),))
+    assert "(99.9 %)" in long.sentence()

@@ -4,27 +4,49 @@ from __future__ import annotations
 
 import os
 import struct
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+from gps_denied_onboard.geometry.geodesy import LocalFrame
+from gps_denied_onboard.messages import NavState
 from gps_denied_onboard.recorder import container
 from gps_denied_operator.cli import app
-from gps_denied_operator.fdr.recover import _is_plain, _no_links
+from gps_denied_operator.fdr.recover import recover_flight
+
+from ..report.recordings import forged_flight
 
 
-def test_links_pipes_and_devices_are_not_copied(tmp_path: Path) -> None:
+@pytest.fixture
+def recording(tmp_path: Path, make_state: Callable[..., NavState], origin: LocalFrame) -> Path:
+    """Return a recorded flight with one tile's picture beside it."""
+    folder = forged_flight(tmp_path / "flights", make_state, origin)
+    (folder / "snapshots").mkdir(exist_ok=True)
+    (folder / "snapshots" / "18-1-1.jpg").write_bytes(b"a")
+    return folder
+
+
+def test_links_pipes_and_devices_are_not_copied(recording: Path, tmp_path: Path) -> None:
     """What a stranger put among the snapshots as links to this machine's own files stays out of the copy."""
-    folder = tmp_path / "snapshots"
-    (folder / "deep").mkdir(parents=True)
-    (folder / "a.jpg").write_bytes(b"a")
-    (folder / "secret.jpg").symlink_to(tmp_path / "secret")
-    (folder / "home").symlink_to(tmp_path)
+    snapshots = recording / "snapshots"
     (tmp_path / "secret").write_text("secret")
-    os.mkfifo(folder / "pipe.jpg")
-    names = [entry.name for entry in folder.iterdir()]
-    assert sorted(_no_links(str(folder), names)) == ["home", "pipe.jpg", "secret.jpg"]
+    (snapshots / "secret.jpg").symlink_to(tmp_path / "secret")
+    (snapshots / "home").symlink_to(tmp_path)
+    os.mkfifo(snapshots / "pipe.jpg")
+    recover_flight(recording, tmp_path / "out")
+    copied = tmp_path / "out" / "snapshots"
+    assert [(file.name, file.read_bytes()) for file in copied.iterdir()] == [("18-1-1.jpg", b"a")]
+    assert (tmp_path / "out" / "recording.json").read_bytes() == (recording / "recording.json").read_bytes()
+
+
+def test_a_linked_folder_of_snapshots_is_not_entered(recording: Path, tmp_path: Path) -> None:
+    """Pictures that lie elsewhere are no part of the recording."""
+    (recording / "snapshots").rename(tmp_path / "elsewhere")
+    (recording / "snapshots").symlink_to(tmp_path / "elsewhere")
+    recover_flight(recording, tmp_path / "out")
+    assert not (tmp_path / "out" / "snapshots").exists()
 
 
 @pytest.mark.parametrize("command", ["info", "verify", "tail"])
@@ -55,10 +77,10 @@ def test_what_a_recording_says_cannot_act_on_the_terminal(tmp_path: Path, comman
 
 
 @pytest.mark.parametrize("target", ["/etc/hostname", "nowhere"])
-def test_a_linked_description_is_no_part_of_a_recording(tmp_path: Path, target: str) -> None:
+def test_a_linked_description_is_no_part_of_a_recording(recording: Path, tmp_path: Path, target: str) -> None:
     """The description beside the segments is copied where it is a file of the folder itself."""
-    (tmp_path / "recording.json").symlink_to(target)
-    assert not _is_plain(tmp_path / "recording.json")
-    (tmp_path / "recording.json").unlink()
-    (tmp_path / "recording.json").write_text("{}")
-    assert _is_plain(tmp_path / "recording.json")
+    (recording / "recording.json").unlink()
+    (recording / "recording.json").symlink_to(target)
+    recover_flight(recording, tmp_path / "out")
+    assert not os.path.lexists(tmp_path / "out" / "recording.json")
+    assert list((tmp_path / "out").glob("segment-*.mcap"))

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from gps_denied_operator.missions.errors import FlightMalformedError, FlightResolutionError
-from gps_denied_operator.missions.plan_files import parse_plan, read_plan
+from gps_denied_operator.missions.plan_files import parse_route, read_plan
 
 ITEM: dict[str, Any] = {"type": "SimpleItem", "command": 16, "frame": 3, "params": [0, 0, 0, 0, 49.0, 37.0, 100]}
 
@@ -28,7 +28,7 @@ def test_an_item_of_other_types_is_a_sentence(name: str, value: Any) -> None:
     """Whatever stands in the place of a number, a list or a name, no traceback comes of it."""
     points: list[tuple[float, float]] = []
     with suppress(FlightResolutionError):
-        points = parse_plan(plan(**{name: value}), "a.plan")
+        points = parse_route(plan(**{name: value}), "a.plan").points_deg
     assert points in ([], [(49.0, 37.0)])
 
 
@@ -51,7 +51,7 @@ def test_an_item_of_other_types_is_a_sentence(name: str, value: Any) -> None:
 def test_plans_that_were_made_to_hurt_are_a_sentence(data: bytes) -> None:
     """Nesting, numbers and elements without end, and entities, are refused."""
     with pytest.raises(FlightResolutionError):
-        parse_plan(data, "a.plan")
+        parse_route(data, "a.plan")
 
 
 def test_a_pipe_or_a_device_is_not_waited_for(tmp_path: Path) -> None:
@@ -70,7 +70,7 @@ def test_a_kmz_packed_in_another_way_is_not_unpacked(packed: int) -> None:
     with zipfile.ZipFile(data, "w", packed) as archive:
         archive.writestr("doc.kml", b"<kml>" + b" " * 1_000_000)
     with pytest.raises(FlightMalformedError, match="packed in another way"):
-        parse_plan(data.getvalue(), "a.kmz")
+        parse_route(data.getvalue(), "a.kmz")
 
 
 def test_a_kmz_whose_bytes_are_damaged_is_a_sentence() -> None:
@@ -81,4 +81,4 @@ def test_a_kmz_whose_bytes_are_damaged_is_a_sentence() -> None:
     bent = bytearray(data.getvalue())
     bent[60:200] = b"\xff" * 140
     with pytest.raises(FlightMalformedError, match="cannot be opened"):
-        parse_plan(bytes(bent), "a.kmz")
+        parse_route(bytes(bent), "a.kmz")

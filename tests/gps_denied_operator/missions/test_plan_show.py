@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from gps_denied_operator.cli import app
 from gps_denied_operator.missions.needs import TYPICAL_TILE_BYTES, needs
 from gps_denied_operator.missions.plan_page import plan_page
 from gps_denied_operator.missions.route import resolved
+from gps_denied_operator.missions.route_map import route_map
 
 from .plans import ROUTE, qgc_plan
 
@@ -84,6 +86,7 @@ def test_what_the_store_holds_and_where_old_tiles_are_refused(tmp_path: Path, da
         store.insert(made)
         replace_sectors(store, [Sector("front & east", "active_conflict", FRONT)])
         found = needs(flight, 18, "provider", store, TilesConfig(), NOW)
+        under = route_map(flight, "provider", 18, store, None)
         elsewhere = resolved([(10.0, 10.0), (10.1, 10.0)], "far", mission_id="far", buffer_m=100.0)
         assert needs(elsewhere, 18, "provider", store, TilesConfig(), NOW).sectors == ()
     assert found.stored == {"downgraded": 1, "fresh": 5}
@@ -93,7 +96,8 @@ def test_what_the_store_holds_and_where_old_tiles_are_refused(tmp_path: Path, da
     assert found.class_shares["active_conflict"] == pytest.approx(
         (37.15 - flight.bbox[0]) / (flight.bbox[2] - flight.bbox[0]), abs=0.03
     )
-    page = plan_page(found)
+    page = plan_page(found, replace(under, missing_m=0.0))
     assert "front &amp; east (active conflict)" in page
     assert "older tiles are refused" in page
     assert '<div class="verdict warn">' in page
+    assert "are old and make the position less sure" in page

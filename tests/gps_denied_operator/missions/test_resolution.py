@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gps_denied_operator.missions.errors import FlightResolutionError
-from gps_denied_operator.missions.plan_files import parse_plan
+from gps_denied_operator.missions.plan_files import parse_route
 from gps_denied_operator.missions.route import LATITUDE_DEG_MAX, resolve, resolved
 
 from .plans import FORMATS, ROUTE, geojson, kml, qgc_plan, waypoint_list
@@ -39,7 +39,8 @@ def test_the_same_route_from_every_format_is_the_same_flight(kind: str, tmp_path
 
 def test_the_home_position_of_a_plan_is_where_it_starts() -> None:
     """A planned home is the first point; a take-off item left to the aircraft (0, 0) adds none."""
-    assert parse_plan(qgc_plan([(0.0, 0.0), *ROUTE], home=[48.4, 37.0, 140.0]), "a") == [(48.4, 37.0), *ROUTE]
+    plan = parse_route(qgc_plan([(0.0, 0.0), *ROUTE], home=[48.4, 37.0, 140.0]), "a")
+    assert plan.points_deg == [(48.4, 37.0), *ROUTE]
 
 
 places = st.tuples(st.floats(-70.0, 70.0), st.floats(-170.0, 170.0))
@@ -177,7 +178,7 @@ def check_reading(content: bytes | tuple[str, int, bytes]) -> None:
         whole = FORMATS[kind]()
         content = whole[:place] + piece + whole[place + len(piece) :]
     try:
-        flight = resolved(parse_plan(content, "plan"), "plan", mission_id="m", buffer_m=100.0)
+        flight = resolved(parse_route(content, "plan").points_deg, "plan", mission_id="m", buffer_m=100.0)
     except FlightResolutionError:  # any other error fails the test
         return
     west, south, east, north = flight.bbox

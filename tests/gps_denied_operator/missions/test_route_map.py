@@ -16,6 +16,7 @@ from gps_denied_onboard.geometry.camera import CameraModel
 from gps_denied_onboard.tiles.config import TilesConfig
 from gps_denied_onboard.tiles.grid import TileKey, tile_range
 from gps_denied_onboard.tiles.records import NewTile
+from gps_denied_onboard.tiles.route_coverage import route_coverage
 from gps_denied_onboard.tiles.store import TileStore
 from gps_denied_operator.missions.needs import needs
 from gps_denied_operator.missions.plan_page import plan_page
@@ -63,6 +64,16 @@ def test_half_of_the_route_is_missing(half: TileStore, flight: ResolvedFlight) -
     assert found.missing_m == pytest.approx(2000.0, abs=250.0)
     assert [point.missing for point in found.points] == sorted(point.missing for point in found.points)
     assert route_map(flight, "provider", ZOOM, None, None).missing_m == pytest.approx(found.length_m)
+
+
+def test_missing_kilometres_are_those_of_build_cache(half: TileStore, flight: ResolvedFlight) -> None:
+    """A wide footprint is drawn, but what is said of the route is what the cache's builder will say of it."""
+    paths = [path.tolist() for path in flight.paths_deg]
+    told = route_coverage(half, "provider", ZOOM, paths)
+    for seen in (None, Footprint(900.0, 1800.0, 1200.0, 1.4)):
+        found = route_map(flight, "provider", ZOOM, half, seen)
+        assert found.missing_m == pytest.approx(told.length_m - told.covered_m)
+        assert found.length_m == pytest.approx(told.length_m)
 
 
 def test_the_way_between_two_paths_is_neither_counted_nor_drawn(half: TileStore, flight: ResolvedFlight) -> None:

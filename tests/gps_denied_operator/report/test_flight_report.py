@@ -23,7 +23,7 @@ from gps_denied_onboard.recorder.meta import RecordingMeta
 from gps_denied_onboard.recorder.reader import FlightReader
 from gps_denied_onboard.recorder.records import MovedRecord
 from gps_denied_operator.cli import app
-from gps_denied_operator.report.flight_report import frame_latencies_ms, report_flight
+from gps_denied_operator.report.flight_report import frame_latencies_ms, report_flights
 
 from .recordings import blind_flight, forged_flight
 
@@ -93,7 +93,7 @@ def test_truth_scores_the_positions(flown: Path, tiles: Path, tmp_path: Path, or
 
 def test_without_truth_nothing_is_scored(flown: Path) -> None:
     """The figures hold no error, and the page says that no truth was given and that the map is not here."""
-    made = report_flight(flown, None, None)
+    made = report_flights([flown], None, None)
     assert made.figures["scored"] == 0
     assert made.map_shown is False
     assert "no truth was given" in made.page
@@ -113,7 +113,7 @@ def test_truth_that_is_not_of_this_flight_is_refused(flown: Path, tmp_path: Path
     by_frame.write_text("frame,latitude_deg,longitude_deg\n0,48.0,37.0\n")
     for truth, said in ((late, "truth of another one"), (by_frame, "go by time"), (flown, "no true positions")):
         with pytest.raises(UserError, match=said):
-            report_flight(flown, truth, None)
+            report_flights([flown], truth, None)
     answer = CliRunner().invoke(app, ["report", str(flown), "--out", str(tmp_path / "report.txt")])
     assert isinstance(answer.exception, UserError)
     assert not (tmp_path / "report.txt").exists()
@@ -129,7 +129,7 @@ def data_of(page: str) -> dict[str, Any]:
 def test_a_flight_without_any_position_has_a_report(tmp_path: Path, origin: LocalFrame) -> None:
     """It says so at its head, and draws the receiver's track, the alert in UTC, and nothing that is empty."""
     flight = blind_flight(tmp_path / "flights", origin)
-    made = report_flight(flight, None, None)
+    made = report_flights([flight], None, None)
     assert made.sentence.startswith("No position was ever sent. The recording is clean")
     assert "cannot be told" in made.sentence
     drawn = data_of(made.page)["flights"][0]
@@ -163,11 +163,28 @@ def test_two_flights_and_a_plan_in_one_page(
     assert answer.stdout.count("GPS forged from 10:15:40.0 UTC") == 2
 
 
+def test_of_several_flights_all_are_named_and_the_worst_state_is_told(
+    tmp_path: Path, make_state: Callable[..., NavState], origin: LocalFrame
+) -> None:
+    """The second flight's recording was cut off: neither JSON nor text speaks of the first one alone."""
+    folders = [forged_flight(tmp_path / name, make_state, origin) for name in ("a", "b")]
+    segment = max(folders[1].glob("*.mcap"))
+    segment.write_bytes(segment.read_bytes()[:-200])
+    command = ["report", *map(str, folders), "--out", str(tmp_path / "both.html")]
+    answer = CliRunner().invoke(app, [*command, "--json"])
+    assert answer.exit_code == 0, answer.output
+    told = orjson.loads(answer.stdout)
+    assert told["flight_id"] == ", ".join(folder.name for folder in folders)
+    assert told["recording"] == "interrupted"
+    said = CliRunner().invoke(app, command).stdout.splitlines()[-1]
+    assert said.endswith(f"moments of flights {folders[0].name}, {folders[1].name}")
+
+
 def test_refused_fixes_and_the_protection_level(
     tmp_path: Path, make_state: Callable[..., NavState], origin: LocalFrame
 ) -> None:
     """A refused fix carries its words and evidence; positions without a protection level have none on the page."""
-    made = report_flight(forged_flight(tmp_path, make_state, origin), None, None)
+    made = report_flights([forged_flight(tmp_path, make_state, origin)], None, None)
     drawn = data_of(made.page)["flights"][0]
     (refused,) = (fix for fix in drawn["fixes"] if not fix[1])
     assert refused[4] == "the pose is tilted more than the aircraft flies: 0.63 rad (at most 0.45)"

@@ -25,7 +25,7 @@ from gps_denied_onboard.tiles.grid import TileKey, tile_range
 from gps_denied_onboard.tiles.records import NewTile
 from gps_denied_onboard.tiles.store import TileStore
 from gps_denied_operator.missions.route import resolve
-from gps_denied_operator.report.flight_report import report_flight, report_flights
+from gps_denied_operator.report.flight_report import report_flights
 from gps_denied_operator.report.html import render
 from gps_denied_operator.report.model import FlightPart, Report
 from gps_denied_operator.scoring.frames import FrameResult, RunFacts
@@ -55,9 +55,9 @@ def pages(
     flight = forged_flight(folder / "a", make_state, origin)
     other = forged_flight(folder / "b", make_state, origin, shift_m=300.0)
     made = {
-        "flight": report_flight(flight, None, tiles, route_deg=resolve(plan).route_deg).page,
+        "flight": report_flights([flight], None, tiles, route_deg=resolve(plan).route_deg).page,
         "two flights": report_flights([flight, other], None, tiles).page,
-        "blind": report_flight(blind_flight(folder / "c", origin), None, None).page,
+        "blind": report_flights([blind_flight(folder / "c", origin)], None, None).page,
         "evaluation": _evaluation(make_flight, origin),
         "camera": _camera(),
         "mount": _mount(),

@@ -14,7 +14,8 @@ from gps_denied_onboard.messages import NavState, SourceLabel
 from gps_denied_onboard.recorder.config import RecorderConfig
 from gps_denied_onboard.recorder.flight import BuildInfo, open_flight
 from gps_denied_onboard.recorder.meta import RecordingMeta
-from gps_denied_operator.report.recording_page import plot_flight
+from gps_denied_operator.report.flight_report import report_flights
+from gps_denied_operator.report.html import write_page
 
 FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
@@ -44,7 +45,7 @@ def test_a_recording_is_drawn_without_complaint_and_without_a_score(tmp_path: Pa
     for second in range(1, 30):
         client.record(state(second))
     flight.close(flight.flight_id, clean=True)
-    plot_flight(flight.folder, tmp_path / "flight.html")
+    write_page(report_flights([flight.folder], None, None).page, tmp_path / "flight.html")
     command = [program, *FLAGS, f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom"]
     page = (tmp_path / "flight.html").as_uri()
     done = subprocess.run([*command, page], capture_output=True, text=True, timeout=120, check=True)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from gps_denied_onboard.config import Config
+from gps_denied_onboard.fusion.reasons import FilterReason
 from gps_denied_onboard.messages import AidRecord, PoseFix, RejectReason
 from gps_denied_operator.report.refusals import DEFAULT_LIMITS, REFUSED, evidence, limits_of, refusal
 
@@ -46,6 +47,7 @@ def test_what_the_fusion_said() -> None:
     found = replace(FIX, accepted=True, reason="")
     aid = AidRecord(1, "fix", (), (), (), (), 3.24, False, "innovation")
     assert refusal(found, aid, DEFAULT_LIMITS) == "it contradicts the fused position: test ratio 3.2 (at most 1)"
+    assert refusal(found, replace(aid, reason=FilterReason.OUTSIDE_GATE), DEFAULT_LIMITS).startswith("it contradicts")
     held = replace(aid, reason="held until other fixes agree (rival)")
     assert refusal(found, held, DEFAULT_LIMITS).startswith("held until other fixes agree (rival), test ratio 3.2")
     assert refusal(found, replace(aid, accepted=True, reason="fused"), DEFAULT_LIMITS) == ""

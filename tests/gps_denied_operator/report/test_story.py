@@ -13,7 +13,16 @@ import numpy as np
 import pytest
 
 from gps_denied_onboard.geometry.geodesy import LocalFrame
-from gps_denied_onboard.messages import AidRecord, Alert, GpsHealth, GpsSample, NavState, SourceLabel
+from gps_denied_onboard.messages import (
+    AidRecord,
+    AidSource,
+    Alert,
+    GpsHealth,
+    GpsSample,
+    NavState,
+    PositionSource,
+    SourceLabel,
+)
 from gps_denied_onboard.recorder.meta import read_meta
 from gps_denied_onboard.recorder.reader import FlightReader
 from gps_denied_operator.report.chapters import chapters, summary
@@ -81,6 +90,36 @@ def test_a_slow_forgery_tells_how_long_it_went_unseen() -> None:
     assert "until 40.0 s" in forged.text  # no UTC is known: seconds
 
 
+@pytest.mark.parametrize("sent", [False, True])
+def test_a_gps_given_back_is_no_decision_of_the_gate(sent: bool, make_state: Callable[..., NavState]) -> None:
+    """Left by our word alone, given back once our own state is in doubt: told as that, by records and by positions."""
+    health = [GpsHealth.STABLE_NON_SPOOFED] * 20 + [GpsHealth.SPOOFED] * 6 + [GpsHealth.UNKNOWN] * 4
+    records: list[AidRecord | NavState] = [gps(float(t), word) for t, word in enumerate(health)]
+
+    def decided(t_s: float, source: AidSource, accepted: bool, why: str) -> AidRecord:
+        return AidRecord(round(t_s * 1e9), source, (), (), (), (), 0.0, accepted, why)
+
+    records += [
+        decided(5.0, AidSource.GPS_GATE, True, "agrees"),
+        decided(20.0, AidSource.POSITION_SOURCE, False, "companion: GPS SPOOFED: drift"),
+        decided(26.0, AidSource.POSITION_SOURCE, True, "gps: given back, our own state is in doubt"),
+    ]
+    if sent:
+        for tenth in range(300):
+            followed = 50 <= tenth < 200 or tenth >= 260
+            source = PositionSource.GPS if followed else PositionSource.COMPANION
+            records.append(replace(make_state(tenth * SECOND_NS // 10, np.zeros(3)), position_source=source))
+    made = story_of(records, (0, 30 * SECOND_NS))
+    assert [SOURCES[span.value].value for span in made.source] == ["companion", "gps", "companion", "gps"]
+    told = {c.title: c for c in chapters(made)}
+    assert set(told) == {"GPS taken into use", "GPS forged", "GPS left", "GPS given back"}
+    assert (told["GPS given back"].level, told["GPS given back"].t_ns) == (WARN, 26 * SECOND_NS)
+    assert "no satellite fix was asked" in told["GPS given back"].text
+    level, sentence = summary(made)
+    assert level == WARN
+    assert "It was given back at 26.0 s: our own position was in doubt." in sentence
+
+
 def test_silence_and_poor_quality_are_no_forgery() -> None:
     """A receiver that says nothing for long is not usable from a second on, and back when it is heard."""
     records = [gps(t, GpsHealth.STABLE_NON_SPOOFED) for t in (0.0, 1.0, 2.0, 12.0, 13.0)]
@@ -131,8 +170,10 @@ def test_utc_comes_from_the_best_clock_and_a_step_is_told() -> None:
 def test_only_what_could_be_fused_is_a_measurement() -> None:
     """Decisions and the watched GPS are none; what this version does not know is shown."""
     record = gps(1.0, GpsHealth.SPOOFED)
-    sources = ("baro", "odometry", "fix", "some_new_sensor", "gps", "gps_gate", "failsafe", "isam2", "position_source")
-    assert [is_measurement(replace(record, source=source)) for source in sources] == [True] * 4 + [False] * 5
+    fused = {"imu", "origin", "baro", "airspeed", "rangefinder", "attitude", "odometry", "fix"}
+    assert {source for source in AidSource if is_measurement(replace(record, source=source))} == fused
+    assert is_measurement(replace(record, source="some_new_sensor"))
+    assert not is_measurement(replace(record, source="eskf"))
 
 
 def test_what_is_odd_does_not_break_a_story() -> None:

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from gps_denied_sim.scenarios import make_scenario
-from gps_denied_sim.vehicle.flight import GRAVITY_MPS2, FlightTruth, exp_rotations, fly, make_air
+from gps_denied_sim.vehicle.airframe import GRAVITY_MPS2
+from gps_denied_sim.vehicle.flight import FlightTruth, exp_rotations, fly, make_air
 from gps_denied_sim.vehicle.route import make_route
 
 

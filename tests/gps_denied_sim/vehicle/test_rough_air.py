@@ -49,11 +49,12 @@ def test_gust_is_a_cosine_and_the_shift_is_fast() -> None:
     scenario = make_scenario("gusts", 4, 120.0)
     gust = next(e for e in scenario.events if e.kind == "gust")
     shift = next(e for e in scenario.events if e.kind == "wind_shift")
-    wind = scheduled_wind_mps(scenario, 12_000, 0.01)
+    wind = scheduled_wind_mps(scenario, (3.0, -1.0), 12_000, 0.01)
     middle, before = round(50.0 * (gust.start_s + gust.end_s)), round(100.0 * gust.start_s)
     assert np.linalg.norm(wind[middle] - wind[before]) == pytest.approx(gust.value, abs=0.05)
     calm = [k for k in range(0, 12_000, 50) if scenario.active("gust", k * 0.01) is None]
     calm = [k for k in calm if scenario.active("updraught", k * 0.01) is None]
+    assert tuple(wind[0]) == (3.0, -1.0, 0.0)
     early = [k for k in calm if k * 0.01 < shift.start_s]
     late = [k for k in calm if k * 0.01 > shift.start_s + 40.0]
     assert np.linalg.norm(wind[late[0]] - wind[early[-1]]) == pytest.approx(15.0, abs=0.05)
@@ -79,3 +80,14 @@ def test_storm_wind_goes_to_twenty() -> None:
     severity = [e.value for e in events if e.kind == "turbulence"]
     assert 12.0 <= min(wind) < 13.5 < 18.5 < max(wind) <= 20.0
     assert 0.0 <= min(severity) < 0.2 < 0.8 < max(severity) <= 1.0
+
+
+def test_a_storm_has_a_haze_of_its_own() -> None:
+    """One haze, the storm's, whatever the seed's would be; the other scenarios keep the seed's."""
+    for seed in range(30):
+        for name in ("storm", "gusts"):
+            events = make_scenario(name, seed, 60.0).events
+            haze = [e.value for e in events if e.kind == "camera_haze"]
+            usual = [e.value for e in make_scenario("cruise", seed, 60.0).events if e.kind == "camera_haze"]
+            assert haze == usual if name == "gusts" else len(haze) == 1 and 0.08 <= haze[0] <= 0.25
+            assert haze != usual or name == "gusts"

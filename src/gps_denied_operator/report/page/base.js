@@ -9,12 +9,12 @@ const FONT = '12.5px Inter, "Segoe UI", Roboto, "Helvetica Neue", Arial, "Libera
 // Colours keep apart for colour-blind readers too (tests/gps_denied_operator/report/test_look.py); every one of them
 // also has a shape, a dash or a word. `labels` by source label; `states` good, warning, bad, none; `pair` by source.
 const THEMES = {
-  light: { ink: "#0b1116", soft: "#46525e", hair: "#e3e8ed", faint: "#8b97a3", paper: "#ffffff", halo: "rgba(255,255,255,.92)", bad: "#b00020", bound: "#5b6670",
+  light: { ink: "#0b1116", soft: "#44505c", hair: "#e3e8ed", faint: "#8b97a3", paper: "#ffffff", halo: "rgba(255,255,255,.92)", bad: "#b00020", bound: "#5b6670",
     accent: "#005fb8", none: "#6b7680", labels: ["#005fb8", "#c47a00", "#b3127a"], states: ["#2f7fc1", "#c47a00", "#7d1128", "#7b8794"], pair: ["#005fb8", "#0b7a4b"],
     sources: ["#005fb8", "#f23d00", "#33000d", "#a66c7a", "#7900f2", "#802000", "#000059"], receiver: "#0b7a4b", forged: "#b00020", route: "#3b4650" },
-  dark: { ink: "#e8edf2", soft: "#aeb9c4", hair: "#2a343e", faint: "#66727e", paper: "#10161c", halo: "rgba(16,22,28,.92)", bad: "#ff8a94", bound: "#93a0ac",
+  dark: { ink: "#e8edf2", soft: "#b3bec9", hair: "#2a343e", faint: "#66727e", paper: "#10161c", halo: "rgba(16,22,28,.92)", bad: "#ff8a94", bound: "#93a0ac",
     accent: "#6ab0f7", none: "#8b97a3", labels: ["#5aa9f5", "#f3b04a", "#f07cc4"], states: ["#3f8fd6", "#e9a23b", "#c23a52", "#6b7680"], pair: ["#5aa9f5", "#4cc38a"],
-    sources: ["#5aa9f5", "#f27900", "#ffffff", "#805e53", "#9130f2", "#f2c89d", "#b3b3b3"], receiver: "#4cc38a", forged: "#ff8a94", route: "#aeb9c4" },
+    sources: ["#5aa9f5", "#f27900", "#ffffff", "#805e53", "#9130f2", "#f2c89d", "#b3b3b3"], receiver: "#4cc38a", forged: "#ff8a94", route: "#b3bec9" },
 };
 const DARK = window.matchMedia("(prefers-color-scheme: dark)");
 let T = DARK.matches ? THEMES.dark : THEMES.light;

@@ -124,12 +124,12 @@ function band(c, chart, lower, upper, colour) {
 }
 
 function errorChart(timeline, canvas, log) {
-  const f = timeline.flight, scored = f.err.some(known), top = Math.max(range(scored ? f.err : [...f.bound, ...f.protection])[1], 5) * 1.25, unit = scored ? "error, m" : "radius, m";
+  const f = timeline.flight, scored = f.err.some(known), top = Math.max(range(scored ? f.err : [...f.major, ...f.protection])[1], 5) * 1.25, unit = scored ? "error, m" : "radius, m";
   const axis = log ? { low: 0.2, high: Math.max(top, 60), log: true, unit, ticks: [0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000].filter((v) => v <= Math.max(top, 60)) } : { low: 0, high: top, unit };
   return new TimeChart(timeline, canvas, axis, (c, chart) => {
-    band(c, chart, null, f.bound, T.bound + "22");
+    band(c, chart, null, f.major, T.bound + "22");
     for (const limit of [10, 20, 50]) if (limit < axis.high) line(c, PAD.left, chart.y(limit), chart.board.width, chart.y(limit), T.faint, 1, [2, 4]);
-    curve(c, chart, f.bound, T.bound, 1.2);
+    curve(c, chart, f.major, T.bound, 1.2);
     curve(c, chart, f.protection, T.ink, 1.6, [8, 4]);
     curve(c, chart, f.err, T.faint, 1);
     for (let i = 0; i < f.t.length; i++) {

@@ -96,7 +96,6 @@ function inspector(flight) {
       row("NEES", known(f.nees[i]) ? fixed(f.nees[i], 1) : null),
       row("anchor age", known(f.age[i]) ? (f.age[i] < 0 ? "never anchored" : (f.age[i] / 1000).toFixed(1) + " s") : null),
       row("altitude", known(f.z[i]) ? fixed(f.z[i], 0) + (known(f.tz[i]) ? " m, true " + fixed(f.tz[i], 0) + " m" : " m") : null),
-      row("protection level", known(f.protection[i]) ? metres(f.protection[i]) + " m" : null),
       row("map fix", fix ? (fix[1] ? "taken" : "refused: " + fix[4]) : "none"),
       fix ? row("agreeing patches", fix[5] + " of " + fix[6] + (known(fix[7]) ? ", " + fixed(fix[7], 2) + " px" : "")) : null,
       fix ? row("evidence", fix[8]) : null,
@@ -145,7 +144,7 @@ function charts(flight) {
   let part;
   if (!flight.story) { const [strips, stripsPart] = chart("Source label", null, LANE + 34, null, "strips"); stripChart(timeline, strips); strips.setAttribute("aria-label", laneWords(flight)); parts.push(stripsPart); }
   const scored = flight.err.some(known), bounded = flight.protection.some(known) ? [el("span", {}, swatch("protection"), " protection level")] : [];
-  const sure = scored || flight.bound.some(known), high = flight.z.some(known) || flight.tz.some(known);
+  const sure = scored || flight.major.some(known), high = flight.z.some(known) || flight.tz.some(known);
   [error.canvas, part] = chart(scored ? "Horizontal error" : "How sure our position was", scored ? "grey area: long axis of the 95 % ellipse; ring: error outside the ellipse, thick: hazardous" : "grey area: long axis of the 95 % ellipse", 250, [...bounded, segment([[true, "log"], [false, "linear"]], state.log, (v) => { state.log = v; again(); })], "error");
   if (sure) parts.push(part);
   const again = sure ? swap(() => errorChart(timeline, fresh(error), state.log)) : () => {};

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,6 +62,7 @@ class XyzFolder:
     def __init__(self, path: Path, rows: str = "auto") -> None:
         """Remember where. rows: 'xyz' (from the north), 'tms' (from the south) or 'auto'."""
         self.path = path
+        self._root = Path(os.path.realpath(path))
         self._rows = rows
         self.notes: tuple[str, ...] = ()
         self._from_south = False
@@ -110,11 +112,11 @@ class XyzFolder:
         return self._raw(zoom, x, _flipped(zoom, y) if self._from_south else y)
 
     def _raw(self, zoom: int, x: int, row: int) -> bytes:
-        file = self._files[zoom, x, row]
-        if file.is_symlink() and not file.resolve().is_relative_to(self.path.resolve()):
+        real = Path(os.path.realpath(self._files[zoom, x, row]))  # unlike resolve it also ends for a link to itself
+        if not real.is_relative_to(self._root):
             raise OSError("a link that leads out of the folder")
         try:
-            return read_file(file, TILE_BYTES_MAX)
+            return read_file(real, TILE_BYTES_MAX, follow=False)
         except UntrustedError as error:
             raise OSError(str(error)) from error
 

@@ -115,6 +115,12 @@ def _receive(store: TileStore, file: Path, source: str, zoom: int, budget_bytes:
         raise TileBundleError(
             f"The bundle {file.name} {error}: it was removed and nothing stored; send again."
         ) from None
+    except UntrustedError:
+        file.unlink()  # or it would be in the way of every later run
+        raise TileBundleError(
+            f"The bundle {file.name} has more than {PARCEL_BYTES_MAX} bytes or is no plain file: it was removed and "
+            "nothing stored; send again."
+        ) from None
     held = {(r.key.x, r.key.y): r for r in square_records(store, source, zoom, column, row)}
     wanted = {(tile.key.x, tile.key.y): tile for tile in tiles}
     gone = [record for place, record in held.items() if place not in wanted]

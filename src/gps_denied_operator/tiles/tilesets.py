@@ -14,14 +14,13 @@ import numpy as np
 
 from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.tiles import codec
-from gps_denied_onboard.tiles.codec import Mask
+from gps_denied_onboard.tiles.codec import TILE_BYTES_MAX, Mask
 from gps_denied_onboard.tiles.grid import TILE_PX, ZOOM_MAX
 from gps_denied_onboard.untrusted import UntrustedError
 from gps_denied_onboard.untrusted.bounded import read_file
 from gps_denied_onboard.untrusted.json import read_json
 from gps_denied_onboard.untrusted.picture import check_scans
 from gps_denied_onboard.untrusted.text import whole_number
-from gps_denied_operator.tiles.mbtiles import TILE_BYTES_MAX
 from gps_denied_operator.tiles.row_order import SIZES_PX, RowEvidence, finest, from_south, places_by_row, read_bounds
 
 IMAGES = {".jpg", ".jpeg", ".png", ".webp"}

@@ -371,7 +371,7 @@ def _size(sftp: paramiko.SFTPClient, path: str) -> int:
 def _lines(channel: Any, silence_timeout_s: float, command_timeout_s: float) -> Iterator[tuple[bytes, bool]]:
     """Lines of both outputs as they come; True for those of stdout, which may hold the report. Memory is bounded."""
     held = {True: bytearray(), False: bytearray()}
-    taken = {True: 0, False: 0}
+    taken = 0
     heard_s = began_s = time.monotonic()
     exited = False
     while True:
@@ -387,7 +387,7 @@ def _lines(channel: Any, silence_timeout_s: float, command_timeout_s: float) -> 
                 continue
             some = True
             piece = receive(PIECE_BYTES)
-            taken[out] += len(piece)
+            taken += len(piece)
             *whole, rest = piece.split(b"\n")
             for line in whole:
                 full = bytes(held[out]) + line
@@ -395,7 +395,7 @@ def _lines(channel: Any, silence_timeout_s: float, command_timeout_s: float) -> 
                 if full.strip():
                     yield full, out
             held[out] += rest
-            if len(held[out]) > JSON_BYTES_MAX or taken[out] > OUTPUT_BYTES_MAX:
+            if len(held[out]) > JSON_BYTES_MAX or taken > OUTPUT_BYTES_MAX:
                 raise TimeoutError(f"it sends more than {JSON_BYTES_MAX} bytes in a line, or {OUTPUT_BYTES_MAX} in all")
         if time.monotonic() - began_s > command_timeout_s:
             raise TimeoutError(f"it has not ended after {command_timeout_s:g} s")

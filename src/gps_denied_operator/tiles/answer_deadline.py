@@ -58,7 +58,7 @@ class DeadlineConnection(HTTPConnection):
         return min(left, self._wait_s)
 
     def connect(self) -> None:
-        """Connect to the first address of the host that answers; all of them together within the deadline."""
+        """Connect to the first address that answers; the deadline is theirs together, not the name's look-up's."""
         failed: OSError = OSError(f"no address for {self.host}")
         for family, kind, protocol, _, address in socket.getaddrinfo(self.host, self.port, 0, socket.SOCK_STREAM):
             connected = socket.socket(family, kind, protocol)

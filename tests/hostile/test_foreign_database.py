@@ -16,7 +16,9 @@ from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.tiles import database_home
 from gps_denied_onboard.tiles.server import LocalServer, ServerUser, installed_servers
 from gps_denied_onboard.tiles.store import TileStore
+from gps_denied_operator.cache.build import LockHeldError, _locked
 from gps_denied_operator.cli import app as operator_tool
+from gps_denied_operator.tiles.journal import Journal
 
 pytestmark = pytest.mark.skipif(not installed_servers(), reason="no PostgreSQL is installed")
 
@@ -184,15 +186,36 @@ def test_files_of_the_store_are_not_written_over_links(open_folder: Path, databa
     victim.write_text("precious")
     root = open_folder / "tiles"
     root.mkdir()
-    for name in (".write.holder", ".settled.json", ".settled.json.unfinished"):
+    for name in (".write.holder", ".settled.json", ".settled.json.unfinished", ".build-cache.holder"):
         (root / name).symlink_to(victim)
     with TileStore.open(root, database_url) as store, store.writing("something"):
         pass
+    with _locked(root):
+        (root / ".build-cache.holder").unlink()
+        (root / ".build-cache.holder").symlink_to(victim)
+        with pytest.raises(LockHeldError, match="another process"), _locked(root):
+            pass
     (root / ".write.lock").unlink()
     (root / ".write.lock").symlink_to(victim)
     with contextlib.suppress(UserError):
         TileStore.open(root, database_url).close()
     assert victim.read_text() == "precious"
+
+
+def test_a_download_takes_up_no_journal_over_a_link(tmp_path: Path) -> None:
+    """A link in the place of a download's journal is replaced: what it leads to is neither taken up nor changed."""
+    request = {"area": "here"}
+    begun = Journal(tmp_path, request, 0.0)
+    begun.settle("stored", [(1, 2)])
+    begun.close(finished=False)
+    (place,) = tmp_path.iterdir()
+    victim = place.rename(tmp_path / "victim")
+    before = victim.read_bytes()
+    place.symlink_to(victim)
+    anew = Journal(tmp_path, request, 0.0)
+    anew.settle("stored", [(3, 4)])
+    anew.close(finished=False)
+    assert (anew.resumed, place.is_symlink(), victim.read_bytes()) == (False, False, before)
 
 
 def test_an_id_that_is_no_file(open_folder: Path) -> None:

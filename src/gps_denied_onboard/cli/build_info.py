@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import shutil
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from gps_denied_onboard import VERSION
+from gps_denied_onboard.cli.flight_check import CHOICES
 from gps_denied_onboard.config import Config
 from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.live.service import missing_for_flight
 from gps_denied_onboard.provisioning.companion_memory import CompanionMemory, memory_of
 from gps_denied_onboard.provisioning.trusted_keys import read_trusted_keys
 from gps_denied_onboard.runtime_root.strategies import load_composition, resolve
-from gps_denied_onboard.runtime_root.value_check import value_problems
+from gps_denied_onboard.runtime_root.value_check import refusal_of, value_problems
 
 
 def describe(config: Config, trusted_keys: Path | None, cache: Path | None) -> dict[str, Any]:
@@ -22,11 +24,8 @@ def describe(config: Config, trusted_keys: Path | None, cache: Path | None) -> d
     keeps this configuration from flying, one sentence each. Nothing is started; a companion without a name gets one."""
     problems: list[str] = []
     composition = load_composition()
-    for choice in ("odometry", "place", "matching", "pose", "fusion", "autopilot"):
-        try:
-            resolve(choice, getattr(config.strategies, choice), composition)
-        except UserError as error:
-            problems.append(str(error))
+    for choice in CHOICES:
+        problems += refusal_of(partial(resolve, choice, getattr(config.strategies, choice), composition))
     problems += value_problems(config)
     problems += missing_for_flight(config)
     folder = trusted_keys or (Path(config.mission.trusted_keys) if config.mission.trusted_keys else None)

@@ -223,9 +223,13 @@ def _store(config: Config, path: Path) -> TileStore:
 
 
 def _private_key(path: Path) -> bytes:
+    from gps_denied_onboard.provisioning.trusted_keys import KEY_BYTES_MAX
+    from gps_denied_onboard.untrusted import UntrustedError
+    from gps_denied_onboard.untrusted.bounded import read_file
+
     try:
-        key = bytes.fromhex(path.read_text(encoding="ascii").strip())
-    except (OSError, ValueError) as error:
+        key = bytes.fromhex(read_file(path, KEY_BYTES_MAX).decode("ascii").strip())
+    except (OSError, ValueError, UntrustedError) as error:
         raise UserError(f"The key {path} cannot be read ({error}); make one with `operator-tool keys new`.") from None
     if len(key) != 32:
         raise UserError(f"The key {path} has {len(key)} bytes, not 32; give a key of `operator-tool keys new`.")

@@ -6,13 +6,13 @@ TensorRT comes with JetPack, not from a package index: the module is looked up a
 from __future__ import annotations
 
 import importlib
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from gps_denied_onboard.atomic_file import replace_whole
 from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.inference import Array, InputArray, check_shapes, zeros
 from gps_denied_onboard.inference.config import InferenceConfig
@@ -79,9 +79,7 @@ class TensorRtRuntime:
                 f"TensorRT could not build {model} within {self._config.workspace_bytes} bytes of workspace."
             )
         target = directory / EngineFile(model, self.host(), self._config.precision).name
-        part = target.with_name(f"{target.name}.part")
-        part.write_bytes(bytes(plan))
-        os.replace(part, target)
+        replace_whole(target, bytes(plan))
         return target
 
 

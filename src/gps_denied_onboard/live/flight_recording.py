@@ -1,4 +1,4 @@
-"""The flight recorder of a live flight: opened before the rest, tapped into it, closed last."""
+"""The flight recorder of a live flight: opened before the rest, fed by an observer, closed last."""
 
 from __future__ import annotations
 

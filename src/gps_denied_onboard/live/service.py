@@ -395,7 +395,7 @@ class _Flight:
         self._publish(self._pipeline.on_tick(now_ns) if at_rest is None else [at_rest])
 
     def _publish_alerts(self, alerts: Iterable[Alert]) -> None:
-        """Alerts that are not the pipeline's own: its tap has not seen them."""
+        """Alerts that are not the pipeline's own: its observer has not seen them."""
         for alert in alerts:
             self._recording.flight.record(alert)
             self._publish([alert])

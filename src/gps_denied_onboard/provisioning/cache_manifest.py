@@ -112,8 +112,6 @@ def sign(body: CacheBody, private_key: bytes) -> Signature:
 
 def parse_cache_manifest(data: bytes) -> SealedManifest:
     """The manifest of its bytes. ManifestError for whatever is not exactly one of this version, canonically spelt."""
-    if len(data) > BYTES_MAX:
-        raise ManifestError(f"the manifest has {len(data)} bytes: no manifest is that large. {_AGAIN}")
     try:
         tree = read_json(data, "the manifest", BYTES_MAX, values_max=VALUES_MAX, text_max=1024)
     except UntrustedError as error:

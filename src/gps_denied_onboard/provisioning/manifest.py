@@ -67,8 +67,6 @@ def artefact_of(path: str, data: bytes) -> Artefact:
 
 def parse_manifest(data: bytes) -> Manifest:
     """The manifest of its bytes. ManifestError for anything that is not exactly one of this version."""
-    if len(data) > MANIFEST_BYTES_MAX:
-        raise ManifestError(f"the manifest has {len(data)} bytes: no manifest is that large. Provision again.")
     try:
         tree = read_json(data, "the manifest", MANIFEST_BYTES_MAX, text_max=4096)
     except UntrustedError as error:

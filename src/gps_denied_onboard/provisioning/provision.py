@@ -182,8 +182,8 @@ def _counted(cache: Path, body: CacheBody) -> CacheBody:
     """The body with its counter: that of the same manifest, if it was not followed by another, else the next one."""
     past = body.counter
     for name in (MANIFEST_FILE, UNSIGNED_FILE):
-        with contextlib.suppress(OSError, ManifestError):
-            held = parse_cache_manifest((cache / name).read_bytes()).body
+        with contextlib.suppress(OSError, UntrustedError, ManifestError):
+            held = parse_cache_manifest(read_file(cache / name, BYTES_MAX, follow=False)).body
             if held.counter >= max(body.counter, 1) and replace(held, counter=body.counter) == body:
                 return held
             if held.companion_id == body.companion_id:

@@ -18,6 +18,7 @@ import orjson
 from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.tiles import codec
 from gps_denied_onboard.tiles.budget import CacheBudget, protect_area
+from gps_denied_onboard.tiles.codec import TILE_BYTES_MAX
 from gps_denied_onboard.tiles.coverage import TileBlock, read_coverage, square_records
 from gps_denied_onboard.tiles.grid import SQUARE_TILES, TileKey, tile_range
 from gps_denied_onboard.tiles.records import NewTile, TileRecord
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 FORMAT = "gps-denied parcel 1"
 SUFFIX = ".parcel"
 HEADER_BYTES_MAX = 4 * 1024 * 1024
-TILE_BYTES_MAX = 5 * 1024 * 1024
 BATCH_TILES = 500
 PARCEL_BYTES_MAX = HEADER_BYTES_MAX + SQUARE_TILES * SQUARE_TILES * 2 * 256 * 1024
 """A square's tiles of 256 x 256 pixels, each with its mask, as large as they come without compression."""
@@ -114,6 +114,12 @@ def _receive(store: TileStore, file: Path, source: str, zoom: int, budget_bytes:
         file.unlink()
         raise TileBundleError(
             f"The bundle {file.name} {error}: it was removed and nothing stored; send again."
+        ) from None
+    except UntrustedError:
+        file.unlink()  # or it would be in the way of every later run
+        raise TileBundleError(
+            f"The bundle {file.name} has more than {PARCEL_BYTES_MAX} bytes or is no plain file: it was removed and "
+            "nothing stored; send again."
         ) from None
     held = {(r.key.x, r.key.y): r for r in square_records(store, source, zoom, column, row)}
     wanted = {(tile.key.x, tile.key.y): tile for tile in tiles}

@@ -230,7 +230,7 @@ def read_artefact(cache: Path, artefact: Artefact) -> bytes:
 
 
 def find_file(cache: Path, artefact: Artefact) -> FoundFile:
-    """A file below the cache; what is reached over a symbolic link does not count. No more than was signed is read."""
+    """A file below the cache; what lies behind a link does not count, and what has another size is not read."""
     try:
         with open_file(inside(cache, *artefact.path.split("/")), 2**63 - 1, follow=False) as stream:
             size = os.fstat(stream.fileno()).st_size

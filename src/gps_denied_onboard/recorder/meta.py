@@ -83,17 +83,19 @@ def read_meta(directory: Path) -> RecordingMeta:
     """Read `recording.json`. UserError where it is missing, of another version, or holds what cannot be."""
     path = directory / META_FILE
     try:
-        data = read_json(read_file(path, META_BYTES_MAX, follow=False), shown(path), META_BYTES_MAX)
+        held = read_file(path, META_BYTES_MAX, follow=False)
     except FileNotFoundError:
         raise UserError(
             f"{directory} is not a recording: it holds no {META_FILE}. Give the folder that gps-denied-sim fly wrote."
         ) from None
     except NotADirectoryError:
         raise UserError(f"{directory} is not a folder; give the folder of a recording.") from None
-    except UntrustedError as error:
-        raise UserError(f"{path} is not valid JSON ({error}); write it again or restore it from a copy.") from error
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}); restore it from a copy.") from error
+    try:
+        data = read_json(held, shown(path), META_BYTES_MAX)
+    except UntrustedError as error:
+        raise UserError(f"{path} is not valid JSON ({error}); write it again or restore it from a copy.") from error
     if not isinstance(data, dict):
         raise UserError(f"{path} holds no JSON object; write it again or restore it from a copy.")
     version = data.get("format_version")

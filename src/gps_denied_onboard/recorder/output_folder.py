@@ -20,8 +20,13 @@ from types import TracebackType
 import orjson
 
 from gps_denied_onboard.errors import UserError
+from gps_denied_onboard.untrusted import UntrustedError
+from gps_denied_onboard.untrusted.bounded import read_file
+from gps_denied_onboard.untrusted.json import field, list_of, read_json
+from gps_denied_onboard.untrusted.text import shown
 
 MARKER_FILE = ".gps-denied-output.json"
+MARKER_BYTES_MAX = 64 * 1024 * 1024
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
 
@@ -115,18 +120,23 @@ def refuse_foreign(target: Path, kind: str) -> None:
     if not present:
         return
     try:
-        marker = orjson.loads((target / MARKER_FILE).read_bytes())
-        found, entries = str(marker["kind"]), {str(name) for name in marker["entries"]}
-    except (OSError, ValueError, TypeError, KeyError):
+        data = read_file(target / MARKER_FILE, MARKER_BYTES_MAX, follow=False)
+        marker = read_json(data, MARKER_FILE, MARKER_BYTES_MAX)
+        found = field(marker, "kind", str, MARKER_FILE)
+        entries = set(list_of(field(marker, "entries", list, MARKER_FILE), str, MARKER_FILE))
+    except (OSError, UntrustedError):
         raise UserError(
             f"{target} is not empty and is not an output of this program; give --out another folder, or empty it first."
         ) from None
     if found != kind:
-        raise UserError(f"{target} holds a {found}, not a {kind}; give --out another folder, or remove it first.")
+        raise UserError(
+            f"{target} holds a {shown(found, 40)}, not a {kind}; give --out another folder, or remove it first."
+        )
     added = sorted(present - entries - {MARKER_FILE})
     if added:
         raise UserError(
-            f"{target} holds '{added[0]}', which this program did not write; move it away or give --out another folder."
+            f"{target} holds '{shown(added[0], 80)}', which this program did not write; move it away or give --out "
+            "another folder."
         )
 
 

@@ -25,8 +25,9 @@ from gps_denied_onboard.recorder.records import (
 )
 from gps_denied_onboard.recorder.segment import RECOVERED_METADATA, SIGNATURE_METADATA
 from gps_denied_onboard.recorder.snapshots import FOLDER, SNAPSHOT, snapshot_name
+from gps_denied_onboard.untrusted.text import whole_number
 
-SEGMENT_DIGITS_MAX = 9
+SEGMENT_MAX = 999_999_999
 CLEAN, FAILED, INTERRUPTED, DAMAGED = "clean", "failed", "interrupted", "damaged"
 STATES = (CLEAN, FAILED, INTERRUPTED, DAMAGED)
 """Best first."""
@@ -206,9 +207,9 @@ def _check_chain(segments: list[SegmentReader], found: _Found) -> None:
         name, head = segment.path.name, segment.metadata
         if place == len(segments) - 1 > 0 and segment.torn_at is not None and not (head or segment.chunks):
             continue  # killed while it was opened: there is nothing in it, and nothing that it could vouch for
-        told = head.get("segment", "")
-        number = int(told) if told.isdecimal() and len(told) <= SEGMENT_DIGITS_MAX else -1
-        if head.get("flight_id") != found.header.flight_id or segment.path.stem != f"segment-{number:06d}":
+        number = whole_number(head.get("segment", ""), SEGMENT_MAX)
+        ours = head.get("flight_id") == found.header.flight_id
+        if number is None or not ours or segment.path.stem != f"segment-{number:06d}":
             found.errors.append(f"{name}: it is of another flight, or was renamed")
             continue
         if head.get("public_key") != found.header.public_key:
@@ -251,7 +252,7 @@ def _metadata(segment: SegmentReader) -> tuple[dict[str, str] | None, dict[str, 
 def _count(entries: Mapping[str, str] | None, name: str) -> int:
     """A number of bytes as metadata tells it; 0 for what is none."""
     text = (entries or {}).get(name, "")
-    return int(text) if text.isdecimal() and len(text) < 19 else 0
+    return whole_number(text, 10**18) or 0
 
 
 def _hashes(path: Path, *prefixes: int) -> tuple[str, ...]:

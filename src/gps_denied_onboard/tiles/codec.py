@@ -13,6 +13,7 @@ from gps_denied_onboard.untrusted.picture import check_scans, open_picture
 Grey = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.bool_]
 JPEG_QUALITY = 92
+TILE_BYTES_MAX = 5 * 1024 * 1024
 _PNG_BEGINS = b"\x89PNG\r\n\x1a\n"
 
 

@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from gps_denied_onboard.atomic_file import replace_whole
 from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.tiles import identity
 
@@ -203,9 +204,7 @@ def _note_owner(home: DatabaseHome, root: Path) -> None:
     status = root.stat()
     owner = {"root": str(root), "inode": [status.st_dev, status.st_ino]}
     if _owner(home) != owner:
-        unfinished = home.folder / f"{OWNER_FILE}.{os.getpid()}"
-        unfinished.write_text(json.dumps(owner), encoding="utf-8")
-        unfinished.replace(home.folder / OWNER_FILE)
+        replace_whole(home.folder / OWNER_FILE, json.dumps(owner).encode())
 
 
 def _mode(*, of_root: bool) -> int:

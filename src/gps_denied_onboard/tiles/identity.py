@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import stat
 import uuid
 from pathlib import Path
 from typing import Any
@@ -24,13 +23,8 @@ ID_BYTES_MAX = 64
 
 def id_in(root: Path) -> uuid.UUID | None:
     """The id that a store's folder holds, None where it holds none; links are not followed."""
-    with contextlib.suppress(OSError, ValueError):
-        descriptor = os.open(root / IDENTITY_FILE, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        try:
-            if stat.S_ISREG(os.fstat(descriptor).st_mode):
-                return uuid.UUID(os.read(descriptor, ID_BYTES_MAX).decode("ascii").strip())
-        finally:
-            os.close(descriptor)
+    with contextlib.suppress(OSError, ValueError), files.open_plain(root / IDENTITY_FILE) as file:
+        return uuid.UUID(file.read(ID_BYTES_MAX).decode("ascii").strip())
     return None
 
 

@@ -13,6 +13,12 @@ from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.tiles.config import SECTOR_CLASSES
 from gps_denied_onboard.tiles.freshness import Sector
 from gps_denied_onboard.tiles.store import TileStore
+from gps_denied_onboard.untrusted import UntrustedError
+from gps_denied_onboard.untrusted.bounded import read_file
+from gps_denied_onboard.untrusted.json import field, read_json
+from gps_denied_onboard.untrusted.text import shown
+
+BYTES_MAX = 16 * 1024 * 1024
 
 
 def load_sectors(store: TileStore) -> list[Sector]:
@@ -36,17 +42,16 @@ def replace_sectors(store: TileStore, sectors: Sequence[Sector]) -> None:
 def read_geojson(path: Path) -> list[Sector]:
     """Read the sectors of a GeoJSON FeatureCollection, properties `name` and `class`. UserError says what to mend."""
     try:
-        tree = json.loads(path.read_text(encoding="utf-8"))
-        features = tree["features"]
+        features = field(read_json(read_file(path, BYTES_MAX), "it", BYTES_MAX), "features", list, "it")
     except FileNotFoundError:
         raise UserError(f"{path} does not exist; give a GeoJSON file of sector polygons.") from None
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, UntrustedError) as error:
         raise UserError(f"{path} is not a GeoJSON FeatureCollection ({error}); give one of sector polygons.") from error
     sectors = [_sector(path, number, feature) for number, feature in enumerate(features, 1)]
     names = [sector.name for sector in sectors]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise UserError(f"{path} holds two sectors named '{twice[0]}'; give each its own name.")
+        raise UserError(f"{path} holds two sectors named '{shown(twice[0], 80)}'; give each its own name.")
     return sectors
 
 
@@ -57,11 +62,13 @@ def _sector(path: Path, number: int, feature: object) -> Sector:
         raise UserError(f"{path}: feature {number} lacks properties or geometry; give it both.")
     sector_class = properties.get("class")
     if sector_class not in SECTOR_CLASSES:
-        raise UserError(f"{path}: feature {number} has class {sector_class!r}; use {' or '.join(SECTOR_CLASSES)}.")
+        told = shown(repr(sector_class), 80)
+        raise UserError(f"{path}: feature {number} has class {told}; use {' or '.join(SECTOR_CLASSES)}.")
     try:
         shape = shapely.from_geojson(json.dumps(geometry))
     except (shapely.GEOSException, ValueError, TypeError) as error:
-        raise UserError(f"{path}: feature {number} has no geometry that can be read ({error}); correct it.") from error
+        why = shown(error, 160)
+        raise UserError(f"{path}: feature {number} has no geometry that can be read ({why}); correct it.") from error
     west, south, east, north = shape.bounds if not shape.is_empty else (0.0, 0.0, 0.0, 0.0)
     if shape.geom_type not in {"Polygon", "MultiPolygon"} or shape.is_empty or not shape.is_valid:
         raise UserError(f"{path}: feature {number} is not a valid polygon; draw its outline without crossings.")

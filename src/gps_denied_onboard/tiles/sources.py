@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,23 +17,19 @@ import numpy as np
 
 from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.tiles import codec, files
-from gps_denied_onboard.tiles.codec import Grey, Mask
+from gps_denied_onboard.tiles.codec import TILE_BYTES_MAX, Grey, Mask
 from gps_denied_onboard.tiles.coverage import digest_square
-from gps_denied_onboard.tiles.grid import SQUARE_TILES
+from gps_denied_onboard.tiles.grid import SQUARE_TILES, ZOOM_MAX
 from gps_denied_onboard.tiles.records import TileDamagedError, TileRecord
 from gps_denied_onboard.untrusted import UntrustedError
 from gps_denied_onboard.untrusted.bounded import read_file
 from gps_denied_onboard.untrusted.folders import plain_files, plain_folders
-from gps_denied_onboard.untrusted.text import shown
+from gps_denied_onboard.untrusted.text import shown, whole_number
 
 if TYPE_CHECKING:
     from gps_denied_onboard.tiles.store import TileStore
 
 log = logging.getLogger(__name__)
-
-ZOOM_NAME = re.compile(r"[0-9]{1,2}", re.ASCII)
-NUMBER_NAME = re.compile(r"[0-9]{1,9}", re.ASCII)
-TILE_BYTES_MAX = 5 * 1024 * 1024
 
 
 class TileSource(Protocol):
@@ -134,15 +129,17 @@ class DirectoryTileSource:
 
     def __init__(self, folder: Path, zoom: int | None = None) -> None:
         """List the folder once. zoom: the finest that is there, unless given. UserError where there are no tiles."""
-        zooms = sorted(int(entry.name) for entry in plain_folders(folder) if ZOOM_NAME.fullmatch(entry.name))
+        named = [whole_number(entry.name, ZOOM_MAX) for entry in plain_folders(folder)]
+        zooms = sorted(number for number in named if number is not None)
         self._zoom = zoom if zoom is not None else (zooms[-1] if zooms else 0)
         self._paths: dict[tuple[int, int], Path] = {}
         for column in plain_folders(folder / str(self._zoom)):
-            if NUMBER_NAME.fullmatch(column.name):
-                for file in plain_files(column):
-                    number = NUMBER_NAME.fullmatch(file.stem) and file.suffix.lower() in self.SUFFIXES
-                    if number and max(int(column.name), int(file.stem)) < 1 << self._zoom:
-                        self._paths[int(column.name), int(file.stem)] = file
+            last = (1 << self._zoom) - 1
+            x = whole_number(column.name, last)
+            for file in plain_files(column) if x is not None else ():
+                y = whole_number(file.stem, last) if file.suffix.lower() in self.SUFFIXES else None
+                if x is not None and y is not None:
+                    self._paths[x, y] = file
         if not self._paths:
             there = f"zooms {zooms}" if zooms else "no zoom folders"
             raise UserError(

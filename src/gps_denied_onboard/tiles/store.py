@@ -145,9 +145,8 @@ class TileStore:
         try:
             self._write_lock.acquire(timeout=timeout_s)
         except Timeout:
-            said = _said(holder)
             raise StoreBusyError(
-                f"The tile store {self._root} is being written by {said}: wait until it ends."
+                f"The tile store {self._root} is being written by {said_by(holder)}: wait until it ends."
             ) from None
         try:
             self._wrote = True
@@ -357,6 +356,14 @@ class StoreBusyError(UserError):
     """Another process writes the store."""
 
 
+def said_by(holder: Path) -> str:
+    """Who holds a lock, by the file that says so; links are not followed."""
+    try:
+        return shown(read_file(holder, HOLDER_BYTES_MAX, follow=False), 200)
+    except (OSError, UntrustedError):
+        return "another process"
+
+
 def _make_root(root: Path) -> None:
     try:
         root.mkdir(parents=True, exist_ok=True)
@@ -366,14 +373,6 @@ def _make_root(root: Path) -> None:
         ) from error
     if not os.access(root, os.R_OK | os.W_OK | os.X_OK):
         raise UserError(f"The tile store's folder {root} cannot be written: change its rights or choose another one.")
-
-
-def _said(holder: Path) -> str:
-    """Who writes, by the file that says so."""
-    try:
-        return shown(read_file(holder, HOLDER_BYTES_MAX, follow=False), 200)
-    except (OSError, UntrustedError):
-        return "another process"
 
 
 def _row(tile: NewTile, digests: tuple[bytes, bytes | None]) -> tuple[object, ...]:

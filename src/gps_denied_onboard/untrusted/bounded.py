@@ -37,7 +37,8 @@ def open_file(path: Path, bytes_max: int, what: str = "", *, follow: bool = True
         if not stat.S_ISREG(about.st_mode):
             raise UntrustedError(f"{name} is no plain file; give a file.")
         if about.st_size > bytes_max:
-            raise UntrustedError(f"{name} has {about.st_size} bytes, more than the {bytes_max} that it may have.")
+            size = about.st_size
+            raise UntrustedError(f"{name} has {size} bytes, more than the {bytes_max} it may have; give another file.")
         os.set_blocking(handle, True)
         return os.fdopen(handle, "rb")
     except BaseException:
@@ -53,15 +54,10 @@ def read_file(path: Path, bytes_max: int, what: str = "", *, follow: bool = True
 
 def read_stream(stream: Readable, bytes_max: int, what: str) -> bytes:
     """All bytes of a stream; UntrustedError once it gives one byte more than `bytes_max`."""
-    parts: list[bytes] = []
-    left = bytes_max + 1
-    while left > 0:
-        part = stream.read(min(left, _CHUNK_BYTES))
-        if not part:
-            return b"".join(parts)
-        parts.append(part)
-        left -= len(part)
-    raise UntrustedError(f"{what} has more than the {bytes_max} bytes that it may have.")
+    data = _up_to(stream, bytes_max + 1)
+    if len(data) > bytes_max:
+        raise UntrustedError(f"{what} has more than the {bytes_max} bytes that it may have; get it again.")
+    return data
 
 
 def read_promised(stream: Readable, promised_bytes: int, bytes_max: int, what: str) -> bytes:
@@ -71,15 +67,21 @@ def read_promised(stream: Readable, promised_bytes: int, bytes_max: int, what: s
     """
     if not 0 <= promised_bytes <= bytes_max:
         raise UntrustedError(f"{what} is said to have {promised_bytes} bytes; it may have at most {bytes_max}.")
+    data = _up_to(stream, promised_bytes + 1)
+    if len(data) != promised_bytes:
+        came = "more" if len(data) > promised_bytes else str(len(data))
+        raise UntrustedError(f"{what} was to have {promised_bytes} bytes, and {came} came; get it again.")
+    return data
+
+
+def _up_to(stream: Readable, bytes_max: int) -> bytes:
+    """What a stream gives until its end, or until there are `bytes_max` of it."""
     parts: list[bytes] = []
-    left = promised_bytes + 1
+    left = bytes_max
     while left > 0:
         part = stream.read(min(left, _CHUNK_BYTES))
         if not part:
             break
         parts.append(part)
         left -= len(part)
-    if left != 1:
-        came = "more" if left < 1 else str(promised_bytes + 1 - left)
-        raise UntrustedError(f"{what} was to have {promised_bytes} bytes, and {came} came.")
     return b"".join(parts)

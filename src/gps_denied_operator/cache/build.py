@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from gps_denied_onboard import VERSION
+from gps_denied_onboard.atomic_file import replace_whole
 from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.provisioning.cache_manifest import CacheBody, parse_cache_manifest, seal, sign
 from gps_denied_onboard.provisioning.manifest import MANIFEST_FILE, Artefact, ManifestError
@@ -37,7 +38,7 @@ from gps_denied_onboard.tiles.coverage import TileBlock, square_records
 from gps_denied_onboard.tiles.grid import tile_range
 from gps_denied_onboard.tiles.records import TileDamagedError
 from gps_denied_onboard.tiles.route_coverage import ROUTE_GAP_CODE, route_coverage
-from gps_denied_onboard.tiles.store import TileStore
+from gps_denied_onboard.tiles.store import TileStore, said_by
 from gps_denied_onboard.untrusted import UntrustedError
 from gps_denied_onboard.untrusted.json import field as outside_field
 from gps_denied_onboard.untrusted.json import list_of, of_kind, read_json
@@ -187,10 +188,10 @@ def _locked(root: Path) -> Iterator[None]:
     try:
         root.mkdir(parents=True, exist_ok=True)
         with FileLock(root / ".build-cache.lock", timeout=0.0):
-            holder.write_text(f"process {os.getpid()}")
+            replace_whole(holder, f"process {os.getpid()}".encode())
             yield
     except Timeout:
-        said = holder.read_text() if holder.exists() else "another process"
+        said = said_by(holder)
         raise LockHeldError(f"The tile store {root} is used by another build-cache ({said}): wait for it.") from None
 
 

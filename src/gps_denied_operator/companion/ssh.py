@@ -135,12 +135,6 @@ class CompanionLink:
         assert transport is not None
         transport.set_keepalive(KEEPALIVE_S)
         self.fingerprint = sha256_of(transport.get_remote_server_key())
-        if settings.host_key_sha256 and self.fingerprint != settings.host_key_sha256:
-            client.close()
-            raise CompanionNotReadyError(
-                f"{where} has the host key {self.fingerprint}, as pinned in {pins}, and the companion file expects "
-                f"{settings.host_key_sha256}: one of them is wrong; do not use it before you know which."
-            )
         self._client = client
         return self
 
@@ -377,7 +371,7 @@ def _size(sftp: paramiko.SFTPClient, path: str) -> int:
 def _lines(channel: Any, silence_timeout_s: float, command_timeout_s: float) -> Iterator[tuple[bytes, bool]]:
     """Lines of both outputs as they come; True for those of stdout, which may hold the report. Memory is bounded."""
     held = {True: bytearray(), False: bytearray()}
-    taken = {True: 0, False: 0}
+    taken = 0
     heard_s = began_s = time.monotonic()
     exited = False
     while True:
@@ -393,7 +387,7 @@ def _lines(channel: Any, silence_timeout_s: float, command_timeout_s: float) -> 
                 continue
             some = True
             piece = receive(PIECE_BYTES)
-            taken[out] += len(piece)
+            taken += len(piece)
             *whole, rest = piece.split(b"\n")
             for line in whole:
                 full = bytes(held[out]) + line
@@ -401,7 +395,7 @@ def _lines(channel: Any, silence_timeout_s: float, command_timeout_s: float) -> 
                 if full.strip():
                     yield full, out
             held[out] += rest
-            if len(held[out]) > JSON_BYTES_MAX or taken[out] > OUTPUT_BYTES_MAX:
+            if len(held[out]) > JSON_BYTES_MAX or taken > OUTPUT_BYTES_MAX:
                 raise TimeoutError(f"it sends more than {JSON_BYTES_MAX} bytes in a line, or {OUTPUT_BYTES_MAX} in all")
         if time.monotonic() - began_s > command_timeout_s:
             raise TimeoutError(f"it has not ended after {command_timeout_s:g} s")

@@ -12,6 +12,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from http.client import HTTPConnection
 from typing import TYPE_CHECKING, Any
@@ -57,7 +58,7 @@ class DeadlineConnection(HTTPConnection):
         return min(left, self._wait_s)
 
     def connect(self) -> None:
-        """Connect to the first address of the host that answers; all of them together within the deadline."""
+        """Connect to the first address that answers; the deadline is theirs together, not the name's look-up's."""
         failed: OSError = OSError(f"no address for {self.host}")
         for family, kind, protocol, _, address in socket.getaddrinfo(self.host, self.port, 0, socket.SOCK_STREAM):
             connected = socket.socket(family, kind, protocol)
@@ -121,7 +122,7 @@ class DeadlineHttpx:
     def __init__(self, client: Callable[[], httpx.AsyncClient]) -> None:
         self._make = client
         self._lock = threading.Lock()
-        self._portal_manager: Any = None
+        self._held = ExitStack()
         self._portal: Any = None
         self._client: httpx.AsyncClient | None = None
 
@@ -134,9 +135,11 @@ class DeadlineHttpx:
             if self._portal is None:
                 from anyio.from_thread import start_blocking_portal
 
-                self._portal_manager = start_blocking_portal()
-                self._portal = self._portal_manager.__enter__()
-                self._client = self._make()
+                client = self._make()
+                portal = self._held.enter_context(start_blocking_portal())
+                self._held.callback(portal.call, portal.stop, True)
+                self._held.callback(portal.call, client.aclose)
+                self._portal, self._client = portal, client
         answer: WholeAnswer = self._portal.call(self._asked, method, address, content, good, bytes_max, deadline_s)
         return answer
 
@@ -161,10 +164,5 @@ class DeadlineHttpx:
     def close(self) -> None:
         """Let go of connections and the thread, and end what is still being asked."""
         with self._lock:
-            if self._portal is None:
-                return
-            assert self._client is not None
-            self._portal.call(self._client.aclose)
-            self._portal.call(self._portal.stop, True)
-            self._portal_manager.__exit__(None, None, None)
             self._portal = None
+            self._held.close()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gps_denied_onboard.errors import UserError
+from gps_denied_onboard.untrusted.text import shown
 from gps_denied_operator.console import JsonOption, print_json
 from gps_denied_operator.tiles import provider_cli
 from gps_denied_operator.tiles.options import ConfigOption, RootOption, default_root
@@ -82,7 +83,7 @@ def sectors(
     if json:
         print_json({"sectors": [{"name": sector.name, "class": sector.sector_class} for sector in found]})
         return
-    typer.echo(f"{len(found)} sectors: {', '.join(f'{s.name} ({s.sector_class})' for s in found) or 'none'}")
+    typer.echo(f"{len(found)} sectors: {', '.join(f'{shown(s.name, 80)} ({s.sector_class})' for s in found) or 'none'}")
 
 
 @app.command(context_settings={"ignore_unknown_options": True})  # a southern latitude is no option

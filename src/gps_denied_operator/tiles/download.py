@@ -13,7 +13,7 @@ from typing import Any
 from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.tiles import codec, files
 from gps_denied_onboard.tiles.budget import protect_area
-from gps_denied_onboard.tiles.grid import TILE_PX, TileKey, tile_range
+from gps_denied_onboard.tiles.grid import TileKey, tile_range
 from gps_denied_onboard.tiles.records import NewTile, TileRecord
 from gps_denied_onboard.tiles.store import TileStore
 from gps_denied_operator.tiles.admission import Admission
@@ -304,8 +304,6 @@ class _Download:
         mask: bytes | None = None
         fraction = 1.0
         if offer.sha256 is None and not data.startswith(b"\xff\xd8"):
-            if max(codec.picture_size(data)) > 2 * TILE_PX:
-                raise ValueError("not a 256x256 tile")
             made = list(placed_tiles(data, offer.x, offer.y))
             if len(made) != 1:
                 raise ValueError("not a 256x256 tile")

@@ -12,11 +12,11 @@ from urllib.parse import urlsplit
 
 from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.geometry import geodesy
+from gps_denied_onboard.tiles.codec import TILE_BYTES_MAX
 from gps_denied_onboard.tiles.grid import TILE_PX
 from gps_denied_onboard.untrusted.json import field, list_of, optional, read_json
 from gps_denied_operator.tiles.http import BODY_BYTES_MAX, HttpClient, RetrySchedule
 
-TILE_BYTES_MAX = 5 * 1024 * 1024
 TYPICAL_TILE_BYTES = 20_000
 API_KEY_HEADER = "X-API-Key"
 

@@ -136,8 +136,7 @@ class HttpClient:
         return self._tried(lambda: self._once("GET", path, bytes_max, (200,), None), f"GET {self.shown}")
 
     def post(self, path: str, expect: int, read: Callable[[bytes], T], **content: Any) -> T:
-        """Post and return what `read` makes of the body; a ValueError or
-        UntrustedError of `read` counts as a broken answer."""
+        """Post and return what `read` makes of the body; its ValueError or UntrustedError counts as a broken answer."""
 
         def once() -> T:
             body = self._once("POST", path, BODY_BYTES_MAX, (expect, 200), content)
@@ -145,7 +144,7 @@ class HttpClient:
                 raise ProviderRefusedError(f"{self.shown}{path} does not exist there; check the address.")
             try:
                 return read(body)
-            except (UntrustedError, ValueError, TypeError, KeyError, RecursionError) as error:
+            except (UntrustedError, ValueError) as error:
                 raise _TryAgainError(f"an answer that cannot be read ({type(error).__name__})") from error
 
         return self._tried(once, f"POST {self.shown}{path}")

@@ -13,6 +13,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from gps_denied_onboard.atomic_file import replace_whole
+from gps_denied_onboard.untrusted.folders import is_plain
 from gps_denied_operator.tiles.feeds import Offer
 
 KEPT_S = 24 * 3600.0
@@ -27,11 +29,9 @@ class Journal:
         self._path = root / f".download-{hashlib.sha256(head.encode()).hexdigest()[:16]}.jsonl"
         self.pages = 0
         self.outcomes: dict[str, set[tuple[int, int]]] = {}
-        if self._path.exists() and now_s - self._path.stat().st_mtime < KEPT_S and self._load(head):
-            self.resumed = True
-        else:
-            self.resumed = False
-            self._path.write_text(head + "\n", encoding="utf-8")
+        self.resumed = is_plain(self._path) and now_s - self._path.stat().st_mtime < KEPT_S and self._load(head)
+        if not self.resumed:
+            replace_whole(self._path, f"{head}\n".encode())
         self._file = open(self._path, "a", encoding="utf-8")  # noqa: SIM115 (closed by close)
 
     def _load(self, head: str) -> bool:

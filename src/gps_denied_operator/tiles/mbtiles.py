@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from gps_denied_onboard.errors import UserError
+from gps_denied_onboard.tiles.codec import TILE_BYTES_MAX
 from gps_denied_onboard.tiles.grid import ZOOM_MAX
 from gps_denied_onboard.untrusted import UntrustedError
 from gps_denied_onboard.untrusted.bounded import open_file
@@ -21,7 +22,6 @@ from gps_denied_onboard.untrusted.text import shown
 from gps_denied_operator.tiles.row_order import RowEvidence, finest, from_south, places_by_row, read_bounds
 
 FILE_BYTES_MAX = 1 << 42
-TILE_BYTES_MAX = 5 * 1024 * 1024
 TILES_MAX = 2_000_000
 TILES_FREE = 10_000
 TILE_BYTES_MIN = 40

@@ -1,4 +1,4 @@
-"""The only place where a raster is opened: allowed formats, nothing that leads elsewhere, sizes before pixels.
+"""Where each raster from outside is opened: allowed formats, nothing that leads elsewhere, sizes before pixels.
 
 GDAL follows what a file names: a VRT or WMS description under any name, overviews that an `.ovr`, an `.aux.xml` or the
 file's own metadata point at, a mask beside it; over the network as well. So a raster is opened once, its format told by

@@ -126,7 +126,7 @@ def _grey(read: Callable[[int, int, int], bytes], zoom: int, column: int, row: i
         check_scans(data)
     except (OSError, KeyError, ValueError, UntrustedError):
         return None
-    image = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_GRAYSCALE) if data else None
+    image = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_GRAYSCALE)
     return None if image is None else image.astype(float)
 
 

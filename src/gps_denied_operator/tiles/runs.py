@@ -13,9 +13,12 @@ from typing import Any
 
 from gps_denied_onboard.atomic_file import replace_whole
 from gps_denied_onboard.errors import UserError
+from gps_denied_onboard.untrusted import UntrustedError
+from gps_denied_onboard.untrusted.bounded import read_file
 
 FOLDER = "reports"
 HIDDEN = "***"
+KEY_BYTES_MAX = 64 * 1024
 KEY_VARIABLE = "GPS_DENIED_PROVIDER_KEY"
 
 
@@ -24,8 +27,8 @@ def provider_key(key_file: Path | None) -> str:
     if key_file is None:
         return os.environ.get(KEY_VARIABLE, "").strip()
     try:
-        key = key_file.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
+        key = read_file(key_file, KEY_BYTES_MAX).decode("utf-8").strip()
+    except (OSError, UnicodeDecodeError, UntrustedError) as error:
         raise UserError(f"The key file {key_file} cannot be read ({error}); give one with the key alone.") from error
     if not key or not key.isascii() or not key.isprintable():
         raise UserError(f"The key file {key_file} does not hold one line of plain text; put the key alone into it.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,14 +14,13 @@ import numpy as np
 
 from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.tiles import codec
-from gps_denied_onboard.tiles.codec import Mask
+from gps_denied_onboard.tiles.codec import TILE_BYTES_MAX, Mask
 from gps_denied_onboard.tiles.grid import TILE_PX, ZOOM_MAX
 from gps_denied_onboard.untrusted import UntrustedError
 from gps_denied_onboard.untrusted.bounded import read_file
 from gps_denied_onboard.untrusted.json import read_json
 from gps_denied_onboard.untrusted.picture import check_scans
 from gps_denied_onboard.untrusted.text import whole_number
-from gps_denied_operator.tiles.mbtiles import TILE_BYTES_MAX
 from gps_denied_operator.tiles.row_order import SIZES_PX, RowEvidence, finest, from_south, places_by_row, read_bounds
 
 IMAGES = {".jpg", ".jpeg", ".png", ".webp"}
@@ -61,6 +61,7 @@ class XyzFolder:
     def __init__(self, path: Path, rows: str = "auto") -> None:
         """Remember where. rows: 'xyz' (from the north), 'tms' (from the south) or 'auto'."""
         self.path = path
+        self._root = Path(os.path.realpath(path))
         self._rows = rows
         self.notes: tuple[str, ...] = ()
         self._from_south = False
@@ -110,11 +111,11 @@ class XyzFolder:
         return self._raw(zoom, x, _flipped(zoom, y) if self._from_south else y)
 
     def _raw(self, zoom: int, x: int, row: int) -> bytes:
-        file = self._files[zoom, x, row]
-        if file.is_symlink() and not file.resolve().is_relative_to(self.path.resolve()):
+        real = Path(os.path.realpath(self._files[zoom, x, row]))  # unlike resolve it also ends for a link to itself
+        if not real.is_relative_to(self._root):
             raise OSError("a link that leads out of the folder")
         try:
-            return read_file(file, TILE_BYTES_MAX)
+            return read_file(real, TILE_BYTES_MAX, follow=False)
         except UntrustedError as error:
             raise OSError(str(error)) from error
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from gps_denied_onboard.provisioning.tile_bundles import (
+    PARCEL_BYTES_MAX,
     ReceiveReport,
     TileBundleError,
     area_state,
@@ -88,3 +89,16 @@ def test_no_room_is_said_before_a_tile_is_written(home: TileStore, aircraft: Til
         receive(aircraft, tmp_path / "parcels", budget_bytes=10_000)
     assert aircraft.totals()[0] == 0
     assert len(list((tmp_path / "parcels").iterdir())) == 4
+
+
+def test_a_parcel_that_is_too_large_is_not_in_the_way_for_ever(
+    home: TileStore, aircraft: TileStore, tmp_path: Path
+) -> None:
+    """A parcel beyond the most bytes is removed with what to do; the run after it takes in the others."""
+    send(home, tmp_path / "parcels")
+    with (tmp_path / "parcels" / "0.parcel").open("wb") as file:
+        file.truncate(PARCEL_BYTES_MAX + 1)
+    with pytest.raises(TileBundleError, match=r"0\.parcel has more than .* removed and nothing stored; send again"):
+        receive(aircraft, tmp_path / "parcels")
+    assert aircraft.totals()[0] == 0
+    assert receive(aircraft, tmp_path / "parcels").parcels == 4

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.tiles.config import TilesConfig
 from gps_denied_onboard.tiles.freshness import FreshnessGate, Sector
 from gps_denied_onboard.tiles.grid import TileKey, tile_range
-from gps_denied_onboard.tiles.sectors import load_sectors, read_geojson, replace_sectors
+from gps_denied_onboard.tiles.sectors import BYTES_MAX, load_sectors, read_geojson, replace_sectors
 from gps_denied_onboard.tiles.store import TileStore
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -92,6 +93,10 @@ def test_sectors_go_through_file_and_database(tmp_path: Path, database_url: str)
         ('{"features": [{"properties": {"class": "stable_rear"}, "geometry": '
          '{"type": "Point", "coordinates": [1, 2]}}]}',
          "not a valid polygon"),
+        ('{"features": {}}', "'features' must be a list"),
+        ('{"features": NaN}', "NaN is no number"),
+        ('[' * 40 + ']' * 40, "nested more than"),
+        ('{"features": [{"properties": {"class": ["\\u001b[2J"]}, "geometry": {}}]}', r"class \['.x1b"),
         ('{"features": [{"properties": {"class": "stable_rear"}, "geometry": {"type": "Polygon", "coordinates": '
          '[[[0, 0], [200, 0], [200, 9], [0, 9], [0, 0]]]}}]}', "leaves the earth"),
         ('{"features": [{"properties": {"class": "stable_rear"}, "geometry": {"type": "Polygon", "coordinates": '
@@ -104,3 +109,13 @@ def test_bad_sector_files_are_explained(tmp_path: Path, text: str, said: str) ->
     file.write_text(text)
     with pytest.raises(UserError, match=said):
         read_geojson(file)
+
+
+def test_sector_files_are_read_up_to_a_bound(tmp_path: Path) -> None:
+    """A file beyond the most bytes, and a pipe without a writer, are a sentence at once."""
+    with (tmp_path / "large").open("wb") as file:
+        file.truncate(BYTES_MAX + 1)
+    os.mkfifo(tmp_path / "pipe")
+    for name, said in (("large", "more than the"), ("pipe", "no plain file")):
+        with pytest.raises(UserError, match=said):
+            read_geojson(tmp_path / name)

@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import paramiko
 import pytest
 
 from gps_denied_operator.cache.build import BuildFailedError, _squares
@@ -48,6 +49,22 @@ def test_output_without_end_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     with (
         strange_server(tmp_path, endless(piece)) as settings, CompanionLink(settings) as link,
         pytest.raises(CompanionNotReadyError, match="sends more than"),
+    ):  # fmt: skip
+        link.run("describe")
+
+
+def test_both_outputs_have_one_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What comes over either output counts towards the same bytes."""
+    monkeypatch.setattr(ssh, "OUTPUT_BYTES_MAX", 200_000)
+
+    def speak(channel: paramiko.Channel) -> None:
+        channel.sendall(b"line\n" * 30_000)
+        channel.sendall_stderr(b"line\n" * 30_000)
+        channel.send_exit_status(0)
+
+    with (
+        strange_server(tmp_path, speak) as settings, CompanionLink(settings) as link,
+        pytest.raises(CompanionNotReadyError, match="200000 in all"),
     ):  # fmt: skip
         link.run("describe")
 

@@ -10,6 +10,7 @@ from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
+import httpx
 import pytest
 
 from gps_denied_onboard.tiles.config import TilesConfig
@@ -17,6 +18,7 @@ from gps_denied_onboard.tiles.store import TileStore
 from gps_denied_operator.missions.api import FlightsApi
 from gps_denied_operator.missions.errors import FlightNetworkError
 from gps_denied_operator.tiles.admission import Admission
+from gps_denied_operator.tiles.answer_deadline import DeadlineHttpx
 from gps_denied_operator.tiles.download import TileDownloader
 from gps_denied_operator.tiles.http import HttpClient, ProviderRefusedError, ProviderUnavailableError, RetrySchedule
 
@@ -197,3 +199,18 @@ def test_redirects_are_not_followed(tmp_path: Path, status: int) -> None:
             pytest.raises(ProviderRefusedError, match=str(status)),
         ):
             plain(client, "")
+
+
+def test_no_thread_is_left_where_no_client_can_be_made() -> None:
+    """A client that cannot be made is its error each time; nothing runs after it, and closing does nothing."""
+
+    def refuse() -> httpx.AsyncClient:
+        raise OSError("no certificates")
+
+    asking = DeadlineHttpx(refuse)
+    before = threading.active_count()
+    for _ in range(2):
+        with pytest.raises(OSError, match="no certificates"):
+            asking.ask("GET", "/", {}, (200,), 10, 1.0)
+    assert threading.active_count() == before
+    asking.close()

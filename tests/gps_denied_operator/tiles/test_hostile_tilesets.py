@@ -168,3 +168,25 @@ def test_record_that_claims_to_be_huge_is_refused(tmp_path: Path) -> None:
     path.write_bytes(data)
     with pytest.raises(UserError, match=r"claims more bytes than there is memory.*copy it again"):
         MbtilesFile(path)
+
+
+def test_links_anywhere_on_the_way_to_a_tile_stay_inside(tmp_path: Path) -> None:
+    """A zoom or a column that is a link out of the folder gives no tile, nor a link to itself; one inside does."""
+    zoom, outside = tmp_path / "map" / str(ZOOM), tmp_path / "outside"
+    for folder, row in ((zoom / str(X0), Y0), (outside / "0", 0)):
+        folder.mkdir(parents=True)
+        (folder / f"{row}.jpg").write_bytes(picture(1))
+    (tmp_path / "map" / "1").symlink_to(outside)
+    (zoom / "0").symlink_to(outside / "0")
+    (zoom / str(X0 + 1)).symlink_to(zoom / str(X0))
+    (zoom / "1").mkdir()
+    (zoom / "1" / "1.jpg").symlink_to("1.jpg")
+    (tmp_path / "named").symlink_to(tmp_path / "map")
+    tiles = XyzFolder(tmp_path / "named", "xyz")
+    assert tiles.places() == {1: [(0, 0)], ZOOM: [(0, 0), (1, 1), (X0, Y0), (X0 + 1, Y0)]}
+    assert tiles.read(ZOOM, X0, Y0) == tiles.read(ZOOM, X0 + 1, Y0) == picture(1)
+    for level in (1, ZOOM):
+        with pytest.raises(OSError, match="leads out of the folder"):
+            tiles.read(level, 0, 0)
+    with pytest.raises(OSError, match="link"):
+        tiles.read(ZOOM, 1, 1)

@@ -82,8 +82,8 @@ class ArduPilotLink:
         self.clock = ClockAlignment()
         self.decoder = TelemetryDecoder(self.clock, real_gps_id)
         self.latency = LatencyMeter(gps_delay_ms)
-        self.feed = GpsInputMonitor(gps_id)
-        self.promotion = GpsPrimarySelector(gps_id, real_gps_id)
+        self.monitor = GpsInputMonitor(gps_id)
+        self.primary = GpsPrimarySelector(gps_id, real_gps_id)
         self.messages = 0
         self.positions = 0
         self._autopilot: tuple[int, int] | None = None
@@ -122,12 +122,12 @@ class ArduPilotLink:
         if not self.port.send(now_ns, packet):
             return []
         self.positions += 1
-        self.feed.on_sent(state)
+        self.monitor.on_sent(state)
         late = self.latency.on_sent(state.t_ns, now_ns, self.clock.round_trip_ns)
-        primary = self.promotion.on_state(now_ns, state, self.armed(now_ns))
+        primary = self.primary.on_state(now_ns, state, self.armed(now_ns))
         if primary is not None and self._autopilot is not None:
             self.port.send(now_ns, self._encoder.set_parameter(*self._autopilot, PARAMETER, primary))
-        return [*([late] if late is not None else []), *self.promotion.on_time(now_ns)]
+        return [*([late] if late is not None else []), *self.primary.on_time(now_ns)]
 
     def _as_sure_as_the_clock(self, state: NavState) -> NavState:
         """The same with the way that the aircraft makes in the time by which the clocks may differ."""
@@ -189,14 +189,14 @@ class ArduPilotLink:
         if kind in RATES_HZ:
             self._heard[kind] += 1
         if kind == "EKF_STATUS_REPORT":
-            return [*self.feed.on_filter(now_ns, message.flags), *self.decoder.decode(message, now_ns)]
+            return [*self.monitor.on_filter(now_ns, message.flags), *self.decoder.decode(message, now_ns)]
         if kind == "PARAM_VALUE":
-            return [*self.promotion.on_parameter(now_ns, message.param_id, message.param_value)]
+            return [*self.primary.on_parameter(now_ns, message.param_id, message.param_value)]
         told = self._echo(message, now_ns) if kind == self._our_gps else []
         return [*told, *self.decoder.decode(message, now_ns)]
 
     def _echo(self, message: Any, now_ns: int) -> list[Alert]:
-        return self.feed.on_receiver(now_ns, message.fix_type, message.lat / 1e7, message.lon / 1e7)
+        return self.monitor.on_receiver(now_ns, message.fix_type, message.lat / 1e7, message.lon / 1e7)
 
     def _on_heartbeat(self, message: Any, source: tuple[int, int], now_ns: int) -> list[Received]:
         if source[1] != _AUTOPILOT_COMPONENT or message.autopilot == _NO_AUTOPILOT:
@@ -243,7 +243,7 @@ class ArduPilotLink:
                 self._ask_for_all(now_ns)
         if self.clock.reboots != self._reboots:
             self._reboots = self.clock.reboots
-            self.promotion.forget()
+            self.primary.forget()
             self._ask_for_all(now_ns)
             out.append(Alert(now_ns, Severity.WARNING, "the autopilot has restarted: clock aligned anew"))
         return out

@@ -18,8 +18,6 @@ from gps_denied_onboard.tiles.server import LocalServer, ServerUser, installed_s
 from gps_denied_onboard.tiles.store import TileStore
 from gps_denied_operator.cli import app as operator_tool
 
-pytestmark = pytest.mark.skipif(not installed_servers(), reason="no PostgreSQL is installed")
-
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Path]:

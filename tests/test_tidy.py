@@ -40,7 +40,10 @@ PURE = (
     "messages",
 )
 IMPURE_IMPORTS = {"asyncio", "concurrent", "multiprocessing", "random", "socket", "subprocess", "threading", "time"}
-IMPURE_CALLS = {"now", "utcnow", "today", "setNumThreads", "getNumThreads", "open", "read_bytes", "read_text"}
+IMPURE_CALLS = {
+    "now", "utcnow", "today", "fromtimestamp", "astimezone",  # the last two ask the machine for its time zone
+    "setNumThreads", "getNumThreads", "open", "read_bytes", "read_text",
+}  # fmt: skip
 
 TEXT = {".py", ".cpp", ".hpp", ".h", ".txt", ".in", ".toml", ".md", ".nix", ".json", ".lock", ".sh", ".mako", ""}
 

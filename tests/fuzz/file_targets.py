@@ -21,7 +21,7 @@ from gps_denied_onboard.frames.container import missing_bytes, shown_seconds
 from gps_denied_onboard.frames.photo_info import read_photo_info
 from gps_denied_onboard.frames.xmp import parse_xmp
 from gps_denied_onboard.geometry.camera import CameraModel
-from gps_denied_onboard.provisioning.cache_manifest import parse_cache_manifest
+from gps_denied_onboard.provisioning.cache_manifest import CacheBody, Signature, parse_cache_manifest, seal
 from gps_denied_onboard.provisioning.manifest import artefact_of, manifest_bytes, parse_manifest
 from gps_denied_onboard.provisioning.mission_file import MissionFile, read_mission
 from gps_denied_onboard.provisioning.onnx_files import refuse_external_data
@@ -29,6 +29,7 @@ from gps_denied_onboard.provisioning.tile_bundles import FORMAT, TileBundleError
 from gps_denied_onboard.provisioning.trusted_keys import read_trusted_keys
 from gps_denied_onboard.recorder.meta import META_FILE, RecordingMeta, read_meta
 from gps_denied_onboard.tiles import codec
+from gps_denied_onboard.tiles.coverage import TileBlock
 from gps_denied_onboard.untrusted.json import read_json
 from gps_denied_onboard.untrusted.text import shown
 from gps_denied_operator.companion.check import described_of
@@ -268,18 +269,13 @@ def mbtiles_seeds() -> list[bytes]:
 
 
 def manifest_seeds() -> list[bytes]:
-    """A models' manifest, and the shape of a cache's."""
-    body = {
-        "artefacts": [], "bbox_deg": [1.0, 2.0, 3.0, 4.0], "composition_sha256": "", "format": "gps-denied cache",
-        "coverage": {"sha256": "", "squares": [[1, 2, 3, "0" * 64]], "tiles": 3}, "flight_id": "f", "mission_id": "m",
-        "map": {"downgraded": False, "source": "provider", "zoom": 18}, "schema_version": 1,
-        "origin": {"latitude_deg": 2.5, "longitude_deg": 2.5}, "companion_id": "c", "counter": 1,
-    }  # fmt: skip
-    cache = {"body": body, "sha256": "0" * 64, "signature": {"ed25519": "0" * 128, "key": "0" * 32}}
-    return [
-        manifest_bytes([artefact_of("models/net.onnx", b"net")]),
-        orjson.dumps(cache, option=orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE),
-    ]
+    """A models' manifest, and a cache's as it is offered and as it is signed."""
+    artefact = artefact_of("models/net.onnx", b"net")
+    body = CacheBody(
+        "m", "f", 2.5, 3.5, (1.0, 2.0, 3.0, 4.0), "", "provider", 18, False,
+        squares=(TileBlock(1, 2, 3, "0" * 64),), artefacts=(artefact,), companion_id="0" * 32, counter=1,
+    )  # fmt: skip
+    return [manifest_bytes([artefact]), seal(body), seal(body, Signature("0" * 32, "0" * 128))]
 
 
 def mission_seeds() -> list[bytes]:

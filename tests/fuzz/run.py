@@ -45,7 +45,7 @@ def main(arguments: list[str]) -> int:
         inputs, edges, features, _ = lines[-1] if lines else ("-", "-", "-", "-")
         memory_mb = max((int(line[3]) for line in lines), default=0)
         print(f"{name:16} {inputs:>9} {edges:>7} {features:>9} {memory_mb:6}", flush=True)
-        if done.returncode != 0:
+        if done.returncode != 0 or not lines:
             failed.append(name)
             print(done.stdout[-4000:], flush=True)
     print(f"failed: {', '.join(failed)}" if failed else f"{len(names)} targets, {seconds:g} s each: nothing found")

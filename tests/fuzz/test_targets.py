@@ -1,4 +1,4 @@
-"""Every parser of outside bytes: its corpus and some hundred changes of it; under atheris in the slow suite."""
+"""Every parser of outside bytes: its corpus and sixty changes of it; under atheris in the slow suite."""
 
 from __future__ import annotations
 

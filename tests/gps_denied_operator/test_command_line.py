@@ -28,7 +28,7 @@ HEAVY = {
     "stamina", "starlette", "structlog", "uvicorn",
 }  # fmt: skip
 WITHOUT_JSON = {  # these write a stream or a page, or run until they are stopped
-    "fdr extract", "fdr tail", "flash", "tiles serve", "tiles adopt",
+    "fdr extract", "fdr tail", "flash", "tiles serve",
 }  # fmt: skip
 
 

@@ -22,6 +22,8 @@ from gps_denied_onboard.autopilot.msp.messages import packed
 from gps_denied_onboard.autopilot.transport import ReopeningLink
 from gps_denied_onboard.messages import Alert, AttitudeSample, NavState, SourceLabel
 
+from ..gps_denied_onboard.live.peer import free_port
+
 KEY = bytes(range(1, 33))
 STEP_NS = 5_000_000
 STATE = NavState(
@@ -96,12 +98,6 @@ class Flight:
 
     def close(self) -> None:
         self.link.close()
-
-
-def free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture

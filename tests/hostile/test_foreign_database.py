@@ -20,8 +20,6 @@ from gps_denied_operator.cache.build import LockHeldError, _locked
 from gps_denied_operator.cli import app as operator_tool
 from gps_denied_operator.tiles.journal import Journal
 
-pytestmark = pytest.mark.skipif(not installed_servers(), reason="no PostgreSQL is installed")
-
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Path]:

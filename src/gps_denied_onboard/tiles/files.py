@@ -88,7 +88,7 @@ def write_files(files: Sequence[tuple[Path, bytes]]) -> None:
         _make_durable(folders)
     except BaseException as error:
         remove_files(map(Path, [*unfinished, *done]))
-        if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
+        if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
             raise disk_full(files[0][0]) from error
         raise
 

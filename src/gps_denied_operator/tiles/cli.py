@@ -136,13 +136,16 @@ def stats(root: RootOption = None, json: JsonOption = False) -> None:
 
 
 @app.command()
-def adopt(root: RootOption = None) -> None:
+def adopt(root: RootOption = None, json: JsonOption = False) -> None:
     """Vouch for a store that you made with an earlier version, or moved here yourself; never for a stranger's."""
     from gps_denied_onboard.tiles.database_home import adopt as take_over
     from gps_denied_onboard.tiles.server import ServerUser
 
     user, folder = ServerUser.current(), (root or default_root()).expanduser().resolve()
     home = take_over(folder, of_root=user.drop, server_uid=user.uid)
+    if json:
+        print_json({"outcome": "success", "root": str(folder), "database": str(home.folder)})
+        return
     typer.echo(f"{folder} is this account's store; its database lies in {home.folder}")
 
 

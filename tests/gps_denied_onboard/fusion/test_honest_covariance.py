@@ -84,7 +84,6 @@ def test_attitude_error_is_covered() -> None:
     assert np.degrees(np.abs(s.attitude_error_rad[-1])).max() < 0.6
 
 
-@pytest.mark.slow
 def test_calibration_over_100_seeds() -> None:
     """100 flights with blackouts: coverage on the safe side and not absurdly so, never a sound fix refused for long."""
     gaps = {"blackouts_s": ((60.0, 80.0),), "no_fix_s": ((110.0, 140.0),)}

@@ -52,7 +52,7 @@ def test_in_a_sound_flight_all_lanes_agree(flight: Flight) -> None:
 
 
 def test_the_lane_without_odometry_is_free_of_its_lie(flight: Flight) -> None:
-    """Odometry that runs a fifth too fast from half of the flight on, no fixes: only one lane stays behind."""
+    """Odometry that runs a tenth too fast from half of the flight on, no fixes: only one lane stays behind."""
     half_ns = end_ns(flight) - 20_000_000_000
 
     def cloudy(message: object) -> object:

@@ -21,9 +21,9 @@ AUTOPILOT = ardupilotmega.MAV_AUTOPILOT_ARDUPILOTMEGA
 FIXED_WING = ardupilotmega.MAV_TYPE_FIXED_WING
 
 
-def free_port() -> int:
-    """A UDP port of loopback that nobody uses."""
-    with contextlib.closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as probe:
+def free_port(kind: socket.SocketKind = socket.SOCK_DGRAM) -> int:
+    """A port of loopback, UDP without another kind, that nobody uses."""
+    with contextlib.closing(socket.socket(socket.AF_INET, kind)) as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 

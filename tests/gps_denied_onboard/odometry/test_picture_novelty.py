@@ -100,10 +100,22 @@ def test_state_that_does_not_know_its_speed_freezes_nothing() -> None:
 
 @pytest.mark.parametrize("row", [150, 240, 330])
 def test_half_updated_picture_is_torn(row: int) -> None:
-    """The upper part is of now, the lower of the picture before: for the first one, and in a row of such pictures."""
+    """The upper part is of now, the lower of the picture before; in a row of such, the lower parts are new as well."""
     clean = [taken(k, k) for k in range(6)]
     torn = [np.concatenate([clean[k][:row], clean[k - 1][row:]]) for k in range(3, 6)]
-    assert verdicts([*clean[:3], *torn])[3] is NotNew.TORN
+    assert verdicts([*clean[:3], *torn])[3:] == [NotNew.TORN, None, None]
+
+
+def test_seam_alone_refuses_nothing() -> None:
+    """Below it a band of the picture before: torn. Of another place, or where no motion is known: new."""
+    soft = cv2.GaussianBlur(GROUND, (0, 0), 3.0)
+    soft = np.clip((soft - soft.mean()) * 6.0 + 120.0, 0, 255).astype(np.uint8)
+    pictures = [soft[200:680, x : x + 640] for x in (100, 136, 172, 208, 1280)]
+    torn, strange = (np.concatenate([pictures[3][:415], pictures[below][415:]]) for below in (2, 4))
+    assert seam_row(torn) == seam_row(strange) == 414
+    assert verdicts([*pictures[:3], torn])[3] is NotNew.TORN
+    assert verdicts([*pictures[:3], strange])[3] is None
+    assert verdicts([*pictures[:3], torn], known=False)[3] is None
 
 
 def test_seam_is_told_from_edges_and_from_compression() -> None:

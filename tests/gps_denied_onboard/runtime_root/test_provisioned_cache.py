@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
 from contextlib import ExitStack
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -18,23 +16,13 @@ from gps_denied_onboard.runtime_root.provisioned_cache import Provisioned, open_
 from gps_denied_onboard.runtime_root.strategies import load_composition
 from gps_denied_onboard.tiles.store import TileStore
 
-
-def helper() -> ModuleType:
-    """The provisioning tests' store and key."""
-    path = Path(__file__).resolve().parents[1] / "provisioning" / "making.py"
-    spec = importlib.util.spec_from_file_location("provisioned_making", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+from ..provisioning import making
 
 
 @pytest.fixture
-def flown(tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch) -> tuple[Config, ModuleType]:
+def flown(tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Config:
     """Return a configuration of a provisioned cache."""
     monkeypatch.setenv("DATABASE_URL", database_url)
-    making = helper()
     with TileStore.open(tmp_path / "store") as store:
         making.fill(store)
         store.insert([making.tile(making.X0 + 200, making.Y0, 1)])
@@ -42,7 +30,7 @@ def flown(tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch) ->
     (tmp_path / "keys").mkdir()
     (tmp_path / "keys" / f"{making.FINGERPRINT}.pub").write_text(making.PUBLIC_KEY.hex())
     mission = MissionConfig(manifest=str(tmp_path / "cache" / "manifest.json"), trusted_keys=str(tmp_path / "keys"))
-    return Config(mission=mission, map=MapConfig(str(tmp_path / "store"), "provider", making.ZOOM, True)), making
+    return Config(mission=mission, map=MapConfig(str(tmp_path / "store"), "provider", making.ZOOM, True))
 
 
 def opened(config: Config, *, flying: bool = False) -> Provisioned:
@@ -52,9 +40,9 @@ def opened(config: Config, *, flying: bool = False) -> Provisioned:
         return provisioned
 
 
-def test_camera_origin_and_map_come_from_the_cache(flown: tuple[Config, ModuleType], tmp_path: Path) -> None:
+def test_camera_origin_and_map_come_from_the_cache(flown: Config, tmp_path: Path) -> None:
     """What the configuration does not name is the mission's; the map ends with what is signed; revoked, no start."""
-    config, making = flown
+    config = flown
     provisioned = opened(config)
     assert provisioned.config.camera == making.CAMERA
     assert provisioned.config.mission.origin_latitude_deg == making.mission().takeoff_latitude_deg
@@ -65,9 +53,9 @@ def test_camera_origin_and_map_come_from_the_cache(flown: tuple[Config, ModuleTy
         opened(config)
 
 
-def test_mondays_manifest_over_fridays_does_not_fly(flown: tuple[Config, ModuleType], tmp_path: Path) -> None:
+def test_mondays_manifest_over_fridays_does_not_fly(flown: Config, tmp_path: Path) -> None:
     """An older manifest of the same key and companion is refused once a newer one flew; a replay reads it."""
-    config, making = flown
+    config = flown
     manifest = tmp_path / "cache" / "manifest.json"
     monday = manifest.read_bytes()
     opened(config, flying=True)
@@ -91,9 +79,9 @@ def test_mondays_manifest_over_fridays_does_not_fly(flown: tuple[Config, ModuleT
 
 
 @pytest.mark.slow
-def test_a_configuration_that_does_not_fit_is_refused(flown: tuple[Config, ModuleType]) -> None:
+def test_a_configuration_that_does_not_fit_is_refused(flown: Config) -> None:
     """Another map, an origin outside of the box and another calibration are all named at once."""
-    config, making = flown
+    config = flown
 
     def changed(**parts: Any) -> Config:
         return dataclasses.replace(config, **parts)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import resource
 import signal
 import sys
 from collections.abc import Callable
@@ -19,6 +18,8 @@ from gps_denied_onboard.tiles import codec, files
 from gps_denied_onboard.tiles.grid import TileKey
 from gps_denied_onboard.tiles.records import NewTile
 from gps_denied_onboard.tiles.store import TileStore
+
+from ...full_disk import fill_for
 
 VALID = np.tri(256, dtype=bool)
 KEY = TileKey("provider", 18, 9, 9)
@@ -120,18 +121,16 @@ def test_killed_replacement_leaves_the_old_or_the_new(tmp_path: Path, database_u
     assert outcomes == [digest(old)] * (len(outcomes) - 1) + [digest(new)]
 
 
-def test_full_disk_leaves_nothing_half_written(tmp_path: Path, database_url: str) -> None:
+def test_full_disk_leaves_nothing_half_written(
+    tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Where the disk is full while the last file of a batch is written, no tile of it stays; the sentence says so."""
-    large = NewTile(replace(KEY, y=4), tile(4, 4).jpeg + bytes(200_000), 0.5)
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     with TileStore.open(tmp_path, database_url) as store:
         store.insert([tile(9, 1)])
-        resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, limits[1]))  # no larger file fits, as on a full disk
-        try:
+        with monkeypatch.context() as full:
+            fill_for("/.4.jpg.sha256.unfinished", full)
             with pytest.raises(UserError, match=r"is full: nothing half-written"):
-                store.insert([tile(3, 3), large])
-        finally:
-            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+                store.insert([tile(3, 3), tile(4, 4)])
     assert held(tmp_path, database_url) == {9: digest(tile(9, 1))}
 
 

@@ -21,6 +21,8 @@ from gps_denied_onboard.tiles.grid import TileKey
 from gps_denied_onboard.tiles.records import NewTile
 from gps_denied_onboard.tiles.store import TileStore
 
+from ...gps_denied_onboard.live.peer import free_port
+
 SRC = Path(__file__).resolve().parents[3] / "src"
 COMPOSITION = "5" * 64
 ZOOM, SOURCE = 18, "provider"
@@ -46,12 +48,6 @@ def fill(store: TileStore) -> None:
     for x in range(X0, X0 + COLUMNS):
         jpegs = [codec.encode_jpeg(rng.integers(1, 256, (256, 256), np.uint8)) for _ in range(ROWS)]
         store.insert([NewTile(TileKey(SOURCE, ZOOM, x, Y0 + j), jpeg, 0.4) for j, jpeg in enumerate(jpegs)])
-
-
-def free_port() -> int:
-    """A port of loopback that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 @pytest.fixture
@@ -110,7 +106,7 @@ def scheduler(tmp_path: Path) -> Iterator[Callable[[int], str]]:
         assert any(until in line for line in process.stderr), f"{module} ended before it was ready"
 
     def begin(workers: int) -> str:
-        address = f"tcp://127.0.0.1:{free_port()}"
+        address = f"tcp://127.0.0.1:{free_port(socket.SOCK_STREAM)}"
         port = address.rpartition(":")[2]
         start("dask_scheduler", "--host", "127.0.0.1", "--port", port, until="Scheduler at")
         for _ in range(workers):

@@ -16,6 +16,8 @@ import pytest
 
 from gps_denied_operator.companion.config import CompanionSettings
 
+from ...gps_denied_onboard.live.peer import free_port
+
 SSHD = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 
 
@@ -25,13 +27,6 @@ def new_ssh_key(path: Path, kind: str = "ed25519") -> Path:
         pytest.skip("no sshd: apt-get install openssh-server")
     subprocess.run(["ssh-keygen", "-q", "-t", kind, "-N", "", "-f", str(path)], check=True)
     return path
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextmanager
@@ -46,7 +41,7 @@ def sshd(folder: Path, port: int = 0, host_key: Path | None = None) -> Iterator[
     identity = folder / "identity"
     if not identity.exists():
         new_ssh_key(identity)
-    port = port or free_port()
+    port = port or free_port(socket.SOCK_STREAM)
     config = folder / "sshd_config"
     config.write_text(
         f"Port {port}\nListenAddress 127.0.0.1\nHostKey {host_key}\nPidFile none\nUsePAM no\nStrictModes no\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,8 @@ from gps_denied_onboard.provisioning.trusted_keys import TrustedKeys
 from gps_denied_operator.cache.build import BuildReport, Order, build_cache
 from gps_denied_operator.companion.config import CompanionSettings
 
-from .ssh_server import free_port, new_ssh_key
+from ...gps_denied_onboard.live.peer import free_port
+from .ssh_server import new_ssh_key
 
 ORDER = Order(
     MissionFile("m", "f", 49.0, 37.0, (36.9, 48.9, 37.1, 49.1)), "provider", 18, bytes(32), TrustedKeys({}), ""
@@ -27,7 +29,9 @@ ORDER = Order(
 def build(tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Callable[..., BuildReport]:
     """Return a function that builds for a companion that nobody reaches."""
     monkeypatch.setenv("DATABASE_URL", database_url)
-    nowhere = CompanionSettings("127.0.0.1", "nobody", str(new_ssh_key(tmp_path / "identity")), free_port())
+    nowhere = CompanionSettings(
+        "127.0.0.1", "nobody", str(new_ssh_key(tmp_path / "identity")), free_port(socket.SOCK_STREAM)
+    )
     return lambda fetch=None: build_cache(ORDER, tmp_path / "store", nowhere, fetch, lambda _line: None)
 
 
@@ -63,7 +67,9 @@ def test_a_route_without_map_ends_before_the_companion_is_asked(
 ) -> None:
     """A leg without a tile is exit code 22 with the km that lack; --allow-gaps goes on to the companion."""
     monkeypatch.setenv("DATABASE_URL", database_url)
-    nowhere = CompanionSettings("127.0.0.1", "nobody", str(new_ssh_key(tmp_path / "identity")), free_port())
+    nowhere = CompanionSettings(
+        "127.0.0.1", "nobody", str(new_ssh_key(tmp_path / "identity")), free_port(socket.SOCK_STREAM)
+    )
     mission = dataclasses.replace(ORDER.mission, paths_deg=(((49.0, 37.0), (49.05, 37.0)),))
     said: list[str] = []
     codes = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import signal
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,7 +20,8 @@ from gps_denied_operator.companion.ssh import (
     RemoteOutputError,
 )
 
-from .ssh_server import free_port, new_ssh_key, sshd
+from ...gps_denied_onboard.live.peer import free_port
+from .ssh_server import new_ssh_key, sshd
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +84,7 @@ def test_a_foreign_key_and_a_closed_port_are_refused_in_words(server: CompanionS
     with pytest.raises(CompanionNotReadyError, match="cannot be used"):
         CompanionLink(dataclasses.replace(server, identity=str(tmp_path / "missing"))).__enter__()
     with pytest.raises(CompanionNotReadyError, match="cannot be reached"):
-        CompanionLink(dataclasses.replace(server, port=free_port())).__enter__()
+        CompanionLink(dataclasses.replace(server, port=free_port(socket.SOCK_STREAM))).__enter__()
 
 
 def test_output_is_told_as_it_comes_and_the_last_line_is_the_report(server: CompanionSettings, tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import signal
@@ -11,31 +10,20 @@ import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from gps_denied_operator.companion.config import CompanionSettings
 
+from ...gps_denied_onboard.live import flying
 from .ssh_server import sshd
 
-TESTS = Path(__file__).resolve().parents[2]
-SRC = TESTS.parent / "src"
+SRC = Path(__file__).resolve().parents[3] / "src"
 KEY = "planted-api-key-5b1f9a10"
 FLIGHT_S = 12.0
 ZOOM = 18
-
-
-def helper(name: str) -> ModuleType:
-    """A helper module of the onboard program's tests."""
-    path = TESTS / "gps_denied_onboard" / "live" / f"{name}.py"
-    spec = importlib.util.spec_from_file_location(f"circle_{name}", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +98,6 @@ def write_plan(world: SimpleNamespace) -> Path:
 
 def write_machines(world: SimpleNamespace) -> Path:
     """companion.toml here and flight.toml there."""
-    flying = helper("flying")
     from gps_denied_onboard.recorder.meta import read_meta
 
     there: CompanionSettings = world.companion

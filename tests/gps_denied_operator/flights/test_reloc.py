@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -22,6 +21,8 @@ from gps_denied_onboard.messages import Alert, RelocHint
 from gps_denied_onboard.runtime_root.build import World, build_pipeline
 from gps_denied_onboard.runtime_root.strategies import load_composition
 from gps_denied_operator.flights.reloc import RelocRefusedError, RelocUnansweredError, send_reloc
+
+from ...gps_denied_onboard.live.peer import free_port
 
 
 class Aircraft:
@@ -59,12 +60,6 @@ class Aircraft:
         self._thread.join()
         self._ground.close()
         self._stack.close()
-
-
-def free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture(params=["udpin", "udpout"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -24,6 +23,7 @@ from gps_denied_operator.tiles.admission import Admission
 from gps_denied_operator.tiles.importer import import_map
 from gps_denied_operator.tiles.makers import open_map
 
+from ...full_disk import fill_for
 from . import drawn_maps
 from .conftest import Import
 from .drawn_maps import draw, eight_bit
@@ -165,16 +165,15 @@ def test_two_imports_at_once_take_turns(tmp_path: Path, store: TileStore, databa
     assert put(path).outcome == "success"
 
 
-def test_full_disk_can_be_resumed(tmp_path: Path, store: TileStore, put: Import) -> None:
+def test_full_disk_can_be_resumed(
+    tmp_path: Path, store: TileStore, put: Import, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Where the disk fills up on the way, the sentence says so; with space again the same command ends the work."""
     path = draw(tmp_path / "map.tif", eight_bit()[None]).path
     first = put(path, source="plain")
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (200, limits[1]))  # no larger file fits, as on a full disk
-    try:
+    with monkeypatch.context() as full:
+        fill_for(".jpg.unfinished", full)
         with pytest.raises(UserError, match="is full: nothing half-written"):
             put(path)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert list((store.root / "provider").rglob("*.jpg")) == []
     assert put(path).tiles_written == first.tiles_written

@@ -26,18 +26,14 @@ from gps_denied_onboard.autopilot.transport import MAX_PENDING_BYTES, RETRY_NS, 
 from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.messages import Alert, AttitudeSample, ImuSample, NavState, RelocHint, SourceLabel
 
+from ...live.peer import free_port
+
 PATIENCE_S = 10.0
 STEP_NS = 5_000_000
 STATE = NavState(
     10_000_000_000, 48.5, 37.25, 800.0, (10.0, 0.0, 0.0), (1.0, 0.0, 0.0, 0.0), (1.0,) * 9,
     3.0, 3.0, 0.0, 2.0, 3.0, 0.3, SourceLabel.SATELLITE_ANCHORED, 0, 3,
 )  # fmt: skip
-
-
-def free_port(kind: socket.SocketKind) -> int:
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Flight:
@@ -80,7 +76,7 @@ def greet(peer: Any) -> None:
 @pytest.fixture
 def udp() -> Iterator[tuple[Flight, Any]]:
     """A link that listens, and an autopilot that sends to it."""
-    port = free_port(socket.SOCK_DGRAM)
+    port = free_port()
     peer = mavutil.mavlink_connection(f"udpout:127.0.0.1:{port}", source_system=1, source_component=1)
     flight = Flight(f"udpin:127.0.0.1:{port}", peer.recv_match)
     flight.step()

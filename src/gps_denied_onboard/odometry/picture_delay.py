@@ -83,7 +83,7 @@ class PictureDelay:
     def _cost(self, step: OdometryStep) -> FloatArray | None:
         """(delays,) squared misfit of the step's turn in sigmas, for each delay; None where it cannot be told."""
         dt_s = (step.t1_ns - step.t0_ns) / 1e9
-        if step.status is not OdometryStatus.OK or not 0.0 < dt_s <= STEP_S_MAX or len(self._turned) < 2:
+        if step.status != OdometryStatus.OK or not 0.0 < dt_s <= STEP_S_MAX or len(self._turned) < 2:
             return None
         times = np.array([(t_ns - step.t1_ns) / 1e9 for t_ns, _ in self._turned])
         if times[0] > -dt_s - DELAY_S_MAX or times[-1] < -0.1:

@@ -112,7 +112,7 @@ def check_config(
         typer.Option("--replay", help="Good without camera, map, origin and autopilot: a replay brings its own."),
     ] = False,
 ) -> None:
-    """Say whether `run` will start with a configuration: all that it would refuse, exit code 2; nothing is started."""
+    """Say what `run` would refuse in a configuration, exit code 2; nothing is started, no camera or autopilot asked."""
     from gps_denied_onboard.cli.flight_check import flight_problems, replay_problems
     from gps_denied_onboard.config import load_config
     from gps_denied_onboard.live.service import missing_for_flight

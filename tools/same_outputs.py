@@ -1,7 +1,8 @@
 """Compare the outputs of two replays of one recording line by line; a newer version may have added keys.
 
 Usage: same_outputs.py OLD NEW. Each is a folder that `gps-denied-onboard replay` or `operator-tool evaluate` wrote;
-navstate.jsonl, decisions.jsonl, gps_input.tlog and frames.csv are compared where both hold them. Prints a line a file; ends with 1 where one differs, 2 where nothing is there.
+navstate.jsonl, decisions.jsonl, gps_input.tlog and frames.csv are compared where both hold them. Prints a line a file;
+ends with 1 where one differs, 2 where nothing is there.
 """
 
 from __future__ import annotations

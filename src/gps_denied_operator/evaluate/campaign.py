@@ -42,7 +42,7 @@ def run_campaign(request: CampaignRequest, progress: Callable[[int, str, int, in
     """Fly what is not recorded yet, run all attacks and blackouts, and return the figures."""
     began = time.monotonic()
     attacks: list[AttackScore] = []
-    blackouts: list[BlackoutScore] = []
+    by_pass: dict[tuple[int, int], list[BlackoutScore]] = {}
     with Processes[Scores | None](request.workers, progress) as processes:
         for task in _tasks(request):
             if task.folder.is_dir():
@@ -52,11 +52,11 @@ def run_campaign(request: CampaignRequest, progress: Callable[[int, str, int, in
         for done, scores in processes.results():
             if scores is None:
                 _add(processes, request, done.argument)
-            for score in scores or ():
-                if isinstance(score, AttackScore):
-                    attacks.append(score)
-                else:
-                    blackouts.append(score)
+            attacks += [score for score in scores or () if isinstance(score, AttackScore)]
+            dark = [score for score in scores or () if isinstance(score, BlackoutScore)]
+            if dark:
+                by_pass[done.argument.turn, request.seeds.index(done.argument.key.seed)] = dark
+    blackouts = [score for _, scores in sorted(by_pass.items()) for score in scores]  # not as they happened to end
     return {
         "flights": len(request.seeds),
         "minutes": request.minutes,
@@ -137,7 +137,7 @@ def blackout_figures(scores: Sequence[BlackoutScore]) -> dict[str, Any]:
         "seen_again_ms": spread(_known(s.seen_again_ms for s in scores)),
         "error_m": spread([s.error_m for s in scores]),
         "ellipse_m": spread([s.ellipse_m for s in scores]),
-        "inside_95": sum(s.error_m <= s.ellipse_m for s in scores),
+        "inside_95": sum(s.inside_95 for s in scores),
         "hazardous": sum(s.hazardous for s in scores),
         "protection_level_m": level_spread([level for s in scores for level in s.levels_m]),
         "forged_gps_followed": sum(s.gps_followed for s in scores),

@@ -18,7 +18,6 @@ from gps_denied_operator.evaluate.campaign_score import AttackScore, BlackoutSco
 from gps_denied_operator.evaluate.campaign_tap import Call, Tap, ask_again
 from gps_denied_operator.evaluate.processes import Tell
 from gps_denied_operator.evaluate.recordings import FlightKey
-from gps_denied_operator.scoring.protection import is_hazardous
 
 if TYPE_CHECKING:
     from gps_denied_onboard.messages import GpsSample, NavState
@@ -76,17 +75,10 @@ def black_out(task: CampaignTask, tell: Tell) -> list[BlackoutScore]:
         _replay(task, darkened, tap, tell, forged)
     limits = load_config(task.config_path).integrity
     offset_m = _offset_of(prepared)
-
-    def error_m(state: NavState) -> float:
-        return math.hypot(*offset_m(state))
-
-    def hazardous(state: NavState) -> bool:
-        return is_hazardous(state, *offset_m(state))
-
     steps = (limits.degraded_95_m, limits.failsafe_95_m, limits.failsafe_blackout_s)
     return [
         campaign_score.score_blackout(
-            event.end_s - event.start_s, _around(frames_ns, event), tap.answers, error_m, steps, hazardous
+            event.end_s - event.start_s, _around(frames_ns, event), tap.answers, offset_m, steps
         )
         for event in dark
     ]

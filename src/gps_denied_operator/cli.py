@@ -6,6 +6,7 @@ import sys
 
 import typer
 
+from gps_denied_onboard.cli.run_app import run_app
 from gps_denied_onboard.cli.version_option import VersionOption
 from gps_denied_onboard.faults import told
 from gps_denied_onboard.untrusted.text import shown
@@ -68,7 +69,7 @@ def main() -> None:
     A fault of our own is one sentence, exit code 99 and a file with what developers need.
     """
     try:
-        app(args=spread(sys.argv[1:]))
+        run_app(app, "operator-tool", spread(sys.argv[1:]))
     except Exception as error:
         sentence, code = told(error, "operator-tool")
         reason = shown(sentence, TOLD_CHARACTERS_MAX, lines=True)

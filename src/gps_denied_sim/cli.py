@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from gps_denied_onboard.cli.run_app import run_app
+from gps_denied_onboard.cli.version_option import VersionOption
 from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.faults import told
 
@@ -23,7 +25,7 @@ app = typer.Typer(
 
 
 @app.callback()
-def _group() -> None:
+def _group(version: VersionOption = False) -> None:
     """Simulated flights over a simulated world."""
 
 
@@ -128,10 +130,7 @@ class _Bars:
 def main() -> None:
     """Entry point: the user's mistakes become one sentence and exit code 2."""
     try:
-        app()
-    except UserError as error:
-        print(f"gps-denied-sim: {error}", file=sys.stderr)
-        sys.exit(2)
+        run_app(app, "gps-denied-sim")
     except Exception as error:
         sentence, code = told(error, "gps-denied-sim")
         print(f"gps-denied-sim: {sentence}", file=sys.stderr)

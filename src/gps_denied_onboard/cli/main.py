@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from gps_denied_onboard.cli import provisioning
+from gps_denied_onboard.cli.run_app import run_app
 from gps_denied_onboard.cli.version_option import VersionOption
 from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.faults import told
@@ -177,7 +178,7 @@ def send_log(
 def main() -> None:
     """Entry point: user errors become one sentence and exit code 2; a fault of our own one sentence and a file."""
     try:
-        app()
+        run_app(app, "gps-denied-onboard")
     except Exception as error:
         sentence, code = told(error, "gps-denied-onboard")
         print(f"error: {shown(sentence, MESSAGE_CHARACTERS_MAX, lines=True)}", file=sys.stderr)

@@ -19,6 +19,7 @@ from gps_denied_onboard.localisation.tile_candidates import CandidateJob, Candid
 from gps_denied_onboard.messages import Frame
 from gps_denied_onboard.tiles import codec
 from gps_denied_onboard.tiles.budget import CacheBudget
+from gps_denied_onboard.tiles.grid import tile_size_m
 from gps_denied_onboard.tiles.sources import StoreTileSource
 from gps_denied_onboard.tiles.store import TileStore
 
@@ -97,7 +98,17 @@ def test_what_is_stored_with_a_tile() -> None:
 def test_blurred_and_coarse_frames_make_no_tiles() -> None:
     """A frame without edges, and one that is too coarse for the zoom, are not laid down."""
     assert maker(sharpness_min=1e6).tiles(job()) == []
-    assert maker(zoom=21).tiles(job()) == []
+    for zoom in (18, 19, 21):  # 0.58 m of ground a pixel of the frame; the grid's 0.40, 0.20, 0.05
+        assert bool(maker(zoom=zoom).tiles(job())) == (zoom == 18)
+
+
+def test_resolution_is_the_coarser_of_frame_and_grid() -> None:
+    """A frame that was enlarged brings no new detail; one that was reduced has lost what the grid cannot hold."""
+    frame_m_px = 500.0 / CAMERA.fx_px
+    (enlarged, *_), (reduced, *_) = maker(zoom=18).tiles(job()), maker(zoom=17).tiles(job())
+    assert enlarged.ground_resolution_m_px == pytest.approx(frame_m_px)
+    assert reduced.ground_resolution_m_px == pytest.approx(tile_size_m(17, reduced.key.y) / 256.0, rel=0.01)
+    assert reduced.ground_resolution_m_px > frame_m_px
 
 
 def test_writing_keeps_to_the_budget_and_never_touches_the_map(tmp_path: Path, database_url: str) -> None:

@@ -19,6 +19,7 @@ from gps_denied_onboard.frames.video import VideoSource
 from gps_denied_onboard.tiles import codec
 from gps_denied_onboard.untrusted import UntrustedError
 from gps_denied_onboard.untrusted.picture import check_size, open_picture
+from gps_denied_operator.tiles.tilesets import placed_tiles
 
 
 def png(width: int, height: int) -> bytes:
@@ -70,6 +71,23 @@ def test_a_jpeg_of_scans_without_end_is_refused(tmp_path: Path) -> None:
         read_image(tmp_path / "a.jpg")
     with pytest.raises(ValueError, match="scans"):
         codec.check_jpeg_tile(bent)
+
+
+@pytest.mark.parametrize("claimed", [2**31, 2**32 - 464, 1000])
+def test_png_chunk_that_claims_more_than_there_is_is_never_decoded(tmp_path: Path, claimed: int) -> None:
+    """OpenCV takes memory for the claim: gigabytes for a mask of a few hundred bytes."""
+    mask = codec.encode_mask(np.eye(256, dtype=bool))
+    assert mask is not None
+    assert codec.decode_mask(mask).sum() == codec.decode_mask(mask + b"written behind its end").sum() == 256
+    at = mask.index(b"IDAT") - 4
+    bent = mask[:at] + claimed.to_bytes(4, "big") + mask[at + 4 :]
+    with pytest.raises(ValueError, match="ends within one of its chunks"):
+        codec.decode_mask(bent)
+    with pytest.raises(ValueError, match="ends within one of its chunks"):
+        list(placed_tiles(bent, 3, 4))
+    (tmp_path / "a.png").write_bytes(bent)
+    with pytest.raises(OSError, match="ends within one of its chunks"):
+        read_image(tmp_path / "a.png")
 
 
 def test_formats_that_run_programs_are_no_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

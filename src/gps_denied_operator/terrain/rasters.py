@@ -4,7 +4,6 @@ longitude. All that is not a height on earth is a hole or a refusal, never a hei
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,6 +32,9 @@ FULL_SHARE = 0.5
 VOIDS = (-9999.0, -32768.0, -32767.0, 32767.0, -99999.0, 9999.0, 65535.0)
 """What programs write where they know no height, declared or not."""
 EDGE_POINTS = 33
+FOOT_CRS_M = 0.3048
+Box = tuple[float, float, float, float]
+"""West, south, east, north in degrees."""
 _ROWS_AT_ONCE = 256
 
 
@@ -52,7 +54,7 @@ class ReadHeights:
     notes: tuple[str, ...]
 
 
-def read_raster(path: Path, unit_m: float | None, bbox_deg: Sequence[float] | None) -> ReadHeights:
+def read_raster(path: Path, unit_m: float | None, bbox_deg: Box | None) -> ReadHeights:
     """Read a raster's first band as heights. unit_m: metres of the unit that the operator named, or None.
 
     bbox_deg: west, south, east, north; read only these. UserError where it is no raster of heights on earth.
@@ -82,9 +84,6 @@ def read_raster(path: Path, unit_m: float | None, bbox_deg: Sequence[float] | No
         grid = _on_degrees(path, cells, transform, flat)
         accuracy = datum_accuracy(path, flat, _bounds(grid))
     return ReadHeights(grid, vertical, factor, known, foot and flat.is_projected, (*accuracy.notes, *strips.notes()))
-
-
-FOOT_CRS_M = 0.3048
 
 
 def _check(path: Path, dataset: Any) -> pyproj.CRS:
@@ -127,7 +126,7 @@ def _unit(path: Path, dataset: Any, vertical: Vertical | None, asked_m: float | 
     return (told or said or [1.0])[0], bool(said)
 
 
-def _window(path: Path, dataset: Any, flat: pyproj.CRS, bbox_deg: Sequence[float] | None) -> Window:
+def _window(path: Path, dataset: Any, flat: pyproj.CRS, bbox_deg: Box | None) -> Window:
     """The pixels of a box and two around it; all of them without one."""
     whole = Window(0, 0, dataset.width, dataset.height)
     if bbox_deg is None:
@@ -173,7 +172,7 @@ class _Strips:
     def read(self, window: Window, shrink: int) -> FloatArray:
         """Heights in metres (rows, columns) of the means of shrink x shrink pixels, NaN where too few hold one."""
         rows, columns = int(window.height) // shrink, int(window.width) // shrink
-        out = np.full((rows, columns), np.nan, dtype=np.float32)
+        out = np.full((rows, columns), np.nan, dtype="<f4")
         at_once = max(CHUNK_PX // (shrink * shrink * columns), 1)
         for first in range(0, rows, at_once):
             count = min(at_once, rows - first)
@@ -210,14 +209,12 @@ class _Strips:
             self.undeclared += int(void.sum())
             self.void = float(raw[void][0])
             metres[void] = np.nan
-        return metres
+        return np.asarray(metres)
 
     def notes(self) -> tuple[str, ...]:
         out = []
         if self.undeclared:
-            out.append(
-                f"{self.undeclared} pixels hold {self.void:g}, which it does not declare as no data: taken as holes"
-            )
+            out.append(f"{self.undeclared} pixels hold {self.void:g}, not declared as no data: taken as holes")
         if self.infinite:
             out.append(f"{self.infinite} pixels are infinite: taken as holes")
         return tuple(out)
@@ -250,7 +247,7 @@ def _on_degrees(path: Path, cells: FloatArray, transform: Any, flat: pyproj.CRS)
     if min(shape) < 2 or shape[0] * shape[1] > POSTS_MAX:
         raise UserError(f"{path} covers {shape[0]} x {shape[1]} posts: give the area of the flight with --bbox.")
     back = pyproj.Transformer.from_crs(4326, flat, always_xy=True)
-    out = np.full(shape, np.nan, dtype=np.float32)
+    out = np.full(shape, np.nan, dtype="<f4")
     longitudes = west + np.arange(shape[1]) * step_lon
     for first in range(0, shape[0], _ROWS_AT_ONCE):
         latitudes = south + np.arange(first, min(first + _ROWS_AT_ONCE, shape[0])) * step_lat

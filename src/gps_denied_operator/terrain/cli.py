@@ -100,5 +100,6 @@ def _sentence(one: dict[str, Any]) -> str:
     return (
         f"{one['name']}: box {box}, {one['columns']} x {one['rows']} posts every {one['step_m']:g} m, "
         f"{one['lowest_m']:g} to {one['highest_m']:g} m over EGM96 "
-        f"(file: {shown(one['datum'])}, {shown(one['unit'])}), sigma {one['sigma_m']:g} m, {100.0 * one['holes_share']:.1f} % holes{notes}"
+        f"(file: {shown(one['datum'])}, {shown(one['unit'])}), "
+        f"sigma {one['sigma_m']:g} m, {100.0 * one['holes_share']:.1f} % holes{notes}"
     )

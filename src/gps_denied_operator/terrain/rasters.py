@@ -77,7 +77,7 @@ def read_raster(path: Path, unit_m: float | None, bbox_deg: Box | None) -> ReadH
             )
         strips = _Strips(path, dataset, factor)
         cells = strips.read(window, shrink)
-        transform = dataset.transform * rasterio.Affine(
+        transform = dataset.transform @ rasterio.Affine(
             shrink, 0.0, window.col_off, 0.0, shrink, window.row_off
         )  # of a cell's corner
         foot = bool(flat.axis_info) and abs(flat.axis_info[0].unit_conversion_factor - FOOT_CRS_M) < 1e-3
@@ -136,7 +136,7 @@ def _window(path: Path, dataset: Any, flat: pyproj.CRS, bbox_deg: Box | None) ->
     lon = np.concatenate([west + t * (east - west)] * 2 + [np.full(EDGE_POINTS, e) for e in (west, east)])
     lat = np.concatenate([np.full(EDGE_POINTS, e) for e in (south, north)] + [south + t * (north - south)] * 2)
     x, y = pyproj.Transformer.from_crs(4326, flat, always_xy=True).transform(lon, lat)
-    columns, rows = ~dataset.transform * (np.asarray(x), np.asarray(y))
+    columns, rows = ~dataset.transform @ (np.asarray(x), np.asarray(y))
     if not (np.isfinite(columns).all() and np.isfinite(rows).all()):
         raise UserError(f"{path}: its coordinate system does not reach --bbox: give a box within the file.")
     c0, c1 = max(math.floor(columns.min()) - 2, 0), min(math.ceil(columns.max()) + 2, dataset.width)
@@ -149,7 +149,7 @@ def _window(path: Path, dataset: Any, flat: pyproj.CRS, bbox_deg: Box | None) ->
 def _shrink(dataset: Any, flat: pyproj.CRS, window: Window) -> int:
     """How many pixels a side make up one post."""
     column, row = window.col_off + window.width / 2.0, window.row_off + window.height / 2.0
-    places = [dataset.transform * at for at in ((column, row), (column + 1, row), (column, row + 1))]
+    places = [dataset.transform @ at for at in ((column, row), (column + 1, row), (column, row + 1))]
     lon, lat = pyproj.Transformer.from_crs(flat, 4326, always_xy=True).transform(*np.array(places).T)
     sides = pyproj.Geod(ellps="WGS84").inv([lon[0]] * 2, [lat[0]] * 2, lon[1:], lat[1:])[2]
     area_m2 = float(sides[0] * sides[1])
@@ -225,7 +225,7 @@ def _on_degrees(path: Path, cells: FloatArray, transform: Any, flat: pyproj.CRS)
     lie on one already."""
     rows, columns = cells.shape
     if flat.to_epsg() == 4326 and transform.b == transform.d == 0.0 and transform.a > 0.0 > transform.e:
-        west, north = transform * (0.5, 0.5)
+        west, north = transform @ (0.5, 0.5)
         west -= 360.0 if west >= 180.0 else 0.0
         south = north + (rows - 1) * transform.e
         return TerrainGrid(south, west, -transform.e, transform.a, cells[::-1], math.nan)
@@ -233,12 +233,12 @@ def _on_degrees(path: Path, cells: FloatArray, transform: Any, flat: pyproj.CRS)
     u, v = np.linspace(0.5, columns - 0.5, EDGE_POINTS), np.linspace(0.5, rows - 0.5, EDGE_POINTS)
     at_u = np.concatenate([u, u, np.full(EDGE_POINTS, u[0]), np.full(EDGE_POINTS, u[-1])])
     at_v = np.concatenate([np.full(EDGE_POINTS, v[0]), np.full(EDGE_POINTS, v[-1]), v, v])
-    lon, lat = place.transform(*(transform * (at_u, at_v)))
+    lon, lat = place.transform(*(transform @ (at_u, at_v)))
     if not (np.isfinite(lon).all() and np.isfinite(lat).all()):
         raise UserError(f"{path} reaches beyond what its coordinate system can place: cut it with --bbox.")
     west, south, east, north = (float(f(e)) for e, f in ((lon, np.min), (lat, np.min), (lon, np.max), (lat, np.max)))
     middle = np.array([[columns / 2, rows / 2], [columns / 2 + 1, rows / 2], [columns / 2, rows / 2 + 1]]).T
-    mid_lon, mid_lat = place.transform(*(transform * (middle[0], middle[1])))
+    mid_lon, mid_lat = place.transform(*(transform @ (middle[0], middle[1])))
     sides = pyproj.Geod(ellps="WGS84").inv([mid_lon[0]] * 2, [mid_lat[0]] * 2, mid_lon[1:], mid_lat[1:])[2]
     step_m = math.sqrt(float(sides[0] * sides[1]))
     step_lat = step_m / METRES_PER_DEG
@@ -252,7 +252,7 @@ def _on_degrees(path: Path, cells: FloatArray, transform: Any, flat: pyproj.CRS)
     for first in range(0, shape[0], _ROWS_AT_ONCE):
         latitudes = south + np.arange(first, min(first + _ROWS_AT_ONCE, shape[0])) * step_lat
         x, y = back.transform(*np.meshgrid(longitudes, latitudes))
-        column, row = ~transform * (np.asarray(x), np.asarray(y))
+        column, row = ~transform @ (np.asarray(x), np.asarray(y))
         out[first : first + len(latitudes)] = bilinear(cells, row - 0.5, column - 0.5)
     return TerrainGrid(south, west, step_lat, step_lon, out, math.nan)
 

@@ -78,15 +78,15 @@ def stored_heights(root: Path) -> list[StoredHeights]:
 
 
 def keep_heights(root: Path, name: str, grid: TerrainGrid, about: Mapping[str, Any]) -> bool:
-    """Store an import under its name, in place of an earlier one of that name; False where it was stored so already."""
+    """Store an import under its name, in place of an earlier one of that name; False where the same heights were stored."""
     file, notes = root / FOLDER / f"{name}.grid", root / FOLDER / f"{name}.json"
     data = terrain_bytes(grid)
     told = orjson.dumps(about, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE)
-    if is_plain(file) and is_plain(notes) and file.read_bytes() == data and notes.read_bytes() == told:
-        return False
+    same = is_plain(file) and file.read_bytes() == data
     write_whole(notes, told)
-    write_whole(file, data)
-    return True
+    if not same:
+        write_whole(file, data)
+    return not same
 
 
 def remove_heights(root: Path, name: str) -> None:

@@ -78,7 +78,7 @@ def stored_heights(root: Path) -> list[StoredHeights]:
 
 
 def keep_heights(root: Path, name: str, grid: TerrainGrid, about: Mapping[str, Any]) -> bool:
-    """Store an import under its name, in place of an earlier one of that name; False where the same heights were stored."""
+    """Store an import under its name, in place of one of that name; False where the same heights were stored."""
     file, notes = root / FOLDER / f"{name}.grid", root / FOLDER / f"{name}.json"
     data = terrain_bytes(grid)
     told = orjson.dumps(about, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE)

@@ -91,7 +91,7 @@ def build_cache(
     mission = _mission(flight)
     store_root = root or default_root()
     fetch = None if not (provider or template) else _fetch(
-        provider, template, captured, zoom, source, api_key, ca, config, quiet=json
+        provider, template, captured, zoom, source, api_key, ca, config, heights=not no_terrain, quiet=json
     )  # fmt: skip
     ask = _ask if sys.stdin.isatty() and not json else None
     order = Order(
@@ -163,11 +163,12 @@ def _active(private_key: bytes) -> str:
 
 def _fetch(
     provider: str, template: str, captured: datetime | None, zoom: int, source: str, api_key: str, ca: Path | None,
-    config: Path | None, *, quiet: bool,
+    config: Path | None, *, heights: bool, quiet: bool,
 ) -> Fetch:  # fmt: skip
     from gps_denied_onboard.config import load_config
     from gps_denied_onboard.tiles.store import TileStore
     from gps_denied_operator.console import progress_bar
+    from gps_denied_operator.terrain.provider import fetch_heights
     from gps_denied_operator.tiles.admission import Admission
     from gps_denied_operator.tiles.download import Area, TileDownloader
     from gps_denied_operator.tiles.feeds import open_feed
@@ -182,9 +183,12 @@ def _fetch(
             downloader = TileDownloader(store, feed, Admission(store, settings, lambda: datetime.now(UTC)), connections)
             with progress_bar(f"{feed.name} zoom {zoom}", quiet=quiet) as progress:
                 area = Area(*mission.bbox_deg, zoom, source, mission.mission_id)
-                return downloader.download_tiles_for_area(area, progress).as_dict()
+                report = downloader.download_tiles_for_area(area, progress).as_dict()
         finally:
             feed.close()
+        if heights and provider and report["outcome"] != "failure":
+            report["heights"] = fetch_heights(provider, api_key, ca, mission.bbox_deg, store.root)
+        return report
 
     return fetch
 

@@ -77,6 +77,11 @@ def stored_heights(root: Path) -> list[StoredHeights]:
     return found
 
 
+def has_heights(root: Path, name: str) -> bool:
+    """Whether there is an import of that name."""
+    return is_plain(root / FOLDER / f"{name}.grid") and is_plain(root / FOLDER / f"{name}.json")
+
+
 def keep_heights(root: Path, name: str, grid: TerrainGrid, about: Mapping[str, Any]) -> bool:
     """Store an import under its name, in place of one of that name; False where the same heights were stored."""
     file, notes = root / FOLDER / f"{name}.grid", root / FOLDER / f"{name}.json"

@@ -180,7 +180,8 @@ class _Replay:
         tiles = tiles_inside(recording, meta)
         self._watch = Stopwatch(time.perf_counter_ns)
         mosaic = open_map(config, stack, tiles) if provisioned is None else provisioned.mosaic
-        world = World(local, meta.origin_altitude_m, meta.ground_sigma_m, camera)
+        terrain = None if provisioned is None else provisioned.terrain
+        world = World(local, meta.origin_altitude_m, meta.ground_sigma_m, camera, terrain)
         check_map_reaches(mosaic, world)
         self._tap: ReplayTap | None = None
         if wanted.record and folder is not None:

@@ -19,7 +19,7 @@ from gps_denied_onboard.fusion.config import msp_imu_noise
 from gps_denied_onboard.fusion.time_offset import TimeOffsetEstimator
 from gps_denied_onboard.geometry.camera import CameraModel
 from gps_denied_onboard.geometry.geodesy import LocalFrame
-from gps_denied_onboard.geometry.terrain import FlatTerrain
+from gps_denied_onboard.geometry.terrain import FlatTerrain, TerrainGrid
 from gps_denied_onboard.integrity.monitor import Integrity
 from gps_denied_onboard.integrity.source_label import LabelLimits
 from gps_denied_onboard.localisation.localiser import Localiser
@@ -39,12 +39,15 @@ MAP_OFF_M_MAX = 50_000.0
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """Where the flight takes place and by which camera: from the configuration or from a recording."""
+    """Where the flight takes place and by which camera: from the configuration or from a recording.
+
+    terrain: the signed heights of the ground; None where the ground is taken as flat."""
 
     local: LocalFrame
     ground_altitude_m: float
     ground_sigma_m: float
     camera: CameraModel
+    terrain: TerrainGrid | None = None
 
 
 def open_map(config: Config, stack: ExitStack, directory: Path | None = None) -> MapMosaic:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from gps_denied_onboard.tiles.grid import TILE_PX
 from gps_denied_onboard.untrusted import UntrustedError
-from gps_denied_onboard.untrusted.picture import PNG_BEGINS, check_decodable, open_picture
+from gps_denied_onboard.untrusted.picture import check_coding, open_picture
 
 Grey = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.bool_]
 JPEG_QUALITY = 92
 TILE_BYTES_MAX = 5 * 1024 * 1024
+_PNG_BEGINS = b"\x89PNG\r\n\x1a\n"
 
 
 def encode_jpeg(image: npt.NDArray[np.uint8]) -> bytes:
@@ -37,7 +36,8 @@ def decode_mask(data: bytes | memoryview | None) -> Mask:
         return np.ones((TILE_PX, TILE_PX), dtype=bool)
     if header_size(data) != (TILE_PX, TILE_PX):
         raise ValueError("the mask is not a 256x256 image")
-    mask = _decoded(data, cv2.IMREAD_GRAYSCALE)
+    _check_coding(data)
+    mask = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_GRAYSCALE)
     if mask is None or mask.shape != (TILE_PX, TILE_PX):
         raise ValueError("the mask is not a 256x256 image")
     return np.asarray(mask > 127)
@@ -56,7 +56,7 @@ def header_size(data: bytes | memoryview) -> tuple[int, int]:
     """As `picture_size`, quick for JPEG and PNG."""
     if data[:3] == b"\xff\xd8\xff":
         return _jpeg_size(data)
-    if data[:8] == PNG_BEGINS and data[12:16] == b"IHDR":
+    if data[:8] == _PNG_BEGINS and data[12:16] == b"IHDR":
         return int.from_bytes(data[16:20]), int.from_bytes(data[20:24])
     return picture_size(bytes(data))
 
@@ -67,18 +67,17 @@ def check_jpeg_tile(data: bytes) -> None:
         raise ValueError("not a whole JPEG")
     if _jpeg_size(data) != (TILE_PX, TILE_PX):
         raise ValueError("not 256x256 pixels")
-    small = _decoded(data, cv2.IMREAD_REDUCED_GRAYSCALE_8)
+    _check_coding(data)
+    small = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_REDUCED_GRAYSCALE_8)
     if small is None or small.shape != (TILE_PX // 8, TILE_PX // 8):
         raise ValueError("a JPEG that cannot be decoded")
 
 
-def _decoded(data: bytes | memoryview, flags: int) -> npt.NDArray[Any] | None:
-    """The pixels, None where they cannot be had; ValueError for what must not be tried."""
+def _check_coding(data: bytes | memoryview) -> None:
     try:
-        check_decodable(data)
+        check_coding(data)
     except UntrustedError as error:
         raise ValueError(str(error)) from error
-    return cv2.imdecode(np.frombuffer(data, dtype=np.uint8), flags)
 
 
 def _jpeg_size(data: bytes | memoryview) -> tuple[int, int]:
@@ -96,7 +95,8 @@ def decode_tile(image: bytes | memoryview, mask: bytes | memoryview | None) -> t
     """Return a tile's (256, 256) grey values, 0 where there is no data, and its mask; ValueError if unreadable."""
     if header_size(image) != (TILE_PX, TILE_PX):
         raise ValueError("the tile is not a 256x256 image")
-    grey = _decoded(image, cv2.IMREAD_GRAYSCALE)
+    _check_coding(image)
+    grey = cv2.imdecode(np.frombuffer(image, dtype=np.uint8), cv2.IMREAD_GRAYSCALE)
     if grey is None or grey.shape != (TILE_PX, TILE_PX):
         raise ValueError("the tile is not a 256x256 image")
     valid = decode_mask(mask)

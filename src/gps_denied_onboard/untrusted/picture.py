@@ -28,8 +28,8 @@ PIXELS_FREE = 30_000_000
 PIXELS_PER_BYTE_MAX = 100
 """Of a file with more than PIXELS_FREE; a photograph has 1 to 20, a drawn one of few colours up to 100."""
 SCANS_MAX = 100
-PNG_BEGINS = b"\x89PNG\r\n\x1a\n"
 _HEAD_BYTES = 64
+_PNG_BEGINS = b"\x89PNG\r\n\x1a\n"
 
 
 @contextlib.contextmanager
@@ -63,20 +63,23 @@ def check_size(size_px: tuple[int, int], size_bytes: int, pixels_max: int = PIXE
         raise UntrustedError(f"it claims {size_px[0]}x{size_px[1]} pixels in {size_bytes} bytes, more than it may")
 
 
-def check_decodable(data: bytes | memoryview) -> None:
-    """UntrustedError for bytes that OpenCV must not be given, whatever size of picture they claim.
+def check_coding(data: bytes | memoryview) -> None:
+    """UntrustedError for what would cost a decoder far more than its bytes, before one sees it.
 
-    A JPEG of more scans than any camera makes: each costs as much as a picture. A PNG with a chunk that claims more
-    bytes than follow: memory is taken for the claim.
+    A JPEG of more scans than any camera makes: each costs as much as a picture. A PNG of which a part claims more bytes
+    than follow: OpenCV takes memory for what it claims, up to 4 GB.
     """
-    if data[:2] == b"\xff\xd8" and bytes(data).count(b"\xff\xda") > SCANS_MAX:
-        raise UntrustedError(f"it is a JPEG of more than {SCANS_MAX} scans")
-    at, name = len(PNG_BEGINS), b""
-    while data[: len(PNG_BEGINS)] == PNG_BEGINS and name != b"IEND" and at < len(data):
-        name = bytes(data[at + 4 : at + 8])
-        at += 12 + int.from_bytes(data[at : at + 4])  # length, name, contents, checksum
-        if at > len(data):
-            raise UntrustedError("it is a PNG that ends within one of its chunks")
+    if data[:2] == b"\xff\xd8":
+        if bytes(data).count(b"\xff\xda") > SCANS_MAX:
+            raise UntrustedError(f"it is a JPEG of more than {SCANS_MAX} scans")
+    elif data[:8] == _PNG_BEGINS:
+        at = len(_PNG_BEGINS)
+        kind = b""
+        while at < len(data) and kind != b"IEND":
+            kind = bytes(data[at + 4 : at + 8])
+            at += 12 + int.from_bytes(data[at : at + 4])
+            if at > len(data):
+                raise UntrustedError("it is a PNG that is cut off, or that claims more bytes than it has")
 
 
 def is_video(path: Path) -> bool:

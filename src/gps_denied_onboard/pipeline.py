@@ -16,7 +16,7 @@ from typing import TypeVar, TypeVarTuple
 import numpy as np
 
 from gps_denied_onboard.fusion.reasons import FilterReason
-from gps_denied_onboard.geometry.terrain import FlatTerrain
+from gps_denied_onboard.geometry.terrain import Terrain
 from gps_denied_onboard.integrity.source_label import horizontal_sigma_m, navstate_from_estimate
 from gps_denied_onboard.integrity.state_monitor import StateMonitor
 from gps_denied_onboard.localisation.tile_candidates import CandidateJob, ground_sigma_m
@@ -404,13 +404,15 @@ class Pipeline:
         )
 
 
-def camera_prior(estimate: Estimate, terrain: FlatTerrain) -> CameraPrior:
+def camera_prior(estimate: Estimate, terrain: Terrain) -> CameraPrior:
     """What the state says of the camera, for odometry and place search."""
     position: FloatArray = estimate.position_enu_m
     tilt, yaw = estimate.camera_covariance_rad2[:2, :2], estimate.camera_covariance_rad2[2, 2]
     ground_up_m = terrain.up_m(position[:2] if estimate.position_known else np.zeros(2))
     height_m = max(float(position[2]) - ground_up_m, 5.0)
-    height_sigma_m = math.hypot(math.sqrt(max(float(estimate.covariance[2, 2]), 0.0)), terrain.sigma_m)
+    place_sigma_m = horizontal_sigma_m(estimate) if estimate.position_known else math.inf
+    ground_sigma = terrain.sigma_m(position[:2], place_sigma_m)
+    height_sigma_m = math.hypot(math.sqrt(max(float(estimate.covariance[2, 2]), 0.0)), ground_sigma)
     return CameraPrior(
         t_ns=estimate.t_ns,
         position_enu_m=position,

@@ -111,7 +111,8 @@ class _FlightReplay:
         config = config if provisioned is None else provisioned.config
         camera = config.camera or meta.camera
         local = LocalFrame(meta.origin_latitude_deg, meta.origin_longitude_deg, meta.origin_altitude_m)
-        world = World(local, meta.origin_altitude_m, meta.ground_sigma_m, camera)
+        terrain = None if provisioned is None else provisioned.terrain
+        world = World(local, meta.origin_altitude_m, meta.ground_sigma_m, camera, terrain)
         tiles = tiles_inside(recording, meta)
         mosaic = None if provisioned is None else provisioned.mosaic
         if pictures and mosaic is None:

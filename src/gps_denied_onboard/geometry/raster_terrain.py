@@ -14,6 +14,8 @@ from gps_denied_onboard.messages import FloatArray
 ERROR_LENGTH_M = 350.0
 """Within about this distance the heights of a raster are wrong alike: the slope that it shows is wrong by their sigma
 over this (SRTM's errors are alike over some hundreds of metres, after Rodriguez, Morris and Belz, 2006)."""
+SPREAD_M_MAX = 100.0
+"""Where the heights are not believed, their spread is not taken for more."""
 COURSE = np.linspace(0.0, 2.0 * math.pi, 8, endpoint=False)
 
 
@@ -24,11 +26,11 @@ class RasterTerrain:
         """`flat` is taken for the holes of the grid and around it."""
         self._local = local
         self._grid = grid
-        self._flat = flat
         heights = grid.heights_amsl_m
         known = heights[:: max(1, heights.shape[0] // 256), :: max(1, heights.shape[1] // 256)]
         known = known[np.isfinite(known)]
         self._spread_m = float(known.std()) if known.size else 0.0
+        self._flat = flat.rougher(min(self._spread_m, SPREAD_M_MAX))
 
     @property
     def flat(self) -> FlatTerrain:
@@ -51,14 +53,14 @@ class RasterTerrain:
         return np.where(holes, self._flat.ups_m(east_north_m), known) if holes.any() else known
 
     def knows(self, east_north_m: FloatArray) -> bool:
-        """Whether the grid has a height at (east, north)."""
+        """See `Terrain`."""
         return bool(np.isfinite(self._known_ups_m(np.asarray(east_north_m, dtype=np.float64)[None, :2])[0]))
 
     def sigma_m(self, east_north_m: FloatArray, place_sigma_m: float) -> float:
         """See `Terrain`. In a hole the ground may lie as high or low as anywhere in the grid."""
         here = np.asarray(east_north_m, dtype=np.float64)[:2]
         if not self.knows(here):
-            return math.hypot(self._flat.sigma_m(here, place_sigma_m), self._spread_m)
+            return self._flat.sigma_m(here, place_sigma_m)
         if not math.isfinite(place_sigma_m):
             return math.hypot(self._grid.sigma_m, self._spread_m)
         around = here + place_sigma_m * math.sqrt(2.0) * np.column_stack([np.cos(COURSE), np.sin(COURSE)])

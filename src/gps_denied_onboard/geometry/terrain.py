@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import math
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -33,6 +35,10 @@ class Terrain(Protocol):
 
     def ups_m(self, east_north_m: FloatArray) -> FloatArray:
         """(N,) heights of (N, 2) places."""
+        ...
+
+    def knows(self, east_north_m: FloatArray) -> bool:
+        """Whether there is a height at (east, north), and not only one that stands in for it."""
         ...
 
     def sigma_m(self, east_north_m: FloatArray, place_sigma_m: float) -> float:
@@ -74,6 +80,16 @@ class FlatTerrain:
     def ups_m(self, east_north_m: FloatArray) -> FloatArray:
         """See `Terrain`."""
         return np.asarray(self._origin_up_m - np.sum(np.square(east_north_m), axis=1) / (2.0 * EARTH_RADIUS_M))
+
+    def rougher(self, sigma_m: float) -> FlatTerrain:
+        """The same where the ground is known to be as uneven as `sigma_m`, too."""
+        made = copy.copy(self)
+        made._sigma_m = math.hypot(self._sigma_m, sigma_m)
+        return made
+
+    def knows(self, east_north_m: FloatArray) -> bool:  # noqa: ARG002
+        """See `Terrain`."""
+        return True
 
     def sigma_m(self, east_north_m: FloatArray, place_sigma_m: float) -> float:  # noqa: ARG002
         """See `Terrain`."""

@@ -103,7 +103,7 @@ class HillyView:
 
 
 class Orthorectifier:
-    """One frame, undistorted once, ready to be laid on grids under different poses. `ground` None: each grid's plane."""
+    """One frame, undistorted once, ready to be laid on grids under different poses. `ground` None: a grid's plane."""
 
     def __init__(self, frame: Frame, lens: Undistorter, ground: Terrain | None = None) -> None:
         self._camera = lens.camera
@@ -167,11 +167,12 @@ class Orthorectifier:
         coarse = pixels.reshape(len(rows), len(columns), 2).astype(np.float32)
         shrink = np.array([[1.0 / NODE_CELLS, 0.0, 0.0], [0.0, 1.0 / NODE_CELLS, 0.0]])
         fine: Any = cv2.warpAffine(coarse, shrink, size, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
-        laid: Any = cv2.remap(image, fine, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        east, south = fine[..., 0], fine[..., 1]
+        laid: Any = cv2.remap(image, east, south, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         inside: npt.NDArray[Any] = np.zeros((size[1], size[0]), np.uint8)
         cv2.fillPoly(inside, [np.round((outline - (x0, y0)) * 16 - 8).astype(np.int32)], 1, shift=4)
         if valid is not None:
-            mask = cv2.remap(valid.astype(np.uint8), fine, None, cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT)
+            mask = cv2.remap(valid.astype(np.uint8), east, south, cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT)
             inside = inside & mask
         plane = self._homography(view.grid, view.position_enu_m, view.rotation_camera_to_enu)
         return Rectified(laid, inside > 0, int(x0), int(y0), plane, view)

@@ -64,7 +64,7 @@ class PlanarOdometry:
 
         def relief(rays_enu: FloatArray) -> FloatArray:
             met = meet_ground(terrain, position, rays_enu)
-            return np.nan_to_num((met[:, 2] - position[2]) / height_m + 1.0)
+            return np.asarray(np.nan_to_num((met[:, 2] - position[2]) / height_m + 1.0))
 
         return replace(
             prior,

@@ -60,8 +60,8 @@ class PlaneMotion:
 class MotionPrior:
     """Standard deviations in rad: relative tilt, common tilt and slope, each of two axes; rotations they refer to.
 
-    `relief_sigma` is the ground's roughness over the camera's height. `relief` gives the known height (N,) of the ground
-    that rays (N, 3) in ENU from the first camera meet, over the level under it and in units of its height.
+    `relief_sigma` is the ground's roughness over the camera's height. `relief` gives the known height (N,) of the
+    ground that rays (N, 3) in ENU from the first camera meet, over the level under it and in units of its height.
     """
 
     rotation0: FloatArray

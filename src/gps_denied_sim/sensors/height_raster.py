@@ -39,9 +39,7 @@ def height_raster(
     )
 
 
-def _canopy_m(
-    world: World, frame: LocalFrame, south: float, west: float, x: FloatArray, y: FloatArray
-) -> FloatArray:
+def _canopy_m(world: World, frame: LocalFrame, south: float, west: float, x: FloatArray, y: FloatArray) -> FloatArray:
     """(rows, columns) mean height of the crowns around each post at world x, y."""
     cells = world.land.cells_in(float(x.min()), float(y.min()), float(x.max()), float(y.max()))
     trees = np.concatenate([np.zeros((0, 5)), *(cell.trees for cell in cells)])

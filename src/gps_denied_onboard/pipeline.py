@@ -174,7 +174,7 @@ class Pipeline:
         previous, self._previous = self._previous, frame
         self._ask(self._integrity.on_frame, frame.t_ns)
         estimate = self._estimate(frame.t_ns)
-        prior = None if estimate is None else camera_prior(estimate, self._ground.ground)
+        prior = None if estimate is None else self._camera(estimate)
         if self._watch is not None and not self._watch.on_frame(frame, estimate, prior):
             self._previous = previous
             return None
@@ -293,6 +293,7 @@ class Pipeline:
         self._monitor.on_records(records)
         out.extend(self._on_picture(fix, used, estimate))
         if used:
+            self._ground.on_used(fix)
             self._hint = None
             out.extend(self._ask(self._integrity.on_fix, fix, self._estimate(fix.t_ns)))
         elif fix.accepted and any(r.reason == FilterReason.OLDER_THAN_HISTORY for r in records):
@@ -399,7 +400,10 @@ class Pipeline:
 
     def _prior(self, t_ns: int) -> CameraPrior | None:
         estimate = self._estimate(t_ns)
-        return None if estimate is None else camera_prior(estimate, self._ground.ground)
+        return None if estimate is None else self._camera(estimate)
+
+    def _camera(self, estimate: Estimate) -> CameraPrior:
+        return camera_prior(estimate, self._ground.ground, self._ground.off_level(estimate))
 
     def _hinted(self, prior: CameraPrior) -> CameraPrior:
         """The prior, or the operator's place where the state is less sure than the operator."""
@@ -427,14 +431,18 @@ class Pipeline:
         )
 
 
-def camera_prior(estimate: Estimate, terrain: Terrain) -> CameraPrior:
-    """What the state says of the camera, for odometry and place search."""
+def camera_prior(
+    estimate: Estimate, terrain: Terrain, off_level_m: tuple[float, float] | None = None
+) -> CameraPrior:
+    """What the state says of the camera, for odometry and place search. `off_level_m` is how much more than by `terrain`
+    is under it, and its sigma, which then counts."""
     position: FloatArray = estimate.position_enu_m
     tilt, yaw = estimate.camera_covariance_rad2[:2, :2], estimate.camera_covariance_rad2[2, 2]
     ground_up_m = terrain.up_m(position[:2] if estimate.position_known else np.zeros(2))
-    height_m = max(float(position[2]) - ground_up_m, 5.0)
+    more_m, known_sigma_m = off_level_m or (0.0, None)
+    height_m = max(float(position[2]) - ground_up_m + more_m, 5.0)
     place_sigma_m = horizontal_sigma_m(estimate) if estimate.position_known else math.inf
-    ground_sigma = terrain.sigma_m(position[:2], place_sigma_m)
+    ground_sigma = terrain.sigma_m(position[:2], place_sigma_m) if known_sigma_m is None else known_sigma_m
     height_sigma_m = math.hypot(math.sqrt(max(float(estimate.covariance[2, 2]), 0.0)), ground_sigma)
     return CameraPrior(
         t_ns=estimate.t_ns,

@@ -29,6 +29,8 @@ REMEMBERED_M = 1500.0
 """What was seen of the ground is forgotten on a way like this: hills do not end where one was flown over."""
 CURVED_SHARE = 0.15
 """Of the ground's sigma: how far a fix on curved ground is off, beside being turned and at a wrong height."""
+LEVEL_FIX_SIGMA_M = 6.0
+"""How well a fix tells the way to the ground, where that is hilly."""
 LOOKED_AT, WRONG_SIGMAS = 8, 3.0
 """Heights on board are wrong when so many fixes in turn are off by this, root mean square."""
 UNDER_SIGMAS = 4.0
@@ -52,6 +54,8 @@ class GroundWatch:
         self._flat_frames: deque[int] = deque(maxlen=64)
         self._in_hole = False
         self._told: list[Alert] = []
+        self._offered: tuple[int, float] | None = None
+        self._level: tuple[float, FloatArray] | None = None
 
     @property
     def has_heights(self) -> bool:
@@ -98,6 +102,7 @@ class GroundWatch:
             return fix if not fix.accepted else self._honest(fix, flat, 0.0, 0.0)
         self._forget(estimate.travelled_enu_m)
         height_off_m = float(fix.position_enu_m[2] - estimate.position_enu_m[2])
+        self._offered = (fix.t_ns, height_off_m)
         camera = estimate.rotation_body_to_enu @ estimate.rotation_camera_to_body
         tilt = log_rotation(fix.rotation_camera_to_enu @ camera.T)[:2]
         tilt_off_rad2 = float(tilt @ tilt) / 2.0
@@ -114,6 +119,23 @@ class GroundWatch:
             self._off.append((height_off_m**2 / height_m2, height_off_m))
             self._judge(fix.t_ns)
         return self._honest(fix, flat, self._seen_height_m2, self._seen_slope_rad2)
+
+    def on_used(self, fix: PoseFix) -> None:
+        """The fusion took this fix, which `on_fix` had just now: over hills its height is the way to the ground."""
+        if self._offered is not None and self._offered[0] == fix.t_ns and self._last_m is not None:
+            self._level = (self._offered[1], self._last_m)
+
+    def off_level(self, estimate: Estimate) -> tuple[float, float] | None:
+        """How much more is under the aircraft than the flat model says, by the last fix, and one sigma of it; None over
+        level or known ground."""
+        position = estimate.position_enu_m
+        if self.believed or self._level is None or estimate.travelled_enu_m is None:
+            return None
+        if not estimate.position_known or self.relief_sigma_m(position) == 0.0:
+            return None
+        ground_m = max(self._sigma_m(position, True), math.sqrt(self._seen_height_m2))
+        way_m = float(np.linalg.norm(estimate.travelled_enu_m - self._level[1]))
+        return self._level[0], min(math.hypot(LEVEL_FIX_SIGMA_M, ground_m / HILL_LENGTH_M * way_m), ground_m)
 
     def relief_sigma_m(self, position_enu_m: FloatArray) -> float:
         """How wrong the heights around a place may be beyond what any flight bears; 0 over level or known ground."""

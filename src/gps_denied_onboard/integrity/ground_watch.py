@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -24,7 +25,11 @@ LEVEL_SLOPE_RAD = 0.035
 LEVEL_SIGMA_M = LEVEL_SLOPE_RAD * HILL_LENGTH_M
 """Ground that is known so well is no reason to doubt a fix more than its own covariance does."""
 PLAIN_SIGMAS = 3.0
-"""A disagreement beyond this is not chance: what is seen counts then, whatever the sigma."""
+"""A fix whose disagreement is beyond this counts as disturbed by the ground so much."""
+SEEN_MIN, SEEN_SIGMAS = 3, 2.2
+"""When so many fixes and more disagree by this, root mean square, the ground counts as so uneven."""
+SURE_PROBABILITY = 1e-4
+"""A fix that is refused for its height alone tells of the ground where its place is this surely not a wrong one."""
 REMEMBERED_M = 1500.0
 """What was seen of the ground is forgotten on a way like this: hills do not end where one was flown over."""
 CURVED_SHARE = 0.15
@@ -41,6 +46,21 @@ and none on the heights on board meanwhile, these are wrong."""
 NO_FAULT_OF_GROUND = (RejectReason.NO_TEXTURE, RejectReason.OUTSIDE_MAP)
 
 
+@dataclass(frozen=True, slots=True)
+class _Off:
+    """A disagreement, and its square over its variance."""
+
+    off: float
+    square: float
+
+
+def _plainly_seen(offs: Sequence[_Off]) -> float:
+    """The mean square of disagreements that are more than chance; 0 of others."""
+    if len(offs) < SEEN_MIN or float(np.mean([off.square for off in offs])) < SEEN_SIGMAS**2:
+        return 0.0
+    return float(np.mean([off.off**2 for off in offs]))
+
+
 class GroundWatch:
     """State of one flight: what its fixes told of the ground, and whether its heights on board are believed."""
 
@@ -49,7 +69,9 @@ class GroundWatch:
         self.believed = terrain.flat is not None
         self._seen_height_m2 = self._seen_slope_rad2 = 0.0
         self._last_m: FloatArray | None = None
-        self._off: deque[tuple[float, float]] = deque(maxlen=LOOKED_AT)
+        self._off: deque[_Off] = deque(maxlen=LOOKED_AT)
+        self._heights: deque[_Off] = deque(maxlen=LOOKED_AT)
+        self._tilts: deque[_Off] = deque(maxlen=LOOKED_AT)
         self._failed = self._found_flat = 0
         self._flat_frames: deque[int] = deque(maxlen=64)
         self._in_hole = False
@@ -98,27 +120,37 @@ class GroundWatch:
         """The fix with what the ground may do to it in its covariance. `estimate` is of its time, without the fix."""
         flat = not self.has_heights or fix.t_ns in self._flat_frames
         self._count(fix, flat)
-        if not fix.accepted or estimate is None or not estimate.position_known:
-            return fix if not fix.accepted else self._honest(fix, flat, 0.0, 0.0)
+        sure = fix.accepted or (fix.reason is RejectReason.HEIGHT and fix.wrong_probability <= SURE_PROBABILITY)
+        if not sure or estimate is None or not estimate.position_known:
+            return self._honest(fix, flat, 0.0, 0.0) if fix.accepted else fix
         self._forget(estimate.travelled_enu_m)
-        height_off_m = float(fix.position_enu_m[2] - estimate.position_enu_m[2])
-        self._offered = (fix.t_ns, height_off_m)
+        height, tilt = self._disagreement(fix, estimate, flat)
+        self._offered = (fix.t_ns, height.off)
+        if not flat:
+            self._off.append(height)
+            self._judge(fix.t_ns)
+        for off, seen in ((height, self._heights), (tilt, self._tilts)):
+            seen.append(off)
+        self._seen_height_m2 = max(self._seen_height_m2, _plainly_seen(self._heights))
+        self._seen_slope_rad2 = max(self._seen_slope_rad2, _plainly_seen(self._tilts))
+        if not fix.accepted:
+            return fix
+        own = [off.off**2 if off.square > PLAIN_SIGMAS**2 else 0.0 for off in (height, tilt)]
+        return self._honest(
+            fix, flat, max(own[0], self._seen_height_m2), max(own[1], self._seen_slope_rad2)
+        )
+
+    def _disagreement(self, fix: PoseFix, estimate: Estimate, flat: bool) -> tuple[_Off, _Off]:
+        """How far a fix is off in height (m) and in tilt (rad, a mean of two axes), given all that is known to be so."""
         camera = estimate.rotation_body_to_enu @ estimate.rotation_camera_to_body
         tilt = log_rotation(fix.rotation_camera_to_enu @ camera.T)[:2]
-        tilt_off_rad2 = float(tilt @ tilt) / 2.0
         ground_sigma_m = self._sigma_m(fix.position_enu_m, flat)
         height_m2 = float(estimate.covariance[2, 2] + fix.covariance[2, 2]) + ground_sigma_m**2
-        slope_rad2 = (ground_sigma_m / HILL_LENGTH_M) ** 2
         tilt_rad2 = float(np.trace((estimate.camera_covariance_rad2 + fix.covariance[3:, 3:])[:2, :2])) / 2.0
-        tilt_rad2 += slope_rad2
-        if height_off_m**2 > PLAIN_SIGMAS**2 * height_m2:
-            self._seen_height_m2 = max(self._seen_height_m2, height_off_m**2)
-        if tilt_off_rad2 > PLAIN_SIGMAS**2 * tilt_rad2:
-            self._seen_slope_rad2 = max(self._seen_slope_rad2, tilt_off_rad2)
-        if not flat:
-            self._off.append((height_off_m**2 / height_m2, height_off_m))
-            self._judge(fix.t_ns)
-        return self._honest(fix, flat, self._seen_height_m2, self._seen_slope_rad2)
+        tilt_rad2 += (ground_sigma_m / HILL_LENGTH_M) ** 2
+        height_off_m, tilt_off_rad = float(fix.position_enu_m[2] - estimate.position_enu_m[2]), math.hypot(*tilt)
+        tilt_off_rad /= math.sqrt(2.0)
+        return _Off(height_off_m, height_off_m**2 / height_m2), _Off(tilt_off_rad, tilt_off_rad**2 / tilt_rad2)
 
     def on_used(self, fix: PoseFix) -> None:
         """The fusion took this fix, which `on_fix` had just now: over hills its height is the way to the ground."""
@@ -129,11 +161,11 @@ class GroundWatch:
         """How much more is under the aircraft than the flat model says, by the last fix, and one sigma of it; None over
         level or known ground."""
         position = estimate.position_enu_m
-        if self.believed or self._level is None or estimate.travelled_enu_m is None:
-            return None
-        if not estimate.position_known or self.relief_sigma_m(position) == 0.0:
+        if self.believed or not estimate.position_known or self.relief_sigma_m(position) == 0.0:
             return None
         ground_m = max(self._sigma_m(position, True), math.sqrt(self._seen_height_m2))
+        if self._level is None or estimate.travelled_enu_m is None:
+            return 0.0, ground_m
         way_m = float(np.linalg.norm(estimate.travelled_enu_m - self._level[1]))
         return self._level[0], min(math.hypot(LEVEL_FIX_SIGMA_M, ground_m / HILL_LENGTH_M * way_m), ground_m)
 
@@ -191,8 +223,8 @@ class GroundWatch:
     def _judge(self, t_ns: int) -> None:
         if len(self._off) < LOOKED_AT:
             return
-        if sum(ratio for ratio, _ in self._off) > LOOKED_AT * WRONG_SIGMAS**2:
-            off_m = float(np.median([off for _, off in self._off]))
+        if float(np.mean([off.square for off in self._off])) > WRONG_SIGMAS**2:
+            off_m = float(np.median([off.off for off in self._off]))
             self._disbelieve(t_ns, f"fixes and barometer disagree with them by {off_m:+.0f} m")
 
     def _not_under(self, t_ns: int, position_enu_m: FloatArray, sigma_m: float, vertical_sigma_m: float) -> None:

@@ -431,9 +431,7 @@ class Pipeline:
         )
 
 
-def camera_prior(
-    estimate: Estimate, terrain: Terrain, off_level_m: tuple[float, float] | None = None
-) -> CameraPrior:
+def camera_prior(estimate: Estimate, terrain: Terrain, off_level_m: tuple[float, float] | None = None) -> CameraPrior:
     """What the state says of the camera, for odometry and place search. `off_level_m` is how much more than by `terrain`
     is under it, and its sigma, which then counts."""
     position: FloatArray = estimate.position_enu_m

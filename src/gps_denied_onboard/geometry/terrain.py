@@ -5,13 +5,16 @@ from __future__ import annotations
 import copy
 import math
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from gps_denied_onboard.geometry.geodesy import EARTH_RADIUS_M, LocalFrame
 from gps_denied_onboard.messages import FloatArray
 
+HeightArray: TypeAlias = npt.NDArray[np.floating[Any]]
+"""Heights as they are kept (float32) or worked out."""
 MEETING_TURNS, MEETING_M = 12, 0.5
 """A ray has met the ground when the next turn moves the place by less than this, or after so many turns."""
 
@@ -110,5 +113,5 @@ class TerrainGrid:
     west_deg: float
     step_lat_deg: float
     step_lon_deg: float
-    heights_amsl_m: FloatArray
+    heights_amsl_m: HeightArray
     sigma_m: float

@@ -136,9 +136,7 @@ class GroundWatch:
         if not fix.accepted:
             return fix
         own = [off.off**2 if off.square > PLAIN_SIGMAS**2 else 0.0 for off in (height, tilt)]
-        return self._honest(
-            fix, flat, max(own[0], self._seen_height_m2), max(own[1], self._seen_slope_rad2)
-        )
+        return self._honest(fix, flat, max(own[0], self._seen_height_m2), max(own[1], self._seen_slope_rad2))
 
     def _disagreement(self, fix: PoseFix, estimate: Estimate, flat: bool) -> tuple[_Off, _Off]:
         """How far a fix is off in height (m) and in tilt (rad, a mean of two axes), given all that is known to be so."""

@@ -55,7 +55,7 @@ class Terrain:
         self._style = style
 
     def relief_m(self, x_m: npt.ArrayLike, y_m: npt.ArrayLike) -> FloatArray:
-        """Height above the level of the world's origin: +-12 m over kilometres, some metres over hundreds, and hills."""
+        """Height above the level of the world's origin: +-12 m over kilometres, some metres over hundreds; hills."""
         s = self._salt
         x, y = np.asarray(x_m, dtype=np.float64), np.asarray(y_m, dtype=np.float64)
         land = 12.0 * lattice_noise(x, y, 2300.0, s + 1) + 4.0 * lattice_noise(x, y, 700.0, s + 2)

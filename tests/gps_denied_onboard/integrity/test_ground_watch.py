@@ -94,7 +94,8 @@ def test_over_hills_the_last_used_fix_tells_the_height_above_ground() -> None:
     watch.on_fix(used, estimate(0))
     watch.on_used(used)
     near, far = watch.off_level(estimate(0)), watch.off_level(estimate(10))
-    assert near is not None and far is not None
+    assert near is not None
+    assert far is not None
     assert near[0] == far[0] == pytest.approx(35.0)
     assert near[1] < 7.0 < 18.0 < far[1]
 

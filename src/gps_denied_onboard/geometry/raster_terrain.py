@@ -11,7 +11,7 @@ from gps_denied_onboard.geometry.grid_heights import grid_heights_amsl_m
 from gps_denied_onboard.geometry.terrain import FlatTerrain, TerrainGrid
 from gps_denied_onboard.messages import FloatArray
 
-ERROR_LENGTH_M = 350.0
+ERROR_LENGTH_M = 250.0
 """Within about this distance the heights of a raster are wrong alike: the slope that it shows is wrong by their sigma
 over this (SRTM's errors are alike over some hundreds of metres, after Rodriguez, Morris and Belz, 2006)."""
 SPREAD_M_MAX = 100.0

@@ -121,8 +121,8 @@ class GroundWatch:
         flat = not self.has_heights or fix.t_ns in self._flat_frames
         self._count(fix, flat)
         sure = fix.accepted or (fix.reason is RejectReason.HEIGHT and fix.wrong_probability <= SURE_PROBABILITY)
-        if not sure or estimate is None or not estimate.position_known:
-            return self._honest(fix, flat, 0.0, 0.0) if fix.accepted else fix
+        if not sure or estimate is None or not estimate.position_known or estimate.travelled_enu_m is None:
+            return self._honest(fix, flat, 0.0, 0.0) if fix.accepted else fix  # pictures alone do not contradict
         self._forget(estimate.travelled_enu_m)
         height, tilt = self._disagreement(fix, estimate, flat)
         self._offered = (fix.t_ns, height.off)
@@ -169,10 +169,11 @@ class GroundWatch:
 
     def relief_sigma_m(self, position_enu_m: FloatArray) -> float:
         """How wrong the heights around a place may be beyond what any flight bears; 0 over level or known ground."""
-        height_m2 = max(self._sigma_m(position_enu_m, not self.believed) ** 2, self._seen_height_m2)
+        height_m2 = max(self.ground.sigma_m(position_enu_m[:2], 0.0) ** 2, self._seen_height_m2)
         return math.sqrt(max(height_m2 - LEVEL_SIGMA_M**2, 0.0))
 
     def _honest(self, fix: PoseFix, flat: bool, seen_height_m2: float, seen_slope_rad2: float) -> PoseFix:
+        """The fix, turned about the ground that it sees by slopes that nobody knows, and higher or lower by hills."""
         ground_m2 = max(self._sigma_m(fix.position_enu_m, flat) ** 2, seen_height_m2)
         more_height_m2 = max(ground_m2 - LEVEL_SIGMA_M**2, 0.0)
         more_slope_rad2 = max(ground_m2 / HILL_LENGTH_M**2, seen_slope_rad2) - LEVEL_SLOPE_RAD**2
@@ -191,13 +192,12 @@ class GroundWatch:
         return replace(fix, covariance=covariance)
 
     def _sigma_m(self, position_enu_m: FloatArray, flat: bool) -> float:
-        """The largest sigma of the ground under a camera and around."""
-        ground = self.level if flat else self._terrain
-        return ground.sigma_m(position_enu_m[:2], 0.0)
+        """One sigma of the ground under a camera that a fix does not have in its covariance: one on heights has it."""
+        if not flat and self._terrain.knows(position_enu_m[:2]):
+            return 0.0
+        return self.level.sigma_m(position_enu_m[:2], 0.0)
 
-    def _forget(self, travelled_enu_m: FloatArray | None) -> None:
-        if travelled_enu_m is None:
-            return
+    def _forget(self, travelled_enu_m: FloatArray) -> None:
         if self._last_m is not None:
             kept = math.exp(-float(np.linalg.norm(travelled_enu_m - self._last_m)) / REMEMBERED_M)
             self._seen_height_m2 *= kept

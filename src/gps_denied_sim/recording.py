@@ -24,6 +24,7 @@ from gps_denied_onboard.recorder.kinds import FrameRecord
 from gps_denied_onboard.recorder.mcap_io import RecordingWriter
 from gps_denied_onboard.recorder.meta import (
     FRAMES_FOLDER,
+    TERRAIN_FILE,
     RecordingMeta,
     iso_from_unix_ns,
     unix_ns_from_iso,
@@ -49,7 +50,6 @@ from gps_denied_sim.vehicle.wind import cloud_drift_mps
 FRAME_QUALITY = 92
 TILES_FOLDER = "tiles"
 TILE_SOURCE = "provider"
-TERRAIN_FILE = "terrain.grid"
 MAP_PAINT_M = 0.5
 CAMERA_CHUNKS = 20
 MAP_CHUNKS = 48

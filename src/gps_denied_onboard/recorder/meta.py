@@ -21,6 +21,8 @@ from gps_denied_onboard.untrusted.json import read_json
 from gps_denied_onboard.untrusted.text import shown
 
 META_FILE = "recording.json"
+TERRAIN_FILE = "terrain.grid"
+"""What a recording's heights of the ground are called."""
 FORMAT_VERSION = 1
 FRAMES_FOLDER = "frames"
 META_BYTES_MAX = 4 * 1024 * 1024

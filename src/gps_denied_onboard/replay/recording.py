@@ -192,7 +192,7 @@ class _Replay:
         check_map_reaches(mosaic, world)
         self._tap: ReplayTap | None = None
         if wanted.record and folder is not None:
-            self._tap = stack.enter_context(ReplayTap(folder, meta, config, composition))
+            self._tap = stack.enter_context(ReplayTap(folder, meta, config, composition, terrain))
         observers = wanted.observers if self._tap is None else (*wanted.observers, self._tap.observer)
         self._pipeline: Pipeline = build_pipeline(
             config, world, mosaic, composition, self._watch.stage, stack, observers

@@ -202,7 +202,8 @@ class Pipeline:
             out.append(step)
             used = self._watch is None or self._watch.on_step(frame, step, self._fusion.estimate(frame.t_ns))
             with self._stage("fusion"):
-                records = self._fusion.update(self._monitor.trusted(step)) if used else []
+                over = self._ground.on_step(step, self._fusion.estimate(frame.t_ns))
+                records = self._fusion.update(self._monitor.trusted(over)) if used else []
             out.extend([*records, *self._of_pictures()])
             self._monitor.on_records(records)
             self._ask(self._integrity.on_odometry, frame.t_ns, any(r.accepted for r in records))

@@ -16,7 +16,17 @@ import numpy as np
 
 from gps_denied_onboard.geometry.rotations import log_rotation
 from gps_denied_onboard.geometry.terrain import Terrain
-from gps_denied_onboard.messages import Alert, Estimate, FloatArray, PoseFix, RejectReason, Severity, TakeoffOrigin
+from gps_denied_onboard.messages import (
+    Alert,
+    Estimate,
+    FloatArray,
+    OdometryStatus,
+    OdometryStep,
+    PoseFix,
+    RejectReason,
+    Severity,
+    TakeoffOrigin,
+)
 
 HILL_LENGTH_M = 350.0
 """Ground that is as high or low as a sigma says is as steep as the sigma over this (simulated hills: 300 to 500)."""
@@ -34,6 +44,8 @@ REMEMBERED_M = 1500.0
 """What was seen of the ground is forgotten on a way like this: hills do not end where one was flown over."""
 CURVED_SHARE = 0.15
 """Of the ground's sigma: how far a fix on curved ground is off, beside being turned and at a wrong height."""
+STEP_SHARE = 2.0
+"""Of the ground's sigma over the height: the share of its way by which a step over hills is off."""
 LEVEL_FIX_SIGMA_M = 6.0
 """How well a fix tells the way to the ground, where that is hilly."""
 LOOKED_AT, WRONG_SIGMAS = 8, 3.0
@@ -149,6 +161,17 @@ class GroundWatch:
         height_off_m, tilt_off_rad = float(fix.position_enu_m[2] - estimate.position_enu_m[2]), math.hypot(*tilt)
         tilt_off_rad /= math.sqrt(2.0)
         return _Off(height_off_m, height_off_m**2 / height_m2), _Off(tilt_off_rad, tilt_off_rad**2 / tilt_rad2)
+
+    def on_step(self, step: OdometryStep, estimate: Estimate | None) -> OdometryStep:
+        """The step with what hills that nobody knows may do to it: in turn they are alike, and add up."""
+        if step.status is not OdometryStatus.OK or estimate is None or not estimate.position_known:
+            return step
+        relief_m = self.relief_sigma_m(estimate.position_enu_m)
+        if relief_m == 0.0:
+            return step
+        way_m = float(np.linalg.norm(step.displacement_enu_m))
+        sigma_m = STEP_SHARE * relief_m / max(step.height_m, relief_m) * way_m
+        return replace(step, covariance=step.covariance + np.diag([sigma_m**2] * 3 + [0.0]))
 
     def on_used(self, fix: PoseFix) -> None:
         """The fusion took this fix, which `on_fix` had just now: over hills its height is the way to the ground."""

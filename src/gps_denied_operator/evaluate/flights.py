@@ -71,7 +71,7 @@ def evaluate_flights(request: FlightsRequest, folder: Path, command: str, progre
 
 def _tasks(request: FlightsRequest, folder: Path) -> list[FlightTask]:
     simulator = recordings.simulator_hash()
-    recordings.refuse_unknown(request.scenario, request.terrain)
+    raster = recordings.asks_for_heights(request.scenario, request.terrain)
     root = folder / RECORDINGS
     root.mkdir(exist_ok=True)
     if request.keep:
@@ -79,7 +79,7 @@ def _tasks(request: FlightsRequest, folder: Path) -> list[FlightTask]:
     number = len(request.seeds)
     tasks = []
     for seed in request.seeds:
-        key = FlightKey(request.scenario, seed, request.minutes, request.terrain == "raster")
+        key = FlightKey(request.scenario, seed, request.minutes, raster)
         recordings.drop_outdated(root, key, simulator)
         tasks.append(
             FlightTask(

@@ -77,13 +77,14 @@ def _imported(package: Path, module: str) -> list[Path]:
     return sorted(found)
 
 
-def refuse_unknown(scenario: str, terrain: str) -> None:
-    """The simulator's own UserError, before any process is started."""
-    from gps_denied_sim.recording import heights_on_board
+def asks_for_heights(scenario: str, terrain: str) -> bool:
+    """Whether a flight gets heights that it would not have by its scenario; the simulator's own UserError for what it
+    does not know, before any process is started."""
+    from gps_denied_sim.recording import HeightsOnBoard, heights_on_board
     from gps_denied_sim.scenarios import make_scenario
 
-    make_scenario(scenario, 0, 60.0)
-    heights_on_board(terrain)
+    hills = make_scenario(scenario, 0, 60.0).style.relief_m > 0.0
+    return heights_on_board(terrain) is HeightsOnBoard.RASTER and not hills
 
 
 def recording_folder(root: Path, key: FlightKey, simulator: str) -> Path:

@@ -18,6 +18,7 @@ from gps_denied_operator.flights import cli as flights_cli
 from gps_denied_operator.images import cli as images_cli
 from gps_denied_operator.keys import cli as keys_cli
 from gps_denied_operator.missions import cli as missions_cli
+from gps_denied_operator.terrain import cli as terrain_cli
 from gps_denied_operator.tiles import cli as tiles_cli
 
 INTERRUPTED = 130
@@ -33,6 +34,7 @@ app.command("provision")(cache_cli.provision)
 app.add_typer(companion_cli.app, name="companion")
 app.add_typer(keys_cli.app, name="keys")
 app.add_typer(tiles_cli.app, name="tiles")
+app.add_typer(terrain_cli.app, name="terrain")
 app.add_typer(evaluate_cli.app, name="evaluate")
 app.add_typer(calibrate_cli.app, name="calibrate")
 app.add_typer(fdr_cli.app, name="fdr")

@@ -72,6 +72,7 @@ def provider(
     seed: Annotated[int, typer.Option(help="Of the faults.")] = 0,
     keep: Annotated[Path | None, typer.Option(help="Folder for ledger.jsonl, all verdicts on uploads.")] = None,
     flights: Annotated[Path | None, typer.Option(help="Folder of planned flights, <UUID>.json.")] = None,
+    heights: Annotated[Path | None, typer.Option(help="Heights to offer, as a recording's terrain.grid.")] = None,
 ) -> None:
     """Be a tile provider on loopback, with the faults that one asks for, until interrupted."""
     from datetime import UTC, datetime
@@ -85,7 +86,7 @@ def provider(
     for name, folder in (("keep", keep), ("flights", flights)):
         if folder is not None and not folder.is_dir():
             raise UserError(f"--{name} {folder} is not a folder; make it first.")
-    served = provider_app(tiles, api_key, Faults.parse(fault or []), seed, keep, flights=flights)
+    served = provider_app(tiles, api_key, Faults.parse(fault or []), seed, keep, flights=flights, heights=heights)
     certificate = key = None
     if tls is not None:
         authority, certificate, key = make_certificates(tls, datetime.now(UTC), tls_fault)

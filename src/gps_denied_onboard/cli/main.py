@@ -112,14 +112,20 @@ def check_config(
         typer.Option("--replay", help="Good without camera, map, origin and autopilot: a replay brings its own."),
     ] = False,
 ) -> None:
-    """Say whether `run` will start with a configuration: all that it would refuse, exit code 2; nothing is started."""
-    from gps_denied_onboard.cli.flight_check import flight_problems, replay_problems
+    """Say whether `run` will start with a configuration: all that it would refuse, exit code 2; nothing is started.
+
+    What it would start with and regret is a warning.
+    """
+    from gps_denied_onboard.cli.flight_check import Findings, flight_findings, replay_problems
     from gps_denied_onboard.config import load_config
     from gps_denied_onboard.live.service import missing_for_flight
     from gps_denied_onboard.runtime_root.strategies import load_composition
 
     loaded, composition = load_config(config), load_composition()
-    problems = replay_problems(loaded, composition) if replay else flight_problems(loaded, composition)
+    found = Findings(replay_problems(loaded, composition), []) if replay else flight_findings(loaded, composition)
+    problems = found.problems
+    for regret in found.regrets:
+        print(f"warning: {shown(regret, MESSAGE_CHARACTERS_MAX, lines=True)}", file=sys.stderr)
     for problem in problems:
         print(f"error: {shown(problem, MESSAGE_CHARACTERS_MAX, lines=True)}", file=sys.stderr)
     if problems:

@@ -14,6 +14,7 @@ from enum import Enum
 
 import numpy as np
 import pyproj
+from pyproj.datadir import get_user_data_dir  # type: ignore[attr-defined]
 from pyproj.transformer import AreaOfInterest, TransformerGroup
 
 from gps_denied_onboard.errors import UserError
@@ -125,13 +126,13 @@ def to_egm96(grid: TerrainGrid, vertical: Vertical) -> tuple[TerrainGrid, str]:
             )
         raise UserError(
             f"Heights over {vertical.name} cannot be brought to mean sea level (EGM96): PROJ lacks "
-            f"{' or '.join(lacking) or 'a way between them'}. Put that file into {pyproj.datadir.get_user_data_dir()} "
+            f"{' or '.join(lacking) or 'a way between them'}. Put that file into {get_user_data_dir()} "
             "(`pyproj sync --file NAME` where there is a network), or convert the raster before with "
             "`gdalwarp -t_srs EPSG:9707` on a machine that has it."
         )
     transformer = group.transformers[0]
     longitudes = west + np.arange(columns) * grid.step_lon_deg
-    out = np.empty((rows, columns), dtype=np.float32)
+    out = np.empty((rows, columns), dtype="<f4")
     for first in range(0, rows, _ROWS_AT_ONCE):
         part = np.asarray(grid.heights_amsl_m[first : first + _ROWS_AT_ONCE], dtype=float)
         latitudes = south + (first + np.arange(len(part))) * grid.step_lat_deg

@@ -1,6 +1,7 @@
 """Heights packed into the colours of map tiles: Terrarium and Mapbox RGB, in folders and MBTiles files.
 
-Which of the two a set is, its red channel says: heights on earth and under its seas have 80 to 165 in Terrarium's, 0 to 2 in Mapbox's.
+Which of the two a set is, its red channel says: heights on earth and under its seas have 80 to 165 in Terrarium's, 0 to
+2 in Mapbox's.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from gps_denied_onboard.messages import FloatArray
 from gps_denied_onboard.tiles import codec
 from gps_denied_onboard.tiles.grid import TILE_PX, tile_range
 from gps_denied_onboard.tiles.terrain_file import HEIGHT_M_MAX, HEIGHT_M_MIN, POSTS_MAX
-from gps_denied_operator.terrain.rasters import METRES_PER_DEG, POST_M2_MIN, ReadHeights
+from gps_denied_operator.terrain.rasters import METRES_PER_DEG, POST_M2_MIN, Box, ReadHeights
 from gps_denied_operator.tiles.mbtiles import MbtilesFile
 from gps_denied_operator.tiles.row_order import SIZES_PX
 from gps_denied_operator.tiles.tilesets import TileSet, XyzFolder
@@ -42,7 +43,7 @@ class Encoding(Enum):
 _RED = {Encoding.TERRARIUM: (80, 165), Encoding.MAPBOX: (0, 2)}
 
 
-def read_height_tiles(path: Path, bbox_deg: Sequence[float] | None, rows: str = "auto") -> ReadHeights:
+def read_height_tiles(path: Path, bbox_deg: Box | None, rows: str = "auto") -> ReadHeights:
     """Read a folder of z/x/y tiles or an MBTiles file. bbox_deg: west, south, east, north; rows: as `tiles import`.
 
     UserError where it holds no tiles of heights, or none of the box.
@@ -85,7 +86,7 @@ class _Mosaic:
     def __init__(self, name: str, box: tuple[int, int, int, int], tile_m: float) -> None:
         self._name, self._box, self._tile_m = name, box, tile_m
         self._side = 0
-        self._heights: FloatArray = np.empty((0, 0), dtype=np.float32)
+        self._heights: FloatArray = np.empty((0, 0), dtype="<f4")
         self.encoding: Encoding | None = None
         self.unreadable: list[str] = []
         self._deep = 0
@@ -118,7 +119,7 @@ class _Mosaic:
         posts = (y1 - y0) * (x1 - x0) * self._side**2
         if posts > POSTS_MAX:
             raise UserError(f"{self._name} covers {posts:.1e} posts: give the flight's area with --bbox W,S,E,N.")
-        self._heights = np.full(((y1 - y0) * self._side, (x1 - x0) * self._side), np.nan, dtype=np.float32)
+        self._heights = np.full(((y1 - y0) * self._side, (x1 - x0) * self._side), np.nan, dtype="<f4")
 
     def grid(self, zoom: int) -> TerrainGrid:
         """All of it on latitude and longitude. UserError where no tile held heights."""
@@ -135,7 +136,7 @@ class _Mosaic:
         step_lon = (east - west) / (self._heights.shape[1] - 1)
         step_lat = self._tile_m / self._side / METRES_PER_DEG
         rows = math.floor((north - south) / step_lat) + 1
-        out = np.empty((rows, self._heights.shape[1]), dtype=np.float32)
+        out = np.empty((rows, self._heights.shape[1]), dtype="<f4")
         columns = np.arange(out.shape[1], dtype=float)
         for first in range(0, rows, _ROWS_AT_ONCE):
             latitudes = south + np.arange(first, min(first + _ROWS_AT_ONCE, rows)) * step_lat
@@ -201,7 +202,7 @@ def _zoom(found: dict[int, list[tuple[int, int]]], latitude_deg: float) -> int:
     return max(fits) if fits else min(found)
 
 
-def _within(places: list[tuple[int, int]], zoom: int, bbox_deg: Sequence[float] | None) -> list[tuple[int, int]]:
+def _within(places: list[tuple[int, int]], zoom: int, bbox_deg: Box | None) -> list[tuple[int, int]]:
     if bbox_deg is None:
         return places
     x0, y0, x1, y1 = tile_range(*bbox_deg, zoom)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from gps_denied_onboard.untrusted import UntrustedError
 from gps_denied_onboard.untrusted.bounded import read_file
 from gps_denied_onboard.untrusted.folders import is_plain, plain_files
 from gps_denied_onboard.untrusted.json import of_kind, read_json
-from gps_denied_operator.terrain.rasters import METRES_PER_DEG
+from gps_denied_operator.terrain.rasters import METRES_PER_DEG, Box
 
 FOLDER = "terrain"
 MARGIN_M = 2000.0
@@ -77,16 +77,21 @@ def stored_heights(root: Path) -> list[StoredHeights]:
     return found
 
 
+def has_heights(root: Path, name: str) -> bool:
+    """Whether there is an import of that name."""
+    return is_plain(root / FOLDER / f"{name}.grid") and is_plain(root / FOLDER / f"{name}.json")
+
+
 def keep_heights(root: Path, name: str, grid: TerrainGrid, about: Mapping[str, Any]) -> bool:
-    """Store an import under its name, in place of an earlier one of that name; False where it was stored so already."""
+    """Store an import under its name, in place of one of that name; False where the same heights were stored."""
     file, notes = root / FOLDER / f"{name}.grid", root / FOLDER / f"{name}.json"
     data = terrain_bytes(grid)
     told = orjson.dumps(about, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE)
-    if is_plain(file) and is_plain(notes) and file.read_bytes() == data and notes.read_bytes() == told:
-        return False
+    same = is_plain(file) and file.read_bytes() == data
     write_whole(notes, told)
-    write_whole(file, data)
-    return True
+    if not same:
+        write_whole(file, data)
+    return not same
 
 
 def remove_heights(root: Path, name: str) -> None:
@@ -99,7 +104,7 @@ def remove_heights(root: Path, name: str) -> None:
     file.with_suffix(".json").unlink(missing_ok=True)
 
 
-def mission_heights(root: Path, bbox_deg: Sequence[float], margin_m: float = MARGIN_M) -> MissionHeights | None:
+def mission_heights(root: Path, bbox_deg: Box, margin_m: float = MARGIN_M) -> MissionHeights | None:
     """The heights of a box (west, south, east, north) and `margin_m` around it, of all imports that touch it.
 
     Its posts are those of the finest of them, so that one file's heights are copied and not interpolated; the surer
@@ -131,13 +136,13 @@ def mission_heights(root: Path, bbox_deg: Sequence[float], margin_m: float = MAR
     return MissionHeights(made, terrain_bytes(made), tuple(names), holes)
 
 
-def _overlaps(grid: TerrainGrid, box: Sequence[float]) -> bool:
+def _overlaps(grid: TerrainGrid, box: Box) -> bool:
     rows, columns = grid.heights_amsl_m.shape
     east, north = grid.west_deg + columns * grid.step_lon_deg, grid.south_deg + rows * grid.step_lat_deg
     return grid.west_deg <= box[2] and east >= box[0] and grid.south_deg <= box[3] and north >= box[1]
 
 
-def _lattice(finest: TerrainGrid, box: Sequence[float]) -> TerrainGrid:
+def _lattice(finest: TerrainGrid, box: Box) -> TerrainGrid:
     """A grid without heights over a box, on the posts of another, or on every second, third ... of them."""
     times = 1
     while True:
@@ -146,7 +151,7 @@ def _lattice(finest: TerrainGrid, box: Sequence[float]) -> TerrainGrid:
         west = finest.west_deg + math.floor((box[0] - finest.west_deg) / step_lon) * step_lon
         shape = (math.ceil((box[3] - south) / step_lat) + 1, math.ceil((box[2] - west) / step_lon) + 1)
         if shape[0] * shape[1] <= POSTS_MAX:
-            return TerrainGrid(south, west, step_lat, step_lon, np.full(shape, np.nan, dtype=np.float32), math.nan)
+            return TerrainGrid(south, west, step_lat, step_lon, np.full(shape, np.nan, dtype="<f4"), math.nan)
         times += 1
 
 
@@ -159,14 +164,14 @@ def _fill(grid: TerrainGrid, source: TerrainGrid) -> bool:
     for first in range(0, rows, _ROWS_AT_ONCE):
         part = heights[first : first + _ROWS_AT_ONCE]
         latitudes = grid.south_deg + np.arange(first, first + len(part)) * grid.step_lat_deg
-        found = grid_heights_amsl_m(source, latitudes[:, None], longitudes[None, :])
+        found = grid_heights_amsl_m(source, np.asarray(latitudes)[:, None], np.asarray(longitudes)[None, :])
         takes = np.isnan(part) & np.isfinite(found)
         part[takes] = found[takes]
         used |= bool(takes.any())
     return used
 
 
-def _holes(grid: TerrainGrid, bbox_deg: Sequence[float]) -> float:
+def _holes(grid: TerrainGrid, bbox_deg: Box) -> float:
     """Share of a box's posts without a height."""
     west, south, east, north = bbox_deg
     r0, r1 = (math.floor((edge - grid.south_deg) / grid.step_lat_deg) for edge in (south, north))
@@ -177,9 +182,9 @@ def _holes(grid: TerrainGrid, bbox_deg: Sequence[float]) -> float:
 def _lost_m(grid: TerrainGrid, finest: TerrainGrid) -> float:
     """What a coarser grid loses against the finer one: rms in metres in the middles of its cells, where it is most."""
     rows, columns = grid.heights_amsl_m.shape
-    rng_rows = np.linspace(0.5, rows - 1.5, min(rows - 1, 500))
-    rng_columns = np.linspace(0.5, columns - 1.5, min(columns - 1, 500))
-    latitudes = grid.south_deg + np.floor(rng_rows)[:, None] * grid.step_lat_deg + grid.step_lat_deg / 2.0
-    longitudes = grid.west_deg + np.floor(rng_columns)[None, :] * grid.step_lon_deg + grid.step_lon_deg / 2.0
+    down = np.floor(np.linspace(0.0, rows - 2.0, min(rows - 1, 500))) + 0.5
+    right = np.floor(np.linspace(0.0, columns - 2.0, min(columns - 1, 500))) + 0.5
+    latitudes = np.asarray(grid.south_deg + down[:, None] * grid.step_lat_deg)
+    longitudes = np.asarray(grid.west_deg + right[None, :] * grid.step_lon_deg)
     lost = grid_heights_amsl_m(grid, latitudes, longitudes) - grid_heights_amsl_m(finest, latitudes, longitudes)
     return float(np.sqrt(np.nanmean(np.square(lost)))) if np.isfinite(lost).any() else 0.0

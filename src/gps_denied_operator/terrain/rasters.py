@@ -4,7 +4,6 @@ longitude. All that is not a height on earth is a hole or a refusal, never a hei
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,6 +32,9 @@ FULL_SHARE = 0.5
 VOIDS = (-9999.0, -32768.0, -32767.0, 32767.0, -99999.0, 9999.0, 65535.0)
 """What programs write where they know no height, declared or not."""
 EDGE_POINTS = 33
+FOOT_CRS_M = 0.3048
+Box = tuple[float, float, float, float]
+"""West, south, east, north in degrees."""
 _ROWS_AT_ONCE = 256
 
 
@@ -52,7 +54,7 @@ class ReadHeights:
     notes: tuple[str, ...]
 
 
-def read_raster(path: Path, unit_m: float | None, bbox_deg: Sequence[float] | None) -> ReadHeights:
+def read_raster(path: Path, unit_m: float | None, bbox_deg: Box | None) -> ReadHeights:
     """Read a raster's first band as heights. unit_m: metres of the unit that the operator named, or None.
 
     bbox_deg: west, south, east, north; read only these. UserError where it is no raster of heights on earth.
@@ -75,16 +77,13 @@ def read_raster(path: Path, unit_m: float | None, bbox_deg: Sequence[float] | No
             )
         strips = _Strips(path, dataset, factor)
         cells = strips.read(window, shrink)
-        transform = dataset.transform * rasterio.Affine(
+        transform = dataset.transform @ rasterio.Affine(
             shrink, 0.0, window.col_off, 0.0, shrink, window.row_off
         )  # of a cell's corner
         foot = bool(flat.axis_info) and abs(flat.axis_info[0].unit_conversion_factor - FOOT_CRS_M) < 1e-3
         grid = _on_degrees(path, cells, transform, flat)
         accuracy = datum_accuracy(path, flat, _bounds(grid))
     return ReadHeights(grid, vertical, factor, known, foot and flat.is_projected, (*accuracy.notes, *strips.notes()))
-
-
-FOOT_CRS_M = 0.3048
 
 
 def _check(path: Path, dataset: Any) -> pyproj.CRS:
@@ -127,7 +126,7 @@ def _unit(path: Path, dataset: Any, vertical: Vertical | None, asked_m: float | 
     return (told or said or [1.0])[0], bool(said)
 
 
-def _window(path: Path, dataset: Any, flat: pyproj.CRS, bbox_deg: Sequence[float] | None) -> Window:
+def _window(path: Path, dataset: Any, flat: pyproj.CRS, bbox_deg: Box | None) -> Window:
     """The pixels of a box and two around it; all of them without one."""
     whole = Window(0, 0, dataset.width, dataset.height)
     if bbox_deg is None:
@@ -137,7 +136,7 @@ def _window(path: Path, dataset: Any, flat: pyproj.CRS, bbox_deg: Sequence[float
     lon = np.concatenate([west + t * (east - west)] * 2 + [np.full(EDGE_POINTS, e) for e in (west, east)])
     lat = np.concatenate([np.full(EDGE_POINTS, e) for e in (south, north)] + [south + t * (north - south)] * 2)
     x, y = pyproj.Transformer.from_crs(4326, flat, always_xy=True).transform(lon, lat)
-    columns, rows = ~dataset.transform * (np.asarray(x), np.asarray(y))
+    columns, rows = ~dataset.transform @ (np.asarray(x), np.asarray(y))
     if not (np.isfinite(columns).all() and np.isfinite(rows).all()):
         raise UserError(f"{path}: its coordinate system does not reach --bbox: give a box within the file.")
     c0, c1 = max(math.floor(columns.min()) - 2, 0), min(math.ceil(columns.max()) + 2, dataset.width)
@@ -150,7 +149,7 @@ def _window(path: Path, dataset: Any, flat: pyproj.CRS, bbox_deg: Sequence[float
 def _shrink(dataset: Any, flat: pyproj.CRS, window: Window) -> int:
     """How many pixels a side make up one post."""
     column, row = window.col_off + window.width / 2.0, window.row_off + window.height / 2.0
-    places = [dataset.transform * at for at in ((column, row), (column + 1, row), (column, row + 1))]
+    places = [dataset.transform @ at for at in ((column, row), (column + 1, row), (column, row + 1))]
     lon, lat = pyproj.Transformer.from_crs(flat, 4326, always_xy=True).transform(*np.array(places).T)
     sides = pyproj.Geod(ellps="WGS84").inv([lon[0]] * 2, [lat[0]] * 2, lon[1:], lat[1:])[2]
     area_m2 = float(sides[0] * sides[1])
@@ -173,7 +172,7 @@ class _Strips:
     def read(self, window: Window, shrink: int) -> FloatArray:
         """Heights in metres (rows, columns) of the means of shrink x shrink pixels, NaN where too few hold one."""
         rows, columns = int(window.height) // shrink, int(window.width) // shrink
-        out = np.full((rows, columns), np.nan, dtype=np.float32)
+        out = np.full((rows, columns), np.nan, dtype="<f4")
         at_once = max(CHUNK_PX // (shrink * shrink * columns), 1)
         for first in range(0, rows, at_once):
             count = min(at_once, rows - first)
@@ -210,14 +209,12 @@ class _Strips:
             self.undeclared += int(void.sum())
             self.void = float(raw[void][0])
             metres[void] = np.nan
-        return metres
+        return np.asarray(metres)
 
     def notes(self) -> tuple[str, ...]:
         out = []
         if self.undeclared:
-            out.append(
-                f"{self.undeclared} pixels hold {self.void:g}, which it does not declare as no data: taken as holes"
-            )
+            out.append(f"{self.undeclared} pixels hold {self.void:g}, not declared as no data: taken as holes")
         if self.infinite:
             out.append(f"{self.infinite} pixels are infinite: taken as holes")
         return tuple(out)
@@ -228,7 +225,7 @@ def _on_degrees(path: Path, cells: FloatArray, transform: Any, flat: pyproj.CRS)
     lie on one already."""
     rows, columns = cells.shape
     if flat.to_epsg() == 4326 and transform.b == transform.d == 0.0 and transform.a > 0.0 > transform.e:
-        west, north = transform * (0.5, 0.5)
+        west, north = transform @ (0.5, 0.5)
         west -= 360.0 if west >= 180.0 else 0.0
         south = north + (rows - 1) * transform.e
         return TerrainGrid(south, west, -transform.e, transform.a, cells[::-1], math.nan)
@@ -236,12 +233,12 @@ def _on_degrees(path: Path, cells: FloatArray, transform: Any, flat: pyproj.CRS)
     u, v = np.linspace(0.5, columns - 0.5, EDGE_POINTS), np.linspace(0.5, rows - 0.5, EDGE_POINTS)
     at_u = np.concatenate([u, u, np.full(EDGE_POINTS, u[0]), np.full(EDGE_POINTS, u[-1])])
     at_v = np.concatenate([np.full(EDGE_POINTS, v[0]), np.full(EDGE_POINTS, v[-1]), v, v])
-    lon, lat = place.transform(*(transform * (at_u, at_v)))
+    lon, lat = place.transform(*(transform @ (at_u, at_v)))
     if not (np.isfinite(lon).all() and np.isfinite(lat).all()):
         raise UserError(f"{path} reaches beyond what its coordinate system can place: cut it with --bbox.")
     west, south, east, north = (float(f(e)) for e, f in ((lon, np.min), (lat, np.min), (lon, np.max), (lat, np.max)))
     middle = np.array([[columns / 2, rows / 2], [columns / 2 + 1, rows / 2], [columns / 2, rows / 2 + 1]]).T
-    mid_lon, mid_lat = place.transform(*(transform * (middle[0], middle[1])))
+    mid_lon, mid_lat = place.transform(*(transform @ (middle[0], middle[1])))
     sides = pyproj.Geod(ellps="WGS84").inv([mid_lon[0]] * 2, [mid_lat[0]] * 2, mid_lon[1:], mid_lat[1:])[2]
     step_m = math.sqrt(float(sides[0] * sides[1]))
     step_lat = step_m / METRES_PER_DEG
@@ -250,12 +247,12 @@ def _on_degrees(path: Path, cells: FloatArray, transform: Any, flat: pyproj.CRS)
     if min(shape) < 2 or shape[0] * shape[1] > POSTS_MAX:
         raise UserError(f"{path} covers {shape[0]} x {shape[1]} posts: give the area of the flight with --bbox.")
     back = pyproj.Transformer.from_crs(4326, flat, always_xy=True)
-    out = np.full(shape, np.nan, dtype=np.float32)
+    out = np.full(shape, np.nan, dtype="<f4")
     longitudes = west + np.arange(shape[1]) * step_lon
     for first in range(0, shape[0], _ROWS_AT_ONCE):
         latitudes = south + np.arange(first, min(first + _ROWS_AT_ONCE, shape[0])) * step_lat
         x, y = back.transform(*np.meshgrid(longitudes, latitudes))
-        column, row = ~transform * (np.asarray(x), np.asarray(y))
+        column, row = ~transform @ (np.asarray(x), np.asarray(y))
         out[first : first + len(latitudes)] = bilinear(cells, row - 0.5, column - 0.5)
     return TerrainGrid(south, west, step_lat, step_lon, out, math.nan)
 

@@ -213,7 +213,8 @@ def _srtm(path: Path, file_bytes: int) -> tuple[str, str]:
     name = _SRTM_NAME.fullmatch(path.name)
     if name is None:
         raise UserError(
-            f"{path} does not say in its name which degree it holds: name it after its south-west corner, as N50E030.hgt."
+            f"{path} does not say in its name which degree it holds: name it after its south-west corner, as "
+            "N50E030.hgt."
         )
     if file_bytes not in _SRTM_BYTES:
         raise UserError(

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from gps_denied_onboard.errors import UserError
+
 RootOption = Annotated[
     Path | None, typer.Option(help="The store's folder; else GPS_DENIED_TILES, else among the user's data.")
 ]
@@ -28,3 +30,14 @@ def default_root() -> Path:
         return Path(named)
     data = os.environ.get("XDG_DATA_HOME")
     return (Path(data) if data else Path.home() / ".local" / "share") / "gps-denied-onboard" / "tiles"
+
+
+def box_of(text: str) -> tuple[float, float, float, float]:
+    """West, south, east, north of the option --bbox. UserError where it is no box on the map."""
+    try:
+        west, south, east, north = (float(part) for part in text.split(","))
+    except ValueError:
+        raise UserError(f"--bbox is '{text}': give west,south,east,north in degrees.") from None
+    if not (-180.0 <= west < east <= 180.0 and -85.0 <= south < north <= 85.0):
+        raise UserError(f"--bbox {text} is not a box on the map: give west,south,east,north in degrees, in this order.")
+    return west, south, east, north

@@ -433,8 +433,8 @@ class Pipeline:
 
 
 def camera_prior(estimate: Estimate, terrain: Terrain, off_level_m: tuple[float, float] | None = None) -> CameraPrior:
-    """What the state says of the camera, for odometry and place search. `off_level_m` is how much more than by `terrain`
-    is under it, and its sigma, which then counts."""
+    """What the state says of the camera, for odometry and place search. `off_level_m` is how much more than by
+    `terrain` is under it, and its sigma, which then counts."""
     position: FloatArray = estimate.position_enu_m
     tilt, yaw = estimate.camera_covariance_rad2[:2, :2], estimate.camera_covariance_rad2[2, 2]
     ground_up_m = terrain.up_m(position[:2] if estimate.position_known else np.zeros(2))

@@ -151,7 +151,7 @@ class GroundWatch:
         return self._honest(fix, flat, max(own[0], self._seen_height_m2), max(own[1], self._seen_slope_rad2))
 
     def _disagreement(self, fix: PoseFix, estimate: Estimate, flat: bool) -> tuple[_Off, _Off]:
-        """How far a fix is off in height (m) and in tilt (rad, a mean of two axes), given all that is known to be so."""
+        """How far a fix is off in height (m) and in tilt (rad, mean of two axes), with what is known to be wrong."""
         camera = estimate.rotation_body_to_enu @ estimate.rotation_camera_to_body
         tilt = log_rotation(fix.rotation_camera_to_enu @ camera.T)[:2]
         ground_sigma_m = self._sigma_m(fix.position_enu_m, flat)

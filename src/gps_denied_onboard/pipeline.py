@@ -16,7 +16,8 @@ from typing import TypeVar, TypeVarTuple
 import numpy as np
 
 from gps_denied_onboard.fusion.reasons import FilterReason
-from gps_denied_onboard.geometry.terrain import FlatTerrain
+from gps_denied_onboard.geometry.terrain import Terrain
+from gps_denied_onboard.integrity.ground_watch import GroundWatch
 from gps_denied_onboard.integrity.source_label import horizontal_sigma_m, navstate_from_estimate
 from gps_denied_onboard.integrity.state_monitor import StateMonitor
 from gps_denied_onboard.localisation.tile_candidates import CandidateJob, ground_sigma_m
@@ -39,6 +40,7 @@ from gps_denied_onboard.messages import (
     RelocHint,
     Severity,
     SourceLabel,
+    TakeoffOrigin,
     Telemetry,
     ThermalSample,
     ThermalState,
@@ -62,6 +64,10 @@ HINT_SPEED_MPS = 25.0
 """How fast the aircraft may have left the place of a hint."""
 
 
+EDGE_SLANT = 0.4
+"""How far ground at a picture's edge lies aside in it for each metre that its height is wrong."""
+
+
 class Pipeline:
     """State of one flight. Every `on_...` takes one message and returns what leaves, in order."""
 
@@ -73,7 +79,7 @@ class Pipeline:
         observers: Sequence[PipelineObserver] = (),
     ) -> None:
         self._local = parts.local
-        self._terrain = parts.terrain
+        self._ground = GroundWatch(parts.terrain)
         self._odometry = parts.odometry
         self._localiser = parts.localiser
         self._fusion = parts.fusion
@@ -126,6 +132,9 @@ class Pipeline:
         if isinstance(message, RelocHint):
             return self.on_hint(message)
         self._integrity.on_sample(message.t_ns)
+        if isinstance(message, TakeoffOrigin):
+            place = (message.latitude_deg, message.longitude_deg, message.altitude_amsl_m)
+            self._ground.on_origin(message, self._local.enu_from_geodetic(*place))
         if isinstance(message, ImuSample):
             self._camera_clock.on_imu(message)
         elif isinstance(message, AttitudeSample) and self._watch is not None:
@@ -165,7 +174,7 @@ class Pipeline:
         previous, self._previous = self._previous, frame
         self._ask(self._integrity.on_frame, frame.t_ns)
         estimate = self._estimate(frame.t_ns)
-        prior = None if estimate is None else camera_prior(estimate, self._terrain)
+        prior = None if estimate is None else self._camera(estimate)
         if self._watch is not None and not self._watch.on_frame(frame, estimate, prior):
             self._previous = previous
             return None
@@ -193,7 +202,8 @@ class Pipeline:
             out.append(step)
             used = self._watch is None or self._watch.on_step(frame, step, self._fusion.estimate(frame.t_ns))
             with self._stage("fusion"):
-                records = self._fusion.update(self._monitor.trusted(step)) if used else []
+                over = self._ground.on_step(step, self._fusion.estimate(frame.t_ns))
+                records = self._fusion.update(self._monitor.trusted(over)) if used else []
             out.extend([*records, *self._of_pictures()])
             self._monitor.on_records(records)
             self._ask(self._integrity.on_odometry, frame.t_ns, any(r.accepted for r in records))
@@ -205,8 +215,16 @@ class Pipeline:
             dropped = self._jobs.popleft()
             out.append(_passed_over(dropped.frame, "dropped: the queue was full"))
         self._last_job_ns = frame.t_ns
-        self._jobs.append(MatchJob(frame, self._hinted(self._doubted(prior))))
-        return out
+        self._jobs.append(MatchJob(frame, self._hinted(self._doubted(self._on_ground(prior)))))
+        return [*out, *self._ground.take()]
+
+    def _on_ground(self, prior: CameraPrior) -> CameraPrior:
+        """The prior with the ground on which its frame is to be found."""
+        if not self._ground.has_heights:
+            return prior
+        estimate = self._estimate(prior.t_ns)
+        flat = self._ground.looks_flat(prior.t_ns, estimate)
+        return camera_prior(estimate, self._ground.level) if flat and estimate is not None else prior
 
     def _doubted(self, prior: CameraPrior) -> CameraPrior:
         """Where to search: where the state is, and as long as the map does not confirm that, each other time as far
@@ -266,15 +284,17 @@ class Pipeline:
         out: list[Output] = [fix]
         if self._watch is not None and not self._watch.on_fix(fix, self._fusion.estimate(fix.t_ns)):
             return [*out, *self._of_pictures()]
+        used_fix = self._ground.on_fix(fix, self._fusion.estimate(fix.t_ns))
         with self._stage("fusion"):
-            records = self._fusion.update(fix)
-        out.extend(records)
+            records = self._fusion.update(used_fix)
+        out.extend([*records, *self._ground.take()])
         estimate = self._fusion.estimate(fix.t_ns)
         out.extend(self._time_of(fix, estimate))
         used = any(r.accepted for r in records)
         self._monitor.on_records(records)
         out.extend(self._on_picture(fix, used, estimate))
         if used:
+            self._ground.on_used(fix)
             self._hint = None
             out.extend(self._ask(self._integrity.on_fix, fix, self._estimate(fix.t_ns)))
         elif fix.accepted and any(r.reason == FilterReason.OLDER_THAN_HISTORY for r in records):
@@ -289,7 +309,7 @@ class Pipeline:
         if self._travelled is not None:
             self._flown_m += float(np.linalg.norm(travelled - self._travelled))
         self._travelled = travelled.copy()
-        height_m = float(estimate.position_enu_m[2]) - self._terrain.up_m(estimate.position_enu_m[:2])
+        height_m = float(estimate.position_enu_m[2]) - self._ground.ground.up_m(estimate.position_enu_m[:2])
         self._monitor.on_picture(fix, used, self._flown_m, max(height_m, 20.0))
         self._fusion.doubt(self._monitor.elsewhere_m)
         self._renew(fix.t_ns)
@@ -338,9 +358,13 @@ class Pipeline:
             return None
         if self._state_of(estimate, fix.frame_index).source_label is not SourceLabel.SATELLITE_ANCHORED:
             return None
-        ground_up_m = self._terrain.up_m(fix.position_enu_m[:2])
+        ground = self._ground.ground
+        ground_up_m = ground.up_m(fix.position_enu_m[:2])
         sigma_m = max(horizontal_sigma_m(estimate), ground_sigma_m(fix, ground_up_m))
-        return CandidateJob(frame, fix.position_enu_m, fix.rotation_camera_to_enu, fix.covariance, sigma_m, ground_up_m)
+        sigma_m = math.hypot(sigma_m, EDGE_SLANT * self._ground.relief_sigma_m(fix.position_enu_m))
+        return CandidateJob(
+            frame, fix.position_enu_m, fix.rotation_camera_to_enu, fix.covariance, sigma_m, ground_up_m, ground
+        )
 
     def _hint_of(self, fix: PoseFix) -> RelocHint:
         """A fix that took longer than the fusion remembers, as over a whole map, tells the next ones where to look."""
@@ -377,7 +401,10 @@ class Pipeline:
 
     def _prior(self, t_ns: int) -> CameraPrior | None:
         estimate = self._estimate(t_ns)
-        return None if estimate is None else camera_prior(estimate, self._terrain)
+        return None if estimate is None else self._camera(estimate)
+
+    def _camera(self, estimate: Estimate) -> CameraPrior:
+        return camera_prior(estimate, self._ground.ground, self._ground.off_level(estimate))
 
     def _hinted(self, prior: CameraPrior) -> CameraPrior:
         """The prior, or the operator's place where the state is less sure than the operator."""
@@ -401,16 +428,21 @@ class Pipeline:
             prior.yaw_sigma_rad,
             prior.height_m,
             prior.height_sigma_m,
+            ground_flat=prior.ground_flat,
         )
 
 
-def camera_prior(estimate: Estimate, terrain: FlatTerrain) -> CameraPrior:
-    """What the state says of the camera, for odometry and place search."""
+def camera_prior(estimate: Estimate, terrain: Terrain, off_level_m: tuple[float, float] | None = None) -> CameraPrior:
+    """What the state says of the camera, for odometry and place search. `off_level_m` is how much more than by
+    `terrain` is under it, and its sigma, which then counts."""
     position: FloatArray = estimate.position_enu_m
     tilt, yaw = estimate.camera_covariance_rad2[:2, :2], estimate.camera_covariance_rad2[2, 2]
     ground_up_m = terrain.up_m(position[:2] if estimate.position_known else np.zeros(2))
-    height_m = max(float(position[2]) - ground_up_m, 5.0)
-    height_sigma_m = math.hypot(math.sqrt(max(float(estimate.covariance[2, 2]), 0.0)), terrain.sigma_m)
+    more_m, known_sigma_m = off_level_m or (0.0, None)
+    height_m = max(float(position[2]) - ground_up_m + more_m, 5.0)
+    place_sigma_m = horizontal_sigma_m(estimate) if estimate.position_known else math.inf
+    ground_sigma = terrain.sigma_m(position[:2], place_sigma_m) if known_sigma_m is None else known_sigma_m
+    height_sigma_m = math.hypot(math.sqrt(max(float(estimate.covariance[2, 2]), 0.0)), ground_sigma)
     return CameraPrior(
         t_ns=estimate.t_ns,
         position_enu_m=position,
@@ -421,6 +453,7 @@ def camera_prior(estimate: Estimate, terrain: FlatTerrain) -> CameraPrior:
         height_m=height_m,
         height_sigma_m=height_sigma_m,
         position_known=estimate.position_known,
+        ground_flat=terrain.flat is None,
     )
 
 

@@ -11,7 +11,7 @@ from gps_denied_onboard.config import PipelineConfig
 from gps_denied_onboard.fusion import Fusion
 from gps_denied_onboard.fusion.time_offset import TimeOffsetEstimator
 from gps_denied_onboard.geometry.geodesy import LocalFrame
-from gps_denied_onboard.geometry.terrain import FlatTerrain
+from gps_denied_onboard.geometry.terrain import Terrain
 from gps_denied_onboard.integrity.monitor import Integrity
 from gps_denied_onboard.integrity.source_label import LabelLimits
 from gps_denied_onboard.integrity.state_health_config import StateHealthConfig
@@ -28,7 +28,7 @@ class PipelineParts:
     """The stages of one flight and their settings. `localiser` None: fixes are taken and none found."""
 
     local: LocalFrame
-    terrain: FlatTerrain
+    terrain: Terrain
     odometry: PlanarOdometry
     localiser: Localiser | None
     fusion: Fusion

@@ -16,7 +16,7 @@ from gps_denied_onboard.faults import told
 SCENARIO_HELP = (
     "cruise, turns, blackout, spoof-jump, spoof-ramp, spoof-replay, jam, kidnap, low-texture, old-map, cloud, "
     "storm, gusts, frozen-camera, wrong-origin, pitot-fault, gyro-warmup, cloud-shadow, "
-    "autumn, winter, near-infrared or thermal."
+    "autumn, winter, near-infrared, thermal, relief-50, relief-150 or relief-300."
 )
 
 app = typer.Typer(
@@ -38,6 +38,9 @@ def fly(
     frame_rate: Annotated[float, typer.Option(help="Pictures a second, 0.2 to 5.")] = 1.0,
     imu_rate: Annotated[float, typer.Option(help="IMU samples a second, 50 to 400.")] = 100.0,
     map_buffer: Annotated[float, typer.Option(help="Metres that the map reaches beyond the route.")] = 1000.0,
+    terrain: Annotated[
+        str, typer.Option(metavar="raster|none", help="Heights on board; else a raster where there are hills.")
+    ] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")] = False,
 ) -> None:
     """Simulate one flight and write its recording: frames, telemetry and truth as MCAP, map tiles."""
@@ -45,10 +48,11 @@ def fly(
 
     import cv2
 
-    from gps_denied_sim.recording import FlyRequest, make_recording
+    from gps_denied_sim.recording import FlyRequest, heights_on_board, make_recording
 
     cv2.setNumThreads(1)  # one flight, one core: run several side by side instead
-    request = FlyRequest(seed, minutes, scenario, frame_rate, imu_rate, buffer_m=map_buffer)
+    heights = heights_on_board(terrain)
+    request = FlyRequest(seed, minutes, scenario, frame_rate, imu_rate, buffer_m=map_buffer, terrain=heights)
     with _Bars(quiet=as_json) as bars:
         summary = make_recording(request, out, bars.progress)
     if as_json:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from gps_denied_onboard.geometry.terrain import TerrainGrid
+from gps_denied_onboard.geometry.terrain import HeightArray, TerrainGrid
 from gps_denied_onboard.messages import FloatArray
 
 EDGE_POSTS = 0.5
@@ -25,7 +25,7 @@ def grid_heights_amsl_m(grid: TerrainGrid, latitude_deg: FloatArray, longitude_d
     return bilinear(heights, row, column)
 
 
-def bilinear(values: FloatArray, row: FloatArray, column: FloatArray) -> FloatArray:
+def bilinear(values: HeightArray, row: FloatArray, column: FloatArray) -> FloatArray:
     """Values (rows, columns) at fractional rows and columns, which broadcast; NaN more than half a cell outside, and
     where a cell that counts is NaN."""
     row, column = np.broadcast_arrays(np.asarray(row, dtype=float), np.asarray(column, dtype=float))

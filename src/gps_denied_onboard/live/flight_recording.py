@@ -23,7 +23,7 @@ from gps_denied_onboard.messages import AirspeedSample, Alert, BaroSample, Sever
 from gps_denied_onboard.recorder.client import THUMBNAIL_SLOT_BYTES
 from gps_denied_onboard.recorder.flight import BuildInfo, boot_id, flights_root, open_flight
 from gps_denied_onboard.recorder.log_bridge import LogBridge
-from gps_denied_onboard.recorder.meta import RecordingMeta
+from gps_denied_onboard.recorder.meta import TERRAIN_FILE, RecordingMeta
 from gps_denied_onboard.recorder.records import (
     AutopilotOutRecord,
     KeyFingerprintRecord,
@@ -36,6 +36,7 @@ from gps_denied_onboard.recorder.snapshots import DOWNGRADED, TileSnapshots
 from gps_denied_onboard.runtime_root.build import World
 from gps_denied_onboard.runtime_root.composition import COMPOSITION_ENV
 from gps_denied_onboard.runtime_root.strategies import Composition
+from gps_denied_onboard.tiles.terrain_file import write_terrain
 
 FEW_SLOTS = 64
 PROTOCOLS = {"ardupilot": "mavlink2", "inav": "msp2"}
@@ -56,6 +57,8 @@ class FlightRecording:
         self.resumable = find_resumable(flights_root(settings), settings, now_ns, time.time_ns(), here)
         resumed = self.resumable.flight_id if self.resumable else ""
         self._recorder = open_flight(settings, flight_meta(config, world), aboard(config, composition), resumed)
+        if world.terrain is not None:  # a flight is replayed from its recording alone
+            write_terrain(self._recorder.folder / TERRAIN_FILE, world.terrain)
         self.flight = self._recorder.client("flight")
         self._pictures = self._recorder.client("pictures", FEW_SLOTS, THUMBNAIL_SLOT_BYTES)
         self.tiles = TileSnapshots(self._recorder.folder, self._recorder.client("tiles", FEW_SLOTS * 4))
@@ -156,6 +159,7 @@ def flight_meta(config: Config, world: World) -> RecordingMeta:
         ground_sigma_m=world.ground_sigma_m,
         utc_at_zero=config.mission.utc_at_zero or None,
         scenario="flight",
+        terrain_file=None if world.terrain is None else TERRAIN_FILE,
     )
 
 

@@ -25,7 +25,7 @@ from gps_denied_onboard.pipeline import Pipeline
 from gps_denied_onboard.pipeline_parts import MatchJob, OdometryJob
 from gps_denied_onboard.recorder.kinds import KINDS, TELEMETRY_KINDS, encoded
 from gps_denied_onboard.recorder.mcap_io import SEGMENT_FILES, TELEMETRY_FILE
-from gps_denied_onboard.recorder.meta import FRAMES_FOLDER, RecordingMeta, read_meta, tiles_inside
+from gps_denied_onboard.recorder.meta import FRAMES_FOLDER, RecordingMeta, read_meta, terrain_inside, tiles_inside
 from gps_denied_onboard.recorder.navlog import NavLog
 from gps_denied_onboard.recorder.output_folder import OutputFolder
 from gps_denied_onboard.recorder.reader import FlightReader
@@ -40,6 +40,7 @@ from gps_denied_onboard.recorder.records import (
 from gps_denied_onboard.runtime_root.build import World, build_pipeline, open_map
 from gps_denied_onboard.runtime_root.provisioned_cache import open_provisioned
 from gps_denied_onboard.runtime_root.strategies import load_composition
+from gps_denied_onboard.tiles.terrain_file import read_terrain
 from gps_denied_onboard.untrusted.folders import inside, plain_files
 from gps_denied_onboard.untrusted.text import shown
 
@@ -111,7 +112,9 @@ class _FlightReplay:
         config = config if provisioned is None else provisioned.config
         camera = config.camera or meta.camera
         local = LocalFrame(meta.origin_latitude_deg, meta.origin_longitude_deg, meta.origin_altitude_m)
+        heights = terrain_inside(recording, meta)
         terrain = None if provisioned is None else provisioned.terrain
+        terrain = terrain if heights is None else read_terrain(heights)
         world = World(local, meta.origin_altitude_m, meta.ground_sigma_m, camera, terrain)
         tiles = tiles_inside(recording, meta)
         mosaic = None if provisioned is None else provisioned.mosaic

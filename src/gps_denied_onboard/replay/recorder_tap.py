@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 
 from gps_denied_onboard.config import Config
+from gps_denied_onboard.geometry.terrain import TerrainGrid
 from gps_denied_onboard.live.flight_recording import aboard
 from gps_denied_onboard.live.recording_observer import RecordingObserver
 from gps_denied_onboard.recorder.chain import FlightKey, fingerprint
 from gps_denied_onboard.recorder.client import THUMBNAIL_SLOT_BYTES, RecorderClient
-from gps_denied_onboard.recorder.meta import RecordingMeta, iso_from_unix_ns, write_meta
+from gps_denied_onboard.recorder.meta import TERRAIN_FILE, RecordingMeta, iso_from_unix_ns, write_meta
 from gps_denied_onboard.recorder.records import HeaderRecord
 from gps_denied_onboard.recorder.snapshots import TileSnapshots
 from gps_denied_onboard.recorder.writer import FlightWriter
 from gps_denied_onboard.runtime_root.strategies import Composition
+from gps_denied_onboard.tiles.terrain_file import write_terrain
 
 
 class ReplayTap:
@@ -23,8 +26,12 @@ class ReplayTap:
     OSError when the disk does not take it.
     """
 
-    def __init__(self, folder: Path, meta: RecordingMeta, config: Config, composition: Composition) -> None:
-        write_meta(folder, meta)
+    def __init__(
+        self, folder: Path, meta: RecordingMeta, config: Config, composition: Composition, terrain: TerrainGrid | None
+    ) -> None:
+        write_meta(folder, replace(meta, terrain_file=None if terrain is None else TERRAIN_FILE))
+        if terrain is not None:
+            write_terrain(folder / TERRAIN_FILE, terrain)
         key = FlightKey()
         zero_ns = meta.unix_ns_at_zero or 0
         what = aboard(config, composition)

@@ -37,6 +37,9 @@ def flights(
     scenario: Annotated[str, typer.Option(help="What happens in flight: see gps-denied-sim fly --help.")] = "cruise",
     workers: Annotated[int | None, typer.Option(min=1, help="Flights at the same time; else one a core.")] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Keep each replay's own output under DIR/replays.")] = False,
+    terrain: Annotated[
+        str, typer.Option(metavar="raster|none", help="Heights on board; else a raster where there are hills.")
+    ] = "",
     config: ConfigOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -53,7 +56,7 @@ def flights(
     if not 0.0 < minutes <= 600.0:
         raise UserError(f"--minutes must be more than 0 and at most 600, got {minutes:g}.")
     _check_config(config)
-    request = evaluation.FlightsRequest(chosen, minutes, scenario, workers or machine.cores(), keep, config)
+    request = evaluation.FlightsRequest(chosen, minutes, scenario, workers or machine.cores(), keep, config, terrain)
     with ResultsFolder(out) as folder:
         with FlightBars(len(chosen)) as bars:
             report = evaluation.evaluate_flights(request, folder.path, _command(), bars.progress)

@@ -28,7 +28,8 @@ Progress = Callable[[int, str, int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class FlightsRequest:
-    """What to evaluate. `keep`: the replays' own outputs stay under the results folder."""
+    """What to evaluate. `keep`: the replays' own outputs stay under the results folder. `terrain` as the simulator's
+    --terrain."""
 
     seeds: tuple[int, ...]
     minutes: float
@@ -36,6 +37,7 @@ class FlightsRequest:
     workers: int
     keep: bool = False
     config_path: Path | None = None
+    terrain: str = ""
 
 
 def parse_seeds(told: str) -> tuple[int, ...]:
@@ -69,7 +71,7 @@ def evaluate_flights(request: FlightsRequest, folder: Path, command: str, progre
 
 def _tasks(request: FlightsRequest, folder: Path) -> list[FlightTask]:
     simulator = recordings.simulator_hash()
-    recordings.refuse_unknown_scenario(request.scenario)
+    raster = recordings.asks_for_heights(request.scenario, request.terrain)
     root = folder / RECORDINGS
     root.mkdir(exist_ok=True)
     if request.keep:
@@ -77,11 +79,12 @@ def _tasks(request: FlightsRequest, folder: Path) -> list[FlightTask]:
     number = len(request.seeds)
     tasks = []
     for seed in request.seeds:
-        key = FlightKey(request.scenario, seed, request.minutes)
+        key = FlightKey(request.scenario, seed, request.minutes, raster)
         recordings.drop_outdated(root, key, simulator)
         tasks.append(
             FlightTask(
                 key=key,
+                heights=request.terrain != "none",
                 folder=recordings.recording_folder(root, key, simulator),
                 config_path=request.config_path,
                 replay_folder=folder / REPLAYS / key.stem if request.keep else None,

@@ -18,8 +18,7 @@ from pyproj.datadir import get_user_data_dir  # type: ignore[attr-defined]
 from pyproj.transformer import AreaOfInterest, TransformerGroup
 
 from gps_denied_onboard.errors import UserError
-from gps_denied_onboard.geometry.terrain import TerrainGrid
-from gps_denied_onboard.messages import FloatArray
+from gps_denied_onboard.geometry.terrain import HeightArray, TerrainGrid
 
 EGM2008_SIGMA_M = 2.0
 """Of heights over EGM2008 that stand for those over EGM96: PROJ gives each model 1 m, and 2 m the way between them."""
@@ -151,5 +150,5 @@ def to_egm96(grid: TerrainGrid, vertical: Vertical) -> tuple[TerrainGrid, str]:
     return _with(grid, out, math.hypot(grid.sigma_m, accuracy_m)), told
 
 
-def _with(grid: TerrainGrid, heights_m: FloatArray, sigma_m: float) -> TerrainGrid:
+def _with(grid: TerrainGrid, heights_m: HeightArray, sigma_m: float) -> TerrainGrid:
     return TerrainGrid(grid.south_deg, grid.west_deg, grid.step_lat_deg, grid.step_lon_deg, heights_m, sigma_m)

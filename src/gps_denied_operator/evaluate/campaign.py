@@ -41,8 +41,7 @@ class CampaignRequest:
 def run_campaign(request: CampaignRequest, progress: Callable[[int, str, int, int], None]) -> dict[str, Any]:
     """Fly what is not recorded yet, run all attacks and blackouts, and return the figures."""
     began = time.monotonic()
-    attacks: list[AttackScore] = []
-    blackouts: list[BlackoutScore] = []
+    came: list[tuple[CampaignTask, Scores]] = []
     with Processes[Scores | None](request.workers, progress) as processes:
         for task in _tasks(request):
             if task.folder.is_dir():
@@ -52,11 +51,12 @@ def run_campaign(request: CampaignRequest, progress: Callable[[int, str, int, in
         for done, scores in processes.results():
             if scores is None:
                 _add(processes, request, done.argument)
-            for score in scores or ():
-                if isinstance(score, AttackScore):
-                    attacks.append(score)
-                else:
-                    blackouts.append(score)
+            else:
+                came.append((done.argument, scores))
+    came.sort(key=lambda one: (one[0].turn, one[0].key.seed))  # whoever was ready first: the same figures
+    each = [score for _, scores in came for score in scores]
+    attacks = [score for score in each if isinstance(score, AttackScore)]
+    blackouts = [score for score in each if isinstance(score, BlackoutScore)]
     return {
         "flights": len(request.seeds),
         "minutes": request.minutes,

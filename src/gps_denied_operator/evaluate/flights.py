@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from gps_denied_onboard.errors import UserError
 from gps_denied_operator.evaluate import flight_worker, machine, recordings
+from gps_denied_operator.evaluate.configuration import SHA256, SHORT, configuration_facts
 from gps_denied_operator.evaluate.flight_worker import FlightOutcome, FlightTask
 from gps_denied_operator.evaluate.processes import Processes, Step
 from gps_denied_operator.evaluate.recordings import FlightKey
@@ -111,6 +112,7 @@ def _run(tasks: Sequence[FlightTask], workers: int, progress: Progress) -> list[
 def _report(request: FlightsRequest, outcomes: Sequence[FlightOutcome], facts: RunFacts, command: str) -> Report:
     from gps_denied_onboard.geometry.geodesy import LocalFrame
 
+    simulator = recordings.simulator_hash()
     parts = [
         FlightPart(
             title=_name(outcome),
@@ -120,16 +122,18 @@ def _report(request: FlightsRequest, outcomes: Sequence[FlightOutcome], facts: R
             background=outcome.background,
             note=outcome.note,
             story=outcome.story,
+            key={**asdict(outcome.key), "simulator": simulator},
         )
         for outcome in outcomes
     ]
     seeds = request.seeds
     which = f"seed {seeds[0]}" if len(seeds) == 1 else f"{len(seeds)} seeds, {seeds[0]} to {seeds[-1]}"
+    named = configuration_facts(request.config_path)[SHA256][:SHORT]
     return Report(
         title=f"Simulated flights: {request.scenario}, {which}, {request.minutes:g} minutes each",
         figures=figures([outcome.rows for outcome in outcomes], facts, [_name(outcome) for outcome in outcomes]),
         flights=parts,
-        facts=[("command", command), ("took", f"{facts.wall_s:.0f} s")],
+        facts=[("command", command), ("configuration", named), ("took", f"{facts.wall_s:.0f} s")],
         seeing=all(outcome.seeing for outcome in outcomes),
     )
 

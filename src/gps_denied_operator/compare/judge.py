@@ -19,8 +19,9 @@ from gps_denied_operator.compare.model import FlightColumns, Side, SourceKind
 from gps_denied_operator.evaluate.configuration import differences
 from gps_denied_operator.scoring.metrics import offset_m
 
-BLOCK_S = 30.0
-"""Of one flight a block of this length is a unit: errors of the smoothed position are alike over some ten seconds."""
+BLOCK_S, BLOCK_S_MIN, BLOCKS = 30.0, 10.0, 10
+"""Of one flight a block of time is a unit: a tenth of it, within these bounds. Errors of the smoothed position are
+alike over some ten seconds."""
 BLOCK_FRAMES_MIN, BLOCKS_MIN = 5, 5
 DIGITS = 6
 TICK_NS = 60_000_000
@@ -94,7 +95,7 @@ def compare(a: Side, b: Side) -> Comparison:
     """Compare two sides. UserError where they have no flight in common, or are of different kinds."""
     if a.kind is not b.kind:
         raise UserError(
-            f"{shown(a.path)} is of kind '{a.kind.value}', {shown(b.path)} of kind '{b.kind.value}': give two of a kind."
+            f"{shown(a.path)} is of kind '{a.kind.value}', {shown(b.path)} of '{b.kind.value}': give two of one kind."
         )
     notes = [*(f"A: {note}." for note in a.notes), *(f"B: {note}." for note in b.notes)]
     paired, pairs = _paired(a, b, notes)
@@ -222,25 +223,31 @@ def _units(pairs: Pairs, framed: bool, notes: list[str]) -> tuple[Pairs, str]:
             notes.append("One flight without frames: how much of a difference is noise is not known.")
         return pairs, "flight"
     one, other = pairs[0]
-    blocks = block_rows(one.t_s)
+    length_s = block_length_s(one.t_s)
+    blocks = block_rows(one.t_s, length_s)
     if len(blocks) < BLOCKS_MIN:
         notes.append("One short flight: how much of a difference is noise is not known.")
         return pairs, "flight"
     notes.append(
         "One flight: how much flights differ is not known. The intervals are by blocks of "
-        f"{BLOCK_S:.0f} s within it ({len(blocks)} of them), since neighbouring frames err alike; they hold for this "
+        f"{length_s:.0f} s within it ({len(blocks)} of them), since neighbouring frames err alike; they hold for this "
         "flight alone."
     )
-    return [(one.of_frames(rows), other.of_frames(rows)) for rows in blocks], f"block of {BLOCK_S:.0f} s"
+    return [(one.of_frames(rows), other.of_frames(rows)) for rows in blocks], f"block of {length_s:.0f} s"
 
 
-def block_rows(t_s: FloatArray) -> list[Any]:
-    """Rows of each block of one flight: BLOCK_S long, and BLOCK_FRAMES_MIN frames at least."""
+def block_length_s(t_s: FloatArray) -> float:
+    """How long the blocks of a flight with frames at these times are."""
+    return min(max(float(np.ptp(t_s)) / BLOCKS, BLOCK_S_MIN), BLOCK_S)
+
+
+def block_rows(t_s: FloatArray, length_s: float) -> list[Any]:
+    """Rows of each block of one flight: of that length, and BLOCK_FRAMES_MIN frames at least."""
     order = np.argsort(t_s, kind="stable")
     out: list[Any] = []
     first = 0
     for at in range(1, len(order) + 1):
-        long = at == len(order) or t_s[order[at]] - t_s[order[first]] >= BLOCK_S
+        long = at == len(order) or t_s[order[at]] - t_s[order[first]] >= length_s
         if long and (at - first >= BLOCK_FRAMES_MIN or at == len(order)):
             out.append(order[first:at])
             first = at

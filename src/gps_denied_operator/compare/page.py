@@ -43,6 +43,8 @@ def sentence(found: Comparison) -> tuple[str, str]:
         return BAD, f"B is worse over {flights}: {', '.join(found.worse)}.{more}"
     if found.better:
         return GOOD, f"B is better over {flights}: {', '.join(found.better)}; nothing is worse beyond noise."
+    if all(found.figures[name].low is None for name in found.same):
+        return NONE, f"Whether B is better or worse cannot be told from {flights}: how large the noise is is not known."
     return NONE, f"B is the same as A over {flights}: no figure differs beyond noise."
 
 
@@ -57,6 +59,8 @@ def write_comparison(found: Comparison, out: Path) -> None:
 def print_comparison(found: Comparison, out: Path | None) -> None:
     """The figures as a table on stdout, for people."""
     console = Console(highlight=False, soft_wrap=True)
+    if not console.is_terminal:
+        console.width = 110
     table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
     table.add_column("figure", no_wrap=True)
     for heading in ("A", "B", "difference", "95 % of noise"):

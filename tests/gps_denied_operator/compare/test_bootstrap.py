@@ -1,4 +1,4 @@
-"""The intervals themselves: as wide as the noise is, equal to NumPy where nothing is drawn, and honest with few units."""
+"""The intervals themselves: as wide as the noise is, equal to NumPy where nothing is drawn, honest with few units."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_the_same_every_time() -> None:
 
 
 def test_several_looks_ask_for_more() -> None:
-    """One figure in fifty at 1 % is chance; one at a ten-thousandth is not, and the second is judged by what is left."""
+    """One figure in fifty at 1 % is chance; one at a ten-thousandth is not, and the next is judged by the rest."""
     assert holm([0.01, *[0.5] * 49]) == [False] * 50
     assert holm([0.5, 0.0001, 0.02]) == [False, True, True]
 
@@ -81,6 +81,6 @@ def test_several_looks_ask_for_more() -> None:
 def test_blocks_are_long_and_full_enough() -> None:
     """Blocks are 30 s long and hold five frames; a short rest goes to the last one; no frame is lost."""
     for t_s, count in ((np.arange(300.0), 10), (np.arange(0.0, 300.0, 10.0), 6), (np.arange(95.0), 3)):
-        blocks = block_rows(t_s)
+        blocks = block_rows(t_s, 30.0)
         assert len(blocks) == count
         assert sorted(np.concatenate(blocks).tolist()) == list(range(len(t_s)))

@@ -9,6 +9,7 @@ import orjson
 import pytest
 
 from gps_denied_operator.compare.judge import Comparison, compare
+from gps_denied_operator.compare.page import sentence
 from gps_denied_operator.compare.sides import read_any
 from tests.gps_denied_operator.compare.conftest import Write, errors_m
 
@@ -78,9 +79,10 @@ def test_one_flight_has_intervals_by_blocks_of_time(write_result: Write) -> None
 
 def test_one_short_flight_has_no_interval(write_result: Write) -> None:
     """Where there are too few blocks nothing is judged: the interval is null, and that is said."""
-    found = compared(write_result("a", range(1)), write_result("b", range(1), lambda _seed, e: 3.0 * e))
+    found = compared(write_result("a", range(1), frames=30), write_result("b", range(1), lambda _s, e: 3.0 * e, 30))
     assert found.told()["figures"]["error_m.median"]["interval_95"] is None
     assert found.worse == ()
+    assert "cannot be told" in sentence(found)[1]
     assert any("not known" in note for note in found.notes)
 
 

@@ -42,6 +42,9 @@ def replay(
     recording: Annotated[Path, typer.Argument(help="Folder of a recording (from gps-denied-sim fly or a flight).")],
     out: Annotated[Path, typer.Option(help="Folder for navstate.jsonl, decisions.jsonl and gps_input.tlog.")],
     config: Annotated[Path | None, typer.Option(help="Configuration (TOML); defaults without.")] = None,
+    pictures: Annotated[
+        Path | None, typer.Option(help="Folder where a test flight kept its pictures, if not in the recording.")
+    ] = None,
     record: Annotated[bool, typer.Option("--record", help="Record it as a flight, too, into the same folder.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the summary as one JSON object.")] = False,
 ) -> None:
@@ -55,14 +58,23 @@ def replay(
     from gps_denied_onboard.replay.recording import replay_recording
 
     if is_flight(recording):
-        flown = replay_flight(recording, load_config(config) if config is not None else None, out)
+        flown = replay_flight(recording, load_config(config) if config is not None else None, out, pictures)
         for problem in flown.problems:
             print(shown(problem), file=sys.stderr)
         if json:
             print(orjson.dumps({**dataclasses.asdict(flown), "out": str(out)}).decode())
         else:
-            print(f"{flown.identical} of {flown.recorded} recorded positions came out bit by bit; outputs in {out}")
+            again = (
+                f"{flown.frames_with_picture} frames were searched for again"
+                if flown.pictures
+                else ("no pictures: the recorded odometry and map fixes were taken")
+            )
+            print(
+                f"{flown.identical} of {flown.recorded} recorded positions came out bit by bit, {again}; outputs in {out}"
+            )
         return
+    if pictures is not None:
+        raise UserError("--pictures goes with the recording of a flight; a simulated one holds its own.")
     summary = replay_recording(recording, load_config(config), out, record=record)
     for problem in summary.problems:
         print(shown(problem), file=sys.stderr)

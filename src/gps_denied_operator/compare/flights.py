@@ -44,8 +44,9 @@ def read_flight(path: Path, truth: Path | None) -> Side:
     if (path / NAVSTATE_FILE).is_file():
         return _replayed(path, truth)
     raise UserError(
-        f"{shown(path)} is neither a result of `evaluate`, nor a flight's recording, nor a replay's output: give a folder "
-        "with results.json, with segments, or with navstate.jsonl. A simulated recording holds no positions: replay it."
+        f"{shown(path)} is neither a result of `evaluate`, nor a flight's recording, nor a replay's output: give a "
+        "folder with results.json, with segments, or with navstate.jsonl. A simulated recording holds no positions: "
+        "replay it."
     )
 
 

@@ -88,6 +88,40 @@ def replay(
 
 
 @app.command()
+def profile(
+    recording: Annotated[Path, typer.Argument(help="Folder of a recording (simulated, imported or of a flight).")],
+    out: Annotated[Path | None, typer.Option(help="Folder for profile.html, profile.json and profile.pstats.")] = None,
+    config: Annotated[Path | None, typer.Option(help="Configuration (TOML); defaults without.")] = None,
+    pictures: Annotated[
+        Path | None, typer.Option(help="Folder where a test flight kept its pictures, if not in the recording.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the figures as one JSON object.")] = False,
+) -> None:
+    """Replay a recording twice on one thread, and say where the time goes: by stage and by function."""
+    import orjson
+
+    from gps_denied_onboard.cli.profile_report import PAGE_FILE, profile_object, write_profile
+    from gps_denied_onboard.config import load_config
+    from gps_denied_onboard.replay.profile import profile_replay
+
+    found = profile_replay(recording, None if config is None else load_config(config), pictures)
+    if out is not None:
+        write_profile(recording, found, out)
+    for problem in found.problems:
+        print(shown(problem), file=sys.stderr)
+    if json:
+        print(orjson.dumps(profile_object(recording, found)).decode())
+        return
+    print(f"{found.frames} frames in {found.wall_s:.1f} s, {found.cpu_s:.1f} s on the processor")
+    for name, seconds in sorted(found.stages_s.items(), key=lambda pair: -pair[1]):
+        print(f"{name:>12} {seconds:8.2f} s {100.0 * seconds / max(found.wall_s, 1e-9):5.1f} %")
+    for one in found.functions[:15]:
+        print(f"{one.own_s:8.2f} s own, {one.total_s:8.2f} s in all, {one.calls:8d} calls  {one.name}")
+    if out is not None:
+        print(f"report: {out / PAGE_FILE}")
+
+
+@app.command()
 def run(
     config: Annotated[Path, typer.Option(help="Configuration (TOML) with camera, map and autopilot address.")],
     seconds: Annotated[float, typer.Option(help="Stop after this time; 0 runs until it is told to stop.")] = 0.0,

@@ -30,8 +30,8 @@ class RecorderConfig:
     one producer's ring, for tests and hunts.
 
     `pictures` (none, key, all) keeps the camera's pictures of a test flight as JPEG, at most `pictures_cap_mib` a
-    flight, in a folder of the flight's name under `pictures_dir`, which should be another volume; empty: in the flight's
-    own folder. The recording itself never waits for them.
+    flight, in a folder of the flight's name under `pictures_dir`, which should be another volume; empty: in that of the
+    flight. The recording itself never waits for them.
     """
 
     directory: str = ""

@@ -1,15 +1,15 @@
 """A flown recording again: its inputs in the order in which the flight took them, so that the same positions come out.
 
 Without pictures, odometry steps and map fixes are taken from the recording and everything behind them is computed.
-With a folder of frames, those are computed too, for each frame whose picture is there: a test flight may have kept one a
-second (see recorder.pictures). The recorded positions are compared bit by bit.
+With a folder of frames, those are computed too, for each frame whose picture is there: a test flight may have kept one
+a second (see recorder.pictures). The recorded positions are compared bit by bit.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from contextlib import ExitStack, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from gps_denied_onboard.frames.recording import RecordingFrames
 from gps_denied_onboard.geometry.geodesy import LocalFrame
 from gps_denied_onboard.messages import Frame, NavState, Output, PoseFix, ThermalSample
 from gps_denied_onboard.pipeline import Pipeline
-from gps_denied_onboard.pipeline_parts import MatchJob, OdometryJob
+from gps_denied_onboard.pipeline_parts import MatchJob, OdometryJob, Stage
 from gps_denied_onboard.recorder.kinds import KINDS, TELEMETRY_KINDS, encoded
 from gps_denied_onboard.recorder.mcap_io import SEGMENT_FILES, TELEMETRY_FILE
 from gps_denied_onboard.recorder.meta import FRAMES_FOLDER, RecordingMeta, read_meta, tiles_inside
@@ -70,11 +70,12 @@ def is_flight(recording: Path) -> bool:
 
 
 def replay_flight(
-    recording: Path, config: Config | None, out: Path | None, pictures: Path | None = None
+    recording: Path, config: Config | None, out: Path | None, pictures: Path | None = None, stage: Stage | None = None
 ) -> FlightReplaySummary:
     """Replay a flight into `out` (None: keep nothing), with the configuration that it was flown with, or another.
 
-    pictures: the folder in which a test flight kept its pictures, where that is not the recording itself.
+    pictures: the folder in which a test flight kept its pictures, where that is not the recording itself. stage: told
+    of each stage that runs.
     """
     meta = read_meta(recording)
     reader = FlightReader(recording)
@@ -93,7 +94,7 @@ def replay_flight(
             )
             kept = None
         try:
-            replayed = _FlightReplay(recording, meta, flown, kept, stack)
+            replayed = _FlightReplay(recording, meta, flown, kept, stack, stage or _untimed)
             summary = replayed.run(reader, log.write if log is not None else _drop)
             return replace(summary, problems=(*problems, *summary.problems))
         except (ArithmeticError, ValueError, MemoryError) as error:
@@ -141,13 +142,23 @@ def _flown_config(recording: Path, header: HeaderRecord) -> Config:
         ) from error
 
 
+def _untimed(_name: str) -> AbstractContextManager[None]:
+    return nullcontext()
+
+
 def _drop(_output: Output) -> None:
     return None
 
 
 class _FlightReplay:
     def __init__(
-        self, recording: Path, meta: RecordingMeta, config: Config, pictures: Path | None, stack: ExitStack
+        self,
+        recording: Path,
+        meta: RecordingMeta,
+        config: Config,
+        pictures: Path | None,
+        stack: ExitStack,
+        stage: Stage,
     ) -> None:
         composition = load_composition()
         provisioned = open_provisioned(config, composition, stack) if pictures is not None else None
@@ -159,9 +170,7 @@ class _FlightReplay:
         mosaic = None if provisioned is None else provisioned.mosaic
         if pictures is not None and mosaic is None:
             mosaic = open_map(config, stack, tiles)
-        self._pipeline: Pipeline = build_pipeline(
-            config, world, mosaic, composition, lambda _name: nullcontext(), stack
-        )
+        self._pipeline: Pipeline = build_pipeline(config, world, mosaic, composition, stage, stack)
         self._offset_ns = round(camera.time_offset_s * 1e9)
         size = (camera.width_px, camera.height_px)
         self._frames = None if pictures is None else RecordingFrames(pictures, expected_size_px=size, grey=True)

@@ -21,6 +21,9 @@ app = typer.Typer(
 
 OutOption = Annotated[Path, typer.Option(help="Folder for report.html, results.json and frames.csv.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the figures as one JSON object on stdout.")]
+ClusterOption = Annotated[
+    str, typer.Option(help="Dask scheduler whose workers see the same folders; else this machine works.")
+]
 ReplaceOption = Annotated[
     bool, typer.Option("--replace", help="Write over a result of another configuration or evaluation in DIR.")
 ]
@@ -40,6 +43,7 @@ def flights(
     scenario: Annotated[str, typer.Option(help="What happens in flight: see gps-denied-sim fly --help.")] = "cruise",
     workers: Annotated[int | None, typer.Option(min=1, help="Flights at the same time; else one a core.")] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Keep each replay's own output under DIR/replays.")] = False,
+    cluster: ClusterOption = "",
     config: ConfigOption = None,
     replace: ReplaceOption = False,
     json: JsonOption = False,
@@ -58,7 +62,8 @@ def flights(
     if not 0.0 < minutes <= 600.0:
         raise UserError(f"--minutes must be more than 0 and at most 600, got {minutes:g}.")
     told = {"evaluation": "flights", **configuration_facts(config)}
-    request = evaluation.FlightsRequest(chosen, minutes, scenario, workers or machine.cores(), keep, config)
+    path = None if config is None else config.absolute()
+    request = evaluation.FlightsRequest(chosen, minutes, scenario, workers or machine.cores(), keep, path, cluster)
     with ResultsFolder(out) as folder:
         folder.keep_others("flights", told[SHA256], replace)
         with FlightBars(len(chosen)) as bars:
@@ -76,6 +81,7 @@ def campaign(
         Path | None, typer.Option(help="Where the flights' recordings are kept; else DIR/recordings.")
     ] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Flights at the same time; else one a core.")] = None,
+    cluster: ClusterOption = "",
     config: ConfigOption = None,
     replace: ReplaceOption = False,
     json: JsonOption = False,
@@ -99,8 +105,9 @@ def campaign(
     told = {"evaluation": "campaign", **configuration_facts(config)}
     with ResultsFolder(out) as folder:
         folder.keep_others("campaign", told[SHA256], replace)
-        kept = recordings or folder.path / RECORDINGS
-        request = evaluation.CampaignRequest(chosen, minutes, count, workers or machine.cores(), kept, config)
+        kept = (recordings or folder.path / RECORDINGS).absolute()
+        path, number = None if config is None else config.absolute(), workers or machine.cores()
+        request = evaluation.CampaignRequest(chosen, minutes, count, number, kept, path, cluster)
         with FlightBars(len(chosen)) as bars:
             figures = evaluation.run_campaign(request, bars.progress)
         results = figures | told | {"seeds": list(chosen)}

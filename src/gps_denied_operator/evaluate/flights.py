@@ -12,9 +12,10 @@ from gps_denied_onboard.errors import UserError
 from gps_denied_operator.evaluate import flight_worker, machine, recordings
 from gps_denied_operator.evaluate.configuration import SHA256, SHORT, configuration_facts
 from gps_denied_operator.evaluate.flight_worker import FlightOutcome, FlightTask
-from gps_denied_operator.evaluate.processes import Processes, Step
+from gps_denied_operator.evaluate.processes import Step
 from gps_denied_operator.evaluate.recordings import FlightKey
 from gps_denied_operator.evaluate.results_folder import RECORDINGS, REPLAYS
+from gps_denied_operator.evaluate.step_runner import step_runner
 from gps_denied_operator.report.model import FlightPart, Report
 from gps_denied_operator.scoring.frames import RunFacts
 from gps_denied_operator.scoring.metrics import figures
@@ -29,7 +30,8 @@ Progress = Callable[[int, str, int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class FlightsRequest:
-    """What to evaluate. `keep`: the replays' own outputs stay under the results folder."""
+    """What to evaluate. `keep`: the replays' own outputs stay under the results folder. `cluster`: address of a Dask
+    scheduler whose workers do it; else `workers` processes here."""
 
     seeds: tuple[int, ...]
     minutes: float
@@ -37,6 +39,7 @@ class FlightsRequest:
     workers: int
     keep: bool = False
     config_path: Path | None = None
+    cluster: str = ""
 
 
 def parse_seeds(told: str) -> tuple[int, ...]:
@@ -57,7 +60,7 @@ def evaluate_flights(request: FlightsRequest, folder: Path, command: str, progre
     """Simulate what is not recorded yet, replay all, and score. UserError with the first flight's complaint."""
     began = time.monotonic()
     tasks = _tasks(request, folder)
-    outcomes = _run(tasks, request.workers, progress)
+    outcomes = _run(tasks, request, folder, progress)
     facts = RunFacts(
         wall_s=time.monotonic() - began,
         rss_peak_mb=max(outcome.rss_peak_mb for outcome in outcomes),
@@ -93,10 +96,10 @@ def _tasks(request: FlightsRequest, folder: Path) -> list[FlightTask]:
     return tasks
 
 
-def _run(tasks: Sequence[FlightTask], workers: int, progress: Progress) -> list[FlightOutcome]:
+def _run(tasks: Sequence[FlightTask], request: FlightsRequest, folder: Path, progress: Progress) -> list[FlightOutcome]:
     """All flights' outcomes in the order of the tasks; a flight is replayed before the next one is simulated."""
     outcomes: dict[int, FlightOutcome] = {}
-    with Processes[FlightOutcome | None](workers, progress) as processes:
+    with step_runner(request.workers, request.cluster, folder, progress) as processes:
         for task in tasks:
             step = flight_worker.replay if task.folder.is_dir() else flight_worker.simulate
             processes.add(Step(f"flight with seed {task.key.seed}", step, task))

@@ -105,7 +105,7 @@ class FlightRecording:
         return self._recorder.flight_id
 
     def announcements(self, t_ns: int) -> list[Alert]:
-        """What the ground should note: the flight, the fingerprint of its key, and that it keeps pictures if it does."""
+        """What the ground should note: the flight, its key's fingerprint, and that it keeps pictures where it does."""
         told = [Alert(t_ns, Severity.INFO, f"flight {self._recorder.flight_id} key {self._recorder.fingerprint}")]
         if self._store is not None:
             told.append(Alert(t_ns, Severity.NOTICE, self._store.announcement, always=True))

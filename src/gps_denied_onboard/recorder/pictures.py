@@ -32,8 +32,9 @@ log = logging.getLogger(__name__)
 
 
 def file_name(frame: FrameRecord) -> str:
-    """The file that would hold a frame's picture: live pictures have no name."""
-    return frame.name or f"{frame.index:06d}.jpg"
+    """The file that would hold a frame's picture: its own name, or its number where that is none for a file, as of
+    live pictures and of a video's frames."""
+    return frame.name if SOURCE_NAME.fullmatch(frame.name) else f"{frame.index:06d}.jpg"
 
 
 def pictures_folder(config: RecorderConfig, flight: Path, flight_id: str) -> Path:
@@ -87,7 +88,7 @@ class PictureStore:
             self.lost += 1
             return
         name = file_name(FrameRecord(frame.t_ns, frame.index, frame.name))
-        jpeg = _encoded(frame) if SOURCE_NAME.fullmatch(name) else None
+        jpeg = _encoded(frame)
         if jpeg is None:
             self.lost += 1
             return

@@ -55,6 +55,11 @@ def ratio(above: Sequence[float], below: Sequence[float] | None = None) -> Stati
     return figure
 
 
+def nothing(drawn: IntArray) -> FloatArray:
+    """A figure that is 0 whatever is drawn."""
+    return np.zeros(len(drawn))
+
+
 def percentile(values: Sequence[FloatArray], percent: float) -> Statistic:
     """A percentile of all units' values together, linear between values as everywhere; NaN values do not count."""
     units = np.concatenate([np.full(len(own), k) for k, own in enumerate(values)]) if values else np.zeros(0, int)

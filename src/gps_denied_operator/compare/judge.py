@@ -113,6 +113,16 @@ def compare(a: Side, b: Side) -> Comparison:
     return _judged(a, b, tuple(pairs), found, unit, len(units), notes, scored=scored)
 
 
+def noise_of(side: Side) -> dict[str, Difference]:
+    """Each figure of one side (as `b`; `a` is 0) and the interval that other such flights, or other stretches of the only
+    one, would give; bounds are None where that is not known."""
+    pairs = [(flight, flight) for flight in side.flights]
+    framed, campaign = side.framed, side.kind is SourceKind.CAMPAIGN
+    units, _ = _units(pairs, framed, [])
+    found = _differences(units, pairs, framed, campaign, paired=True, against_nothing=True)
+    return {figure.name: difference for figure, difference in found.items()}
+
+
 # --- which flights and frames -----------------------------------------------------------------------------------------
 
 Pairs = list[tuple[FlightColumns, FlightColumns]]
@@ -259,7 +269,9 @@ def block_rows(t_s: FloatArray, length_s: float) -> list[Any]:
 # --- figures ----------------------------------------------------------------------------------------------------------
 
 
-def _differences(units: Pairs, pairs: Pairs, framed: bool, campaign: bool, *, paired: bool) -> dict[Figure, Difference]:
+def _differences(
+    units: Pairs, pairs: Pairs, framed: bool, campaign: bool, *, paired: bool, against_nothing: bool = False
+) -> dict[Figure, Difference]:
     out = {}
     for figure in figures.of_kind(campaign):
         of_flights = figure.made is Made.FLIGHTS or not (framed or campaign)
@@ -268,6 +280,7 @@ def _differences(units: Pairs, pairs: Pairs, framed: bool, campaign: bool, *, pa
         a, b = make(figure, [one for one, _ in drawn]), make(figure, [other for _, other in drawn])
         if a is None or b is None:
             continue
+        a = bootstrap.nothing if against_nothing else a
         values = sum(len(one.index) for one, _ in drawn)
         draws = bootstrap.DRAWS if values < bootstrap.LARGE_VALUES else bootstrap.DRAWS_LARGE
         n = len(drawn)

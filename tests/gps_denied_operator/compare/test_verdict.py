@@ -8,7 +8,7 @@ import numpy as np
 import orjson
 import pytest
 
-from gps_denied_operator.compare.judge import Comparison, compare
+from gps_denied_operator.compare.judge import Comparison, compare, noise_of
 from gps_denied_operator.compare.page import sentence
 from gps_denied_operator.compare.sides import read_any
 from tests.gps_denied_operator.compare.conftest import Write, errors_m
@@ -113,3 +113,14 @@ def test_a_few_hazardous_frames_are_pointed_at(write_result: Write) -> None:
     found = compared(write_result("a"), write_result("b", change=far_once))
     assert "hazardous" in found.same
     assert any("'hazardous' (1, A 0)" in note for note in found.notes)
+
+
+def test_the_noise_of_one_result_holds_its_own_figures(write_result: Write) -> None:
+    """A result alone: each figure lies inside what other such flights would give, which is more than nothing."""
+    found = noise_of(read_any(write_result("a"), None))
+    assert {"error_m.median", "coverage_95", "anchored"} <= found.keys()
+    for name in ("error_m.median", "error_m.p95"):
+        low, high = found[name].low, found[name].high
+        assert low is not None
+        assert high is not None
+        assert low < found[name].b < high

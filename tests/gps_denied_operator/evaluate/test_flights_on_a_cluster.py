@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -48,7 +47,6 @@ def test_forty_flights_on_two_workers_are_those_of_one_machine(tmp_path: Path, s
     assert {(seed, stage) for seed in range(FLIGHTS) for stage in ("frames", "replay")} <= told
     made = times_made(tmp_path / "shared")
     assert len(made) == FLIGHTS
-    (tmp_path / "alone").mkdir()
     alone, _ = flown(tmp_path / "alone", 4)
     first, _ = flown(tmp_path / "first", 4, address)
     assert alone == first
@@ -82,6 +80,6 @@ def test_a_worker_elsewhere_is_told(tmp_path: Path, scheduler: Callable[[int], s
     address = scheduler(1)
     with pytest.raises(UserError, match="does not see"), ClusterSteps(address, tmp_path / "nowhere", print):
         pass
-    with pytest.raises(UserError, match="No Dask scheduler answers"):
-        with ClusterSteps("tcp://127.0.0.1:9", tmp_path, print):
-            pytest.fail(f"answered on {sys.platform}")
+    nobody = ClusterSteps[object]("tcp://127.0.0.1:9", tmp_path, print)
+    with pytest.raises(UserError, match="No Dask scheduler answers"), nobody:
+        pass

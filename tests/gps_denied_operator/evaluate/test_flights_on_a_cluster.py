@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,11 +11,15 @@ import pytest
 from gps_denied_onboard.errors import UserError
 from gps_denied_operator.compare.judge import compare
 from gps_denied_operator.compare.sides import read_any
+from gps_denied_operator.evaluate import flight_worker
 from gps_denied_operator.evaluate.campaign import CampaignRequest, run_campaign
 from gps_denied_operator.evaluate.cluster_steps import ClusterSteps
 from gps_denied_operator.evaluate.configuration import configuration_facts
+from gps_denied_operator.evaluate.flight_worker import FlightTask
 from gps_denied_operator.evaluate.flights import FlightsRequest, evaluate_flights
 from gps_denied_operator.evaluate.output import result_files
+from gps_denied_operator.evaluate.processes import Step
+from gps_denied_operator.evaluate.recordings import FlightKey
 from gps_denied_operator.evaluate.results_folder import ResultsFolder
 
 FLIGHTS = 40
@@ -83,3 +88,21 @@ def test_a_worker_elsewhere_is_told(tmp_path: Path, scheduler: Callable[[int], s
     nobody = ClusterSteps[object]("tcp://127.0.0.1:9", tmp_path, print)
     with pytest.raises(UserError, match="No Dask scheduler answers"), nobody:
         pass
+
+
+@pytest.mark.slow
+def test_steps_on_workers_are_those_of_processes(tmp_path: Path, scheduler: Callable[[int], str]) -> None:
+    """Each step's result comes once, with steps that were added on the way; a user's mistake keeps its words."""
+    with ClusterSteps[bool](scheduler(2), tmp_path, print) as steps:
+        for name in ("a", "b"):
+            steps.add(Step(name, operator.is_not, name))
+        seen = []
+        for step, result in steps.results():
+            seen.append((step.name, result))
+            if step.name == "a":
+                steps.add(Step("c", operator.is_, "c"), first=True)
+        assert sorted(seen) == [("a", True), ("b", True), ("c", False)]
+        task = FlightTask(FlightKey("cruise", 4, 1.0), tmp_path, None, None, 1, 100)
+        steps.add(Step("flight with seed 4", flight_worker.replay, task))
+        with pytest.raises(UserError, match=r"flight with seed 4: .* is not a recording"):
+            list(steps.results())

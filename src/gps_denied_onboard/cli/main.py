@@ -64,14 +64,11 @@ def replay(
         if json:
             print(orjson.dumps({**dataclasses.asdict(flown), "out": str(out)}).decode())
         else:
-            again = (
-                f"{flown.frames_with_picture} frames were searched for again"
-                if flown.pictures
-                else ("no pictures: the recorded odometry and map fixes were taken")
-            )
-            print(
-                f"{flown.identical} of {flown.recorded} recorded positions came out bit by bit, {again}; outputs in {out}"
-            )
+            again = "no pictures: the recorded odometry and map fixes were taken"
+            if flown.pictures:
+                again = f"{flown.frames_with_picture} frames were searched for again"
+            print(f"{flown.identical} of {flown.recorded} recorded positions came out bit by bit; {again}")
+            print(f"outputs in {out}")
         return
     if pictures is not None:
         raise UserError("--pictures goes with the recording of a flight; a simulated one holds its own.")

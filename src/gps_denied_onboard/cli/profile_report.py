@@ -54,9 +54,10 @@ def profile_page(recording: Path, found: ReplayProfile) -> str:
     """Stages with their shares; functions by their own time, and by that of all they call."""
     title = f"Profile of {html.escape(shown(recording.name, 100))}"
     most = max(found.stages_s.values(), default=0.0) or 1.0
+    wall_s, frames = max(found.wall_s, 1e-9), max(found.frames, 1)
     stages = "".join(
-        f"<tr><td>{html.escape(name)}</td><td class=r>{s:.2f}</td><td class=r>{100 * s / max(found.wall_s, 1e-9):.1f}</td>"
-        f"<td class=r>{1000 * s / max(found.frames, 1):.1f}</td>"
+        f"<tr><td>{html.escape(name)}</td><td class=r>{s:.2f}</td><td class=r>{100 * s / wall_s:.1f}</td>"
+        f"<td class=r>{1000 * s / frames:.1f}</td>"
         f"<td style='width:35%'><i style='width:{100 * s / most:.0f}%'></i></td></tr>"
         for name, s in sorted(found.stages_s.items(), key=lambda pair: -pair[1])
     )
@@ -66,11 +67,11 @@ def profile_page(recording: Path, found: ReplayProfile) -> str:
         f"<!doctype html><html lang=en><head><meta charset=utf-8><title>{title}</title>"
         "<meta http-equiv=Content-Security-Policy content=\"default-src 'none'; style-src 'unsafe-inline'\">"
         f"<style>{STYLE}</style></head><body><h1>{title}</h1>"
-        f"<p>{found.frames} frames in {found.wall_s:.1f} s, {found.cpu_s:.1f} s of them on the processor, one thread.</p>"
+        f"<p>{found.frames} frames in {found.wall_s:.1f} s on one thread, of the processor {found.cpu_s:.1f} s.</p>"
         "<h2>Stages</h2><table><tr><th>stage</th><th class=r>s</th><th class=r>%</th><th class=r>ms a frame</th><th>"
         f"</th></tr>{stages}</table><p>rest: reading, decoding of pictures, integrity, output.</p>"
-        f"<h2>Functions by their own time</h2><p>From a second run of {found.profiled_s:.1f} s under the profiler, which "
-        "makes Python slower than it is.</p>"
+        f"<h2>Functions by their own time</h2><p>From a second run of {found.profiled_s:.1f} s under the profiler, "
+        "which makes Python slower than it is.</p>"
         f"{_table(found.functions[:FUNCTIONS_SHOWN])}<h2>Functions with all that they call</h2>"
         f"{_table(tuple(by_total[:FUNCTIONS_SHOWN]))}"
         + (f"<h2>Could not be used</h2><ul>{problems}</ul>" if problems else "")

@@ -114,8 +114,8 @@ def compare(a: Side, b: Side) -> Comparison:
 
 
 def noise_of(side: Side) -> dict[str, Difference]:
-    """Each figure of one side (as `b`; `a` is 0) and the interval that other such flights, or other stretches of the only
-    one, would give; bounds are None where that is not known."""
+    """Each figure of one side (as `b`; `a` is 0) and the interval that other such flights, or other stretches of the
+    only one, would give; bounds are None where that is not known."""
     pairs = [(flight, flight) for flight in side.flights]
     framed, campaign = side.framed, side.kind is SourceKind.CAMPAIGN
     units, _ = _units(pairs, framed, [])

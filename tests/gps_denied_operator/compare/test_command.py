@@ -41,7 +41,7 @@ def test_worse_ends_with_three_and_both_tracks_on_a_page(write_result: Write, tm
     assert run(b, a).exit_code == 0
 
 
-def test_the_same_ends_with_zero(write_result: Write, tmp_path: Path) -> None:
+def test_the_same_ends_with_zero(write_result: Write) -> None:
     """A repeated run: exit code 0, and people read that nothing differs beyond noise."""
     done = run(write_result("a", range(3)), write_result("b", range(3)))
     assert done.exit_code == 0, done.output

@@ -106,6 +106,9 @@ def _flights(held: Mapping[str, Any], kind: SourceKind, file: Path) -> tuple[lis
         if columns and len(columns["index"]) != figures.get("frames"):
             notes.append(f"{FRAMES_FILE} holds {len(columns['index'])} frames of '{shown(title, 60)}', not all")
             columns = {}
+        if columns and not _fits(columns, figures):
+            notes.append(f"{FRAMES_FILE} and {file.name} tell different errors of '{shown(title, 60)}'")
+            columns = {}
         without += not columns
         index = columns["index"].astype(np.int64) if columns else np.zeros(0, np.int64)
         simulator = told.get("simulator", "")
@@ -118,6 +121,15 @@ def _flights(held: Mapping[str, Any], kind: SourceKind, file: Path) -> tuple[lis
         notes.append(f"no frames of {without} of {len(entries)} flights: compared by the flights' own figures")
         out = [FlightColumns(f.key, np.zeros(0, np.int64), {}, f.figures, f.simulator) for f in out]
     return out, notes
+
+
+def _fits(columns: Mapping[str, FloatArray], figures: Mapping[str, float]) -> bool:
+    """Whether the frames of a flight have the median error that its figures tell: both files are of one run."""
+    errors, told = columns["error_m"], figures.get("error_m.median")
+    known = errors[np.isfinite(errors)]
+    if told is None or not len(known):
+        return told is None and not len(known)
+    return math.isclose(float(np.median(known)), told, rel_tol=1e-3, abs_tol=1e-3)
 
 
 def _key(held: Mapping[str, Any], told: Mapping[str, Any], title: str, kind: SourceKind) -> str:

@@ -88,6 +88,16 @@ def test_frames_that_are_cut_off_are_not_taken_for_all(write_result: Write) -> N
     assert "Without the frames of both" in notes
 
 
+def test_frames_of_another_run_are_not_believed(write_result: Write) -> None:
+    """Where frames.csv has other errors than results.json tells, that is said and the frames are left out."""
+    a, b = write_result("a", range(3)), write_result("b", range(3))
+    other = write_result("other", range(3), lambda _seed, errors: 2.0 * errors)
+    (b / "frames.csv").write_bytes((other / "frames.csv").read_bytes())
+    found = compare(read_any(a, None), read_any(b, None))
+    assert "tell different errors of 'cruise, seed 0'" in " ".join(found.notes)
+    assert found.figures["error_m.median"].a == found.figures["error_m.median"].b
+
+
 def test_numbers_that_are_none_are_left_out(write_result: Write) -> None:
     """NaN, infinities and text in frames.csv are counted, left out and make no figure NaN."""
     a, b = write_result("a", range(3)), write_result("b", range(3))

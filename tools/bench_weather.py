@@ -34,7 +34,7 @@ def fly(scenario: str, folder: Path, seeds: str, minutes: float, workers: int) -
     """Evaluate one scenario and return its figures, those of each flight under `flights`; SystemExit when it fails."""
     tool = str(Path(sys.executable).with_name("operator-tool"))
     command = [tool, "evaluate", "flights", "--scenario", scenario, "--seeds", seeds, "--minutes", f"{minutes:g}"]
-    command += ["--workers", str(workers), "--out", str(folder), "--json"]
+    command += ["--workers", str(workers), "--out", str(folder), "--replace", "--json"]
     print(f"weather: {' '.join(command[1:])}", flush=True)
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode:

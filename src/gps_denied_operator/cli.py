@@ -13,6 +13,7 @@ from gps_denied_onboard.untrusted.text import shown
 from gps_denied_operator.cache import cli as cache_cli
 from gps_denied_operator.calibrate import cli as calibrate_cli
 from gps_denied_operator.companion import cli as companion_cli
+from gps_denied_operator.compare import cli as compare_cli
 from gps_denied_operator.evaluate import cli as evaluate_cli
 from gps_denied_operator.fdr import cli as fdr_cli
 from gps_denied_operator.flights import cli as flights_cli
@@ -37,6 +38,7 @@ app.add_typer(keys_cli.app, name="keys")
 app.add_typer(tiles_cli.app, name="tiles")
 app.add_typer(terrain_cli.app, name="terrain")
 app.add_typer(evaluate_cli.app, name="evaluate")
+app.command("compare")(compare_cli.compare)
 app.add_typer(calibrate_cli.app, name="calibrate")
 app.add_typer(fdr_cli.app, name="fdr")
 app.command("reloc", context_settings={"ignore_unknown_options": True})(flights_cli.reloc)

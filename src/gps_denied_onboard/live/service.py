@@ -300,7 +300,7 @@ class _Flight:
         stood = self._standing.began
         stands = going_on is None and self._standing.holds(first, self._links.armed(time.monotonic_ns()))
         if not stood:
-            self._publish_alerts([self._recording.announcement(first.t_ns)])
+            self._publish_alerts(self._recording.announcements(first.t_ns))
         if stands:
             self._held.clear()
             self._publish(self._pipeline.on_telemetry(first) if isinstance(first, GpsSample) else [])

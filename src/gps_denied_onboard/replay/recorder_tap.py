@@ -12,7 +12,9 @@ from gps_denied_onboard.live.flight_recording import aboard
 from gps_denied_onboard.live.recording_observer import RecordingObserver
 from gps_denied_onboard.recorder.chain import FlightKey, fingerprint
 from gps_denied_onboard.recorder.client import THUMBNAIL_SLOT_BYTES, RecorderClient
+from gps_denied_onboard.recorder.config import PictureKeeping
 from gps_denied_onboard.recorder.meta import TERRAIN_FILE, RecordingMeta, iso_from_unix_ns, write_meta
+from gps_denied_onboard.recorder.pictures import PictureStore
 from gps_denied_onboard.recorder.records import HeaderRecord
 from gps_denied_onboard.recorder.snapshots import TileSnapshots
 from gps_denied_onboard.recorder.writer import FlightWriter
@@ -62,8 +64,14 @@ class ReplayTap:
         self._writer.add_producer(of_tiles)
         self._writer.add_producer(flight)
         self._writer.add_producer(pictures)
+        keep = None
+        if config.recorder.keeping is not PictureKeeping.NONE:
+            kept = RecorderClient("kept", 64)
+            self._writer.add_producer(kept)
+            store = PictureStore(config.recorder, folder, self.flight_id, kept)
+            keep = lambda frame: store.keep(frame) if store.wants(frame.t_ns) else None  # noqa: E731
         offset_ns = round((config.camera or meta.camera).time_offset_s * 1e9)
-        self.observer = RecordingObserver(flight, pictures, offset_ns)
+        self.observer = RecordingObserver(flight, pictures, offset_ns, keep)
 
     def step(self, t_ns: int) -> None:
         """Write what has come up to now."""

@@ -24,7 +24,8 @@ class AttackScore:
     `promotion_ms` counts from when the verdict was possible: the first sample without a fix (jam), or the first whose
     forged part alone is five sigma of the difference between the GPS and our state. Negative: it came before that.
     `moved_m` is by how much the GPS was forged when it was left. `sent_on` counts positions (10 Hz) that told to follow
-    a GPS forged by more than FORGED_M after it had been left once; `followed` the same before.
+    a GPS forged by more than FORGED_M after it had been left once; `followed` the same before. `flight` is the flight's
+    seed, -1 where nobody told.
     """
 
     kind: str
@@ -37,6 +38,7 @@ class AttackScore:
     readmitted_ms: float | None
     readmitted_forged_m: float
     false_alarms: int
+    flight: int = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,7 @@ class BlackoutScore:
     """`dark_ms`: label dead_reckoned after the first dark frame. Steps of the ladder: how late after their condition,
     seen at 10 Hz. `shrunk_m`: by how much the ellipse shrank while nothing was seen. `error_m`, `ellipse_m` (semi-major
     axis) and `inside_95` are of the last position in the dark; `hazardous`: positions (10 Hz) sent as a fix but beyond
-    their promise; `levels_m`: their protection levels."""
+    their promise; `levels_m`: their protection levels. `flight` as in AttackScore."""
 
     length_s: float
     dark_ms: float | None
@@ -61,6 +63,7 @@ class BlackoutScore:
     gps_followed: int
     hazardous: int = 0
     levels_m: tuple[float, ...] = ()
+    flight: int = -1
 
 
 def score_attack(

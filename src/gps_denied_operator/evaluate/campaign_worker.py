@@ -55,7 +55,7 @@ def attack(task: CampaignTask, tell: Tell) -> list[AttackScore]:
     out = []
     for kind in campaign_plan.ATTACKS:
         for one in campaign_plan.attacks(kind, task.key.seed, task.key.minutes * 60.0, task.attacks):
-            out.append(_attacked(one, prepared, tap))
+            out.append(replace(_attacked(one, prepared, tap), flight=task.key.seed))
     return out
 
 
@@ -76,12 +76,13 @@ def black_out(task: CampaignTask, tell: Tell) -> list[BlackoutScore]:
     limits = load_config(task.config_path).integrity
     offset_m = _offset_of(prepared)
     steps = (limits.degraded_95_m, limits.failsafe_95_m, limits.failsafe_blackout_s)
-    return [
+    scores = [
         campaign_score.score_blackout(
             event.end_s - event.start_s, _around(frames_ns, event), tap.answers, offset_m, steps
         )
         for event in dark
     ]
+    return [replace(score, flight=task.key.seed) for score in scores]
 
 
 def _one_thread() -> None:

@@ -27,6 +27,7 @@ from gps_denied_onboard.tiles.mosaic import MapMosaic
 from gps_denied_onboard.tiles.sources import TileSource
 from gps_denied_operator.evaluate import machine
 from gps_denied_operator.evaluate.boresight import WIDE, WIDE_REACH_CELLS, BoresightFinder
+from gps_denied_operator.evaluate.configuration import SHA256, SHORT, configuration_facts
 from gps_denied_operator.evaluate.flight_worker import PICTURE_MARGIN_M, Collector
 from gps_denied_operator.evaluate.photo_attitude import (
     PhotoAttitudes,
@@ -317,12 +318,14 @@ def evaluate_photos(
         local=prepared.options.local,
         background=pictures.background(prepared.mosaic, shown, PICTURE_MARGIN_M, MAP_WIDTH_PX),
         note=" ".join(notes),
+        key={"photos": request.photos.name},
     )
+    named = configuration_facts(request.config_path)[SHA256][:SHORT]
     return Report(
         title=f"Photographs: {request.photos.name} on {', '.join(path.name for path in request.maps)}",
         figures=result,
         flights=[part],
-        facts=[("command", command), ("took", f"{facts.wall_s:.0f} s")],
+        facts=[("command", command), ("configuration", named), ("took", f"{facts.wall_s:.0f} s")],
         verdict=" ".join([hint or NOTHING_ANCHORED, *prepared.notes]) if result["anchored"] == 0 else "",
     )
 

@@ -1,0 +1,66 @@
+"""By how much more than its own covariance says a map fix is to be doubted; pure.
+
+Two things that a fix cannot know of itself. Fixes of overlapping ground share their error: patches of the same trees
+lean the same way. Of a first-order Gauss-Markov error with correlation rho from one fix to the next, fixes tell as much
+as independent ones of (1 + rho) / (1 - rho) times the variance. And how large that error is shows only in their
+innovations: over ground with texture fixes are better than they say, and nothing is added; where haze leaves few
+matches, they are worse. Both are learned from the innovations (Mehra, "On the identification of variances and adaptive
+Kalman filtering", 1970); of the correlation the overlap of the ground is the first guess.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from gps_denied_onboard.fusion.config import FusionConfig
+from gps_denied_onboard.messages import FloatArray
+
+START_NIS = 0.3
+"""Before anything was measured: between good ground (0.1) and what the covariance promises (1)."""
+GUESS_WEIGHT = 0.5
+"""The overlap counts as much as a window of innovations whose mean square is this."""
+COUNTED_MAX = 3.0
+RHO_MAX = 0.95
+
+
+class FixNoise:
+    """`factor` before a fix is fused, `learn` after each that was tested."""
+
+    def __init__(self, config: FusionConfig) -> None:
+        self._config = config
+        self._fused_at_m: float | None = None
+        self._last: FloatArray | None = None
+        self._square, self._product = START_NIS, 0.0
+
+    def factor(self, travelled_m: float, height_m: float) -> float:
+        """On the covariance of a fix at `travelled_m` of the path; 1 at least. `height_m` is over the ground."""
+        overlap = 0.0
+        if self._fused_at_m is not None:
+            correlation_m = self._config.fix_correlation_heights * max(height_m, 1.0)
+            overlap = math.exp(-abs(travelled_m - self._fused_at_m) / correlation_m)
+        rho = (GUESS_WEIGHT * overlap + self._product) / (GUESS_WEIGHT + self._square)
+        rho = min(max(rho, 0.0), RHO_MAX)
+        return max(1.0, self._square * (1.0 + rho) / (1.0 - rho))
+
+    def learn(self, innovation: tuple[float, ...], variance: tuple[float, ...], own_share: float) -> None:
+        """From a fix's innovation and its variance, refused ones included. `own_share` 0..1 is the fix's part in that
+        variance: what is small for a state that knows little need not be small."""
+        if not variance or min(variance) <= 0.0 or not all(map(math.isfinite, (*innovation, *variance))):
+            return
+        z = np.clip(np.array(innovation) / np.sqrt(np.array(variance)), -COUNTED_MAX, COUNTED_MAX)
+        weight = min(max(own_share, 0.0), 1.0) / self._config.fix_noise_memory
+        self._square += weight * (float(z @ z) / len(z) - self._square)
+        if self._last is not None and len(self._last) == len(z):
+            self._product += weight * (float(z @ self._last) / len(z) - self._product)
+        self._last = z
+
+    def fused(self, travelled_m: float) -> None:
+        """A fix was fused there."""
+        self._fused_at_m = travelled_m
+
+    def forget(self) -> None:
+        """The state was set anew: what innovations said of the fixes was said by a wrong state."""
+        self._fused_at_m = self._last = None
+        self._square, self._product = START_NIS, 0.0

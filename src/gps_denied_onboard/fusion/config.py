@@ -83,7 +83,7 @@ class FusionConfig:
     fix_floor_m: float = 0.3
     fix_floor_rad: float = 0.002
     # Errors that fixes share and how large they are: see fix_noise.py.
-    fix_correlation_heights: float = 0.2
+    fix_correlation_heights: float = 0.3
     fix_noise_memory: float = 8.0
     rangefinder_noise_m: float = 1.0
     ground_up_m: float = 0.0

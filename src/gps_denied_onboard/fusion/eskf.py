@@ -274,7 +274,8 @@ class Eskf:
         own = float(fix.covariance[0, 0] + fix.covariance[1, 1])
         total = sum(tested.innovation_variance[:2])
         share = own / total if total > 0.0 else 0.0
-        self._fix_noise.learn(tested.innovation, tested.innovation_variance, share)
+        chi2 = tested.test_ratio * self._config.gate_fix
+        self._fix_noise.learn(np.array(tested.innovation), np.array(tested.innovation_variance), chi2, share)
 
     def _flown_m(self, state: EskfState) -> float:
         """Length of the path to where `state` is, from fix to fix."""

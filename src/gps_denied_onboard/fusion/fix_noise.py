@@ -17,11 +17,12 @@ import numpy as np
 from gps_denied_onboard.fusion.config import FusionConfig
 from gps_denied_onboard.messages import FloatArray
 
-START_NIS = 0.3
-"""Before anything was measured: between good ground (0.1) and what the covariance promises (1)."""
-GUESS_WEIGHT = 0.5
+START_NIS = 1.0
+"""Before anything was measured: what the covariance promises. Over ground with texture it is a tenth."""
+GUESS_WEIGHT = 2.0
 """The overlap counts as much as a window of innovations whose mean square is this."""
 COUNTED_MAX = 3.0
+NIS_MAX = 9.0
 RHO_MAX = 0.95
 
 
@@ -32,7 +33,8 @@ class FixNoise:
         self._config = config
         self._fused_at_m: float | None = None
         self._last: FloatArray | None = None
-        self._square, self._product = START_NIS, 0.0
+        self._nis = self._square = START_NIS
+        self._product = 0.0
 
     def factor(self, travelled_m: float, height_m: float) -> float:
         """On the covariance of a fix at `travelled_m` of the path; 1 at least. `height_m` is over the ground."""
@@ -42,15 +44,16 @@ class FixNoise:
             overlap = math.exp(-abs(travelled_m - self._fused_at_m) / correlation_m)
         rho = (GUESS_WEIGHT * overlap + self._product) / (GUESS_WEIGHT + self._square)
         rho = min(max(rho, 0.0), RHO_MAX)
-        return max(1.0, self._square * (1.0 + rho) / (1.0 - rho))
+        return max(1.0, self._nis * (1.0 + rho) / (1.0 - rho))
 
-    def learn(self, innovation: tuple[float, ...], variance: tuple[float, ...], own_share: float) -> None:
-        """From a fix's innovation and its variance, refused ones included. `own_share` 0..1 is the fix's part in that
-        variance: what is small for a state that knows little need not be small."""
-        if not variance or min(variance) <= 0.0 or not all(map(math.isfinite, (*innovation, *variance))):
+    def learn(self, innovation: FloatArray, variance: FloatArray, chi2: float, own_share: float) -> None:
+        """From a fix's innovation (N,), its variance (N,) and its chi-square, refused ones included. `own_share` 0..1
+        is the fix's part in that variance: what is small for a state that knows little need not be small."""
+        if len(variance) == 0 or not np.all(variance > 0.0) or not np.all(np.isfinite([*innovation, *variance, chi2])):
             return
-        z = np.clip(np.array(innovation) / np.sqrt(np.array(variance)), -COUNTED_MAX, COUNTED_MAX)
+        z = np.clip(innovation / np.sqrt(variance), -COUNTED_MAX, COUNTED_MAX)
         weight = min(max(own_share, 0.0), 1.0) / self._config.fix_noise_memory
+        self._nis += weight * (min(chi2 / len(z), NIS_MAX) - self._nis)
         self._square += weight * (float(z @ z) / len(z) - self._square)
         if self._last is not None and len(self._last) == len(z):
             self._product += weight * (float(z @ self._last) / len(z) - self._product)
@@ -63,4 +66,5 @@ class FixNoise:
     def forget(self) -> None:
         """The state was set anew: what innovations said of the fixes was said by a wrong state."""
         self._fused_at_m = self._last = None
-        self._square, self._product = START_NIS, 0.0
+        self._nis = self._square = START_NIS
+        self._product = 0.0

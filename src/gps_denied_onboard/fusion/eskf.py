@@ -133,19 +133,26 @@ class Eskf:
         s = self._core.at(t_ns)
         if s is None or not s.healthy:
             return None
+        covariance = s.covariance[:9, :9].copy(order="F")
+        covariance[:2, :2] += self.common_m2
         return Estimate(
             t_ns=t_ns,
             position_enu_m=s.position,
             velocity_enu_mps=s.velocity,
             rotation_body_to_enu=s.rotation_body_to_enu,
             rotation_camera_to_body=s.rotation_camera_to_body,
-            covariance=s.covariance[:9, :9].copy(order="F"),
+            covariance=covariance,
             camera_covariance_rad2=s.camera_covariance,
             wind_enu_mps=s.wind,
             position_known=s.position_known,
             subsets=self.subsets(t_ns) if s.position_known and self._has_subsets else (),
             travelled_enu_m=s.travelled,
         )
+
+    @property
+    def common_m2(self) -> FloatArray:
+        """(2, 2) what the position is uncertain by beside the core's covariance: see `FixNoise`."""
+        return self._fix_noise.common_m2
 
     def subsets(self, t_ns: int) -> tuple[SubsetSolution, ...]:
         """The solutions without one source; of the two without the map, the one that has gone without it for longer."""
@@ -267,7 +274,7 @@ class Eskf:
         if record.accepted:
             if mode is not EskfFixMode.update:
                 self._fix_noise.forget()
-            self._fix_noise.fused(travelled_m)
+            self._fix_noise.fused(travelled_m, fix.covariance[:2, :2])
         return (record,)
 
     def _learn_noise(self, fix: PoseFix, tested: AidRecord) -> None:

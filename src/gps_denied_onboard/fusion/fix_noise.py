@@ -6,6 +6,9 @@ as independent ones of (1 + rho) / (1 - rho) times the variance. And how large t
 innovations: over ground with texture fixes are better than they say, and nothing is added; where haze leaves few
 matches, they are worse. Both are learned from the innovations (Mehra, "On the identification of variances and adaptive
 Kalman filtering", 1970); of the correlation the overlap of the ground is the first guess.
+
+What all fixes of a stretch share for longer the state follows, and no innovation shows it: fixes that differ from one
+another by more than good ones do are taken to share a part of that, and the position is as uncertain by it.
 """
 
 from __future__ import annotations
@@ -23,16 +26,22 @@ GUESS_WEIGHT = 2.0
 """The overlap counts as much as a window of innovations whose mean square is this."""
 COUNTED_MAX = 3.0
 NIS_MAX = 9.0
+GOOD_NIS = 0.3
+"""Fixes of ground with texture stay below it: what those share is the map's own error, a state of the filter."""
 RHO_MAX = 0.95
 
 
 class FixNoise:
-    """`factor` before a fix is fused, `learn` after each that was tested."""
+    """`factor` before a fix is fused, `learn` after each that was tested, `fused` after each that was fused.
+
+    `common_m2` (2, 2) is the covariance of what the fixes of now share.
+    """
 
     def __init__(self, config: FusionConfig) -> None:
         self._config = config
         self._fused_at_m: float | None = None
         self._last: FloatArray | None = None
+        self.common_m2: FloatArray = np.zeros((2, 2))
         self._nis = self._square = START_NIS
         self._product = 0.0
 
@@ -59,12 +68,16 @@ class FixNoise:
             self._product += weight * (float(z @ self._last) / len(z) - self._product)
         self._last = z
 
-    def fused(self, travelled_m: float) -> None:
-        """A fix was fused there."""
+    def fused(self, travelled_m: float, covariance_m2: FloatArray) -> None:
+        """A fix was fused there, whose own horizontal covariance (2, 2) is `covariance_m2`."""
         self._fused_at_m = travelled_m
+        worse = max(self._nis - GOOD_NIS, 0.0)
+        shared = self._config.fix_common_share**2 * worse * covariance_m2
+        self.common_m2 = self.common_m2 + (shared - self.common_m2) / self._config.fix_noise_memory
 
     def forget(self) -> None:
         """The state was set anew: what innovations said of the fixes was said by a wrong state."""
         self._fused_at_m = self._last = None
+        self.common_m2 = np.zeros((2, 2))
         self._nis = self._square = START_NIS
         self._product = 0.0

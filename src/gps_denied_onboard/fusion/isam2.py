@@ -106,7 +106,9 @@ class Isam2:
         if self._window is not None:
             smoothed = self._output.estimate(t_ns)
             if smoothed is not None:
-                return replace(smoothed, subsets=self._filter.subsets(t_ns))
+                covariance = smoothed.covariance.copy(order="F")
+                covariance[:2, :2] += self._filter.common_m2
+                return replace(smoothed, covariance=covariance, subsets=self._filter.subsets(t_ns))
         return self._filter.estimate(t_ns)
 
     def renew_without_map(self, t_ns: int, both: bool = False) -> None:

@@ -11,6 +11,7 @@ from gps_denied_onboard.messages import FloatArray
 
 STEP_M, HEIGHT_M = 15.0, 350.0
 UNIT = np.ones(6)
+OWN_M2 = 25.0**2 * np.eye(2)
 
 
 def factor_after(innovations: FloatArray, step_m: float = STEP_M, own_share: float = 1.0) -> float:
@@ -18,7 +19,7 @@ def factor_after(innovations: FloatArray, step_m: float = STEP_M, own_share: flo
     noise = FixNoise(FusionConfig())
     for i, innovation in enumerate(innovations):
         noise.learn(innovation, UNIT, float(innovation @ innovation), own_share)
-        noise.fused(i * step_m)
+        noise.fused(i * step_m, OWN_M2)
     return noise.factor(len(innovations) * step_m, HEIGHT_M)
 
 
@@ -71,7 +72,21 @@ def test_after_a_new_start_the_past_is_forgotten() -> None:
     noise = FixNoise(FusionConfig())
     for k in range(30):
         noise.learn(3.0 * UNIT, UNIT, 54.0, 1.0)
-        noise.fused(k * STEP_M)
+        noise.fused(k * STEP_M, OWN_M2)
     assert noise.factor(30 * STEP_M, HEIGHT_M) > 9.0
     noise.forget()
     assert noise.factor(30 * STEP_M, HEIGHT_M) == 1.0
+
+
+def test_fixes_that_differ_much_are_taken_to_share_a_part_of_it() -> None:
+    """The position's own covariance grows with fixes that scatter, not with those of ground with texture."""
+    rng = np.random.default_rng(5)
+    common_m = []
+    for size in (0.3, 1.2):
+        noise = FixNoise(FusionConfig())
+        for k, innovation in enumerate(size * rng.standard_normal((60, 6))):
+            noise.learn(innovation, UNIT, float(innovation @ innovation), 1.0)
+            noise.fused(k * STEP_M, OWN_M2)
+        common_m.append(float(np.sqrt(noise.common_m2[0, 0])))
+    assert common_m[0] < 1.0
+    assert 5.0 < common_m[1] < 25.0

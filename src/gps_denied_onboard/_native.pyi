@@ -3,6 +3,9 @@
 from collections.abc import Mapping, Sequence
 from enum import Enum
 
+import numpy as np
+import numpy.typing as npt
+
 from gps_denied_onboard.messages import FloatArray, Quaternion
 
 compiler: str
@@ -162,3 +165,11 @@ class Ring:
     def drain(self, most: int) -> list[tuple[int, int, int, bytes]]: ...
     def produced(self) -> int: ...
     def passed(self) -> int: ...
+
+def orientation_harmonics(
+    gx: npt.NDArray[np.float32], gy: npt.NDArray[np.float32], inner: npt.NDArray[np.uint8] | None, harmonics: int
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Channels (2 * harmonics, H, W) and squared magnitude (H, W): cpp/imaging/orientation.hpp."""
+
+def normalise_planes(field: npt.NDArray[np.float32], energy: npt.NDArray[np.float32], floor: float) -> None:
+    """In place, field (C, H, W) divided by the root of energy (H, W) + floor: cpp/imaging/orientation.hpp."""

@@ -36,8 +36,8 @@ from gps_denied_operator.tiles.open_raster import OpenRaster, rpc_beside
 ZOOM_DEFAULT_MAX = 20
 UPSAMPLING_MAX = 2.0
 AVERAGE_FROM = 1.5  # source pixels a tile pixel; from here on the mean of them, below it cubic interpolation
-# A row of squares of a raster in strips, 40,000 px wide, is decoded once. rasterio hands the number on as bytes, and with
-# a cache of nothing GDAL warps each square once for each of its bands.
+# A row of squares of a raster in strips, 40,000 px wide, is decoded once. rasterio hands the number on as bytes, and
+# with a cache of nothing GDAL warps each square once for each of its bands.
 GDAL_CACHE_BYTES = 128 * 1024 * 1024
 WARP_MEMORY_MB = 64
 WORKERS_MAX = 4

@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +97,7 @@ def looks(one: PeerSet, prepared: PreparedPhotos) -> Iterator[Callable[[], Look]
         if prior is not None:
             centre = options.local.enu_from_geodetic(prior.latitude_deg, prior.longitude_deg, 0.0)[:2]
         told = (height_m / options.camera.fx_px, math.radians(attitude.yaw_deg))
-        yield lambda f=frame.image, t=told, c=centre, g=truth: _look(prepared, f, t, c, g)
+        yield partial(_look, prepared, frame.image, told, centre, truth)
 
 
 def _look(
@@ -133,7 +134,7 @@ def _cell_m(local: Any, mosaic: MapMosaic, level: int, at: np.ndarray) -> float:
 
 def sift_pairs(look: Look) -> Pairs:
     """Nearest SIFT descriptors that pass the ratio test."""
-    sift = cv2.SIFT_create(4000)
+    sift: Any = cv2.SIFT_create(4000)  # type: ignore[attr-defined]  # absent from the type stubs
     (k0, d0), (k1, d1) = (sift.detectAndCompute(picture, mask) for picture, mask in (look.frame, look.window))
     if d0 is None or d1 is None or len(d1) < 2:
         return np.empty((0, 2)), np.empty((0, 2))

@@ -173,3 +173,40 @@ def orientation_harmonics(
 
 def normalise_planes(field: npt.NDArray[np.float32], energy: npt.NDArray[np.float32], floor: float) -> None:
     """In place, field (C, H, W) divided by the root of energy (H, W) + floor: cpp/imaging/orientation.hpp."""
+
+def keyframe_error(
+    rotation: FloatArray,
+    position: FloatArray,
+    velocity: FloatArray,
+    slow0: FloatArray,
+    slow1: FloatArray,
+    decay: FloatArray,
+    attitude: FloatArray | None,
+    baro_up_m: float | None,
+    airspeed_mps: float | None,
+    earth_radius_m: float,
+) -> tuple[FloatArray, ...]:
+    """Error and its derivatives by pose, velocity and both slow errors: cpp/smoother/factors.hpp."""
+
+def fix_error(
+    body: FloatArray,
+    at: FloatArray,
+    slow: FloatArray,
+    position: FloatArray,
+    rotation: FloatArray,
+    nominal: FloatArray,
+) -> tuple[FloatArray, ...]:
+    """Error and its derivatives by pose and slow errors."""
+
+def odometry_error(
+    body0: FloatArray,
+    at0: FloatArray,
+    body1: FloatArray,
+    at1: FloatArray,
+    slow: FloatArray,
+    displacement: FloatArray,
+    yaw_change: float,
+    yaw_prior: float,
+    nominal: FloatArray,
+) -> tuple[FloatArray, ...]:
+    """Error and its derivatives by both poses and the slow errors."""

@@ -128,7 +128,7 @@ def _look(
 
 def _cell_m(local: Any, mosaic: MapMosaic, level: int, at: np.ndarray) -> float:
     pixel = local.mercator_px_from_enu(at, mosaic.zoom - level)
-    ends = local.enu_from_mercator_px(np.array([pixel, pixel + [1.0, 0.0]]), mosaic.zoom - level, 0.0)
+    ends = local.enu_from_mercator_px(np.array([pixel, np.add(pixel, [1.0, 0.0])]), mosaic.zoom - level, 0.0)
     return float(np.linalg.norm(ends[1, :2] - ends[0, :2]))
 
 
@@ -149,6 +149,7 @@ class XFeat:
     def __init__(self, folder: Path) -> None:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
+        options.enable_cpu_mem_arena = False  # pictures come in many sizes: it would keep room for each
         self._extract, self._match = (
             onnxruntime.InferenceSession(str(folder / name), options, providers=["CPUExecutionProvider"])
             for name in ("xfeat_dense.onnx", "lighterglue_L3.onnx")

@@ -17,8 +17,8 @@ from gps_denied_onboard.integrity.source_label import LabelLimits
 from gps_denied_onboard.integrity.state_health_config import StateHealthConfig
 from gps_denied_onboard.localisation.localiser import Localiser
 from gps_denied_onboard.messages import CameraPrior, Frame, OdometryStep, Output, PoseFix, Telemetry, ThermalSample
+from gps_denied_onboard.odometry import Odometry
 from gps_denied_onboard.odometry.picture_watch import PictureWatch
-from gps_denied_onboard.odometry.planar import PlanarOdometry
 
 Stage = Callable[[str], AbstractContextManager[object]]
 
@@ -29,7 +29,7 @@ class PipelineParts:
 
     local: LocalFrame
     terrain: Terrain
-    odometry: PlanarOdometry
+    odometry: Odometry
     localiser: Localiser | None
     fusion: Fusion
     limits: LabelLimits

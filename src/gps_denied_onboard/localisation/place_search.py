@@ -299,7 +299,7 @@ class GridPlace:
         grey, valid = self._mosaic.window(level, left, top, right - left, bottom - top)
         if not valid.any():
             return None
-        field = orientation_field(grey, valid)[:channels]
+        field = orientation_field(grey, valid, channels)
         known = field if valid.all() else field[:, valid]
         rms = math.sqrt(float(np.vdot(known, known)) / known.size) + 1e-6
         padded = np.zeros((channels, rows, columns), np.float32)
@@ -338,7 +338,7 @@ def _template(
     laid = frame.orthorectify(grid, position, rotation, plane=not placed)
     if laid is None or min(laid.image.shape) < 12:
         return None
-    field = orientation_field(laid.image, laid.valid)[:channels]
+    field = orientation_field(laid.image, laid.valid, channels)
     norm = float(np.sqrt(np.sum(field * field)))
     if norm < 1e-3:
         return None

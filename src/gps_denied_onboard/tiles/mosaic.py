@@ -34,14 +34,16 @@ class MapMosaic:
         cache_bytes: int = 256 * 1024 * 1024,
         downgraded: bool = False,
         overview: Overview | None = None,
+        finest: int = LEVEL_MAX,
     ) -> None:
-        """downgraded: the map holds tiles that are too old to be trusted fully. overview: coarse levels made before."""
+        """downgraded: the map holds tiles that are too old to be trusted fully. overview: coarse levels made before.
+        finest: a level that will be read later, for which a map read at coarser ones is not to be decoded again."""
         self.downgraded = downgraded
         self._overview = overview
         self._source = source
         self._cache_bytes = cache_bytes
         self._held_bytes = 0
-        self._finest = LEVEL_MAX
+        self._finest = _checked(finest)
         self._pictures: OrderedDict[tuple[int, int, int], Picture] = OrderedDict()
         self._bounds = source.bounds_tiles()
         self._lock = threading.Lock()

@@ -115,6 +115,16 @@ def test_coarse_map_is_made_without_holding_the_fine_one() -> None:
     assert mosaic.cached_bytes < 2.6 * COLUMNS * ROWS * 256 * 256 / 64 * 2
 
 
+def test_map_that_is_read_finer_later_is_decoded_once() -> None:
+    """With the finest level told, reading the whole map at level 3 and then at level 1 reads each tile once."""
+    land = Land()
+    mosaic = MapMosaic(land, finest=1)
+    for level in (3, 1):
+        x0, y0, x1, y1 = mosaic.bounds_px(level)
+        mosaic.window(level, x0, y0, x1 - x0, y1 - y0)
+    assert land.reads == COLUMNS * ROWS
+
+
 def test_level_out_of_range_is_refused() -> None:
     """A level below 0 or coarser than one pixel a tile is an error."""
     for level in (-1, 9):

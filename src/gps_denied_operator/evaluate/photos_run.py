@@ -23,7 +23,8 @@ from gps_denied_onboard.geometry.geodesy import LocalFrame, geodetic_from_mercat
 from gps_denied_onboard.localisation.place_search import GridPlace
 from gps_denied_onboard.messages import Frame
 from gps_denied_onboard.recorder.kinds import FrameRecord
-from gps_denied_onboard.tiles.mosaic import MapMosaic
+from gps_denied_onboard.tiles.grid import TILE_PX
+from gps_denied_onboard.tiles.mosaic import LEVEL_MAX, MapMosaic
 from gps_denied_onboard.tiles.sources import TileSource
 from gps_denied_operator.evaluate import machine
 from gps_denied_operator.evaluate.boresight import WIDE, WIDE_REACH_CELLS, BoresightFinder
@@ -58,6 +59,7 @@ VIDEO_STEP_NS = 450_000_000
 """Of a video's frames without truth one is used at most this often: the aircraft too flies with 0.5 to 3 a second."""
 WORST = 9
 MAP_WIDTH_PX = 1500
+MAP_CACHE_BYTES = 256 * 1024 * 1024
 THUMBNAILS_KEPT = 2_000
 
 
@@ -106,7 +108,7 @@ def prepare(request: PhotosRequest) -> PreparedPhotos:
     _refuse_absent(request, photos)
     attitudes = _attitudes(request, heading, photos)
     tiles = open_tile_source(request.maps)
-    mosaic = MapMosaic(tiles)
+    mosaic = MapMosaic(tiles, MAP_CACHE_BYTES, finest_kept=_finest_kept(tiles))
     lookup, places, numbers, notes = _truth(request, frames)
     box = map_box_deg(mosaic)
     refuse_swapped(list(places.values()), box)
@@ -213,6 +215,13 @@ def _truth(
     missing = len(looked) - len(places)
     note = f"{missing} of {len(looked)} pictures have no position in their metadata and are not scored."
     return lookup, places, None, [note] if missing else []
+
+
+def _finest_kept(tiles: TileSource) -> int:
+    """The finest level at which a map fits into a part of the cache: reading it is slow, and a search begins coarse."""
+    x0, y0, x1, y1 = tiles.bounds_tiles()
+    side_px = math.sqrt((x1 - x0) * (y1 - y0)) * TILE_PX
+    return next((k for k in range(LEVEL_MAX) if 2 * (side_px / 2**k) ** 2 <= MAP_CACHE_BYTES / 4), LEVEL_MAX)
 
 
 def map_notes(tiles: TileSource) -> list[str]:

@@ -156,7 +156,7 @@ class PlaceBelief:
         """The fix against the other places that are known; one that stands by itself only against those of several
         frames."""
         fix = judged.fix
-        others = [one for one in self._places if one.number != spoken.number]
+        others = [one for one in self._places if one.number != spoken.number and self._elsewhere(one, spoken)]
         if fix.accepted:
             own = math.log((1.0 - fix.wrong_probability) / max(fix.wrong_probability, 1e-17))
             wrong = wrong_probability(max(own, spoken.log_odds), [one.log_odds for one in others if one.frames > 1])
@@ -181,6 +181,12 @@ class PlaceBelief:
             wrong_probability=wrong,
         )
         return replace(judged, fix=sure, frames=spoken.frames)
+
+    def _elsewhere(self, one: Hypothesis, spoken: Hypothesis) -> bool:
+        """Whether a place is another one than that of a frame, and not the same ground seen under another tilt."""
+        position, _ = one.at(spoken.t_ns, spoken.motion, self._config)
+        off_m = float(np.linalg.norm(position - spoken.position_en_m))
+        return spoken.motion is None or off_m > self._config.independent_share * spoken.motion.footprint_m
 
     def _spoken(
         self, fix: PoseFix, look: _Look, before: Hypothesis | None, ratio: float, log_prior: float

@@ -135,6 +135,17 @@ def test_a_fix_is_held_back_by_a_likelier_place_of_several_frames() -> None:
     assert judged.fix.wrong_probability > WRONG_MAX
 
 
+def test_the_same_ground_under_another_tilt_is_no_rival() -> None:
+    """Solutions a fraction of a frame beside one another are one place and do not hold each other back."""
+    belief = new_belief()
+    for t in (0.0, 2.0):
+        aside = fix_at(t, right_place(t) + np.array([0.0, 28.0]), 7.0)
+        seen(belief, t, replace(aside, covariance=4.0 * np.eye(6)))
+    found = seen(belief, 4.0, replace(fix_at(4.0, right_place(4.0), 11.5), covariance=4.0 * np.eye(6)))
+    assert len(belief.places) == 2
+    assert found.fix.accepted
+
+
 def test_a_fix_without_evidence_passes_as_it_is() -> None:
     """What a matcher without fitted evidence accepts or refuses is not touched, and leaves no place."""
     belief = new_belief()

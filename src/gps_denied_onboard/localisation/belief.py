@@ -99,6 +99,7 @@ class PlaceBelief:
         self._looks: dict[int, _Look] = {}
         self._numbers = 0
         self._turn = 0
+        self._far = False
 
     @property
     def places(self) -> tuple[Hypothesis, ...]:
@@ -274,7 +275,8 @@ class PlaceBelief:
 
     def _doubted(self, prior: CameraPrior, elsewhere_m: float) -> CameraPrior:
         """Where the state is, and each other time as far around as it may be wrong."""
-        if self._turn % 2 == 0 or elsewhere_m <= prior.horizontal_sigma_m:
+        self._far = not self._far
+        if not self._far or elsewhere_m <= prior.horizontal_sigma_m:
             return prior
         covariance = prior.covariance_enu_m2.copy()
         covariance[0, 0] += elsewhere_m**2

@@ -162,6 +162,17 @@ def test_a_frame_looked_for_elsewhere_says_nothing_of_the_state() -> None:
     assert sorted(told) == [False, True]
 
 
+def test_a_state_in_doubt_is_looked_for_near_and_far_beside_a_place() -> None:
+    """With a place to look at, every other frame still is the state's: near it, then as far as it may be wrong."""
+    belief = new_belief()
+    seen(belief, 0.0, fix_at(0.0, right_place(0.0), 8.0), prior_at(0.0, known=True))
+    looks = [belief.look(prior_at(t, known=True), motion_at(t), 800.0) for t in (1.0, 2.0, 3.0, 4.0)]
+    kinds = [
+        "place" if one.place_probability < 1.0 else "far" if one.horizontal_sigma_m > 700.0 else "near" for one in looks
+    ]
+    assert sorted(kinds) == ["far", "near", "place", "place"]
+
+
 def test_a_confirmed_state_forgets_the_other_places() -> None:
     """Once a fix was fused, frames are looked for where the state says and nowhere else."""
     belief = new_belief()

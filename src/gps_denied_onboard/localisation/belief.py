@@ -162,7 +162,9 @@ class PlaceBelief:
             own = math.log((1.0 - fix.wrong_probability) / max(fix.wrong_probability, 1e-17))
             wrong = wrong_probability(max(own, spoken.log_odds), [one.log_odds for one in others if one.frames > 1])
             if wrong <= self._wrong_max:
-                return judged
+                if judged.of_state or fix.global_search or not spoken.unaided:
+                    return judged
+                return replace(judged, fix=replace(fix, global_search=True))  # the state had no part in it
             refused = replace(fix, accepted=False, unique=False, reason=RejectReason.UNSURE, wrong_probability=wrong)
             return replace(judged, fix=refused, frames=spoken.frames)
         if fix.reason is not RejectReason.UNSURE or fix.gates.get("refined") != 1.0 or spoken.frames < 2:

@@ -137,7 +137,7 @@ class _Run:
             yaw, yaw_sigma = 0.0, 9.0
         else:
             yaw, yaw_sigma = math.radians(90.0 - heading), math.radians(8.0)
-        start = VisionConfig(height_m, sigma, yaw, yaw_sigma)
+        start = VisionConfig(height_m, sigma, yaw, yaw_sigma, mean_tilt_sigma_rad=BORESIGHT_SIGMA_RAD)
         if not told.fov_known:
             return dataclasses.replace(start, mean_tilt_sigma_rad=1e-4, tilt_scatter_rad=0.035)
         return start

@@ -146,6 +146,15 @@ def test_the_same_ground_under_another_tilt_is_no_rival() -> None:
     assert found.fix.accepted
 
 
+def test_a_fix_at_a_place_of_a_frame_is_found_without_the_state() -> None:
+    """A place that a search of everywhere left is none of the state: a fix there needs no other to agree with it."""
+    belief = new_belief()
+    seen(belief, 0.0, fix_at(0.0, right_place(0.0), 8.0))
+    found = seen(belief, 2.0, replace(fix_at(2.0, right_place(2.0), 14.0), global_search=False))
+    assert found.fix.accepted
+    assert found.fix.global_search
+
+
 def test_a_fix_without_evidence_passes_as_it_is() -> None:
     """What a matcher without fitted evidence accepts or refuses is not touched, and leaves no place."""
     belief = new_belief()

@@ -313,7 +313,9 @@ class Localiser:
         """Probability that the place is the wrong one; adds to `numbers` what it follows from. NaN: nobody knows."""
         if self._evidence is None:
             return math.nan
-        ratio = first.log_ratio if refined is None else self._evidence.both.log_ratio(numbers)
+        both = self._evidence.both
+        # Without the second pass a place is no surer than the second pass could have made it.
+        ratio = min(first.log_ratio, both.ceiling(first.features)) if refined is None else both.log_ratio(numbers)
         numbers |= {"log_ratio": ratio, "log_prior": log_prior[id(first)]}
         rivals = [v.log_ratio + log_prior[id(v)] for v in others]
         if rivals:

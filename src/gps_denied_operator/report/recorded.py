@@ -105,7 +105,7 @@ def _filled(rows: Sequence[FrameResult], rest: Iterable[Any]) -> list[FrameResul
                 thumbnails[place] = picture
         elif isinstance(message, AidRecord):
             aids.setdefault(place, []).append(message)
-            if message.source is AidSource.BELIEF and place in fixes:  # frames together decided otherwise than this one
+            if message.source == AidSource.BELIEF and place in fixes:  # frames together decided otherwise than this one
                 reason = RejectReason.NONE if message.accepted else RejectReason.UNSURE
                 fixes[place] = replace(fixes[place], accepted=message.accepted, reason=reason)
     return [

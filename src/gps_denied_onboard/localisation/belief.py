@@ -143,8 +143,8 @@ class PlaceBelief:
         untouched = Judged(fix, look.motion, look.number is None)
         if fix.reason in UNSEEN:
             return untouched
-        ratio, log_prior = fix.gates.get("log_ratio"), fix.gates.get("log_prior")
-        if ratio is None or log_prior is None or not np.isfinite(fix.position_enu_m).all():
+        ratio, log_prior = (fix.gates.get(name, math.nan) for name in ("log_ratio", "log_prior"))
+        if not _is_evidence(fix, ratio, log_prior):
             self._missed(look, None)
             return untouched
         before = self._same_place(fix, look.motion)
@@ -159,7 +159,7 @@ class PlaceBelief:
         fix = judged.fix
         others = [one for one in self._places if one.number != spoken.number and self._elsewhere(one, spoken)]
         if fix.accepted:
-            own = math.log((1.0 - fix.wrong_probability) / max(fix.wrong_probability, 1e-17))
+            own = math.log((1.0 - fix.wrong_probability) / max(fix.wrong_probability, math.exp(-LOG_RATIO_MAX)))
             wrong = wrong_probability(max(own, spoken.log_odds), [one.log_odds for one in others if one.frames > 1])
             if wrong <= self._wrong_max:
                 if judged.of_state or fix.global_search or not spoken.unaided:
@@ -167,12 +167,11 @@ class PlaceBelief:
                 return replace(judged, fix=replace(fix, global_search=True))  # the state had no part in it
             refused = replace(fix, accepted=False, unique=False, reason=RejectReason.UNSURE, wrong_probability=wrong)
             return replace(judged, fix=refused, frames=spoken.frames)
-        if fix.reason is not RejectReason.UNSURE or fix.gates.get("refined") != 1.0 or spoken.frames < 2:
+        rival = fix.gates.get("rival_log_odds", -math.inf)
+        refined = fix.gates.get("refined") == 1.0
+        if fix.reason is not RejectReason.UNSURE or not refined or spoken.frames < 2 or math.isnan(rival):
             return judged
-        rival = fix.gates.get("rival_log_odds")
-        wrong = wrong_probability(
-            spoken.log_odds, [*(one.log_odds for one in others), *([] if rival is None else [rival])]
-        )
+        wrong = wrong_probability(spoken.log_odds, [rival, *(one.log_odds for one in others)])
         if wrong > self._wrong_max:
             return judged
         sure = replace(
@@ -309,6 +308,12 @@ class PlaceBelief:
             position_known=True,
             place_probability=probability,
         )
+
+
+def _is_evidence(fix: PoseFix, ratio: float, log_prior: float) -> bool:
+    """Whether a fix has a place and says how likely it is; one of `learned`, or of a damaged recording, does not."""
+    numbers = [ratio, log_prior, *fix.position_enu_m, *fix.covariance[:2, :2].ravel()]
+    return bool(np.isfinite(numbers).all()) and (not fix.accepted or 0.0 <= fix.wrong_probability < 1.0)
 
 
 def _variance_m2(fix: PoseFix) -> float:

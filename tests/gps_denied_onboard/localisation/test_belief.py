@@ -163,6 +163,33 @@ def test_a_fix_without_evidence_passes_as_it_is() -> None:
     assert not belief.places
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"wrong_probability": 1.0},
+        {"wrong_probability": float("nan")},
+        {"gates": {"log_ratio": float("nan"), "log_prior": -2.0, "refined": 1.0}},
+        {"covariance": np.full((6, 6), np.nan)},
+        {"position_enu_m": np.full(3, np.inf)},
+    ],
+)
+def test_numbers_that_are_none_are_no_evidence(damage: dict[str, object]) -> None:
+    """A fix of a damaged recording passes as it is, and leaves no place."""
+    belief = new_belief()
+    fix = replace(fix_at(0.0, right_place(0.0), 20.0), **damage)  # type: ignore[arg-type]
+    assert seen(belief, 0.0, fix).fix is fix
+    assert not belief.places
+
+
+def test_a_rival_of_which_nobody_knows_holds_a_fix_back() -> None:
+    """Odds of another place that are no number never make a fix sure."""
+    belief = new_belief()
+    for t in (0.0, 2.0, 4.0):
+        fix = fix_at(t, right_place(t), 8.0)
+        judged = seen(belief, t, replace(fix, gates=fix.gates | {"rival_log_odds": float("nan")}))
+    assert not judged.fix.accepted
+
+
 def test_a_frame_looked_for_elsewhere_says_nothing_of_the_state() -> None:
     """Only frames that were looked for where the state says can speak against it."""
     belief = new_belief()

@@ -15,6 +15,7 @@ from gps_denied_onboard.geometry.terrain import Terrain
 from gps_denied_onboard.integrity.monitor import Integrity
 from gps_denied_onboard.integrity.source_label import LabelLimits
 from gps_denied_onboard.integrity.state_health_config import StateHealthConfig
+from gps_denied_onboard.localisation.belief import PlaceBelief
 from gps_denied_onboard.localisation.localiser import Localiser
 from gps_denied_onboard.messages import CameraPrior, Frame, OdometryStep, Output, PoseFix, Telemetry, ThermalSample
 from gps_denied_onboard.odometry import Odometry
@@ -36,6 +37,7 @@ class PipelineParts:
     integrity: Integrity
     camera_clock: TimeOffsetEstimator
     config: PipelineConfig
+    belief: PlaceBelief
     watch: PictureWatch | None = None
     state_health: StateHealthConfig = field(default_factory=StateHealthConfig)
 

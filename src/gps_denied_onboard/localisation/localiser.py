@@ -99,6 +99,7 @@ class Localiser:
             best, others = verified[0], [v for v in verified[1:] if self._elsewhere(v, verified[0])]
             tried = self._place.tried(prior, footprint_m, search_stage)
             right_among = self._gates.right_among_tracked if self._tracking(prior) else self._gates.right_among
+            right_among *= prior.place_probability
             log_prior = {id(v): self._log_prior(v, len(places), tried, right_among) for v in (best, *others)}
             with stage("match"):
                 worth = self._worth_refining(best, log_prior[id(best)])
@@ -316,7 +317,9 @@ class Localiser:
         """Probability that the place is the wrong one; adds to `numbers` what it follows from. NaN: nobody knows."""
         if self._evidence is None:
             return math.nan
-        ratio = first.log_ratio if refined is None else self._evidence.both.log_ratio(numbers)
+        both = self._evidence.both
+        # Without the second pass a place is no surer than the second pass could have made it.
+        ratio = min(first.log_ratio, both.ceiling(first.features)) if refined is None else both.log_ratio(numbers)
         numbers |= {"log_ratio": ratio, "log_prior": log_prior[id(first)]}
         rivals = [v.log_ratio + log_prior[id(v)] for v in others]
         if rivals:

@@ -294,7 +294,8 @@ class _Replay:
         spent = pending.stage_ms
         for name, ms in self._watch.take().items():
             spent[name] = spent.get(name, 0.0) + ms
-        trace = self._trace(pending.frame, pending.fix, pending.step, spent, began_ns)
+        judged = next((o for o in outputs if isinstance(o, PoseFix)), pending.fix)
+        trace = self._trace(pending.frame, judged, pending.step, spent, began_ns)
         self._observer(replace(trace, latency_ms=trace.latency_ms + pending.latency_ms))
 
     def _trace(

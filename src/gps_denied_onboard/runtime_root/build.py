@@ -23,6 +23,7 @@ from gps_denied_onboard.geometry.raster_terrain import RasterTerrain
 from gps_denied_onboard.geometry.terrain import FlatTerrain, Terrain, TerrainGrid
 from gps_denied_onboard.integrity.monitor import Integrity
 from gps_denied_onboard.integrity.source_label import LabelLimits
+from gps_denied_onboard.localisation.belief import PlaceBelief
 from gps_denied_onboard.localisation.localiser import Localiser
 from gps_denied_onboard.localisation.matching.map_projector import MapProjector
 from gps_denied_onboard.messages import InferenceRecord
@@ -124,8 +125,8 @@ def build_pipeline(
     camera = world.camera
     watch = PictureWatch(math.sqrt(camera.fx_px * camera.fy_px), (camera.width_px, camera.height_px))
     parts = PipelineParts(
-        world.local, terrain, odometry, localiser, fusion, limits, monitor, clock, config.pipeline, watch,
-        config.state_health,
+        world.local, terrain, odometry, localiser, fusion, limits, monitor, clock, config.pipeline,
+        PlaceBelief(config.belief, config.gates.wrong_probability_max), watch, config.state_health,
     )  # fmt: skip
     return Pipeline(parts, stage, engines, observers)
 

@@ -59,9 +59,8 @@ from gps_denied_operator.tiles.direct import open_tile_source
 VIDEO_STEP_NS = 450_000_000
 """Of a video's frames without truth one is used at most this often: the aircraft too flies with 0.5 to 3 a second."""
 WORST = 9
-HELD_WHOLE_PX = 64 * 1024 * 1024
-"""Of a map, at the finest level that is kept of what the search of the whole map decodes."""
 MAP_WIDTH_PX = 1500
+MAP_CACHE_BYTES = 256 * 1024 * 1024
 THUMBNAILS_KEPT = 2_000
 
 
@@ -110,7 +109,7 @@ def prepare(request: PhotosRequest) -> PreparedPhotos:
     _refuse_absent(request, photos)
     attitudes = _attitudes(request, heading, photos)
     tiles = open_tile_source(request.maps)
-    mosaic = MapMosaic(tiles, finest=_finest_held(tiles))
+    mosaic = MapMosaic(tiles, MAP_CACHE_BYTES, finest_kept=_finest_kept(tiles))
     lookup, places, numbers, notes = _truth(request, frames)
     box = map_box_deg(mosaic)
     refuse_swapped(list(places.values()), box)
@@ -219,11 +218,11 @@ def _truth(
     return lookup, places, None, [note] if missing else []
 
 
-def _finest_held(tiles: TileSource) -> int:
-    """The finest level at which the whole map has no more than HELD_WHOLE_PX pixels."""
+def _finest_kept(tiles: TileSource) -> int:
+    """The finest level at which a map fits into a part of the cache: reading it is slow, and a search begins coarse."""
     x0, y0, x1, y1 = tiles.bounds_tiles()
-    pixels = (x1 - x0) * (y1 - y0) * TILE_PX**2
-    return next((level for level in range(LEVEL_MAX) if pixels >> 2 * level <= HELD_WHOLE_PX), LEVEL_MAX)
+    side_px = math.sqrt((x1 - x0) * (y1 - y0)) * TILE_PX
+    return next((k for k in range(LEVEL_MAX) if 2 * (side_px / 2**k) ** 2 <= MAP_CACHE_BYTES / 4), LEVEL_MAX)
 
 
 def map_notes(tiles: TileSource) -> list[str]:

@@ -25,9 +25,13 @@ from gps_denied_operator.logs.flight_log import FlightLog
 SETTLED_S = 10.0
 """A receiver is listened to once it has been good for so long: before, it is only finding its first place."""
 DEGRADED_ALARM_S = 2.0
-LOST_SIGMA_M = 300.0
+JUDGING_SIGMA_M = 60.0
+"""Dead reckoning by the log that is surer than this calls a receiver good: there is no map that could do better."""
 FORGIVEN_S = 60.0
 """A receiver that contradicted itself and that nothing can judge any more is looked at anew after this."""
+SPEED_FLOOR_MPS = {True: 1.0, False: 2.0}
+"""Of a receiver's velocity in a log, with airspeed and without: it is some tenths of a second late, and what flies
+without airspeed accelerates fast."""
 ALTITUDE_APART_M = 50.0
 ALTITUDE_SAMPLES = 5
 ALTITUDE_TIME_S = 900.0
@@ -149,7 +153,7 @@ class _Monitor:
         good = not gps_health.quality_faults(claim, self.config)
         if not self.settled and not self._settles(sample.t_ns, good):
             self.extra.faults(sample)
-            self.reckoning.on_gps(sample, claim, leads=good)
+            self.reckoning.on_gps(sample, claim, self.config, leads=good)
             self.state = replace(HealthState(), last=claim)
             self._tell(sample.t_ns, GpsHealth.UNKNOWN, START_REASON)
             return
@@ -164,9 +168,9 @@ class _Monitor:
         doubted = self.state.health is GpsHealth.SPOOFED
         if doubted and (more or self.state.wrong or self.state.reason != before.reason):
             self.accused_ns = sample.t_ns
-        self._forgive(sample.t_ns, None if reference is None else reference.sigma_m)
+        self._forgive(sample.t_ns, judged=reference is not None)
         wrong = self.state.wrong > 0 or self.state.wrong_velocity > 0
-        self.reckoning.on_gps(sample, claim, leads=good and not doubted and not wrong)
+        self.reckoning.on_gps(sample, claim, self.config, leads=good and not doubted and not wrong)
         self._tell(sample.t_ns, self.state.health, self.state.reason)
 
     def _settles(self, t_ns: int, good: bool) -> bool:
@@ -179,10 +183,9 @@ class _Monitor:
             self.extra = replace(self.extra, apart_m=None, apart_count=0)
         return self.settled
 
-    def _forgive(self, t_ns: int, sigma_m: float | None) -> None:
+    def _forgive(self, t_ns: int, *, judged: bool) -> None:
         """Where nothing can judge a spoofed receiver any more, begin anew."""
-        lost = sigma_m is None or sigma_m > LOST_SIGMA_M
-        if self.state.health is GpsHealth.SPOOFED and lost and t_ns - self.accused_ns > FORGIVEN_S * 1e9:
+        if self.state.health is GpsHealth.SPOOFED and not judged and t_ns - self.accused_ns > FORGIVEN_S * 1e9:
             self.reckoning.restart()
             self.extra = replace(self.extra, apart_m=None, apart_count=0)
             self.state = replace(HealthState(), last=self.state.last, reason="nothing is left to judge it by")
@@ -211,7 +214,11 @@ def watch_log(log: FlightLog) -> GpsLogResult:
     fusion = fusion_for(log.messages)
     air = has_airspeed(log.messages, fusion.airspeed_min_mps)
     imu_hz = log.rate_hz(ImuSample)
-    config = IntegrityConfig(silence_s=max(1.0, 3.0 * _step_s(samples)))
+    config = IntegrityConfig(
+        silence_s=max(1.0, 3.0 * _step_s(samples)),
+        reference_sigma_m_max=JUDGING_SIGMA_M,
+        gps_speed_floor_mps=SPEED_FLOOR_MPS[air],
+    )
     monitor = _Monitor(local, config, DeadReckoning(local, fusion, with_airspeed=air))
     breaks = list(log.breaks_ns)
     for message in thinned(log.messages, imu_hz):

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from gps_denied_onboard.integrity.config import IntegrityConfig
 from gps_denied_onboard.integrity.gps_health import GpsMeasurement, Reference, compare
 from gps_denied_onboard.messages import (
     AirspeedSample,
+    AttitudeSample,
     GpsSample,
     ImuSample,
     PoseFix,
@@ -30,26 +31,38 @@ from gps_denied_onboard.messages import (
     Telemetry,
 )
 
-AIR_PERIOD_S, INERTIAL_PERIOD_S = 45.0, 12.0
+AIR_PERIOD_S, INERTIAL_PERIOD_S = 30.0, 12.0
 """How long a solution is led, and then goes alone before the next one takes its place: with airspeed, and without."""
 LEAD_STEP_NS = 1_000_000_000
 SHOCK_MPS2 = 80.0
 """A crash or a hard landing: what an accelerometer says after it is no motion."""
 IMU_HZ_MAX = 110.0
 NOISE_SAMPLES = 20_000
+GAP_NS = 1_000_000_000
+"""Over a longer gap of the sensors nothing is reckoned."""
+UNPROVEN = 1.5
+"""By how much all sigmas are widened before a first solution has gone its way and held; without airspeed always."""
+LOST_SIGMA_M = 300.0
+"""A solution that knows no more than this says nothing of a receiver."""
+UNLED_RATIO = 1.0
+"""A solution that contradicts the receiver by more than its gate while it is led by it is worth nothing."""
+PROVEN_MARGIN = 0.6
+"""How far a solution may be off, of what earlier ones were off at the most, when the receiver was good."""
 LEAD_SIGMA_M = 2.0
 NO_TURN_RAD2 = 1.0e4
 
 
 @dataclass(slots=True)
 class _Solution:
-    """One filter: `origin_ns` when it was placed (None: not yet), `alone_ns` since when it goes alone."""
+    """One filter: `origin_ns` when it was placed (None: not yet), `alone_ns` since when it goes alone; `off_sigmas` is
+    how far the receiver was from it at the most, while nobody doubted the receiver."""
 
     filter: Eskf
     born_ns: int
     origin_ns: int | None = None
     alone_ns: int | None = None
     led_ns: int = 0
+    off_sigmas: float = 0.0
 
 
 class DeadReckoning:
@@ -57,8 +70,20 @@ class DeadReckoning:
 
     def __init__(self, local: LocalFrame, fusion: FusionConfig, *, with_airspeed: bool) -> None:
         self._local, self._fusion = local, fusion
+        self._with_airspeed = with_airspeed
         self._period_ns = round((AIR_PERIOD_S if with_airspeed else INERTIAL_PERIOD_S) * 1e9)
         self._solutions: list[_Solution] = []
+        self._sensed_ns: dict[type[Telemetry], int] = {}
+        self._proven = 0
+        self._off_sigmas = 0.0
+
+    @property
+    def widened(self) -> float:
+        """By what the sigmas are multiplied: no aircraft is known here, so each log's own solutions have to show what
+        theirs are worth. Only those count that have gone their whole way: a receiver that is being drawn away now
+        widens nothing."""
+        least = 1.0 if self._proven and self._with_airspeed else UNPROVEN
+        return max(least, PROVEN_MARGIN * self._off_sigmas)
 
     def restart(self) -> None:
         """Forget everything: a part of the log is missing, or the aircraft was hit."""
@@ -69,10 +94,15 @@ class DeadReckoning:
         if isinstance(message, ImuSample) and any(abs(a) > SHOCK_MPS2 for a in message.accel_body_mps2):
             self.restart()
             return
+        if isinstance(message, ImuSample | AttitudeSample):
+            last_ns = self._sensed_ns.get(type(message), message.t_ns)
+            self._sensed_ns[type(message)] = message.t_ns
+            if message.t_ns - last_ns > GAP_NS:
+                self.restart()
         for solution in self._solutions:
             solution.filter.update(message)
 
-    def on_gps(self, sample: GpsSample, claim: GpsMeasurement, *, leads: bool) -> None:
+    def on_gps(self, sample: GpsSample, claim: GpsMeasurement, config: IntegrityConfig, *, leads: bool) -> None:
         """A claim of the receiver: it leads the solutions that still learn, unless it is in doubt."""
         t_ns = sample.t_ns
         if not leads:
@@ -80,14 +110,17 @@ class DeadReckoning:
             return
         learning = [s for s in self._solutions if s.alone_ns is None]
         for solution in learning:
-            self._lead(solution, sample, claim)
+            self._lead(solution, sample, claim, config)
         if not learning:
             self._solutions.append(_Solution(Eskf(self._local, _CAMERA, self._fusion, subsets=False), t_ns))
         alone = [s for s in self._solutions if s.alone_ns is not None]
-        if len(alone) > 2:
-            self._solutions.remove(min(alone, key=lambda s: s.alone_ns or 0))
+        if len(alone) > (2 if self._with_airspeed else 1):
+            oldest = min(alone, key=lambda s: s.alone_ns or 0)
+            self._solutions.remove(oldest)
+            self._proven += 1
+            self._off_sigmas = max(self._off_sigmas, oldest.off_sigmas)
 
-    def _lead(self, solution: _Solution, sample: GpsSample, claim: GpsMeasurement) -> None:
+    def _lead(self, solution: _Solution, sample: GpsSample, claim: GpsMeasurement, config: IntegrityConfig) -> None:
         t_ns = sample.t_ns
         if solution.origin_ns is None:
             told = sample.velocity_ned_mps if claim.velocity_en_mps != (0.0, 0.0) else None
@@ -98,10 +131,15 @@ class DeadReckoning:
             if any(record.accepted for record in solution.filter.update(origin)):
                 solution.origin_ns = t_ns
             return
+        if t_ns - solution.led_ns < LEAD_STEP_NS:
+            return
+        own = _of(solution, t_ns)
+        late = t_ns - solution.origin_ns > self._period_ns // 2
+        if own is not None and late and compare(claim, own, None, config).velocity_ratio > UNLED_RATIO:
+            self._solutions.remove(solution)
+            return
         if t_ns - solution.origin_ns >= self._period_ns:
             solution.alone_ns = t_ns
-            return
-        if t_ns - solution.led_ns < LEAD_STEP_NS:
             return
         estimate = solution.filter.estimate(t_ns)
         if estimate is None:
@@ -119,12 +157,28 @@ class DeadReckoning:
     def reference(self, claim: GpsMeasurement, config: IntegrityConfig) -> Reference | None:
         """What the claim is compared with: the older solution where it contradicts, else the newest; None without."""
         alone = sorted((s for s in self._solutions if s.alone_ns is not None), key=lambda s: s.alone_ns or 0)
-        known = [r for r in (_of(s, claim.t_ns) for s in alone) if r is not None]
-        for reference in known:
-            found = compare(claim, reference, None, config)
-            if found.position_ratio > 1.0 or found.velocity_ratio > 1.0:
-                return reference
-        return known[-1] if known else None
+        chosen = None
+        for solution in alone:
+            plain = _of(solution, claim.t_ns)
+            if plain is None or plain.sigma_m > LOST_SIGMA_M:
+                self._solutions.remove(solution)
+                continue
+            off = compare(claim, plain, None, config)
+            ratio = max(off.position_ratio, off.velocity_ratio)
+            solution.off_sigmas = max(solution.off_sigmas, math.sqrt(ratio * config.position_gate))
+            chosen = _widened(plain, self.widened**2)
+            if ratio > self.widened**2:
+                return chosen
+        return chosen
+
+
+def _widened(reference: Reference, factor: float) -> Reference:
+    p, v = reference.position_covariance_m2, reference.velocity_covariance_m2ps2
+    return replace(
+        reference,
+        position_covariance_m2=(p[0] * factor, p[1] * factor, p[2] * factor),
+        velocity_covariance_m2ps2=(v[0] * factor, v[1] * factor, v[2] * factor),
+    )
 
 
 _CAMERA = CameraModel.from_fov(640, 480, 60.0)

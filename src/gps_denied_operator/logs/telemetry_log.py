@@ -24,6 +24,9 @@ from gps_denied_operator.logs.flight_log import FlightLog, LogBuilder, LogKind, 
 ARMED = 128  # MAV_MODE_FLAG_SAFETY_ARMED
 NO_AUTOPILOT = 8  # MAV_AUTOPILOT_INVALID
 SENDERS_MAX = 16
+RESTART_NS, LEARNING_NS, AWAY_NS = 10_000_000_000, 10_000_000_000, 60_000_000_000
+"""A clock that runs back by more was started again; how long the least delay is looked for; no link holds back longer.
+"""
 PICTURES = ("CAMERA_FEEDBACK", "CAMERA_IMAGE_CAPTURED")
 STAMP_US = (1e12, 1e17)
 """Times of arrival in us since 1970 that can be."""
@@ -90,13 +93,36 @@ def _messages(path: Path) -> Iterator[tuple[Any, int]]:
         log.close()
 
 
+class _LogClock(ClockAlignment):
+    """The autopilot's clock on the log's: one offset from each start of the autopilot on, the least delay of its
+    first seconds. In a log, unlike in flight, packets that came late or in another order are put where they belong."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._offset_ns: int | None = None
+        self._first_ns = self._newest_ns = 0
+
+    def time_ns(self, boot_ns: int, now_ns: int) -> int:
+        """t_ns of a moment of the autopilot's clock in a message that arrived at `now_ns`."""
+        if self._offset_ns is not None and boot_ns < self._newest_ns - RESTART_NS:
+            self.reboots += 1
+            self._offset_ns = None
+        apart_ns = now_ns - boot_ns
+        if self._offset_ns is None or abs(apart_ns - self._offset_ns) > AWAY_NS:
+            self._offset_ns, self._first_ns, self._newest_ns = apart_ns, boot_ns, boot_ns
+        elif boot_ns - self._first_ns < LEARNING_NS:
+            self._offset_ns = min(self._offset_ns, apart_ns)
+        self._newest_ns = max(self._newest_ns, boot_ns)
+        return boot_ns + self._offset_ns
+
+
 class _Reader:
     """One MAVLink message after the other into the builder."""
 
     def __init__(self, builder: LogBuilder, first_us: int) -> None:
         self._out = builder
         builder.begin(first_us * 1000)
-        self._clock = ClockAlignment()
+        self._clock = _LogClock()
         self._decoder = TelemetryDecoder(self._clock)
         self._reboots = 0
         self._triggers: list[int] = []

@@ -16,17 +16,23 @@ import numpy as np
 from gps_denied_onboard.geometry.geodesy import LocalFrame
 from gps_denied_onboard.integrity import gps_health
 from gps_denied_onboard.integrity.config import IntegrityConfig
-from gps_denied_onboard.integrity.gps_health import HealthState
+from gps_denied_onboard.integrity.gps_health import GpsMeasurement, HealthState
 from gps_denied_onboard.integrity.monitor import measurement_of
 from gps_denied_onboard.messages import AirspeedSample, BaroSample, FixType, GpsHealth, GpsSample, ImuSample
-from gps_denied_operator.evaluate.gps_reference import DeadReckoning, fusion_for, has_airspeed, thinned
+from gps_denied_operator.evaluate.gps_reference import Apart, DeadReckoning, fusion_for, has_airspeed, thinned
 from gps_denied_operator.logs.flight_log import FlightLog
 
 SETTLED_S = 10.0
 """A receiver is listened to once it has been good for so long: before, it is only finding its first place."""
 DEGRADED_ALARM_S = 2.0
+CLEARING_SIGMA_M = 12.0
+"""What was called spoofed is called good again only by a state as sure as this: less would not see what moved it."""
 JUDGING_SIGMA_M = 60.0
 """Dead reckoning by the log that is surer than this calls a receiver good: there is no map that could do better."""
+BACK_M, BACK_SHARE, BACK_S_MAX = 12.0, 0.3, 20.0
+"""A receiver is back when it is where it was before against dead reckoning, to within this, or this share of how far it
+had gone: a glitch is over then. Later dead reckoning no longer knows."""
+BACK_SAMPLES = 10
 FORGIVEN_S = 60.0
 """A receiver that contradicted itself and that nothing can judge any more is looked at anew after this."""
 SPEED_FLOOR_MPS = {True: 1.0, False: 2.0}
@@ -122,6 +128,9 @@ class _Monitor:
     settled: bool = False
     good_since_ns: int | None = None
     accused_ns: int = 0
+    sound: Apart | None = None
+    back: int = 0
+    furthest_m: float = 0.0
     last_ns: int = 0
     resumed_ns: int = 0
     watched_ns: int = 0
@@ -159,7 +168,9 @@ class _Monitor:
             return
         reference = self.reckoning.reference(claim, self.config)
         before = self.state
-        self.state, _ = gps_health.assess(before, claim, reference, self.config)
+        accused = before.health is GpsHealth.SPOOFED
+        config = replace(self.config, reference_sigma_m_max=CLEARING_SIGMA_M) if accused else self.config
+        self.state, _ = gps_health.assess(before, claim, reference, config)
         more = self.extra.faults(sample) if claim.fix_type >= FixType.FIX_3D else ()
         if more:
             said = self.state.reason if self.state.health is GpsHealth.SPOOFED else ""
@@ -168,7 +179,9 @@ class _Monitor:
         doubted = self.state.health is GpsHealth.SPOOFED
         if doubted and (more or self.state.wrong or self.state.reason != before.reason):
             self.accused_ns = sample.t_ns
+        self._came_back(claim)
         self._forgive(sample.t_ns, judged=reference is not None)
+        doubted = self.state.health is GpsHealth.SPOOFED
         wrong = self.state.wrong > 0 or self.state.wrong_velocity > 0
         self.reckoning.on_gps(sample, claim, self.config, leads=good and not doubted and not wrong)
         self._tell(sample.t_ns, self.state.health, self.state.reason)
@@ -182,6 +195,27 @@ class _Monitor:
         if self.settled:
             self.extra = replace(self.extra, apart_m=None, apart_count=0)
         return self.settled
+
+    def _came_back(self, claim: GpsMeasurement) -> None:
+        """End the accusation of a receiver that has returned to where it was before it."""
+        apart = self.reckoning.apart(claim)
+        if self.state.health is not GpsHealth.SPOOFED:
+            self.back, self.furthest_m = 0, 0.0
+            if self.state.wrong == 0 and self.state.wrong_velocity == 0:
+                self.sound = apart
+            return
+        then = self.sound
+        if then is None or apart is None or apart.solution_ns != then.solution_ns:
+            return
+        dt_s = (apart.t_ns - then.t_ns) / 1e9
+        moved_m = math.hypot(apart.en_m[0] - then.en_m[0], apart.en_m[1] - then.en_m[1])
+        self.furthest_m = max(self.furthest_m, moved_m)
+        doubtful = self.state.wrong or self.state.wrong_velocity
+        quiet = not doubtful and math.hypot(*self.state.creep_en_mps) < self.config.creep_mps_max
+        back = quiet and dt_s < BACK_S_MAX and moved_m < max(BACK_M, BACK_SHARE * self.furthest_m)
+        self.back = self.back + 1 if back else 0
+        if self.back >= BACK_SAMPLES and "altitude" not in self.state.reason:
+            self.state = replace(HealthState(), last=claim, reason="it came back to where it was")
 
     def _forgive(self, t_ns: int, *, judged: bool) -> None:
         """Where nothing can judge a spoofed receiver any more, begin anew."""
@@ -248,9 +282,9 @@ def _result(
     alarms = 0
     for k, (change, lasts_s) in enumerate(spans):
         before = monitor.changes[k - 1].verdict if k else GpsHealth.UNKNOWN
-        if change.verdict is GpsHealth.SPOOFED and before is not GpsHealth.SPOOFED:
-            alarms += 1
-        elif change.verdict is GpsHealth.DEGRADED and before is not GpsHealth.SPOOFED and lasts_s >= DEGRADED_ALARM_S:
+        if (change.verdict is GpsHealth.SPOOFED and before is not GpsHealth.SPOOFED) or (
+            change.verdict is GpsHealth.DEGRADED and before is not GpsHealth.SPOOFED and lasts_s >= DEGRADED_ALARM_S
+        ):
             alarms += 1
     stride = max(1, len(samples) // 4000)
     return GpsLogResult(

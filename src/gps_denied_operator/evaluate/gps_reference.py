@@ -65,6 +65,15 @@ class _Solution:
     off_sigmas: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class Apart:
+    """A claim minus a solution's position (east, north), and which solution that was."""
+
+    t_ns: int
+    en_m: tuple[float, float]
+    solution_ns: int
+
+
 class DeadReckoning:
     """`on_message` with everything but GPS, `on_gps` with each of its claims and whether it may lead."""
 
@@ -84,6 +93,18 @@ class DeadReckoning:
         widens nothing."""
         least = 1.0 if self._proven and self._with_airspeed else UNPROVEN
         return max(least, PROVEN_MARGIN * self._off_sigmas)
+
+    def apart(self, claim: GpsMeasurement) -> Apart | None:
+        """How far the claim is from the newest solution that goes alone, to see later whether it came back."""
+        alone = [s for s in self._solutions if s.alone_ns is not None]
+        if not alone:
+            return None
+        newest = max(alone, key=lambda s: s.alone_ns or 0)
+        own = _of(newest, claim.t_ns)
+        if own is None:
+            return None
+        (east, north), (u, v) = claim.position_en_m, own.position_en_m
+        return Apart(claim.t_ns, (east - u, north - v), newest.born_ns)
 
     def restart(self) -> None:
         """Forget everything: a part of the log is missing, or the aircraft was hit."""
@@ -215,13 +236,8 @@ def fusion_for(messages: Iterable[Telemetry]) -> FusionConfig:
         gyro_noise_radps_rthz=gyro,
         accel_bias_sigma_mps2=0.2,
         autopilot_tilt_sigma_rad=0.02,
-        autopilot_yaw_sigma_rad=0.1,
         attitude_noise_rad=0.01,
-        airspeed_scale_sigma=0.06,
-        airspeed_noise_mps=1.0,
-        sideslip_noise_mps=1.5,
-        wind_walk_mps_rts=0.12,
-        map_sigma_m=3.0,
+        wind_walk_mps_rts=0.08,
     )
 
 

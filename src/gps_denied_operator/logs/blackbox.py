@@ -172,6 +172,7 @@ def _gps_cells(table: _Table, row: Sequence[str]) -> tuple[float, ...]:
 
 def _gps(out: LogBuilder, table: _Table, row: Sequence[str], t_ns: int) -> None:
     """A row's GPS columns as a sample; iNav's fix types are 0 none, 1 2D, 2 3D."""
+
     def n(name: str) -> float:
         return table.number(row, name)
 

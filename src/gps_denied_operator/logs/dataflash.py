@@ -135,8 +135,6 @@ class _Reader:
             for t_ns in self._triggers:
                 self._out.picture(t_ns)
 
-
-
     def _trigger(self, t_ns: int) -> None:
         """A trigger counts where no feedback (CAM) says when the picture was taken."""
         self._triggers.append(t_ns)

@@ -269,7 +269,9 @@ def checked_units(builder: LogBuilder) -> None:
     force = float(np.median([math.sqrt(sum(a * a for a in m.accel_body_mps2)) for m in samples]))
     unit = next((u for u in _ACCEL_UNITS if 0.6 * GRAVITY_MPS2 < force * u[1] < 1.6 * GRAVITY_MPS2), None)
     if unit is None:
-        builder.note(f"its accelerometer shows {force:.3g} at rest, which is gravity in no known unit: the IMU is left out.")
+        builder.note(
+            f"its accelerometer shows {force:.3g} at rest, which is gravity in no known unit: the IMU is left out."
+        )
         builder.messages = [m for m in builder.messages if not isinstance(m, ImuSample)]
         return
     turn = _gyro_factor(samples, [m for m in builder.messages if isinstance(m, AttitudeSample)])
@@ -325,7 +327,7 @@ def _baro_above_sea(messages: list[Telemetry]) -> list[Telemetry]:
 def quaternion_of_euler(roll_rad: float, pitch_rad: float, yaw_rad: float) -> Quaternion:
     """Body to NED of roll, pitch, yaw (ZYX); NaN where one of them is not finite."""
     if not all(math.isfinite(a) for a in (roll_rad, pitch_rad, yaw_rad)):
-        return (math.nan,) * 4  # type: ignore[return-value]
+        return (math.nan, math.nan, math.nan, math.nan)
     cr, sr, cp, sp, cy, sy = (f(a / 2.0) for a in (roll_rad, pitch_rad, yaw_rad) for f in (math.cos, math.sin))
     return (
         cr * cp * cy + sr * sp * sy,
@@ -337,5 +339,7 @@ def quaternion_of_euler(roll_rad: float, pitch_rad: float, yaw_rad: float) -> Qu
 
 def horizontal_accuracy_m(told_m: float | None, hdop: float | None) -> float:
     """What a receiver claims of its position: its own accuracy and its geometry, the worse of the two."""
-    known = [v for v in (told_m, None if hdop is None else HDOP_M * hdop) if v is not None and math.isfinite(v) and v > 0]
+    known = [
+        v for v in (told_m, None if hdop is None else HDOP_M * hdop) if v is not None and math.isfinite(v) and v > 0
+    ]
     return max(known) if known else UNKNOWN_ACCURACY_M

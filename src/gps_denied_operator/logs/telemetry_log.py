@@ -51,7 +51,9 @@ def read_telemetry_log(path: Path) -> FlightLog:
             readers[sender].take(message, arrival_us)
     known = [(count, sender) for sender, count in heartbeats.most_common() if sender in readers]
     if not known:
-        raise UserError(f"{shown(path)} holds no heartbeat of an autopilot; give the log of a ground station in flight.")
+        raise UserError(
+            f"{shown(path)} holds no heartbeat of an autopilot; give the log of a ground station in flight."
+        )
     count, vehicle = known[0]
     builder = readers[vehicle].finished()
     if len(known) > 1:
@@ -151,9 +153,7 @@ class _Reader:
             self._out.break_here(now_ns)
             self._out.note("the autopilot was started again in it: each part is taken for itself.")
         if self._out.own_origin is None and self._decoder.last_position is not None:
-            self._out.own_origin = replace(
-                self._decoder.last_position, t_ns=max(self._decoder.last_position.t_ns, 0)
-            )
+            self._out.own_origin = replace(self._decoder.last_position, t_ns=max(self._decoder.last_position.t_ns, 0))
 
     def finished(self) -> LogBuilder:
         """After the last message: triggers count where nothing tells when the pictures were taken."""

@@ -35,7 +35,8 @@ def read_ulog(path: Path) -> FlightLog:
         log = ULog(str(path), list(TOPICS))
     except Exception as error:  # a torn header raises anything: struct.error, KeyError, its own
         raise UserError(
-            f"{shown(path)} is no PX4 log that can be read ({type(error).__name__}: {shown(error, 120)}); copy it again."
+            f"{shown(path)} is no PX4 log that can be read ({type(error).__name__}: {shown(error, 120)}); copy it "
+            "again."
         ) from error
     builder = LogBuilder(path, LogKind.ULOG, sorted_times=False)
     builder.begin(int(log.start_timestamp) * 1000)
@@ -62,9 +63,7 @@ class _Topic:
         middle = float(np.median(stamps)) if len(stamps) else 0.0
         steady &= np.abs(stamps - middle) < 48 * 3.6e9
         if not steady.all():
-            builder.note(
-                f"{int((~steady).sum())} times of '{shown(data.name, 40)}' run back or cannot be: left out."
-            )
+            builder.note(f"{int((~steady).sum())} times of '{shown(data.name, 40)}' run back or cannot be: left out.")
         self.rows = np.flatnonzero(steady)
         self.t_ns = [builder.clock(int(self._data["timestamp"][row]) * 1000) for row in self.rows]
 
@@ -87,7 +86,7 @@ class _Reader:
 
     def __init__(self, builder: LogBuilder, log: Any) -> None:
         self._out = builder
-        self._sets = {}
+        self._sets: dict[str, Any] = {}
         for data in log.data_list:
             key = data.name
             if key not in self._sets or data.multi_id < self._sets[key].multi_id:

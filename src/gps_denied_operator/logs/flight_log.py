@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import Counter
 from dataclasses import dataclass, field
@@ -295,7 +296,7 @@ def _gyro_factor(samples: list[ImuSample], attitudes: list[AttitudeSample]) -> f
     if len(attitudes) < 20:
         return 1.0 if float(np.median(rates)) < RATE_RADPS_MAX else math.radians(1.0)
     turned, seconds = 0.0, 0.0
-    for a, b in zip(attitudes, attitudes[1:], strict=False):
+    for a, b in itertools.pairwise(attitudes):
         dt_s = (b.t_ns - a.t_ns) / 1e9
         if 0.0 < dt_s < 1.0:
             dot = abs(sum(p * q for p, q in zip(a.quaternion_body_to_ned, b.quaternion_body_to_ned, strict=True)))

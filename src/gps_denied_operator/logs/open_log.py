@@ -35,7 +35,7 @@ def open_log(path: Path) -> FlightLog:
         from gps_denied_operator.logs.blackbox import read_blackbox_csv
 
         log = read_blackbox_csv(path)
-    elif head.startswith(DATAFLASH_HEAD) or head.startswith(b"FMT,") or head.startswith(b"FMT ,"):
+    elif head.startswith((DATAFLASH_HEAD, b"FMT,", b"FMT ,")):
         from gps_denied_operator.logs.dataflash import read_dataflash
 
         log = read_dataflash(path)

@@ -54,8 +54,8 @@ def gps_page(results: Sequence[GpsLogResult], command: str) -> str:
     level = "good" if not alarms else "warn"
     said = f"{alarms} alarms in {hours:.2f} hours of {len(results)} logs{rate}."
     body = "".join(_section(result) for result in results) + (
-        '<p class="note">An alarm is a receiver that had been good and was called spoofed, or degraded for two seconds. '
-        "Whether it is a false one only those who flew can say.</p>"
+        "<p class='note'>An alarm is a receiver that had been good and was called spoofed, or degraded for two "
+        "seconds. Whether it is a false one only those who flew can say.</p>"
     )
     return plain_page("GPS of logs", "evaluation", [("command", command)], level, said, body)
 

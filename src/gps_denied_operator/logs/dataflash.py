@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import math
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,7 @@ class _BrokenError(Exception):
 def _messages(path: Path) -> Iterator[Any]:
     from pymavlink.DFReader import DFReader_binary, DFReader_text
 
+    os.environ["PYMAVLINK_FAST_INDEX"] = "0"  # the fast one says of damage what it says to the terminal alone
     try:
         with path.open("rb") as stream:
             text = stream.read(3) == b"FMT"
@@ -196,7 +198,7 @@ class _Reader:
         if math.isfinite(accuracy_m) and accuracy_m > 0.0:
             self._accuracy = (t_ns, accuracy_m)
 
-    def _position(self, m: Any, t_ns: int) -> None:
+    def _position(self, m: Any, _t_ns: int) -> None:
         self._altitude_m = _number(m, "Alt", "m")
 
     def _text(self, m: Any, t_ns: int) -> None:

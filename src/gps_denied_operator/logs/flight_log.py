@@ -227,7 +227,7 @@ class LogBuilder:
             self.messages = _baro_above_sea(self.messages)
         if self._restarts:
             self.note(
-                f"its clock was started again {self._restarts} times (two flights in one file, a restart in the air, or "
+                f"its clock was started again {self._restarts} times (two flights in one file, a restart in the air, "
                 "a clock that was set): each part is taken for itself."
             )
         flights = sum(event.armed for event in self.arming)

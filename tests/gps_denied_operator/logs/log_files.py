@@ -292,7 +292,7 @@ def blackbox_of(messages: Iterable[Telemetry]) -> bytes:
     latest: dict[type[Telemetry], Any] = {}
     for m in messages:
         latest[type(m)] = m
-        if not isinstance(m, ImuSample) or len(latest) < 5 or GpsSample not in latest:
+        if not isinstance(m, ImuSample) or not {AttitudeSample, AirspeedSample, BaroSample, GpsSample} <= set(latest):
             continue
         a, g = np.array(m.accel_body_mps2) / 9.80665 * 512.0, np.degrees(m.gyro_body_radps)
         roll, pitch, yaw = (math.degrees(v) * 10.0 for v in euler_of(latest[AttitudeSample]))

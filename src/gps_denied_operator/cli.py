@@ -19,6 +19,7 @@ from gps_denied_operator.fdr import cli as fdr_cli
 from gps_denied_operator.flights import cli as flights_cli
 from gps_denied_operator.images import cli as images_cli
 from gps_denied_operator.keys import cli as keys_cli
+from gps_denied_operator.logs import cli as logs_cli
 from gps_denied_operator.missions import cli as missions_cli
 from gps_denied_operator.terrain import cli as terrain_cli
 from gps_denied_operator.tiles import cli as tiles_cli
@@ -41,6 +42,7 @@ app.add_typer(evaluate_cli.app, name="evaluate")
 app.command("compare")(compare_cli.compare)
 app.add_typer(calibrate_cli.app, name="calibrate")
 app.add_typer(fdr_cli.app, name="fdr")
+app.command("import-log")(logs_cli.import_log)
 app.command("reloc", context_settings={"ignore_unknown_options": True})(flights_cli.reloc)
 app.command("report")(flights_cli.report)
 app.command("upload")(flights_cli.upload)

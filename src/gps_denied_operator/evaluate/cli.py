@@ -179,6 +179,58 @@ def photos(
         typer.echo(f"note: {problem}", err=True)
 
 
+@app.command()
+def gps(
+    logs: Annotated[
+        list[Path], typer.Argument(metavar="LOG...", help="ArduPilot .bin or .tlog, PX4 .ulg, iNav blackbox as CSV.")
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for report.html and results.json; else nothing is kept.")
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Run the GPS monitor over the logs of real receivers: when each verdict would have changed, and why.
+
+    No picture and no map is needed: a receiver is compared with dead reckoning by the log's own sensors, and with
+    itself. A log that cannot be read is told, and the others are watched.
+    """
+    import orjson
+
+    from gps_denied_operator.evaluate import gps_page
+    from gps_denied_operator.evaluate.gps_log import watch_log
+    from gps_denied_operator.evaluate.results_folder import ResultsFolder
+    from gps_denied_operator.logs.open_log import open_log
+
+    results, failures = [], []
+    for path in logs:
+        try:
+            results.append(watch_log(open_log(path)))
+        except UserError as error:
+            failures.append(error)
+            typer.echo(f"operator-tool: {error}", err=True)
+    if not results:
+        raise failures[0]
+    figures = gps_page.results_of(results) | {"unread": [str(error) for error in failures]}
+    if out is not None:
+        with ResultsFolder(out) as folder:
+            folder.publish({
+                "results.json": orjson.dumps(figures, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE),
+                "report.html": gps_page.gps_page(results, _command()).encode("utf-8"),
+            })  # fmt: skip
+    if json:
+        typer.echo(orjson.dumps(figures, option=orjson.OPT_INDENT_2).decode())
+        return
+    for result in results:
+        typer.echo(
+            f"{result.log}: {result.duration_s:.0f} s, {result.gps_samples} samples, alarms {result.alarms}, spoofed "
+            f"{result.spoofed_s:.0f} s, degraded {result.degraded_s:.0f} s"
+        )
+        for note in result.notes:
+            typer.echo(f"  note: {note}")
+        for change in result.verdicts:
+            typer.echo(f"  {change.t_s:9.1f} s  {change.verdict.value}  {change.reason}")
+
+
 def _command() -> str:
     return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -190,3 +191,22 @@ def test_links_anywhere_on_the_way_to_a_tile_stay_inside(tmp_path: Path) -> None
             tiles.read(level, 0, 0)
     with pytest.raises(OSError, match="link"):
         tiles.read(ZOOM, 1, 1)
+
+
+def test_a_log_beside_the_file_is_told(tmp_path: Path) -> None:
+    """Changes that stand in a `-wal` file are not played back, which is said, also where nothing else is there."""
+    path = mbtiles(tmp_path / "a.mbtiles", TILES, [(ZOOM, X0, ROW, picture(1))])
+    empty = tmp_path / "empty.mbtiles"
+    for file, table in ((path, ""), (empty, TILES)):
+        with closing(sqlite3.connect(file)) as database:
+            database.execute("PRAGMA journal_mode = WAL")
+            database.executescript(table)
+            database.execute("INSERT INTO tiles VALUES (?, ?, ?, ?)", (ZOOM, X0 + 1, ROW, picture(2)))
+            database.commit()
+            for suffix in ("", "-wal"):
+                shutil.copy(f"{file}{suffix}", file.with_name(f"copy-{file.name}{suffix}"))
+    with closing(MbtilesFile(tmp_path / "copy-a.mbtiles")) as tiles:
+        assert tiles.places() == {ZOOM: [(X0, Y0)]}
+        assert any("copy-a.mbtiles-wal beside it holds changes" in note for note in tiles.notes)
+    with pytest.raises(UserError, match=r"copy-empty\.mbtiles-wal beside it holds changes"):
+        MbtilesFile(tmp_path / "copy-empty.mbtiles")

@@ -174,7 +174,7 @@ class Config:
 
 
 _KEY_PARTS_MAX = 30
-_DEEP_KEY = re.compile(r"""(?<![\w-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){%d}""" % _KEY_PARTS_MAX)
+_DEEP_KEY = re.compile(rf"""(?<![\w-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){{{_KEY_PARTS_MAX}}}""")
 
 
 def load_config(path: Path | None) -> Config:

@@ -100,7 +100,7 @@ def test_a_key_of_many_parts_is_refused_at_once(tmp_path: Path, key: str, form: 
     """A key of fifty thousand parts took minutes and gigabytes to be told unknown."""
     path = tmp_path / "flight.toml"
     path.write_text(form.format(key))
-    with pytest.raises(UserError, match="more than 30 parts|bytes, more than"):
+    with pytest.raises(UserError, match=r"more than 30 parts|bytes, more than"):
         load_config(path)
 
 

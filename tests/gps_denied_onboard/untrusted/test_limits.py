@@ -108,8 +108,8 @@ def test_more_input_has_more_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_a_signal_to_the_parent_reaches_the_child(number: signal.Signals) -> None:
     """Who ends the command by its number ends all of it, and it may clean up first where it listens."""
     work = "\n    ".join((
-        "signal.signal(signal.SIGTERM, lambda *_: sys.exit(5))", "print(os.getpid(), flush=True)",
-        "try: time.sleep(60)", "except KeyboardInterrupt: sys.exit(5)",
+        "signal.signal(signal.SIGTERM, lambda *_: sys.exit(5))",
+        "try: print(os.getpid(), flush=True); time.sleep(60)", "except KeyboardInterrupt: sys.exit(5)",
     ))  # fmt: skip
     command = [sys.executable, "-c", CHILD.replace("{work}", work), "60"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:

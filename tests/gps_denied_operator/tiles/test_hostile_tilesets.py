@@ -8,9 +8,11 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from gps_denied_onboard.errors import UserError
+from gps_denied_onboard.tiles import codec
 from gps_denied_onboard.tiles.sources import DirectoryTileSource
 from gps_denied_operator.tiles.makers import open_map
 from gps_denied_operator.tiles.mbtiles import MbtilesFile
@@ -210,3 +212,12 @@ def test_a_log_beside_the_file_is_told(tmp_path: Path) -> None:
         assert any("copy-a.mbtiles-wal beside it holds changes" in note for note in tiles.notes)
     with pytest.raises(UserError, match=r"copy-empty\.mbtiles-wal beside it holds changes"):
         MbtilesFile(tmp_path / "copy-empty.mbtiles")
+
+
+def test_a_tile_that_claims_more_than_it_holds_is_no_tile() -> None:
+    """A PNG of which a part claims gigabytes is left out, before anything takes memory for it."""
+    whole = codec.encode_mask(np.eye(256, dtype=bool))
+    assert whole is not None
+    at = whole.index(b"IDAT") - 4
+    with pytest.raises(ValueError, match="claims more bytes than it has"):
+        list(placed_tiles(whole[:at] + b"\xff\xff\xfe\x30" + whole[at + 4 :], X0, Y0))

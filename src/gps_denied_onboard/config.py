@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import re
 import tomllib
 import types
 import typing
@@ -30,7 +31,7 @@ from gps_denied_onboard.untrusted.text import shown
 
 T = typing.TypeVar("T")
 DEPTH_MAX = 8
-FILE_BYTES_MAX = 1024 * 1024
+FILE_BYTES_MAX = 1 << 18
 
 RETIRED = {"pipeline": {"attitude_timeout_s": "nothing ever read it"}}
 """Keys that were in the configuration once, and why they are not: a recording that holds one still opens."""
@@ -174,6 +175,10 @@ class Config:
     recorder: RecorderConfig = field(default_factory=RecorderConfig)
 
 
+_KEY_PARTS_MAX = 30
+_DEEP_KEY = re.compile(rf"""(?<![\w-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){{{_KEY_PARTS_MAX}}}""")
+
+
 def load_config(path: Path | None) -> Config:
     """The configuration of a TOML file; the defaults for None. UserError names the key and what would be right."""
     return Config() if path is None else read_toml(path, Config, "configuration")
@@ -187,6 +192,8 @@ def read_toml(path: Path, cls: type[T], what: str) -> T:
         raise UserError(f"{what} {shown(path)} does not exist; check the path.") from None
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{what} {shown(path)} cannot be read: {shown(error)}.") from error
+    if _DEEP_KEY.search(text):  # tomllib's work grows with the square of a key's parts
+        raise UserError(f"{what} {shown(path)} holds a key of more than {_KEY_PARTS_MAX} parts: correct it.")
     try:
         tree = tomllib.loads(text)
     except (RecursionError, ValueError) as error:

@@ -8,6 +8,7 @@ import traceback
 from pathlib import Path
 
 from gps_denied_onboard.errors import UserError
+from gps_denied_onboard.untrusted.limits import MEMORY_CODE, memory_sentence, no_memory
 
 FAULT_CODE = 99
 """Exit code of a fault of the program itself."""
@@ -19,8 +20,8 @@ def told(error: BaseException, program: str) -> tuple[str, int]:
         return str(error), error.exit_code
     if isinstance(error, OSError) and error.filename is not None and error.strerror:
         return f"{error.filename}: {error.strerror}; check the path, the free disk and your rights, then run again.", 2
-    if isinstance(error, MemoryError):
-        return "there is not enough memory for this; close other programs, or give it less at once.", 2
+    if no_memory(error):
+        return memory_sentence(), MEMORY_CODE
     what = f"{type(error).__name__}: {str(error).splitlines()[0][:300]}" if str(error) else type(error).__name__
     return f"this is a fault of the program itself ({what}). {_kept(error, program)}", FAULT_CODE
 

@@ -9,6 +9,7 @@ import typer
 from gps_denied_onboard.cli.run_app import run_app
 from gps_denied_onboard.cli.version_option import VersionOption
 from gps_denied_onboard.faults import told
+from gps_denied_onboard.untrusted.limits import Limits, run_limited
 from gps_denied_onboard.untrusted.text import shown
 from gps_denied_operator.cache import cli as cache_cli
 from gps_denied_operator.calibrate import cli as calibrate_cli
@@ -27,6 +28,22 @@ from gps_denied_operator.tiles import cli as tiles_cli
 INTERRUPTED = 130
 """How typer ends a command at ctrl-C: as a shell tells of one that SIGINT killed."""
 TOLD_CHARACTERS_MAX = 20_000
+FDR_READS = ("ls", "verify", "info", "extract", "plot", "export", "recover")
+LIMITS: dict[tuple[str, ...], Limits] = {
+    ("plan", "show"): Limits(4_000, 900.0, 60.0),
+    ("tiles", "import"): Limits(4_000, 900.0, 20.0),
+    ("tiles", "sectors"): Limits(4_000, 300.0, 60.0),
+    ("report",): Limits(4_000, 900.0, 20.0),
+    **{("fdr", name): Limits(4_000, 900.0, 20.0) for name in FDR_READS},
+    ("calibrate", "camera"): Limits(8_000, 1_800.0, 60.0),
+    ("calibrate", "mount"): Limits(8_000, 1_800.0, 60.0),
+    ("evaluate", "photos"): Limits(16_000, 3_600.0, 120.0),
+    ("evaluate", "gps"): Limits(8_000, 1_800.0, 120.0),
+    ("import-log",): Limits(8_000, 3_600.0, 120.0),
+    ("terrain", "import"): Limits(4_000, 900.0, 60.0),
+    ("compare",): Limits(4_000, 900.0, 60.0),
+}
+"""Of the commands that open files of others: each far above what a true one of the same size takes."""
 
 app = typer.Typer(
     rich_markup_mode=None, no_args_is_help=True, help="Prepare flights without GPS, and see how good they are."
@@ -69,12 +86,28 @@ def spread(arguments: list[str], option: str = "--map") -> list[str]:
     return out
 
 
-def main() -> None:
-    """Entry point: the user's mistakes become one sentence and the exit code of their kind, 2 where it has none.
+def limits_of(arguments: list[str]) -> Limits | None:
+    """The limits of a command by its words; None where it has none, or only its help is asked for."""
+    if "--help" in arguments:
+        return None
+    return LIMITS.get(tuple(arguments[:2])) or LIMITS.get(tuple(arguments[:1]))
 
+
+def limited_main() -> None:
+    """Entry point: `main`, in a process with limits where the command opens files of others."""
+    main(limited=True)
+
+
+def main(*, limited: bool = False) -> None:
+    """Run the command of `sys.argv`, `limited`: in a child process with the limits that it has.
+
+    The user's mistakes become one sentence and the exit code of their kind, 2 where it has none.
     A fault of our own is one sentence, exit code 99 and a file with what developers need.
     """
     try:
+        limits = limits_of(sys.argv[1:])
+        if limited and limits is not None:
+            run_limited(limits, sys.argv[1:])
         run_app(app, "operator-tool", spread(sys.argv[1:]))
     except Exception as error:
         sentence, code = told(error, "operator-tool")
@@ -93,4 +126,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    limited_main()

@@ -94,6 +94,16 @@ def test_files_that_are_no_toml(tmp_path: Path, content: bytes, says: str) -> No
         load_config(path)
 
 
+@pytest.mark.parametrize("key", ["a" + ".a" * 50_000, "a" + ' . "a"' * 40_000, "'a'" + ".a" * 50_000])
+@pytest.mark.parametrize("form", ["{} = 1", "[{}]", "a = {{{} = 1}}"])
+def test_a_key_of_many_parts_is_refused_at_once(tmp_path: Path, key: str, form: str) -> None:
+    """A key of fifty thousand parts took minutes and gigabytes to be told unknown."""
+    path = tmp_path / "flight.toml"
+    path.write_text(form.format(key))
+    with pytest.raises(UserError, match=r"more than 30 parts|bytes, more than"):
+        load_config(path)
+
+
 def test_a_missing_file(tmp_path: Path) -> None:
     """A path to nothing is said to be that; a folder cannot be read."""
     with pytest.raises(UserError, match=r"absent.toml does not exist; check the path\."):

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import ast
 import importlib
+import os
 import re
+import socket
 import subprocess
 import sys
 import tempfile
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -145,7 +148,7 @@ def test_a_fault_of_our_own_is_a_sentence_and_a_file(
     for error, code, said in (
         (ZeroDivisionError("division by zero"), 99, "a fault of the program itself (ZeroDivisionError"),
         (PermissionError(13, "Permission denied", "/x/y"), 2, "/x/y: Permission denied"),
-        (MemoryError(), 2, "not enough memory"),
+        (MemoryError(), 71, "not enough memory"),
     ):
 
         def broken(error: Exception = error, **_: object) -> None:
@@ -162,3 +165,17 @@ def test_a_fault_of_our_own_is_a_sentence_and_a_file(
         assert orjson.loads(shown.out)["exit_code"] == code
     (kept,) = tmp_path.glob("operator-tool-fault-*.txt")
     assert "Traceback" in kept.read_text()
+
+
+def test_a_command_at_its_limit_of_time_is_told_to_machines_too() -> None:
+    """A server of flights that never answers: its parent ends the command, and gives the one JSON object of it."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        done = subprocess.run(
+            [sys.executable, "-m", "gps_denied_operator.cli", "plan", "show", "--flight-id", str(uuid.uuid4()),
+             "--provider", address, "--json"],
+            capture_output=True, text=True, timeout=60, env={**os.environ, "GPS_DENIED_TIME_S": "4"},
+        )  # fmt: skip
+    assert done.returncode == 72
+    assert orjson.loads(done.stdout)["exit_code"] == 72
+    assert "GPS_DENIED_TIME_S" in done.stderr

@@ -13,10 +13,12 @@ from gps_denied_onboard.cli.run_app import run_app
 from gps_denied_onboard.cli.version_option import VersionOption
 from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.faults import told
+from gps_denied_onboard.untrusted.limits import Limits, run_limited
 from gps_denied_onboard.untrusted.text import shown
 
 USER_ERROR_CODE = 2
 MESSAGE_CHARACTERS_MAX = 20_000
+REPLAY_LIMITS = Limits(memory_mb=8_000, time_s=3_600.0, time_s_per_mb=120.0)
 
 app = typer.Typer(
     rich_markup_mode=None, no_args_is_help=True, add_completion=False, help="Position without satellite navigation."
@@ -224,9 +226,19 @@ def send_log(
     print(f"{sent} packets sent to {address}")
 
 
-def main() -> None:
-    """Entry point: user errors become one sentence and exit code 2; a fault of our own one sentence and a file."""
+def limited_main() -> None:
+    """Entry point: `main`, in a process with limits where the command opens files of others."""
+    main(limited=True)
+
+
+def main(*, limited: bool = False) -> None:
+    """Run the command of `sys.argv`, `limited`: in a child process with the limits that it has.
+
+    User errors become one sentence and exit code 2, a fault of our own one sentence and a file.
+    """
     try:
+        if limited and sys.argv[1:2] in (["replay"], ["profile"]) and "--help" not in sys.argv:
+            run_limited(REPLAY_LIMITS, sys.argv[1:])
         run_app(app, "gps-denied-onboard")
     except Exception as error:
         sentence, code = told(error, "gps-denied-onboard")
@@ -235,4 +247,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    limited_main()

@@ -146,10 +146,23 @@ def position(gps: Mapping[int, Any], xmp: Mapping[str, str]) -> tuple[float | No
     if latitude is None or longitude is None:
         latitude = xmp_number(xmp, "GpsLatitude", "Latitude")
         longitude = xmp_number(xmp, "GpsLongitude", "GpsLongtitude", "Longitude")
+    if latitude is None or longitude is None:
+        latitude, longitude = _xmp_degrees(xmp, "GPSLatitude"), _xmp_degrees(xmp, "GPSLongitude")
     latitude, longitude = _within(latitude, -90.0, 90.0), _within(longitude, -180.0, 180.0)
     if latitude is None or longitude is None or (latitude == 0.0 and longitude == 0.0):
         return None, None
     return latitude, longitude
+
+
+def _xmp_degrees(xmp: Mapping[str, str], name: str) -> float | None:
+    """Degrees of XMP's own form "DDD,MM,SSk" or "DDD,MM.mmk", where k is N, S, E or W (XMP part 2, GPSCoordinate)."""
+    match = re.fullmatch(
+        r"\s*(\d{1,3}),(\d{1,2}(?:\.\d{1,12})?)(?:,(\d{1,2}(?:\.\d{1,12})?))?([NSEW])\s*", xmp.get(name, "")
+    )
+    if match is None:
+        return None
+    value = float(match[1]) + float(match[2]) / 60.0 + float(match[3] or 0.0) / 3600.0
+    return -value if match[4] in "SW" else value
 
 
 def map_datum(gps: Mapping[int, Any]) -> str:

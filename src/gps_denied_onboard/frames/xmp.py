@@ -16,6 +16,8 @@ MAX_XMP_BYTES = 4 << 20
 PATH_CHARACTERS_MAX = 200
 _TRANSPARENT = {"xmpmeta", "xapmeta", "RDF", "Description", "Seq", "Bag", "Alt", "li"}
 _RDF_NAMES = {"about", "parseType", "lang", "ID", "nodeID", "xmptk"}
+_DECIMAL_COMMA = re.compile(r"^(\s*[+-]?\d{1,5}),(\d{1,12})(?=\s*[^\d\s,.;/]*\s*$)")
+"""One comma between digits and no other mark: "-89,90", "120,5 m"; not "12, 5", "1.5,2" or "1,2,3"."""
 # Namespaces of other sensors than the camera, and the maker whose roll has another sign.
 _OTHER_SENSORS = {"http://micasense.com/DLS/1.0/": "DLS"}
 _MARKED = {"http://ns.sensefly.com/Camera/1.0/": "senseFly"}
@@ -80,9 +82,10 @@ def number(value: Any) -> float | None:
 
 def xmp_number(xmp: Mapping[str, str], *names: str) -> float | None:
     """The first of `names` that holds a number; units behind it, further numbers and rationals like 12/5 are
-    understood."""
+    understood, and a comma for the decimal point where it can be nothing else."""
     for name in names:
-        match = re.match(r"\s*([+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?)(?:/(\d+))?", xmp.get(name, ""))
+        text = _DECIMAL_COMMA.sub(r"\1.\2", xmp.get(name, ""))
+        match = re.match(r"\s*([+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?)(?:/(\d+))?", text)
         if match:
             value = number(match[1])
             below = number(match[2] or 1)

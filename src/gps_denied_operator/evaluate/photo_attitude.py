@@ -24,6 +24,7 @@ from gps_denied_operator.scoring.truth import (
     plain_name,
     read_rows,
 )
+from gps_denied_operator.scoring.units import scale_of, split_unit
 
 LEVEL_SIGMA_DEG = 2.0
 FLIGHT_SIGMA_DEG = 1.5
@@ -163,14 +164,18 @@ ANGLES = ("roll_deg", "pitch_deg", "yaw_deg")
 def attitudes_of_table(path: Path, names: Sequence[str]) -> PhotoAttitudes:
     """A CSV with `file` (or `frame`), `roll_deg`, `pitch_deg`, `yaw_deg` of the aircraft or camera body against NED.
 
+    Another unit of the angles stands in their columns' names, as `yaw_rad` or `Yaw [rad]`.
+
     `names` are the pictures' file names by index; empty for a video, whose table goes by frame number. UserError,
     naming file and line, for whatever cannot be read. A gimbal's convention (pitch -90 looks down) is recognised.
     """
     header, rows = read_rows(path, "--attitude", "file (or frame), roll_deg, pitch_deg and yaw_deg")
     plain = [cell.strip().lower() for cell in header]
-    absent = [name for name in ANGLES if name not in plain]
+    angles = [_angle_column(path, header, name) for name in ANGLES]
     key = next((cell for cell in plain if cell in (*NAME, *FRAME)), None)
-    if absent or key is None:
+    columns = [column for column in angles if column is not None]
+    if len(columns) < len(ANGLES) or key is None:
+        absent = [name for name, column in zip(ANGLES, angles, strict=True) if column is None]
         wanted = ", ".join(absent) if absent else "file (or frame)"
         raise UserError(f"{path} has no column {wanted} (it has {', '.join(header)[:200]}); add it.")
     by_name = {named(name): k for named in (plain_name, name_stem) for k, name in enumerate(names)}
@@ -181,7 +186,10 @@ def attitudes_of_table(path: Path, names: Sequence[str]) -> PhotoAttitudes:
             index: int | None = frame_number(path, line, told)
         else:
             index = by_name.get(plain_name(told), by_name.get(name_stem(told)))
-        roll, pitch, yaw = (finite_number(path, line, row[plain.index(name)].strip(), name) for name in ANGLES)
+        roll, pitch, yaw = (
+            finite_number(path, line, row[column].strip(), name) * scale
+            for name, (column, scale) in zip(ANGLES, columns, strict=True)
+        )
         if abs(pitch) > 90.0 or abs(roll) > 180.0 or abs(yaw) > 360.0:
             raise UserError(f"{path}, line {line}: {roll:g}, {pitch:g}, {yaw:g} are no roll, pitch, yaw in degrees.")
         if index is not None:
@@ -197,3 +205,17 @@ def attitudes_of_table(path: Path, names: Sequence[str]) -> PhotoAttitudes:
         notes.append(f"{missing}; a neighbour's is used.")
         found = _filled([found.get(k) for k in range(len(names))])
     return PhotoAttitudes(AttitudeSource.TABLE, found, FLIGHT_SIGMA_DEG, notes=tuple(notes))
+
+
+def _angle_column(path: Path, header: Sequence[str], name: str) -> tuple[int, float] | None:
+    """The column of an angle, and its factor to degrees; None where there is none that tells its unit."""
+    bare = name.removesuffix("_deg")
+    for number, cell in enumerate(header):
+        plain, unit = split_unit(cell)
+        try:
+            scale = scale_of("angle", plain, unit, bare, needs_unit=True)
+        except ValueError as error:
+            raise UserError(f"{path}: {bare} is in '{error}', a unit that is not known; give {name}.") from None
+        if scale is not None:
+            return number, scale
+    return None

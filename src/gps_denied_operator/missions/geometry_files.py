@@ -82,14 +82,17 @@ def _pairs(coordinates: Any, name: str) -> Points:
     return points
 
 
-def kml_of_kmz(data: bytes, name: str, bytes_max: int) -> bytes:
-    """The KML (or WPML) in a KMZ. FlightMalformedError where it holds none, or more than a plan can be."""
+def kml_of_kmz(data: bytes, name: str, bytes_max: int) -> tuple[bytes, list[str]]:
+    """The KML (or WPML) in a KMZ that holds the route, and the names of others that it holds.
+
+    FlightMalformedError where it holds none, or more than a plan can be.
+    """
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             entries = {entry.filename: entry for entry in archive.infolist()}
             lower = {key.lower().removeprefix("/"): key for key in entries}
             found = [lower[key] for key in KMZ_PREFERRED if key in lower]
-            found += [key for key in entries if key.lower().endswith(".kml")]
+            found += [key for key in entries if key.lower().endswith(".kml") and key not in found]
             if not found:
                 raise FlightMalformedError(f"{name} is a zip archive without a .kml in it: give a plan or a KMZ.")
             if entries[found[0]].compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
@@ -97,7 +100,7 @@ def kml_of_kmz(data: bytes, name: str, bytes_max: int) -> bytes:
             if entries[found[0]].file_size > bytes_max:
                 raise FlightOutsideLimitsError(f"{name}: {found[0][:60]} in it is larger than {bytes_max / 1e6:g} MB.")
             with archive.open(found[0]) as stream:
-                return stream.read(bytes_max + 1)
+                return stream.read(bytes_max + 1), [] if found[0].lower().endswith(".wpml") else found[1:]
     except (zipfile.BadZipFile, zlib.error, struct.error, RuntimeError, OSError, EOFError, ValueError) as error:
         raise FlightMalformedError(
             f"{name} is a zip archive (KMZ?) that cannot be opened ({error}): unpack it and give the .kml in it."
@@ -110,13 +113,14 @@ def read_kml(root: Element, name: str) -> PlanRoute:
     single: Points = []
     others: Counter[str] = Counter()
     titles = _titles(root)
+    edges = {ring for area in root.iter() if local_name(area.tag) == "Polygon" for ring in area.iter()}
     for element in root.iter():
         tag = local_name(element.tag)
         title = titles.get(element) or f"line {len(paths) + 1}"
-        if tag in {"LineString", "Point"}:
+        if tag in {"LineString", "Point"} or (tag == "LinearRing" and element not in edges):
             text = next((child.text for child in element if local_name(child.tag) == "coordinates"), None) or ""
             points = _kml_points(_kml_tuples(text, name), ",", name)
-            if tag == "LineString":
+            if tag != "Point":
                 paths.append(NamedPath(title, points))
             else:
                 single += points

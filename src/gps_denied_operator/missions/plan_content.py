@@ -19,6 +19,7 @@ COUNTED = {
     CommandMeaning.MARKER: "markers",
     CommandMeaning.FENCE: "positions of a geofence",
 }
+_OFTEN_WITHOUT_PLACE = {17, 21, 22, 84, 85}  # stay, land and take off where the aircraft is
 SAME_PLACE_DEG = 1e-5  # about a metre: a path that begins where the one before it ended goes on
 
 
@@ -59,6 +60,8 @@ class RouteBuilder:
         if isinstance(command, float) and command.is_integer():
             command = int(command)
         if not isinstance(command, int) or isinstance(command, bool):
+            if command is not None:
+                self.notes.append(f"{where} has a command that is no number ({str(command)[:20]}) and was left out.")
             return
         means = meaning(command)
         if command in (23, 24):  # NAV_LAND_LOCAL, NAV_TAKEOFF_LOCAL
@@ -67,7 +70,10 @@ class RouteBuilder:
             self.points += self._new_home
         if means is CommandMeaning.FLOWN:
             check_frame(frame, where)
-            self.points += position(latitude, longitude, where)
+            place = position(latitude, longitude, where)
+            self.points += place
+            if not place and command not in _OFTEN_WITHOUT_PLACE:
+                self.counts["items without a position (flown wherever the aircraft then is)"] += 1
         elif means not in {CommandMeaning.NONE, CommandMeaning.RETURN}:
             self._not_flown(command, means, frame, latitude, longitude, where)
 

@@ -6,6 +6,8 @@ it is item 0 of what an autopilot gets. 0, 0 is "where the aircraft is" to an au
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from pathlib import Path
 from xml.etree.ElementTree import Element
 
@@ -50,11 +52,12 @@ def parse_route(data: bytes, name: str) -> PlanRoute:
     """Read a plan's bytes: its paths and what was left out of them."""
     if len(data) > FILE_BYTES_MAX:
         raise FlightOutsideLimitsError(f"{name} is larger than {FILE_BYTES_MAX / 1e6:g} MB: that is no flight plan.")
+    others: list[str] = []
     if data[:4] == b"PK\x03\x04":
-        data = kml_of_kmz(data, name, FILE_BYTES_MAX)
+        data, others = kml_of_kmz(data, name, FILE_BYTES_MAX)
         if len(data) > FILE_BYTES_MAX:
             raise FlightOutsideLimitsError(f"{name} unpacks to more than {FILE_BYTES_MAX / 1e6:g} MB: no flight plan.")
-    content = data.removeprefix(b"\xef\xbb\xbf").lstrip()
+    content = _plain_text(data, name).removeprefix(b"\xef\xbb\xbf").lstrip()
     if not content:
         raise FlightMalformedError(f"{name} is empty; save the plan again.")
     if content.startswith(b"QGC WPL"):
@@ -68,7 +71,25 @@ def parse_route(data: bytes, name: str) -> PlanRoute:
     positions = len(route.points_deg) + len(route.alternates_deg)
     if positions > POINTS_MAX:
         raise FlightOutsideLimitsError(f"{name} holds {positions} positions, at most {POINTS_MAX}: thin it out.")
+    if others:
+        told = ", ".join(other[-60:] for other in others[:8])
+        more = f" and {len(others) - 8} more" if len(others) > 8 else ""
+        note = (
+            f"{name} holds other KML files that were not read: {told}{more}; unpack it and give the one that is flown."
+        )
+        route = replace(route, notes=(note, *route.notes))
     return route
+
+
+def _plain_text(data: bytes, name: str) -> bytes:
+    """What programs of Windows save in UTF-16 as UTF-8, without the encoding that an XML declares."""
+    if not data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return data
+    try:
+        text = data.decode("utf-16")
+    except UnicodeDecodeError:
+        raise FlightMalformedError(f"{name} is cut off or no text; save it again, as UTF-8.") from None
+    return re.sub(r"^\s*<\?xml[^>]{0,200}\?>", "", text).encode("utf-8", "replace")
 
 
 def _json(content: bytes, name: str) -> PlanRoute:

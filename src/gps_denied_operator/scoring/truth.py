@@ -210,6 +210,10 @@ def _decoded(data: bytes) -> str:
     """Text of UTF-8 or UTF-16, or of Windows' western encoding where its first line is plain."""
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         return data.decode("utf-16")
+    for encoding, zero in (("utf-16-le", 1), ("utf-16-be", 0)):  # without its mark: plain letters with zeros between
+        head = data[:64]
+        if len(head) >= 8 and not any(head[zero::2]) and all(head[1 - zero :: 2]):
+            return data.decode(encoding)
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:

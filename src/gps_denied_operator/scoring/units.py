@@ -29,7 +29,11 @@ _DEGREE: dict[str, float] = {
     **dict.fromkeys(("e6", "1e6", "dege6", "deg*1e6"), 1e-6),
     **dict.fromkeys(("rad", "radian", "radians"), 57.29577951308232),
 }
-SCALES = {"time": _TIME_S, "altitude": _LENGTH_M, "latitude": _DEGREE, "longitude": _DEGREE}
+_ANGLE = {
+    **{unit: factor for unit, factor in _DEGREE.items() if unit not in {"dd", "wgs84"}},
+    **dict.fromkeys(("cd", "cdeg", "centideg", "centidegree", "centidegrees"), 1e-2),
+}
+SCALES = {"angle": _ANGLE, "time": _TIME_S, "altitude": _LENGTH_M, "latitude": _DEGREE, "longitude": _DEGREE}
 GLUED = ("e7", "1e7", "ms", "us")
 """Endings that are written without a joint, as ArduPilot's TimeUS."""
 _NOT_A_UNIT = {

@@ -5,13 +5,14 @@ errors, 401, 403 and other 4xx fail at once.
 
 A download's tiles come through `plain_get`, a third of httpx's work for each of so many small answers (decision 0010);
 everything else, and everything where a proxy stands in between, goes through httpx. Either way one deadline stands
-over each whole answer (answer_deadline).
+over each whole answer (answer_deadline), and one over all of a run, which grows with what came.
 """
 
 from __future__ import annotations
 
 import logging
 import ssl
+import threading
 import time
 import urllib.request
 from collections.abc import Callable, Mapping
@@ -84,6 +85,10 @@ class RetrySchedule:
     body_timeout_s: float = 60.0
     asked_waits_max_s: float = 1800.0
     """Of all waits together that a server asked for: then another run is to go on, and the store is free until then."""
+    run_s: float = 600.0
+    run_s_per_answer: float = 2.0
+    run_bytes_per_s: float = 10_000.0
+    """All connections together may wait `run_s` in a run, and more for each answer that came and for its bytes."""
 
 
 class HttpClient:
@@ -108,6 +113,8 @@ class HttpClient:
         self.shown = shown(base_url)
         self._schedule = schedule
         self._asked_waits_s = 0.0
+        self._connections, self._counted = connections, threading.Lock()
+        self._run_left_s = schedule.run_s
         agent = f"python-httpx/{httpx.__version__}"
         sent = {"accept-encoding": "identity", "user-agent": agent, **headers}
         try:
@@ -208,6 +215,8 @@ class HttpClient:
             return None
         if answer.status not in good:
             raise self._judged(answer.status, answer.header("retry-after"))
+        sent_bytes = sum(len(blob) for _, (_, blob, _) in (content or {}).get("files", ()))
+        self._earn(len(answer.body) + sent_bytes)
         if (answer.header("content-encoding") or "identity") != "identity":
             raise _TryAgainError("an answer in an encoding that was not asked for")
         return answer.body
@@ -215,16 +224,32 @@ class HttpClient:
     def _asked(
         self, method: str, path: str, content: Mapping[str, Any] | None, good: tuple[int, ...], bytes_max: int
     ) -> WholeAnswer:
-        deadline_s = self._schedule.body_timeout_s
-        if self._plain is None or content is not None or not path.startswith("/"):
-            return self._client.ask(method, path, content or {}, good, bytes_max, deadline_s)
-        body = bytearray()
-        with self._plain.get(self._prefix + path, deadline_s) as (status, header, parts):
-            for part in parts if status in good else ():
-                body += part
-                if len(body) > bytes_max:
-                    raise AnswerTooLargeError
-        return WholeAnswer(status, header, bytes(body))
+        started_s = time.monotonic()
+        deadline_s = min(self._schedule.body_timeout_s, self._run_left_s)
+        if deadline_s <= 0.0:
+            raise ProviderUnavailableError(
+                f"{self.shown} answers too slowly: this run has waited for it as long as it may for what came. Run "
+                "the same command again; it goes on where it stopped.",
+                time.time(),
+            )
+        try:
+            if self._plain is None or content is not None or not path.startswith("/"):
+                return self._client.ask(method, path, content or {}, good, bytes_max, deadline_s)
+            body = bytearray()
+            with self._plain.get(self._prefix + path, deadline_s) as (status, header, parts):
+                for part in parts if status in good else ():
+                    body += part
+                    if len(body) > bytes_max:
+                        raise AnswerTooLargeError
+            return WholeAnswer(status, header, bytes(body))
+        finally:
+            with self._counted:
+                self._run_left_s -= (time.monotonic() - started_s) / self._connections
+
+    def _earn(self, moved_bytes: int) -> None:
+        """Give the run more time for an answer that came."""
+        with self._counted:
+            self._run_left_s += self._schedule.run_s_per_answer + moved_bytes / self._schedule.run_bytes_per_s
 
     def _judged(self, status: int, retry_after: str | None) -> Exception:
         if status == 429:

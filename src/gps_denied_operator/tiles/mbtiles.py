@@ -117,6 +117,7 @@ class MbtilesFile:
             raise UserError(f"{self.path} holds no tiles: give another file.")
         zoom, places = finest(found)
         self._from_south, self.notes = from_south(self.path, zoom, list(places), self._raw, self._evidence())
+        self.notes += tuple(f"{unclosed}." for unclosed in self._unclosed())
         return places_by_row(found, self._from_south)
 
     def _evidence(self) -> RowEvidence:
@@ -205,11 +206,21 @@ class MbtilesFile:
             return sqlite3.SQLITE_OK
         return sqlite3.SQLITE_DENY
 
+    def _unclosed(self) -> list[str]:
+        """What a program that still writes it, or was killed, left beside it."""
+        logs = [self.path.with_name(f"{self.path.name}{suffix}") for suffix in ("-wal", "-journal")]
+        return [
+            f"{shown(log.name, 80)} beside it holds changes that are not played back: close the program that writes "
+            "it, or open and close it with sqlite3, and import it again"
+            for log in logs
+            if log.is_file() and log.stat().st_size
+        ]
+
     def _unreadable(self, error: object) -> UserError:
-        told = shown(error, 160)
+        told = "; ".join([shown(error, 160), *self._unclosed()])
         if isinstance(error, MemoryError):
             told = "one of its records claims more bytes than there is memory"
-        elif told == "interrupted":
+        elif str(error) == "interrupted":
             told = "it takes more work than a file of its size may"
         return UserError(
             f"{self.path} is not an MBTiles file that can be read ({told}): copy it again, or give a GeoTIFF or a "

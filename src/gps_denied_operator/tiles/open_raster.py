@@ -66,8 +66,15 @@ _WORLD_SUFFIXES = {
     "JPEG": (".jgw", ".jpgw", ".jpegw", ".wld"), "JP2OpenJPEG": (".j2w", ".jp2w", ".wld"),
     "BMP": (".bpw", ".bmpw", ".wld"), "WEBP": (".wbpw", ".webpw", ".wld"), "SRTMHGT": (),
 }  # fmt: skip
-_OTHER_FILES = re.compile(r"(?:grids|geoid\w*)\s*=\s*(?!@?null\b)|PARAMETERFILE", re.IGNORECASE)
-"""A coordinate system that names a file of shifts, which PROJ would open."""
+_NO_GRID = r'(?!@?null(?=["\s\]+]|$))'
+_OTHER_FILES = re.compile(
+    rf"""(?:grids|geoid\w*)\s*=\s*["']?{_NO_GRID}|PROJ4_GRIDS["']\s*,\s*["']{_NO_GRID}|PARAMETERFILE"""
+    r"|\b(?:init|file|model)\s*=",
+    re.IGNORECASE,
+)
+"""A coordinate system that names a file of definitions or shifts, which PROJ would open."""
+_SYSTEM = re.compile(r"[A-Z][A-Z0-9_]{2,30}\s*\[|(?:EPSG:|urn:ogc:def:crs:EPSG:[\d.]*:)\d{1,9}$", re.IGNORECASE)
+"""The forms of a coordinate system in GDAL's notes: WKT as GDAL writes it, and a number of the EPSG's."""
 
 
 class OpenRaster:
@@ -268,6 +275,8 @@ def _plain_pam(data: bytes, path: Path) -> bytes:
     kept = Element("PAMDataset")
     for name in ("SRS", "GeoTransform"):
         for entry in root.findall(name)[:1]:
+            if name == "SRS":
+                _check_system(entry.text or "", path)
             SubElement(kept, name, _attributes(entry)).text = entry.text
     for band in root.findall("PAMRasterBand")[:BANDS_MAX]:
         copy = SubElement(kept, "PAMRasterBand", _attributes(band))
@@ -289,9 +298,22 @@ def _attributes(entry: Element) -> dict[str, str]:
 def _check_leads_nowhere(path: Path, dataset: Any) -> None:
     if dataset.tags(ns="OVERVIEWS"):
         raise UserError(f"{path} names another file as its overviews, which is not followed: write it anew with GDAL.")
-    wkt = dataset.crs.to_wkt() if dataset.crs is not None else ""
-    if _OTHER_FILES.search(wkt):
+    _check_names_no_file(dataset.crs.to_wkt() if dataset.crs is not None else "", path, path)
+
+
+def _check_system(text: str, notes: Path) -> None:
+    """UserError for a coordinate system that GDAL would have to look up elsewhere, before it sees it."""
+    if text.strip() and _SYSTEM.match(text.strip()) is None:
         raise UserError(
-            f"{path} has a coordinate system that names a file of grid shifts, which is not opened: give it one of the "
-            f"EPSG's with `gdal_edit.py -a_srs EPSG:<code> {path.name}`."
+            f"{notes} gives a coordinate system that is neither WKT nor a number of the EPSG's "
+            f"({shown(text.strip(), 60)}): remove it, and give the raster one with `gdal_edit.py -a_srs EPSG:<code>`."
+        )
+    _check_names_no_file(text, notes, notes.with_name(notes.name.removesuffix(".aux.xml")))
+
+
+def _check_names_no_file(system: str, path: Path, raster: Path) -> None:
+    if _OTHER_FILES.search(system):
+        raise UserError(
+            f"{path} has a coordinate system that names a file of grid shifts or definitions, which is not opened: "
+            f"give it one of the EPSG's with `gdal_edit.py -a_srs EPSG:<code> {raster.name}`."
         )

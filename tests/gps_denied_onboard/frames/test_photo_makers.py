@@ -14,7 +14,7 @@ from PIL import Image
 from gps_denied_onboard.frames.camera_metadata import combined_view
 from gps_denied_onboard.frames.folder import FolderSource, in_time_order, read_image
 from gps_denied_onboard.frames.photo_info import PhotoInfo, photo_info
-from gps_denied_onboard.frames.xmp import parse_xmp
+from gps_denied_onboard.frames.xmp import parse_xmp, xmp_number
 
 RDF = 'xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"'
 SKYDIO = "https://www.skydio.com/drone-skydio/1.0/"
@@ -198,3 +198,21 @@ def test_pixels_are_read_as_stored_whatever_the_flag(orientation: int, tmp_path:
     assert FolderSource(tmp_path).size_px == (64, 48)
     grey = read_image(tmp_path / "a.jpg", grey=True)
     assert grey[:12, :16].mean() > 200 > 60 > grey[24:, 32:].mean()
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("-89,90", -89.9), ("+120,5 m", 120.5), ("-0,5°", -0.5), ("12, 5", 12.0), ("1.5,2", 1.5), ("1,2,3", 1.0)],
+)
+def test_a_decimal_comma_is_one_where_it_can_be_nothing_else(text: str, value: float) -> None:
+    """Programs of some countries write it into XMP; lists of numbers stay lists."""
+    assert xmp_number({"a": text}, "a") == pytest.approx(value)
+
+
+def test_a_position_in_xmps_own_form() -> None:
+    """Degrees and minutes with a letter behind, as XMP writes them where EXIF was lost."""
+    for latitude, longitude in (("48,30.0N", "37,15.0E"), ("48,30,0N", "37,15,0E"), ("48,29,60.0N", "37,14.99999999E")):
+        info = photo_info(Path("p.jpg"), (640, 480), {}, {}, {}, {"GPSLatitude": latitude, "GPSLongitude": longitude})
+        assert (info.latitude_deg, info.longitude_deg) == pytest.approx((48.5, 37.25), abs=1e-6)
+    info = photo_info(Path("p.jpg"), (640, 480), {}, {}, {}, {"GPSLatitude": "33,0.0S", "GPSLongitude": "70,30.0W"})
+    assert (info.latitude_deg, info.longitude_deg) == (-33.0, -70.5)

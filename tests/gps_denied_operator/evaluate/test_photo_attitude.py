@@ -99,3 +99,28 @@ def test_a_table_that_is_not_there_names_its_own_option(tmp_path: Path) -> None:
     """The sentence tells to correct --attitude, not the truth that the same reader reads."""
     with pytest.raises(UserError, match="does not exist; give --attitude exif or the path of a CSV file"):
         attitudes_of_table(tmp_path / "nothing.csv", ["a.jpg"])
+
+
+@pytest.mark.parametrize(
+    ("header", "row"),
+    [
+        ("file,Roll_rad,Pitch_rad,Yaw_rad", "0.1,-0.05,1.5"),
+        ("file;roll [rad];pitch [rad];yaw [rad]", "0,1;-0,05;1,5"),
+        ("file,roll_cd,pitch_cd,yaw_cd", "572.9578,-286.4789,8594.367"),
+        ("file,Roll(deg),Pitch(deg),Yaw(deg)", "5.729578,-2.864789,85.94367"),
+    ],
+)
+def test_a_table_is_read_in_its_columns_units(tmp_path: Path, header: str, row: str) -> None:
+    """Radians, hundredths of a degree and degrees by their columns' names are the same attitude."""
+    table = tmp_path / "attitude.csv"
+    table.write_text(f"{header}\na.jpg{';' if ';' in header else ','}{row}\n", encoding="utf-8")
+    one = attitudes_of_table(table, ["a.jpg"]).by_frame[0]
+    assert (one.roll_deg, one.pitch_deg, one.yaw_deg) == pytest.approx((5.729578, -2.864789, 85.94367), abs=1e-4)
+
+
+def test_an_angle_of_an_unknown_unit_is_refused(tmp_path: Path) -> None:
+    """Gons are not passed off for degrees."""
+    table = tmp_path / "attitude.csv"
+    table.write_text("file,roll(gon),pitch(deg),yaw(deg)\na.jpg,1,2,3\n", encoding="utf-8")
+    with pytest.raises(UserError, match="roll is in 'gon', a unit that is not known"):
+        attitudes_of_table(table, ["a.jpg"])

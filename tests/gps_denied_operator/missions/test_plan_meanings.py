@@ -223,3 +223,42 @@ def test_kml_numbers_that_cannot_be_told_apart_are_refused(coordinates: bytes) -
 def test_the_plan_of_the_other_tests_says_nothing() -> None:
     """A plan of waypoints alone, with a servo command, has no note."""
     assert parse_route(qgc_plan(ROUTE), "a").notes == ()
+
+
+def test_a_ring_by_itself_is_a_way_and_the_edge_of_an_area_is_none() -> None:
+    """A LinearRing that bounds no polygon is a line that closes; that of a polygon stays the polygon's."""
+    ring = f"<LinearRing><coordinates>{' '.join(f'{b},{a}' for a, b in [*RING, RING[0]])}</coordinates></LinearRing>"
+    area = f"<Polygon><outerBoundaryIs>{ring}</outerBoundaryIs></Polygon>"
+    form = '<kml xmlns="http://www.opengis.net/kml/2.2"><Placemark><name>round</name>{}</Placemark></kml>'
+    assert parse_route(form.format(ring).encode(), "a.kml").points_deg == [*RING, RING[0]]
+    with pytest.raises(FlightMalformedError, match="holds Polygon"):
+        parse_route(form.format(area).encode(), "a.kml")
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig"])
+def test_the_encoding_that_windows_saves_is_read(encoding: str) -> None:
+    """A waypoint list, a plan and a KML that were saved anew in UTF-16 or with a mark hold the same route."""
+    for text in (wpl((0, 16, *HOME), (3, 16, *NEAR)), plan(), kml(ROUTE)):
+        assert parse_route(text.decode().encode(encoding), "a").points_deg == parse_route(text, "a").points_deg
+
+
+def test_other_files_in_a_kmz_are_named() -> None:
+    """Of a KMZ the main document is read; what else it holds is told."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("doc.kml", kml(ROUTE))
+        archive.writestr("files/second.kml", kml(ROUTE))
+    route = parse_route(packed.getvalue(), "a.kmz")
+    assert route.points_deg == parse_route(kml(ROUTE), "a.kml").points_deg
+    assert "files/second.kml" in route.notes[0]
+
+
+def test_what_is_left_out_of_a_mission_is_told() -> None:
+    """A command that is no number, and an item that is flown wherever the aircraft then is."""
+    route = parse_route(
+        plan({"type": "SimpleItem", "command": "16", "frame": 3, "params": [0, 0, 0, 0, *FAR, 1]},
+             {"type": "SimpleItem", "command": 19, "frame": 3, "params": [0, 0, 0, 0, 0, 0, 1]}), "a.plan",
+    )  # fmt: skip
+    assert route.points_deg == [HOME, NEAR]
+    assert any("item 2 has a command that is no number (16)" in note for note in route.notes)
+    assert any("1 items without a position" in note for note in route.notes)

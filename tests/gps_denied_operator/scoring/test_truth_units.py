@@ -72,3 +72,13 @@ def test_a_table_from_the_field(case_file: Callable[[str], Path]) -> None:
     place = read.lookup()(0, "", 50_000_000_000)
     assert place is not None
     assert place.altitude_m == pytest.approx(790.0, abs=0.1)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-8-sig"])
+def test_a_table_in_the_encoding_of_a_spreadsheet(encoding: str, tmp_path: Path) -> None:
+    """UTF-16, with its mark or without, is read as UTF-8 is."""
+    path = tmp_path / "t.csv"
+    path.write_bytes("t_s;lat_e7;lon_e7;alt [ft]\n0;331000000;722000000;1000,5\n".encode(encoding))
+    (place,) = read_truth_csv(path).by_time
+    assert (place.latitude_deg, place.longitude_deg) == pytest.approx((33.1, 72.2))
+    assert place.altitude_m == pytest.approx(304.9524)

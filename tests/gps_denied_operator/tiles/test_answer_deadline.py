@@ -21,8 +21,9 @@ from gps_denied_operator.tiles.admission import Admission
 from gps_denied_operator.tiles.answer_deadline import DeadlineHttpx
 from gps_denied_operator.tiles.download import TileDownloader
 from gps_denied_operator.tiles.http import HttpClient, ProviderRefusedError, ProviderUnavailableError, RetrySchedule
+from gps_denied_sim.provider.faults import Faults
 
-from .providers import area, feed
+from .providers import QUICK, area, feed, offer_folder, provider
 
 ONCE = RetrySchedule(attempts=1, timeout_s=20.0, body_timeout_s=0.15)
 PATIENT = RetrySchedule(attempts=1, timeout_s=20.0, body_timeout_s=20.0)
@@ -138,6 +139,23 @@ def test_the_store_is_free_after_a_provider_without_end(store: TileStore) -> Non
     assert "took longer than" in report.reason
     with store.writing("the test", timeout_s=0.0):
         pass
+
+
+def test_a_run_of_slow_answers_ends(store: TileStore, tmp_path: Path) -> None:
+    """Answers each within their deadline, but all too slow: the run ends, keeps what came, and frees the store."""
+    schedule = RetrySchedule(attempts=2, wait_first_s=0.01, run_s=0.5, run_s_per_answer=0.01, run_bytes_per_s=1e9)
+    admission = Admission(store, TilesConfig(), lambda: datetime(2026, 6, 1, tzinfo=UTC))
+    with provider(offer_folder(tmp_path / "offered", 8), Faults(latency_s=0.1)) as (url, app):
+        with feed(url, schedule) as tiles:
+            report = TileDownloader(store, tiles, admission, 4).download_tiles_for_area(area(8))
+        asked = app.requests
+        with feed(url, QUICK) as tiles:
+            again = TileDownloader(store, tiles, admission, 4).download_tiles_for_area(area(8))
+    assert report.outcome == "failure"
+    assert "too slowly" in report.reason
+    assert asked < 40
+    assert again.outcome == "success"
+    assert 0 < again.already_stored < 64
 
 
 def test_the_flights_api_has_the_same_deadline() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import os
 import socket
 import struct
 import threading
@@ -146,18 +148,41 @@ def test_overviews_that_a_file_names_are_not_followed(tmp_path: Path, listener: 
     assert asked == []
 
 
-def test_a_coordinate_system_opens_no_file(tmp_path: Path) -> None:
-    """A system that names a file of grid shifts is refused before PROJ would open it."""
+UTM = 'PROJCS["a",GEOGCS["b",DATUM["c",SPHEROID["WGS 84",6378137,298.25],EXTENSION["PROJ4_GRIDS","{grids}"]]]]'
+
+
+@pytest.mark.parametrize(
+    "system",
+    [
+        "+init={file}:1", "+proj=pipeline +step +init={file}:1", "+proj=utm +zone=37 +nadgrids={file}", "{file}",
+        "file:{file}", "http://127.0.0.1:9/crs", "IMPORT_FROM_WKT {file}", "ESRI::{file}", "+proj=utm +zone=37",
+        UTM.format(grids="{file}"), UTM.format(grids="@null,{file}"),
+        'PROJCS["a",EXTENSION["PROJ4","+proj=utm +zone=37 +nadgrids={file}"]]',
+        'PROJCS["a",EXTENSION["PROJ4","+proj=utm +zone=37 +nadgrids=@null,{file}"]]',
+        'PROJCS["a",EXTENSION["PROJ4","+init={file}:1"]]',
+        'BOUNDCRS[SOURCECRS[a],ABRIDGEDTRANSFORMATION["x",METHOD["NTv2"],PARAMETERFILE["p","{file}"]]]',
+    ],
+)  # fmt: skip
+def test_a_coordinate_system_opens_no_file(tmp_path: Path, system: str) -> None:
+    """A system that names a file, of definitions or of grid shifts, is refused before PROJ would open it: a pipe."""
     path = tmp_path / "map.png"
     even(path, driver="PNG")
-    notes = Path(f"{path}.aux.xml")
-    text = notes.read_text()
     assert open_map(path, None).zoom
-    bent = text.replace('AXIS["Easting"', 'EXTENSION["PROJ4","+proj=utm +zone=37 +nadgrids=/dev/stdin"],AXIS["Easting"')
-    assert bent != text
-    notes.write_text(bent)
-    with pytest.raises(UserError, match="names a file of grid shifts"):
+    waits = tmp_path / "waits"
+    os.mkfifo(waits)
+    Path(f"{path}.aux.xml").write_text(f"<PAMDataset><SRS>{html.escape(system.format(file=waits))}</SRS></PAMDataset>")
+    with pytest.raises(UserError, match=r"coordinate system that (names a file|is neither)"):
         open_map(path, None)
+
+
+def test_a_system_within_a_file_opens_no_file(tmp_path: Path) -> None:
+    """The same where the system stands in the raster itself: a GeoTIFF keeps it as text."""
+    for grids in ("/dev/stdin", "@null,/dev/stdin"):
+        path = even(tmp_path / "map.tif", crs=f"+proj=utm +zone=37 +ellps=krass +nadgrids={grids} +no_defs")
+        with pytest.raises(UserError, match="names a file of grid shifts"):
+            open_map(path, None)
+    web = "+proj=merc +a=6378137 +b=6378137 +lon_0=0 +x_0=0 +y_0=0 +k=1 +units=m +nadgrids=@null +wktext +no_defs"
+    assert open_map(even(tmp_path / "web.tif", crs=web), None).zoom
 
 
 def test_notes_that_are_no_xml_or_declare_entities_are_refused(tmp_path: Path) -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from gps_denied_onboard.errors import UserError
+from gps_denied_onboard.tiles import codec
 from gps_denied_onboard.tiles.sources import DirectoryTileSource
 from gps_denied_operator.tiles.makers import open_map
 from gps_denied_operator.tiles.mbtiles import MbtilesFile
@@ -190,3 +193,31 @@ def test_links_anywhere_on_the_way_to_a_tile_stay_inside(tmp_path: Path) -> None
             tiles.read(level, 0, 0)
     with pytest.raises(OSError, match="link"):
         tiles.read(ZOOM, 1, 1)
+
+
+def test_a_log_beside_the_file_is_told(tmp_path: Path) -> None:
+    """Changes that stand in a `-wal` file are not played back, which is said, also where nothing else is there."""
+    path = mbtiles(tmp_path / "a.mbtiles", TILES, [(ZOOM, X0, ROW, picture(1))])
+    empty = tmp_path / "empty.mbtiles"
+    for file, table in ((path, ""), (empty, TILES)):
+        with closing(sqlite3.connect(file)) as database:
+            database.execute("PRAGMA journal_mode = WAL")
+            database.executescript(table)
+            database.execute("INSERT INTO tiles VALUES (?, ?, ?, ?)", (ZOOM, X0 + 1, ROW, picture(2)))
+            database.commit()
+            for suffix in ("", "-wal"):
+                shutil.copy(f"{file}{suffix}", file.with_name(f"copy-{file.name}{suffix}"))
+    with closing(MbtilesFile(tmp_path / "copy-a.mbtiles")) as tiles:
+        assert tiles.places() == {ZOOM: [(X0, Y0)]}
+        assert any("copy-a.mbtiles-wal beside it holds changes" in note for note in tiles.notes)
+    with pytest.raises(UserError, match=r"copy-empty\.mbtiles-wal beside it holds changes"):
+        MbtilesFile(tmp_path / "copy-empty.mbtiles")
+
+
+def test_a_tile_that_claims_more_than_it_holds_is_no_tile() -> None:
+    """A PNG of which a part claims gigabytes is left out, before anything takes memory for it."""
+    whole = codec.encode_mask(np.eye(256, dtype=bool))
+    assert whole is not None
+    at = whole.index(b"IDAT") - 4
+    with pytest.raises(ValueError, match="claims more bytes than it has"):
+        list(placed_tiles(whole[:at] + b"\xff\xff\xfe\x30" + whole[at + 4 :], X0, Y0))

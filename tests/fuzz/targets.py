@@ -36,6 +36,8 @@ TARGETS: dict[str, Target] = {
     "xmp": Target(files.fuzz_xmp, files.picture_seeds),
     "tile": Target(files.fuzz_tile, files.tile_seeds, 20_000),
     "mbtiles": Target(files.fuzz_mbtiles, files.mbtiles_seeds, 20_000),
+    "terrain-file": Target(files.fuzz_terrain, files.terrain_seeds),
+    "height-tile": Target(files.fuzz_height_tile, files.height_tile_seeds, 20_000),
     "manifests": Target(files.fuzz_manifests, files.manifest_seeds),
     "parcel": Target(files.fuzz_parcel, files.parcel_seeds, 20_000),
     "onnx": Target(files.fuzz_onnx, files.onnx_seeds),

@@ -14,7 +14,7 @@ from gps_denied_onboard.frames.photo_info import PhotoInfo, read_photo_info
 from gps_denied_onboard.messages import Frame, ImageArray
 from gps_denied_onboard.untrusted import UntrustedError
 from gps_denied_onboard.untrusted.bounded import read_file
-from gps_denied_onboard.untrusted.picture import FILE_BYTES_MAX, check_scans, open_picture
+from gps_denied_onboard.untrusted.picture import FILE_BYTES_MAX, check_coding, open_picture
 from gps_denied_onboard.untrusted.text import shown
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp"})
@@ -177,7 +177,7 @@ def read_image(path: Path, *, grey: bool = False) -> ImageArray:
     """
     try:
         data = read_file(path, FILE_BYTES_MAX)
-        check_scans(data)
+        check_coding(data)
         with open_picture(data) as image:
             if image.mode.startswith(("I", "F")):
                 return _eight_bit(np.asarray(image, dtype=np.float64), grey=grey)

@@ -29,6 +29,7 @@ PIXELS_PER_BYTE_MAX = 100
 """Of a file with more than PIXELS_FREE; a photograph has 1 to 20, a drawn one of few colours up to 100."""
 SCANS_MAX = 100
 _HEAD_BYTES = 64
+_PNG_BEGINS = b"\x89PNG\r\n\x1a\n"
 
 
 @contextlib.contextmanager
@@ -62,10 +63,23 @@ def check_size(size_px: tuple[int, int], size_bytes: int, pixels_max: int = PIXE
         raise UntrustedError(f"it claims {size_px[0]}x{size_px[1]} pixels in {size_bytes} bytes, more than it may")
 
 
-def check_scans(data: bytes) -> None:
-    """UntrustedError for a JPEG of more scans than any camera makes: each costs as much as a picture."""
-    if data.startswith(b"\xff\xd8") and data.count(b"\xff\xda") > SCANS_MAX:
-        raise UntrustedError(f"it is a JPEG of more than {SCANS_MAX} scans")
+def check_coding(data: bytes | memoryview) -> None:
+    """UntrustedError for what would cost a decoder far more than its bytes, before one sees it.
+
+    A JPEG of more scans than any camera makes: each costs as much as a picture. A PNG of which a part claims more bytes
+    than follow: OpenCV takes memory for what it claims, up to 4 GB.
+    """
+    if data[:2] == b"\xff\xd8":
+        if bytes(data).count(b"\xff\xda") > SCANS_MAX:
+            raise UntrustedError(f"it is a JPEG of more than {SCANS_MAX} scans")
+    elif data[:8] == _PNG_BEGINS:
+        at = len(_PNG_BEGINS)
+        kind = b""
+        while at < len(data) and kind != b"IEND":
+            kind = bytes(data[at + 4 : at + 8])
+            at += 12 + int.from_bytes(data[at : at + 4])
+            if at > len(data):
+                raise UntrustedError("it is a PNG that is cut off, or that claims more bytes than it has")
 
 
 def is_video(path: Path) -> bool:

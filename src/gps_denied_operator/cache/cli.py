@@ -252,7 +252,8 @@ def provision(
 
         pool = lambda _jobs: workers_of(cluster)  # noqa: E731
     companion = CompanionMemory(companion_id, counter_past)
-    heights = None if no_terrain else mission_heights(Path(load_config(config).map.directory), mission.bbox_deg)
+    store = load_config(config).map.directory
+    heights = mission_heights(Path(store), mission.bbox_deg) if store and not no_terrain else None
     data = b"" if heights is None else heights.data
     provision_cache(mission, config.absolute(), out.absolute(), private_key, pool, json, data, composition, companion)
 

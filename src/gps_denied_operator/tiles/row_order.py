@@ -18,7 +18,7 @@ from gps_denied_onboard.geometry import geodesy
 from gps_denied_onboard.tiles import codec
 from gps_denied_onboard.tiles.grid import TILE_PX
 from gps_denied_onboard.untrusted import UntrustedError
-from gps_denied_onboard.untrusted.picture import check_scans
+from gps_denied_onboard.untrusted.picture import check_coding
 
 PAIRS_MAX = 24
 SEAM_RATIO = 1.3  # the wrong order's seams must be so much harder than the right one's
@@ -123,7 +123,7 @@ def _grey(read: Callable[[int, int, int], bytes], zoom: int, column: int, row: i
         data = read(zoom, column, row)
         if codec.header_size(data) not in SIZES_PX:
             return None
-        check_scans(data)
+        check_coding(data)
     except (OSError, KeyError, ValueError, UntrustedError):
         return None
     image = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_GRAYSCALE)

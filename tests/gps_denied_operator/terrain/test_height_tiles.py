@@ -87,13 +87,16 @@ def test_a_missing_tile_and_the_floor_of_the_sea_are_holes(tmp_path: Path) -> No
     """Where a tile is missing, cannot be read, or lies 3 km under the sea, there is no height, and it is told."""
     folder = making.tile_folder(tmp_path / "tiles", ZOOM, X0, Y0, 3, making.terrarium)
     (folder / str(ZOOM) / str(X0) / f"{Y0}.png").unlink()
-    (folder / str(ZOOM) / str(X0 + 1) / f"{Y0}.png").write_bytes(b"\x89PNG\r\n\x1a\nbroken")
+    claims = bytearray((folder / str(ZOOM) / str(X0 + 1) / f"{Y0}.png").read_bytes())
+    claims[33:37] = b"\xff\xff\xff\x00"  # of the first part of its pixels: 4 GB
+    (folder / str(ZOOM) / str(X0 + 1) / f"{Y0}.png").write_bytes(claims)
     deep = making.tile_png(making.terrarium(np.full((256, 256), -3000.0)))
     (folder / str(ZOOM) / str(X0 + 2) / f"{Y0}.png").write_bytes(deep)
     read = read_height_tiles(folder, None, "xyz")
     share = np.isnan(read.grid.heights_amsl_m).mean()
     assert 0.32 < share < 0.35
     assert sum("holes" in note for note in read.notes) == 2
+    assert any("claims more bytes than it has" in note for note in read.notes)
 
 
 @pytest.mark.parametrize("kind", ["jpeg", "picture", "grey", "mixed", "empty"])

@@ -127,7 +127,7 @@ def test_writing_keeps_to_the_budget_and_never_touches_the_map(tmp_path: Path, d
 
 
 def test_tiles_of_a_hill_are_orthophotos() -> None:
-    """With the hill's heights each tile lies where it should, to a fraction of a pixel; on the plane some are far off."""
+    """With the hill's heights each tile lies where it should, to a fraction of a pixel; on the plane it does not."""
     terrain = hill(LOCAL)
     u, v = np.meshgrid(np.arange(1200.0), np.arange(900.0))
     rays = CAMERA.bearings(np.stack([u.ravel(), v.ravel()], axis=1)) @ ROTATION.T

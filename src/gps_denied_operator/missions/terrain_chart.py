@@ -39,7 +39,7 @@ def terrain_section(profile: TerrainProfile | None, length_m: float) -> str:
 
 
 def _said(profile: TerrainProfile) -> str:
-    told = f"{profile.heights.told}. Ground along the route: {_range(profile, 'ground_m', 'm', 0)}."
+    told = f"Of {profile.heights.told}. Ground along the route: {_range(profile, 'ground_m', 'm', 0)}."
     if math.isnan(profile.altitude_m):
         return f"{told} Give --height to see the height above it."
     told += (
@@ -99,7 +99,8 @@ def _chart(profile: TerrainProfile, length_m: float) -> str:
         if flown
         else ""
     )
-    levels = [v + math.floor(bottom / 10.0) * 10.0 for v in ticks(top - bottom, 4)]
+    step_m = ticks(top - bottom, 4)[1]
+    levels = [(math.ceil(bottom / step_m) + k) * step_m for k in range(8)]
     return (
         f'<svg id="ground" class="plot" viewBox="0 0 {WIDTH:g} {HEIGHT:g}" role="img" aria-label="ground along the '
         'route: metres above mean sea level over kilometres">'

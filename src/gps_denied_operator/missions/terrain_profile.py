@@ -7,7 +7,6 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
-from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -32,6 +31,8 @@ HEIGHT_M_MAX = 1000.0
 """Above ground: what the system is made for (R-1)."""
 SLOPE_DEG_MAX = 25.0
 """What the system was tried over: steeper ground hides ground, and heights of 30 m posts miss it."""
+JOIN_M = 500.0
+"""Places with one trouble that are nearer than this are one stretch."""
 NEAR_M = 200.0
 """Ground this near to the route counts, or within the camera's footprint where that is wider."""
 
@@ -203,14 +204,13 @@ def _stretches(samples: FloatArray, altitude_m: float, sigma_m: float) -> Iterat
     )
     found = []
     for trouble, where, figure, worst in looked_at:
-        keys = zip(where.tolist(), paths.tolist(), strict=True)
-        for (bad, _), run in groupby(enumerate(keys), key=lambda item: item[1]):
-            if bad:
-                numbers = [number for number, _ in run]
-                part = slice(numbers[0], numbers[-1] + 1)
-                found.append(
-                    Stretch(trouble, float(distances[part][0]), float(distances[part][-1]), float(worst(figure[part])))
-                )
+        for number in np.unique(paths):
+            bad = np.flatnonzero(where & (paths == number))
+            ends = np.flatnonzero(np.diff(distances[bad]) > JOIN_M) + 1
+            for part in np.split(bad, ends):
+                if part.size:
+                    begin_m, end_m = distances[part[[0, -1]]].tolist()
+                    found.append(Stretch(trouble, begin_m, end_m, float(worst(figure[part]))))
     yield from sorted(found, key=lambda one: (one.from_m, one.trouble.value))
 
 

@@ -59,6 +59,7 @@ def read_raster(path: Path, unit_m: float | None, bbox_deg: Box | None) -> ReadH
 
     bbox_deg: west, south, east, north; read only these. UserError where it is no raster of heights on earth.
     """
+    # GDAL leaves the vertical part of an older GeoTIFF (1.0) out unless it is asked for.
     with rasterio.Env(GTIFF_REPORT_COMPD_CS=True), OpenRaster(path) as opened:
         dataset = opened.dataset
         crs = _check(path, dataset)

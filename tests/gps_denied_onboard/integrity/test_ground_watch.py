@@ -13,7 +13,7 @@ from gps_denied_onboard.geometry.raster_terrain import RasterTerrain
 from gps_denied_onboard.geometry.rotations import exp_rotation, nadir_camera_to_enu
 from gps_denied_onboard.geometry.terrain import FlatTerrain
 from gps_denied_onboard.integrity.ground_watch import FAILED_BEFORE_PROBE, LOOKED_AT, PROBES_WANTED, GroundWatch
-from gps_denied_onboard.messages import Estimate, PoseFix, RejectReason, TakeoffOrigin
+from gps_denied_onboard.messages import Estimate, OdometryStatus, OdometryStep, PoseFix, RejectReason, TakeoffOrigin
 from tests.gps_denied_onboard.geometry.hills import hill, hill_grid
 
 LOCAL = LocalFrame(48.0, 37.0, 150.0)
@@ -171,3 +171,28 @@ def test_a_hole_is_told_of_once() -> None:
         watch.looks_flat(k, estimate(k))
     assert [alert.text for alert in watch.take()] == ["no heights on board here: the ground counts as flat"]
     assert math.sqrt(watch.on_fix(fix(0), estimate(0)).covariance[1, 1]) > 40.0
+
+
+def test_steps_over_hills_that_nobody_knows_are_less_sure() -> None:
+    """Over level ground a step stays as it is; over 40 m of relief, 350 m below, 17 m of way are good to 4 m."""
+    covariance = np.diag([0.04, 0.04, 0.1, 1e-6])
+    step = OdometryStep(
+        0,
+        10**9,
+        OdometryStatus.OK,
+        "",
+        np.array([17.0, 0.0, 0.0]),
+        0.0,
+        0.0,
+        covariance,
+        1.0,
+        200,
+        180,
+        0.3,
+        350.0,
+        8.0,
+    )
+    assert flat(8.0).on_step(step, estimate(1)) is step
+    assert GroundWatch(hill(LOCAL)).on_step(step, estimate(1)) is step
+    assert flat(40.0).on_step(step, None) is step
+    assert math.sqrt(flat(40.0).on_step(step, estimate(1)).covariance[0, 0]) == pytest.approx(3.7, abs=0.3)

@@ -8,14 +8,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from filelock import FileLock
 
 from gps_denied_onboard.errors import UserError
+from gps_denied_onboard.geometry.terrain import TerrainGrid
 from gps_denied_onboard.provisioning.mission_file import MissionFile
 from gps_denied_onboard.provisioning.trusted_keys import TrustedKeys
 from gps_denied_operator.cache.build import BuildReport, Order, build_cache
 from gps_denied_operator.companion.config import CompanionSettings
+from gps_denied_operator.terrain.library import keep_heights
 
 from ...gps_denied_onboard.live.peer import free_port
 from .ssh_server import new_ssh_key
@@ -79,3 +82,20 @@ def test_a_route_without_map_ends_before_the_companion_is_asked(
         codes.append((report.failure_phase, report.exit_code))
         assert "0.0 of 5.6 km of the route have map (0.0 %)" in report.reason + " ".join(said)
     assert codes == [("route", 22), ("companion", 30)]
+
+
+def test_heights_are_a_phase_of_their_own(build: Callable[..., BuildReport], tmp_path: Path) -> None:
+    """A damaged import ends with 21 before the companion is asked; without heights flat ground is told."""
+    flat = build()
+    assert (flat.failure_phase, flat.phases["terrain"]["file"]) == ("companion", None)
+    assert "flat ground" in flat.phases["terrain"]["told"]
+    about: dict[str, object] = {}
+    heights = np.full((300, 300), 120.0, dtype="<f4")
+    keep_heights(tmp_path / "store", "some", TerrainGrid(48.85, 36.85, 0.001, 0.001, heights, 5.0), about)
+    good = build().phases["terrain"]
+    assert (good["names"], good["file"]["sigma_m"], good["holes_share_of_box"]) == (["some"], 5.0, 0.0)
+    file = tmp_path / "store" / "terrain" / "some.grid"
+    file.write_bytes(file.read_bytes()[:-1])
+    bad = build()
+    assert (bad.failure_phase, bad.exit_code) == ("terrain", 21)
+    assert "--no-terrain" in bad.remediation

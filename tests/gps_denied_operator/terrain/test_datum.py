@@ -132,6 +132,14 @@ def test_what_a_coordinate_system_tells(crs: str, name: str | None) -> None:
         assert told.unit_m == pytest.approx(1200 / 3937 if "ftUS" in told.name else 1.0)
 
 
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+def test_older_files_tell_their_datum_too(tmp_path: Path, version: str) -> None:
+    """GDAL hides the vertical part of GeoTIFF 1.0 by itself; it is read all the same."""
+    heights, transform = making.jacksboro()
+    file = making.geotiff(tmp_path / "a.tif", heights, transform, "EPSG:9518", GEOTIFF_VERSION=version)
+    assert import_heights(file, HowToRead(), tmp_path)["datum"] == "egm2008"
+
+
 def test_names_of_units() -> None:
     """Metres and both feet by the names that files give them; another is not guessed."""
     assert [unit_told(name) for name in ("m", "Metre", "ft", "US survey foot", "us-ft", "")] == [

@@ -124,7 +124,7 @@ def mission_heights(root: Path, bbox_deg: Box, margin_m: float = MARGIN_M) -> Mi
     for one in sorted(near, key=lambda one: (one.grid.sigma_m, one.grid.step_lat_deg)):
         if _fill(grid, one.grid):
             names.append(one.name)
-            sigma_m = max(sigma_m, one.grid.sigma_m)
+            sigma_m = one.grid.sigma_m  # the largest so far: they come in this order
     holes = _holes(grid, bbox_deg)
     if holes >= 1.0:
         return None

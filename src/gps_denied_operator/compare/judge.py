@@ -314,10 +314,10 @@ def _judged(
     a: Side, b: Side, pairs: tuple[tuple[FlightColumns, FlightColumns], ...], found: dict[Figure, Difference],
     unit: str, units: int, notes: list[str], *, scored: bool,
 ) -> Comparison:  # fmt: skip
-    """Sort the figures; with many of them some are out by chance alone, which Holm's order of tests allows for."""
+    """Sort the figures; with many of them some are out by chance alone, which `stand_together` allows for."""
     judged = [figure for figure in found if figure.way is not Way.UNJUDGED and _may_be_judged(figure, scored)]
     tested = [f for f in judged if found[f].p is not None and found[f].a != found[f].b]
-    stands = dict(zip(tested, bootstrap.holm([found[f].p or 0.0 for f in tested]), strict=True))
+    stands = dict(zip(tested, bootstrap.stand_together([found[f].p or 0.0 for f in tested]), strict=True))
     lists: dict[float, list[str]] = {1.0: [], -1.0: [], 0.0: []}
     for figure in judged:
         way = 0.0

@@ -9,6 +9,7 @@ import csv
 import io
 import math
 import re
+from array import array
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -38,7 +39,8 @@ NUMBERS = (
     "t_s", "index", *PLACE_COLUMNS, "error_m", "inside_95", "nees", "protection_level_m", "hazardous", "latency_ms",
     *(f"{stage}_ms" for stage in STAGES), "ellipse_semi_major_m",
 )  # fmt: skip
-WORDS = ("flight", "source_label", "odometry")
+WORDS = {"source_label": SourceLabel.SATELLITE_ANCHORED.value, "odometry": OdometryStatus.OK.value}
+"""Columns of words, and the one that counts as 1; another is 0, none NaN."""
 NEEDED = ("flight", "t_s", "index", "latitude_deg", "longitude_deg", "error_m")
 
 
@@ -165,25 +167,27 @@ def _frames(file: Path, notes: list[str]) -> dict[str, dict[str, FloatArray]]:
 
 
 def _columns(header: Sequence[str], rows: Iterator[list[str]], notes: list[str]) -> dict[str, dict[str, FloatArray]]:
-    place = {name: header.index(name) for name in (*NUMBERS, *WORDS) if name in header}
-    raw: dict[str, dict[str, list[Any]]] = {}
+    """Packed as they are read: a thousand flights are half a million lines."""
+    numbers = {name: header.index(name) for name in NUMBERS if name in header}
+    words = {name: (header.index(name), meant) for name, meant in WORDS.items() if name in header}
+    title_at = header.index("flight")
+    packed: dict[str, dict[str, array[float]]] = {}
     bad = 0
     for row in rows:
         if len(row) != len(header):
             bad += 1
             continue
-        title = row[place["flight"]].removeprefix("'")
-        flight = raw.setdefault(title, {name: [] for name in place})
-        for name, at in place.items():
-            if name in WORDS:
-                flight[name].append(row[at])
-                continue
+        title = row[title_at].removeprefix("'")
+        flight = packed.setdefault(title, {name: array("d") for name in (*numbers, *words)})
+        for name, at in numbers.items():
             value = _number(row[at])
             bad += row[at] != "" and math.isnan(value)
             flight[name].append(value)
+        for name, (at, meant) in words.items():
+            flight[name].append(float(row[at] == meant) if row[at] else math.nan)
     if bad:
         notes.append(f"{bad} values of {FRAMES_FILE} are no numbers, or lines cut off: left out")
-    return {title: derived(_arrays(columns)) for title, columns in raw.items()}
+    return {title: derived(_arrays(columns)) for title, columns in packed.items()}
 
 
 def _number(text: str) -> float:
@@ -195,15 +199,12 @@ def _number(text: str) -> float:
     return value if math.isfinite(value) and abs(value) < 1e15 else math.nan
 
 
-def _arrays(columns: Mapping[str, list[Any]]) -> dict[str, FloatArray]:
-    """Numbers as they are; of the words what they say."""
-    count = len(columns["flight"])
-    out = {name: np.array(columns.get(name, [math.nan] * count), dtype=float) for name in NUMBERS}
+def _arrays(packed: Mapping[str, array[float]]) -> dict[str, FloatArray]:
+    """All columns that are known of, NaN where the file has none."""
+    count = len(packed["t_s"])
+    out = {name: np.array(packed.get(name, [math.nan] * count), dtype=float) for name in (*NUMBERS, *WORDS)}
     out["index"] = np.where(np.isfinite(out["index"]), out["index"], -1.0)
-    labels = columns.get("source_label", [""] * count)
-    out["label"] = np.array([float(word == SourceLabel.SATELLITE_ANCHORED) for word in labels])
-    odometry = columns.get("odometry", [""] * count)
-    out["registered"] = np.array([float(word == OdometryStatus.OK) if word else math.nan for word in odometry])
+    out["label"], out["registered"] = out.pop("source_label"), out.pop("odometry")
     return out
 
 

@@ -11,12 +11,14 @@ from typing import Any
 from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.geometry.geodesy import LocalFrame
 from gps_denied_onboard.messages import FloatArray, NavState
+from gps_denied_onboard.recorder.config import PictureKeeping
 from gps_denied_onboard.recorder.mcap_io import RecordingReader, recording_files
 from gps_denied_onboard.recorder.meta import RecordingMeta, read_meta, tiles_inside
 from gps_denied_onboard.recorder.reader import FlightReader
 from gps_denied_onboard.recorder.records import HeaderRecord, MovedRecord
 from gps_denied_onboard.recorder.verify import STATES, Verdict, verify_flight
 from gps_denied_onboard.tiles.mosaic import MapMosaic
+from gps_denied_onboard.untrusted.text import shown
 from gps_denied_operator.report.chapters import summary
 from gps_denied_operator.report.html import render
 from gps_denied_operator.report.illustrate import illustrated
@@ -134,6 +136,9 @@ def _told(checked: Verdict, header: object) -> list[tuple[str, str]]:
     ]  # fmt: skip
     if isinstance(header, HeaderRecord):
         told += [("flown", header.utc), ("image", header.image)]
+        recorder = header.config.get("recorder")
+        keeping = recorder.get("pictures", PictureKeeping.NONE) if isinstance(recorder, dict) else PictureKeeping.NONE
+        told += [("pictures kept", shown(keeping, 20))] if keeping != PictureKeeping.NONE else []
     return told
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gps_denied_operator.compare.bootstrap import Statistic, difference, holm, percentile, ratio
+from gps_denied_operator.compare.bootstrap import Statistic, difference, percentile, ratio, stand_together
 from gps_denied_operator.compare.judge import block_rows
 from tests.gps_denied_operator.compare.conftest import errors_m
 
@@ -45,7 +45,7 @@ def test_noise_alone_is_rarely_more_than_noise() -> None:
         found = [difference(one, other, (10, 10), paired=True, draws=300) for one, other in zip(a, b, strict=True)]
         inside += sum(d.low <= 0.0 <= d.high for d in found if d.low is not None and d.high is not None)
         looked_at += len(found)
-        apart += any(holm([d.p for d in found if d.p is not None]))
+        apart += any(stand_together([d.p for d in found if d.p is not None]))
     assert inside / looked_at > 0.88
     assert apart <= 5
 
@@ -73,9 +73,11 @@ def test_the_same_every_time() -> None:
 
 
 def test_several_looks_ask_for_more() -> None:
-    """One figure in fifty at 1 % is chance; one at a ten-thousandth is not, and the next is judged by the rest."""
-    assert holm([0.01, *[0.5] * 49]) == [False] * 50
-    assert holm([0.5, 0.0001, 0.02]) == [False, True, True]
+    """One figure in fifty at 1 % is chance; one at a ten-thousandth is not; several that move together stand sooner."""
+    assert stand_together([0.01, *[0.5] * 49]) == [False] * 50
+    assert stand_together([0.5, 0.0001, 0.9]) == [False, True, False]
+    assert stand_together([0.02, 0.02, 0.02, 0.5]) == [True, True, True, False]
+    assert stand_together([]) == []
 
 
 def test_blocks_are_long_and_full_enough() -> None:

@@ -201,7 +201,7 @@ def _ground_m(request: ImportRequest, log: FlightLog, notes: list[str]) -> float
         return float(np.median(still))
     lowest = min((m.altitude_amsl_m for m in fixes), default=0.0)
     notes.append(
-        f"it never stood on the ground: that is taken at its lowest altitude, {lowest:.0f} m, which is surely too high; "
+        f"it never stood on the ground: that is taken at its lowest altitude, {lowest:.0f} m, surely too high; "
         "give --ground, metres above sea level, or the pictures' scale is wrong."
     )
     return lowest

@@ -1,4 +1,4 @@
-"""The page and the JSON of `evaluate gps`: for each log its receiver's track, and when and why each verdict changed."""
+"""The page and the JSON of `evaluate gps`: of each log its receiver's track, and when each verdict changed and why."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """Where an aircraft of a log should be by its own inertial, air and attitude data, for a while after good GPS fixes.
 
 Solutions of the flown filter (`fusion.eskf`) run side by side, in turn. Each is led by the receiver for a while, so
-that it learns biases and wind, and then goes on alone with a sigma that grows: by the newest such solution one is
-found to be good, by the older one it is found to be drawn away slowly. What a receiver says while it is doubted leads
-none of them.
+that it learns biases and wind, and then goes on alone with a sigma that grows: by the newest such solution a receiver
+is found to be good, by the older one it is found to be drawn away. What a receiver says while it is doubted leads none
+of them.
 """
 
 from __future__ import annotations

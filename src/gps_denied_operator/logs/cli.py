@@ -24,6 +24,10 @@ def import_log(
     fov: Annotated[
         float | None, typer.Option(help="Horizontal field of view, degrees; else as the pictures say.")
     ] = None,
+    ground: Annotated[
+        float | None,
+        typer.Option(help="Altitude of the ground under the flight, m above sea level; else where it stood."),
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Make a recording of a flight's own log and pictures: `gps-denied-onboard replay` and all evaluations take it.
@@ -34,7 +38,7 @@ def import_log(
     from gps_denied_operator.logs.importer import ImportRequest
     from gps_denied_operator.logs.importer import import_log as run
 
-    told = run(ImportRequest(log, out, video, photos, tuple(map_ or ()), rate, fov))
+    told = run(ImportRequest(log, out, video, photos, tuple(map_ or ()), rate, fov, ground))
     if json:
         print_json(told)
         return

@@ -40,7 +40,7 @@ TILES_FOLDER, TILES_SOURCE = "tiles", "map"
 MAP_BUFFER_M = 1500.0
 TILES_MAX = 200_000
 GROUND_SIGMA_M = 20.0
-GROUND_SPEED_MPS = 3.0
+GROUND_SPEED_MPS, STILL_SAMPLES = 1.0, 25
 ATTITUDE_AGE_NS = 300_000_000
 LEAD_NS = 20_000_000_000
 """So much of the log comes before the first picture."""
@@ -50,7 +50,8 @@ PRODUCER = "import-log"
 
 @dataclass(frozen=True, slots=True)
 class ImportRequest:
-    """What to import. `rate_hz` is of a video's frames; `fov_deg` None: as the pictures say."""
+    """What to import. `rate_hz` is of a video's frames; `fov_deg` None: as the pictures say. `ground_m` is the ground's
+    altitude above mean sea level under the flight; None: where the aircraft stood."""
 
     log: Path
     out: Path
@@ -59,6 +60,7 @@ class ImportRequest:
     maps: tuple[Path, ...] = ()
     rate_hz: float = 1.0
     fov_deg: float | None = None
+    ground_m: float | None = None
 
     def __post_init__(self) -> None:
         if self.video is not None and self.photos is not None:
@@ -75,7 +77,7 @@ def import_log(request: ImportRequest) -> dict[str, Any]:
     with OutputFolder(request.out, "recording") as folder:
         frames = folder / FRAMES_FOLDER
         frames.mkdir()
-        pictures = _pictures(request, log, frames)
+        whole, pictures = log, _pictures(request, log, frames)
         log, pictures = _cut(log, pictures)
         notes = [*log.notes, *([] if pictures is None else (*pictures.alignment.notes, *pictures.notes))]
         truth = truth_of(log)
@@ -94,7 +96,7 @@ def import_log(request: ImportRequest) -> dict[str, Any]:
             writer.write_all([*messages, *records])
             writer.write_all(truth)
         camera = CameraModel.from_fov(*NOMINAL_SIZE_PX, FOV_ASSUMED_DEG) if pictures is None else pictures.camera
-        write_meta(folder, _meta(log, camera, origin, ground_altitude_m(log), tiles))
+        write_meta(folder, _meta(log, camera, origin, _ground_m(request, whole, notes), tiles))
         told = _told(request, log, pictures, truth, notes)
         (folder / PAGE_FILE).write_text(import_page(told, truth, log), encoding="utf-8")
     return told
@@ -186,12 +188,23 @@ def missing(log: FlightLog, truth: Sequence[TruthSample]) -> list[str]:
     return out
 
 
-def ground_altitude_m(log: FlightLog) -> float:
-    """The ground's altitude: where the receiver stood still at first, else the lowest that it was."""
+def _ground_m(request: ImportRequest, log: FlightLog, notes: list[str]) -> float:
+    """The ground's altitude as told, else where the receiver stood still, else the lowest that it was."""
+    if request.ground_m is not None:
+        return request.ground_m
     fixes = [m for m in log.messages if isinstance(m, GpsSample) and m.fix_type >= FixType.FIX_3D]
     still = [m.altitude_amsl_m for m in fixes if math.hypot(*m.velocity_ned_mps[:2]) < GROUND_SPEED_MPS]
-    heights = still[:200] if still else [m.altitude_amsl_m for m in fixes]
-    return float(np.median(heights)) if still else float(min(heights, default=0.0))
+    if len(still) >= STILL_SAMPLES:
+        notes.append(
+            f"the ground is taken at {np.median(still):.0f} m above sea level, where it stood; else give --ground."
+        )
+        return float(np.median(still))
+    lowest = min((m.altitude_amsl_m for m in fixes), default=0.0)
+    notes.append(
+        f"it never stood on the ground: that is taken at its lowest altitude, {lowest:.0f} m, surely too high; "
+        "give --ground, metres above sea level, or the pictures' scale is wrong."
+    )
+    return lowest
 
 
 def _meta(log: FlightLog, camera: CameraModel, origin: TruthSample, ground_m: float, zoom: int | None) -> RecordingMeta:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -32,7 +33,8 @@ def read_ulog(path: Path) -> FlightLog:
     from pyulog import ULog
 
     try:
-        log = ULog(str(path), list(TOPICS))
+        with contextlib.redirect_stdout(None):  # it prints what it finds damaged
+            log = ULog(str(path), list(TOPICS))
     except Exception as error:  # a torn header raises anything: struct.error, KeyError, its own
         raise UserError(
             f"{shown(path)} is no PX4 log that can be read ({type(error).__name__}: {shown(error, 120)}); copy it "

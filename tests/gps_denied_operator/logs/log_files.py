@@ -37,12 +37,12 @@ GPS_HZ = 5.0
 def _flight(seed: int, minutes: float, imu_hz: float) -> tuple[Telemetry, ...]:
     made = prepare(FlyRequest(seed, minutes, imu_hz=imu_hz))
     sensed = telemetry(made.flight, made.scenario, made.frame, seed, 0, Rates(imu_hz=imu_hz))
-    receiver = _receiver(truth_samples(made.flight, made.frame, 0, GPS_HZ), seed)
+    claims = receiver(truth_samples(made.flight, made.frame, 0, GPS_HZ), seed)
     kept = [m for m in sensed if isinstance(m, Sensor) and not isinstance(m, GpsSample)]
-    return tuple(sorted([*kept, *receiver], key=lambda m: m.t_ns))
+    return tuple(sorted([*kept, *claims], key=lambda m: m.t_ns))
 
 
-def _receiver(truth: Sequence[TruthSample], seed: int) -> list[Telemetry]:
+def receiver(truth: Sequence[TruthSample], seed: int) -> list[Telemetry]:
     """A good receiver's samples: its error wanders by a metre or two within a minute (the simulator's is jammed)."""
     rng = np.random.default_rng(seed)
     error, keep = np.zeros(3), math.exp(-1.0 / (GPS_HZ * 40.0))

@@ -37,7 +37,7 @@ def offset_s(log: FlightLog, messages: list[Telemetry]) -> float:
     if log.kind is LogKind.BLACKBOX_CSV:
         kinds = (AttitudeSample, AirspeedSample, BaroSample, GpsSample)
         spoken_ns = max(next(m.t_ns for m in messages if type(m) is kind) for kind in kinds)
-        return first.t_ns / 1e9 - next(m.t_ns for m in messages if type(m) is ImuSample and m.t_ns >= spoken_ns) / 1e9
+        return first.t_ns / 1e9 - next(m.t_ns for m in messages if type(m) is ImuSample and m.t_ns > spoken_ns) / 1e9
     return first.t_ns / 1e9 - next(m for m in messages if isinstance(m, ImuSample)).t_ns / 1e9
 
 
@@ -52,9 +52,9 @@ def test_every_format_gives_the_flights_own_values(suffix: str, tmp_path: Path) 
         imu, true_imu = nearest(read, ImuSample, at), nearest(messages, ImuSample, t_s)
         assert isinstance(imu, ImuSample)
         assert isinstance(true_imu, ImuSample)
-        tolerance = 0.5 if suffix == ".csv" else 0.02  # whole degrees a second, raw counts, the sample beside it
+        tolerance = 0.25 if suffix == ".csv" else 0.02  # raw counts, a g by their middle
         assert imu.accel_body_mps2 == pytest.approx(true_imu.accel_body_mps2, abs=tolerance)
-        assert imu.gyro_body_radps == pytest.approx(true_imu.gyro_body_radps, abs=max(tolerance / 8.0, 0.02))
+        assert imu.gyro_body_radps == pytest.approx(true_imu.gyro_body_radps, abs=0.02)
         attitude, true_attitude = nearest(read, AttitudeSample, at), nearest(messages, AttitudeSample, t_s)
         assert isinstance(attitude, AttitudeSample)
         assert isinstance(true_attitude, AttitudeSample)
@@ -135,6 +135,17 @@ def test_what_is_no_log_is_told_in_a_sentence(data: bytes, tmp_path: Path) -> No
     path.write_bytes(data)
     with pytest.raises(UserError):
         open_log(path)
+
+
+def test_damage_is_not_printed_on_stdout(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """What the libraries say of a damaged log does not mix with a command's JSON."""
+    for suffix in (".bin", ".tlog", ".ulg"):
+        data = bytearray(WRITERS[suffix](flight(minutes=MINUTES)))
+        data[50_000:50_400] = bytes(400)
+        path = tmp_path / f"damaged{suffix}"
+        path.write_bytes(data)
+        assert open_log(path).notes, suffix
+    assert capfd.readouterr().out == ""
 
 
 def test_a_raw_blackbox_names_the_decoder(tmp_path: Path) -> None:

@@ -1,0 +1,121 @@
+"""A log and its pictures become a recording that replays like the flight itself."""
+
+from __future__ import annotations
+
+import math
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from gps_denied_onboard.config import Config
+from gps_denied_onboard.errors import UserError
+from gps_denied_onboard.messages import GpsSample, ImuSample, TakeoffOrigin
+from gps_denied_onboard.recorder.mcap_io import RecordingReader
+from gps_denied_onboard.recorder.meta import read_meta
+from gps_denied_onboard.replay.recording import FrameTrace, replay_recording
+from gps_denied_operator.logs.importer import ImportRequest, import_log
+from gps_denied_operator.scoring.truth import truth_of_samples
+from tests.conftest import REPOSITORY
+from tests.gps_denied_operator.logs.flown import fly, stills, write_log
+from tests.gps_denied_operator.logs.log_files import dataflash_of, flight, write
+
+
+def test_a_log_alone_becomes_a_recording(tmp_path: Path) -> None:
+    """Sensors, the watched GPS, the truth and one told position are in it; the page and the notes too."""
+    out = tmp_path / "recording"
+    told = import_log(ImportRequest(write(tmp_path, ".bin", flight(minutes=0.5)), out))
+    reader = RecordingReader(out)
+    messages = list(reader.messages())
+    assert reader.problems == ()
+    assert sum(isinstance(m, TakeoffOrigin) for m in messages) == 1
+    assert sum(isinstance(m, GpsSample) for m in messages) == told["messages"]["gps"] == told["truth"]
+    assert len(list(reader.truth())) == told["truth"]
+    assert read_meta(out).utc_at_zero is not None
+    assert told["frames"] == 0
+    assert "it holds no rangefinder." in told["notes"]
+    page = (out / "import.html").read_text(encoding="utf-8")
+    assert "Imported log" in page
+    assert "polyline" in page
+
+
+def test_two_flights_in_one_file_give_the_longer_one(tmp_path: Path) -> None:
+    """The longest part is taken, and it is said which."""
+    path = tmp_path / "two.bin"
+    path.write_bytes(dataflash_of(flight(minutes=0.5)) + dataflash_of(flight(minutes=0.8)))
+    told = import_log(ImportRequest(path, tmp_path / "recording"))
+    assert told["duration_s"] == pytest.approx(48.0, abs=1.0)
+    assert any("the longest was taken" in note for note in told["notes"])
+
+
+def test_a_log_without_gps_is_refused_with_nothing_left(tmp_path: Path) -> None:
+    """Where on earth it was flown nothing tells: a UserError, and no folder."""
+    blind = [m for m in flight(minutes=0.5) if not isinstance(m, GpsSample)]
+    with pytest.raises(UserError, match="no GPS"):
+        import_log(ImportRequest(write(tmp_path, ".bin", blind), tmp_path / "recording"))
+    assert not (tmp_path / "recording").exists()
+
+
+def test_pictures_without_times_are_told_and_left_out(tmp_path: Path) -> None:
+    """A folder of pictures that nothing places is no reason to lose the log."""
+    folder = tmp_path / "DCIM"
+    folder.mkdir()
+    for k in range(3):
+        Image.fromarray(np.full((48, 64, 3), 80 + k, dtype=np.uint8)).save(folder / f"{k}.jpg")
+    log = write(tmp_path, ".ulg", [m for m in flight(minutes=0.5) if not isinstance(m, ImuSample)])
+    told = import_log(ImportRequest(log, tmp_path / "recording", photos=folder))
+    assert told["frames"] == 0
+    assert told["offset_s"] is None
+    assert any("no times" in note for note in told["notes"])
+    assert "it holds no imu." in told["notes"]
+
+
+def test_the_example_of_the_page_writes_a_recording(tmp_path: Path) -> None:
+    """The 30 lines of _docs/recording.md run as they stand, and what they write is read without a problem."""
+    page = (REPOSITORY / "_docs" / "recording.md").read_text(encoding="utf-8")
+    code = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    assert len(code) == 1
+    subprocess.run([sys.executable, "-c", code[0]], cwd=tmp_path, check=True, timeout=60)
+    reader = RecordingReader(tmp_path / "my-flight")
+    assert len(list(reader.events())) == 1000 + 300 + 1 + 10
+    assert reader.problems == ()
+    assert read_meta(tmp_path / "my-flight").camera.width_px == 640
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("suffix", [".bin", ".tlog"])
+def test_an_imported_flight_replays_as_the_flown_one(suffix: str, tmp_path: Path) -> None:
+    """Log, stills and map of a flight with pictures: the replay's error is that of the flight's own recording."""
+    flown = fly(tmp_path, 1.0)
+    meta = read_meta(flown)
+    out = tmp_path / "imported"
+    request = ImportRequest(
+        write_log(tmp_path, suffix, flown), out, photos=stills(tmp_path, flown),
+        maps=(flown / "tiles" / "provider",), fov_deg=60.0, ground_m=meta.origin_altitude_m,
+    )  # fmt: skip
+    told = import_log(request)
+    assert told["aligned_by"] == "camera messages"
+    assert told["frames"] == 60
+    config = Config(camera=meta.camera)
+    own, imported = _median_error_m(flown, config), _median_error_m(out, config)
+    assert imported < 1.1 * own + 1.5  # the log's truth is a receiver's, off by a metre or two
+
+
+def _median_error_m(recording: Path, config: Config) -> float:
+    truth = truth_of_samples(RecordingReader(recording).truth())
+    errors: list[float] = []
+
+    def see(trace: FrameTrace) -> None:
+        place = truth(0, "", trace.t_ns)
+        if place is not None and trace.state is not None:
+            scale = math.cos(math.radians(place.latitude_deg))
+            north = (trace.state.latitude_deg - place.latitude_deg) * 111_200.0
+            east = (trace.state.longitude_deg - place.longitude_deg) * 111_320.0 * scale
+            errors.append(math.hypot(north, east))
+
+    replay_recording(recording, config, None, see)
+    return float(np.median(errors))

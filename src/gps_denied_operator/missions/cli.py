@@ -41,7 +41,8 @@ def show(
     root: RootOption = None,
     config: ConfigOption = None,
     height: Annotated[
-        float, typer.Option("--height", min=0.0, help="Metres above ground, to draw what --config's camera sees.")
+        float,
+        typer.Option("--height", min=0.0, max=2e4, help="Metres above ground, to draw what --config's camera sees."),
     ] = 0.0,
     out: Annotated[Path, typer.Option(help="HTML file to write.")] = Path("plan.html"),
     json: JsonOption = False,

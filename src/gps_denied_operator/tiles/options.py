@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from gps_denied_onboard.errors import UserError
+
 RootOption = Annotated[
     Path | None, typer.Option(help="The store's folder; else GPS_DENIED_TILES, else among the user's data.")
 ]
@@ -28,3 +30,10 @@ def default_root() -> Path:
         return Path(named)
     data = os.environ.get("XDG_DATA_HOME")
     return (Path(data) if data else Path.home() / ".local" / "share") / "gps-denied-onboard" / "tiles"
+
+
+def existing_root(root: Path | None) -> Path:
+    """The folder of a store to be looked at; UserError where the one that the user names is not there."""
+    if root is not None and not root.is_dir():
+        raise UserError(f"There is no tile store at {root}: check --root. `operator-tool tiles import` makes one.")
+    return root or default_root()

@@ -19,7 +19,7 @@ native: ## build only the native module, into src
 	@.ci/setup native
 
 demo: setup ## fly three simulated minutes without GPS, replay, score, report
-	$(BIN)/operator-tool evaluate flights --seeds 1-1 --minutes 3 --scenario blackout --out build/demo
+	$(BIN)/operator-tool evaluate flights --seeds 1-1 --minutes 3 --scenario blackout --out build/demo --replace
 
 test: setup ## what a change must pass: linters, types, C++ tests, the quick suite
 	@.ci/setup chromium || true

@@ -31,7 +31,8 @@ from gps_denied_onboard.recorder.mcap_io import RecordingReader
 from gps_denied_onboard.recorder.meta import read_meta, write_meta
 from gps_denied_onboard.replay.recording import FrameTrace, replay_recording
 from gps_denied_onboard.tiles.server import LocalServer
-from gps_denied_operator.scoring.metrics import CHI2_95_2DOF
+from gps_denied_operator.scoring.metrics import FALSE_ANCHOR_M, offset_m
+from gps_denied_operator.scoring.protection import ellipses_away
 from gps_denied_sim.recording import FlyRequest, Prepared, prepare, write_recording
 from gps_denied_sim.render.appearance import map_look
 from gps_denied_sim.render.map_tiles import BLOCK, JPEG_QUALITY, ZOOM, TilePainter, tiles_around
@@ -59,7 +60,7 @@ def paint(job: tuple[float, Path, int, int]) -> int:
     """Write every n-th band of blocks of both zooms; returns how many tiles of the finer one."""
     side_m, folder, first, step = job
     ground, tiles = area(side_m)
-    picture = GroundPicture(World(SEED, ground.scenario.style), map_look(SEED, 0.0, 1.0), 0.5, 64)
+    picture = GroundPicture(World(SEED, ground.scenario.style), map_look(SEED, ground.scenario.map_age, 1.0), 0.5, 64)
     painter = TilePainter(picture, ground.frame)
     bands = sorted({y // BLOCK for _, y in tiles})
     count = 0
@@ -122,45 +123,44 @@ def start_somewhere(ground: Prepared, side_m: float, k: int, out: Path, origin: 
 
 
 def kidnapped(ground: Prepared, origin: LocalFrame, side_m: float, k: int, config: Config) -> dict[str, float]:
-    """One start: seconds of searching and frames until the first anchor, and its error; NaN where it found none.
-    `anchored` states, those more than 50 m off and those inside the 95 % ellipse that they claimed, until its end."""
+    """One start: seconds of searching until the first anchor, or until its end; frames until then and its error, NaN
+    where it found none. `anchored` states, those more than 50 m off and those inside the 95 % ellipse that they
+    claimed, until its end."""
     with tempfile.TemporaryDirectory(prefix="gps-denied-bench-") as folder:
         recording = Path(folder) / "flight"
         start_somewhere(ground, side_m, k, recording, origin)
         truth = [(s.t_ns, s.latitude_deg, s.longitude_deg) for s in RecordingReader(recording).truth()]
         times, *where = np.array(truth).T
-        searched, frames, found = [], 0, {"s": math.nan, "frames": math.nan, "error_m": math.nan}
+        searched, frames, found = [], 0, {"frames": math.nan, "error_m": math.nan}
         anchored = false_anchors = inside = 0
 
         def look(trace: FrameTrace) -> None:
             nonlocal frames, anchored, false_anchors, inside
             state = trace.state
-            if trace.fix is not None and math.isnan(found["s"]):
+            if trace.fix is not None and math.isnan(found["frames"]):
                 frames += 1
                 searched.append(sum(trace.stage_ms.values()) / 1e3)
             if state is None or state.source_label is not SourceLabel.SATELLITE_ANCHORED:
                 return
             latitude_deg, longitude_deg = (float(np.interp(state.t_ns, times, degrees)) for degrees in where)
-            there = LocalFrame(latitude_deg, longitude_deg, 0.0)
-            error = there.enu_from_geodetic(state.latitude_deg, state.longitude_deg, 0.0)[:2]
-            error_m = float(np.hypot(*error))
-            covariance_m2 = np.array(state.covariance_enu_m2).reshape(3, 3)[:2, :2]
+            error = offset_m((latitude_deg, longitude_deg), (state.latitude_deg, state.longitude_deg))
+            error_m = math.hypot(*error)
             anchored += 1
-            false_anchors += error_m > 50.0
-            inside += float(error @ np.linalg.solve(covariance_m2, error)) <= CHI2_95_2DOF
-            if math.isnan(found["s"]):
-                found.update(s=sum(searched), frames=frames, error_m=error_m)
+            false_anchors += error_m > FALSE_ANCHOR_M
+            inside += ellipses_away(state, *error) <= 1.0
+            if math.isnan(found["frames"]):
+                found.update(frames=frames, error_m=error_m)
 
         replay_recording(recording, config, None, look)
         counts = {"anchored": anchored, "false_anchors": false_anchors, "inside_95": inside}
-        out = {**found, "one_search_s_max": max(searched, default=math.nan), **counts}
+        out = {"s": sum(searched), **found, "one_search_s_max": max(searched, default=math.nan), **counts}
         print(f"start {k}: {json.dumps(out)}", flush=True)
         return out
 
 
 def measure(out: Path, side_m: float, starts: int) -> dict[str, Any]:
     """Everything, one after the other."""
-    tiles = out.parent / f"area-{side_m / 1000.0:g}km" / "tiles"
+    tiles = out.parent / f"area-{side_m / 1000.0:g}km-aged" / "tiles"
     workers = len(os.sched_getaffinity(0))
     if not tiles.is_dir():
         unfinished = tiles.with_name("unfinished")
@@ -211,16 +211,15 @@ def measure(out: Path, side_m: float, starts: int) -> dict[str, Any]:
 
 def starts_figures(found: list[dict[str, float]]) -> dict[str, Any]:
     """What the starts come to."""
-    seconds_s = np.array([one["s"] for one in found])
-    known = np.isfinite(seconds_s)
+    seconds_s = [one["s"] for one in found]
     frames = [one["frames"] for one in found if math.isfinite(one["frames"])]
     errors = [one["error_m"] for one in found if math.isfinite(one["error_m"])]
     return {
         "starts": len(found),
-        "found": int(known.sum()),
+        "found": len(frames),
         "frames_until_found_p50_max": np.percentile(frames, (50, 100)).tolist() if frames else [],
         **{key: int(sum(one[key] for one in found)) for key in ("anchored", "false_anchors", "inside_95")},
-        "search_s_p50_p95_max": np.percentile(seconds_s[known], (50, 95, 100)).round(1).tolist() if known.any() else [],
+        "search_s_p50_p95_max": np.percentile(seconds_s, (50, 95, 100)).round(1).tolist(),
         "one_search_s_max": round(max(one["one_search_s_max"] for one in found), 1),
         "error_m_p50_max": np.percentile(errors, (50, 100)).round(1).tolist() if errors else [],
     }

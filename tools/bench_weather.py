@@ -22,6 +22,7 @@ COLUMNS = (
     ("false anchors", "false_anchors", 0), ("scored", "scored", 0), ("with estimate", "with_estimate", 0),
     ("anchored", "anchored", 0), ("within 50 m", "within_m.50", 3), ("median, m", "error_m.median", 1),
     ("p95, m", "error_m.p95", 1), ("max, m", "error_m.max", 1), ("level median, m", "protection_level_m.median", 0),
+    ("ellipse median, m", "ellipse_95.median_m", 1), ("needed, times", "ellipse_95.needed", 2),
     ("level p95, m", "protection_level_m.p95", 0), ("NEES", "nees_mean", 1),
 )  # fmt: skip
 MUST = (("coverage_95", 0.95), ("worst_flight.coverage_95", 0.90))
@@ -33,7 +34,7 @@ def fly(scenario: str, folder: Path, seeds: str, minutes: float, workers: int) -
     """Evaluate one scenario and return its figures, those of each flight under `flights`; SystemExit when it fails."""
     tool = str(Path(sys.executable).with_name("operator-tool"))
     command = [tool, "evaluate", "flights", "--scenario", scenario, "--seeds", seeds, "--minutes", f"{minutes:g}"]
-    command += ["--workers", str(workers), "--out", str(folder), "--json"]
+    command += ["--workers", str(workers), "--out", str(folder), "--replace", "--json"]
     print(f"weather: {' '.join(command[1:])}", flush=True)
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode:

@@ -1,8 +1,8 @@
-"""Compare the outputs of two replays of one recording line by line, keys that were renamed in between mapped.
+"""Compare the outputs of two replays of one recording line by line; a newer version may have added keys.
 
 Usage: same_outputs.py OLD NEW. Each is a folder that `gps-denied-onboard replay` or `operator-tool evaluate` wrote;
-navstate.jsonl, decisions.jsonl, gps_input.tlog and frames.csv are compared where both hold them. RENAMED says what
-an older version called otherwise. Prints a line a file; ends with 1 where one differs, 2 where nothing is there.
+navstate.jsonl, decisions.jsonl, gps_input.tlog and frames.csv are compared where both hold them. Prints a line a file;
+ends with 1 where one differs, 2 where nothing is there.
 """
 
 from __future__ import annotations
@@ -14,8 +14,6 @@ from pathlib import Path
 from typing import Any
 
 FILES = ("navstate.jsonl", "decisions.jsonl", "gps_input.tlog", "frames.csv")
-RENAMED: dict[str, str] = {}
-"""Key of an older version -> the key now."""
 GATE_FLAGS = ("unique",)
 """Numbers of `gates` that became fields of their own, true or false."""
 MEASURED = ("latency_ms", "odometry_ms", "place_ms", "match_ms", "pose_ms", "fusion_ms", "cpu_ms")
@@ -28,7 +26,7 @@ def as_now(value: Any) -> Any:
         return [as_now(item) for item in value]
     if not isinstance(value, dict):
         return value
-    out = {RENAMED.get(key, key): as_now(item) for key, item in value.items()}
+    out = {key: as_now(item) for key, item in value.items()}
     gates = out.get("gates")
     if isinstance(gates, dict):
         out |= {flag: bool(gates.pop(flag, 0.0)) for flag in GATE_FLAGS if flag in gates or flag not in out}
@@ -84,7 +82,7 @@ def compare(old: Path, new: Path) -> tuple[int, int]:
             said, differs = "the same bytes", False
         elif name.endswith(".jsonl"):
             lines = different_lines(first, second)
-            said, differs = f"{lines} lines differ" if lines else "the same but for renamed and added keys", lines > 0
+            said, differs = f"{lines} lines differ" if lines else "the same but for added keys", lines > 0
         elif name.endswith(".csv"):
             rows = different_rows(first, second)
             said, differs = f"{rows} rows differ" if rows else "the same but for measured times", rows > 0

@@ -295,9 +295,9 @@ bool DelayedHistory::seed(const State& given) {
   s.rejected_since_ns = own->rejected_since_ns;
   s.position_known = true;
   s.travelled = own->travelled;
-  s.gust_scale = own->gust_scale;
-  s.airspeed_nis = own->airspeed_nis;
-  s.airspeed_t_ns = own->airspeed_t_ns;
+  s.gusts = own->gusts;
+  s.autopilot = own->autopilot;
+  s.attitude_mean = own->attitude_mean;
   drop_clones(s);
   if (!healthy(s)) return false;
   while (!events_.empty() && events_.front().t_ns <= s.t_ns) events_.pop_front();

@@ -57,6 +57,13 @@ struct Clone {
   Quat attitude = Quat::Identity();
 };
 
+// How much stronger a noise is than configured, as a factor on its variance, learned from its source's innovations.
+struct LearnedNoise {
+  double scale = 1.0;
+  double nis = 1.0;       // mean of chi-square a degree of freedom, refused measurements included
+  std::int64_t t_ns = 0;  // 0: none yet
+};
+
 struct State {
   std::int64_t t_ns = 0;
   std::int64_t imu_t_ns = 0;
@@ -77,10 +84,10 @@ struct State {
   Vec2 gust = Vec2::Zero();
   Vec3 travelled = Vec3::Zero();  // integral of the velocity; no correction of the position ever moves it
   bool position_known = false;
-  double gust_scale = 1.0;         // variance of gusts and of the wind's walk, over the configured: learned
-  double airspeed_nis = 1.0;       // mean of chi-square a degree of freedom of the airspeed, refused ones included
-  std::int64_t airspeed_t_ns = 0;  // 0: none yet
-  Vec2 refused_m = Vec2::Zero();   // what successive refused odometry steps of one direction add up to
+  LearnedNoise gusts;                 // of gusts and of the wind's walk
+  LearnedNoise autopilot;             // of the autopilot's attitude error; `nis` is of the mean innovation
+  Vec3 attitude_mean = Vec3::Zero();  // mean of the attitude's innovations, each over its sigma
+  Vec2 refused_m = Vec2::Zero();      // what successive refused odometry steps of one direction add up to
   int refused_steps = 0;
   int clones = 0;
   std::array<Clone, kCloneCount> clone;

@@ -10,6 +10,7 @@ namespace {
 
 constexpr double kEarthRadius = 6371008.8;  // m, for the drop of the sea's surface below the tangent plane
 constexpr double kTwoPi = 6.283185307179586;
+constexpr double kGustsForget = 0.1, kAttitudeForgets = 0.25;  // see learn
 
 double wrap(double angle) { return std::remainder(angle, kTwoPi); }
 
@@ -108,19 +109,39 @@ double camera_yaw(const Quat& body, const Quat& mount, Vec3& gradient) {
   return std::atan2(u.y(), u.x());
 }
 
-// How strong the air's disturbance is follows from the airspeed's own innovations: while they are larger than the
-// state expects, gusts and the wind's walk are given more room, and less again when they fit (Mehra 1970, in the
-// multiplicative form that keeps a variance positive).
-void learn_gusts(const Config& c, State& s, double chi2, int degrees) {
-  const double dt = s.airspeed_t_ns == 0 ? 0.0 : std::min(static_cast<double>(s.t_ns - s.airspeed_t_ns) * 1e-9, 1.0);
-  s.airspeed_t_ns = s.t_ns;
+// What a source's innovations say of a noise: while they are larger than the state expects, it is given more room, and
+// less again when they fit (Mehra 1970, in the multiplicative form that keeps a variance positive). `forgets` is how
+// fast it comes back, over how fast it grows.
+void learn(const Config& c, std::int64_t t_ns, double nis, double time_s, double scale_max, double forgets,
+           LearnedNoise& noise) {
+  const double dt = noise.t_ns == 0 ? 0.0 : std::min(static_cast<double>(t_ns - noise.t_ns) * 1e-9, 1.0);
+  noise.t_ns = t_ns;
   if (!(dt > 0.0)) return;
-  const double nis = std::min(chi2 / degrees, c.nis_counted_max);
-  s.airspeed_nis += (1.0 - std::exp(-dt / c.gust_learning_s)) * (nis - s.airspeed_nis);
+  noise.nis += (1.0 - std::exp(-dt / time_s)) * (std::min(nis, c.nis_counted_max) - noise.nis);
   double rate = 0.0;
-  if (s.airspeed_nis > c.gust_nis_high) rate = (s.airspeed_nis - c.gust_nis_high) / c.gust_learning_s;
-  if (s.airspeed_nis < 1.0) rate = 0.1 * (s.airspeed_nis - 1.0) / c.gust_learning_s;
-  s.gust_scale = std::clamp(s.gust_scale * std::exp(rate * dt), 1.0, c.gust_scale_max);
+  if (noise.nis > c.gust_nis_high) rate = (noise.nis - c.gust_nis_high) / time_s;
+  if (noise.nis < 1.0) rate = forgets * (noise.nis - 1.0) / time_s;
+  noise.scale = std::clamp(noise.scale * std::exp(rate * dt), 1.0, scale_max);
+}
+
+// The autopilot's attitude has little white noise and an error that wanders: an attitude that is shaken, late or frozen
+// shows in innovations of one sign long before it shows in their size. So their mean is judged, over the time in which
+// it is learned, against what a mean of independent ones would be.
+void learn_attitude(const Config& c, State& s, const AidSourceStatus& aid) {
+  const double dt = s.autopilot.t_ns == 0 ? 0.0 : std::min(static_cast<double>(s.t_ns - s.autopilot.t_ns) * 1e-9, 1.0);
+  if (!(dt > 0.0)) {
+    s.autopilot.t_ns = s.t_ns;
+    return;
+  }
+  const double share = 1.0 - std::exp(-dt / c.autopilot_learning_s);
+  const double limit = std::sqrt(c.gate_attitude);
+  for (int i = 0; i < 3; ++i) {
+    const double z = aid.innovation(i) / std::sqrt(std::max(aid.innovation_variance(i), 1e-12));
+    s.attitude_mean(i) += share * (std::clamp(z, -limit, limit) - s.attitude_mean(i));
+  }
+  const double expected = share / (2.0 - share);  // variance of a mean that forgets, of independent ones
+  learn(c, s.t_ns, s.attitude_mean.squaredNorm() / (3.0 * expected), c.autopilot_learning_s, c.autopilot_scale_max,
+        kAttitudeForgets, s.autopilot);
 }
 
 void replace_position(State& s, const Vec3& position, const Vec3& sigma) {
@@ -263,7 +284,7 @@ void fuse_airspeed(const Config& c, State& s, double speed_mps, AidSourceStatus&
     inflate(s, kWind, 2, c.wind_sigma_mps);
     inflate(s, kAirspeedScale, 1, c.airspeed_scale_sigma);
   });
-  learn_gusts(c, s, aid.test_ratio * c.gate_airspeed, 2);
+  learn(c, s.t_ns, aid.test_ratio * c.gate_airspeed / 2.0, c.gust_learning_s, c.gust_scale_max, kGustsForget, s.gusts);
 }
 
 void fuse_rangefinder(const Config& c, State& s, double distance_m, AidSourceStatus& aid) {
@@ -299,6 +320,7 @@ void fuse_attitude(const Config& c, State& s, const Quat& body_to_enu, AidSource
     inflate(s, kAttitude, 2, 2.0 * c.autopilot_tilt_sigma_rad);
     inflate(s, kAttitude + 2, 1, 2.0 * c.autopilot_yaw_sigma_rad);
   });
+  learn_attitude(c, s, aid);
 }
 
 void fuse_odometry(const Config& c, State& s, const Odometry& step, bool decide, AidSourceStatus& aid) {

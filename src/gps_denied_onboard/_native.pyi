@@ -3,6 +3,9 @@
 from collections.abc import Mapping, Sequence
 from enum import Enum
 
+import numpy as np
+import numpy.typing as npt
+
 from gps_denied_onboard.messages import FloatArray, Quaternion
 
 compiler: str
@@ -104,6 +107,8 @@ class EskfState:
     @property
     def gust_scale(self) -> float: ...
     @property
+    def autopilot_scale(self) -> float: ...
+    @property
     def travelled(self) -> FloatArray: ...
     @property
     def position_known(self) -> bool: ...
@@ -162,3 +167,48 @@ class Ring:
     def drain(self, most: int) -> list[tuple[int, int, int, bytes]]: ...
     def produced(self) -> int: ...
     def passed(self) -> int: ...
+
+def orientation_harmonics(
+    gx: npt.NDArray[np.float32], gy: npt.NDArray[np.float32], inner: npt.NDArray[np.uint8] | None, harmonics: int
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Channels (2 * harmonics, H, W) and squared magnitude (H, W): cpp/imaging/orientation.hpp."""
+
+def normalise_planes(field: npt.NDArray[np.float32], energy: npt.NDArray[np.float32], floor: float) -> None:
+    """In place, field (C, H, W) divided by the root of energy (H, W) + floor: cpp/imaging/orientation.hpp."""
+
+def keyframe_error(
+    rotation: FloatArray,
+    position: FloatArray,
+    velocity: FloatArray,
+    slow0: FloatArray,
+    slow1: FloatArray,
+    decay: FloatArray,
+    attitude: FloatArray | None,
+    baro_up_m: float | None,
+    airspeed_mps: float | None,
+    earth_radius_m: float,
+) -> tuple[FloatArray, ...]:
+    """Error and its derivatives by pose, velocity and both slow errors: cpp/smoother/factors.hpp."""
+
+def fix_error(
+    body: FloatArray,
+    at: FloatArray,
+    slow: FloatArray,
+    position: FloatArray,
+    rotation: FloatArray,
+    nominal: FloatArray,
+) -> tuple[FloatArray, ...]:
+    """Error and its derivatives by pose and slow errors."""
+
+def odometry_error(
+    body0: FloatArray,
+    at0: FloatArray,
+    body1: FloatArray,
+    at1: FloatArray,
+    slow: FloatArray,
+    displacement: FloatArray,
+    yaw_change: float,
+    yaw_prior: float,
+    nominal: FloatArray,
+) -> tuple[FloatArray, ...]:
+    """Error and its derivatives by both poses and the slow errors."""

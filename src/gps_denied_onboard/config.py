@@ -18,6 +18,7 @@ from gps_denied_onboard.geometry.camera import CameraModel
 from gps_denied_onboard.inference.config import InferenceConfig
 from gps_denied_onboard.integrity.config import IntegrityConfig
 from gps_denied_onboard.integrity.state_health_config import StateHealthConfig
+from gps_denied_onboard.localisation.belief_config import BeliefConfig
 from gps_denied_onboard.localisation.matching.config import LearnedConfig, MatchingConfig
 from gps_denied_onboard.localisation.place_config import PlaceConfig
 from gps_denied_onboard.localisation.pose_config import GateConfig, PoseConfig
@@ -166,6 +167,7 @@ class Config:
     thermal: ThermalConfig = field(default_factory=ThermalConfig)
     pose: PoseConfig = field(default_factory=PoseConfig)
     gates: GateConfig = field(default_factory=GateConfig)
+    belief: BeliefConfig = field(default_factory=BeliefConfig)
     fusion: FusionConfig = field(default_factory=FusionConfig)
     tiles: TilesConfig = field(default_factory=TilesConfig)
     state_health: StateHealthConfig = field(default_factory=StateHealthConfig)

@@ -115,6 +115,7 @@ class AidSource(StrEnum):
     CLONE = "clone"
     ODOMETRY = "odometry"
     FIX = "fix"
+    BELIEF = "belief"
     FRAME = "frame"
     CAMERA_CLOCK = "camera_clock"
     ISAM2 = "isam2"
@@ -264,7 +265,9 @@ class CameraPrior:
     `covariance_enu_m2` (3, 3) is of the camera's position; `rotation_camera_to_enu` (3, 3); tilt sigma is of each of
     the two tilt angles, yaw sigma of the rotation about the vertical (pi or more: unknown). `height_m` is above the
     ground under the camera; `height_sigma_m` >= `height_m` means that the scale is unknown. `position_known` is False
-    for a kidnapped start: then `position_enu_m` means nothing.
+    for a kidnapped start: then `position_enu_m` means nothing. `place_probability` is that the aircraft is there at
+    all, where a frame has said so and not the state. `ground_flat`: the ground counts as flat, whatever heights are on
+    board.
     """
 
     t_ns: int
@@ -276,6 +279,8 @@ class CameraPrior:
     height_m: float
     height_sigma_m: float
     position_known: bool = True
+    place_probability: float = 1.0
+    ground_flat: bool = False
 
     @property
     def horizontal_sigma_m(self) -> float:

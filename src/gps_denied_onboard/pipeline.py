@@ -16,9 +16,11 @@ from typing import TypeVar, TypeVarTuple
 import numpy as np
 
 from gps_denied_onboard.fusion.reasons import FilterReason
-from gps_denied_onboard.geometry.terrain import FlatTerrain
+from gps_denied_onboard.geometry.terrain import Terrain
+from gps_denied_onboard.integrity.ground_watch import GroundWatch
 from gps_denied_onboard.integrity.source_label import horizontal_sigma_m, navstate_from_estimate
 from gps_denied_onboard.integrity.state_monitor import StateMonitor
+from gps_denied_onboard.localisation.belief import Judged, Motion
 from gps_denied_onboard.localisation.tile_candidates import CandidateJob, ground_sigma_m
 from gps_denied_onboard.messages import (
     AidRecord,
@@ -39,6 +41,7 @@ from gps_denied_onboard.messages import (
     RelocHint,
     Severity,
     SourceLabel,
+    TakeoffOrigin,
     Telemetry,
     ThermalSample,
     ThermalState,
@@ -57,9 +60,9 @@ from gps_denied_onboard.pipeline_parts import (
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
-HINT_AGE_S = 120.0
-HINT_SPEED_MPS = 25.0
-"""How fast the aircraft may have left the place of a hint."""
+
+EDGE_SLANT = 0.4
+"""How far ground at a picture's edge lies aside in it for each metre that its height is wrong."""
 
 
 class Pipeline:
@@ -73,7 +76,7 @@ class Pipeline:
         observers: Sequence[PipelineObserver] = (),
     ) -> None:
         self._local = parts.local
-        self._terrain = parts.terrain
+        self._ground = GroundWatch(parts.terrain)
         self._odometry = parts.odometry
         self._localiser = parts.localiser
         self._fusion = parts.fusion
@@ -88,12 +91,11 @@ class Pipeline:
         self._observers = observers
         self._monitor = StateMonitor(self._state_health)
         self._previous: Frame | None = None
-        self._hint: RelocHint | None = None
+        self._belief = parts.belief
         self._jobs: deque[MatchJob] = deque()
         self._throttled = False
         self._last_job_ns: int | None = None
         self._flown_m = 0.0
-        self._far = False
         self._travelled: FloatArray | None = None
         self._renewed_ns: int | None = None
 
@@ -126,6 +128,9 @@ class Pipeline:
         if isinstance(message, RelocHint):
             return self.on_hint(message)
         self._integrity.on_sample(message.t_ns)
+        if isinstance(message, TakeoffOrigin):
+            place = (message.latitude_deg, message.longitude_deg, message.altitude_amsl_m)
+            self._ground.on_origin(message, self._local.enu_from_geodetic(*place))
         if isinstance(message, ImuSample):
             self._camera_clock.on_imu(message)
         elif isinstance(message, AttitudeSample) and self._watch is not None:
@@ -138,7 +143,9 @@ class Pipeline:
             0.0 < hint.radius_m <= 100_000.0 and abs(hint.latitude_deg) <= 85.0 and abs(hint.longitude_deg) <= 180.0
         ):
             return [Alert(hint.t_ns, Severity.WARNING, "RELOC refused: latitude, longitude or radius is out of range")]
-        self._hint = hint
+        estimate = self._fusion.estimate(hint.t_ns)
+        place = self._local.enu_from_geodetic(hint.latitude_deg, hint.longitude_deg, 0.0)[:2]
+        self._belief.tell(hint.t_ns, place, hint.radius_m / 2.0, self._motion(estimate))
         return [
             Alert(
                 hint.t_ns,
@@ -165,7 +172,7 @@ class Pipeline:
         previous, self._previous = self._previous, frame
         self._ask(self._integrity.on_frame, frame.t_ns)
         estimate = self._estimate(frame.t_ns)
-        prior = None if estimate is None else camera_prior(estimate, self._terrain)
+        prior = None if estimate is None else self._camera(estimate)
         if self._watch is not None and not self._watch.on_frame(frame, estimate, prior):
             self._previous = previous
             return None
@@ -193,7 +200,8 @@ class Pipeline:
             out.append(step)
             used = self._watch is None or self._watch.on_step(frame, step, self._fusion.estimate(frame.t_ns))
             with self._stage("fusion"):
-                records = self._fusion.update(self._monitor.trusted(step)) if used else []
+                over = self._ground.on_step(step, self._fusion.estimate(frame.t_ns))
+                records = self._fusion.update(self._monitor.trusted(over)) if used else []
             out.extend([*records, *self._of_pictures()])
             self._monitor.on_records(records)
             self._ask(self._integrity.on_odometry, frame.t_ns, any(r.accepted for r in records))
@@ -205,20 +213,31 @@ class Pipeline:
             dropped = self._jobs.popleft()
             out.append(_passed_over(dropped.frame, "dropped: the queue was full"))
         self._last_job_ns = frame.t_ns
-        self._jobs.append(MatchJob(frame, self._hinted(self._doubted(prior))))
-        return out
+        motion = self._motion(self._fusion.estimate(frame.t_ns))
+        where = self._belief.look(self._on_ground(prior), motion, self._monitor.elsewhere_m)
+        self._jobs.append(MatchJob(frame, where))
+        return [*out, *self._ground.take()]
 
-    def _doubted(self, prior: CameraPrior) -> CameraPrior:
-        """Where to search: where the state is, and as long as the map does not confirm that, each other time as far
-        around as the state may be wrong. Near by a frame is found that a search of everywhere would hold ambiguous."""
-        elsewhere_m = self._monitor.elsewhere_m
-        self._far = not self._far
-        if not self._far or elsewhere_m <= prior.horizontal_sigma_m:
+    def _on_ground(self, prior: CameraPrior) -> CameraPrior:
+        """The prior with the ground on which its frame is to be found."""
+        if not self._ground.has_heights:
             return prior
-        covariance = prior.covariance_enu_m2.copy()
-        covariance[0, 0] += elsewhere_m**2
-        covariance[1, 1] += elsewhere_m**2
-        return replace(prior, covariance_enu_m2=covariance)
+        estimate = self._estimate(prior.t_ns)
+        flat = self._ground.looks_flat(prior.t_ns, estimate)
+        return camera_prior(estimate, self._ground.level) if flat and estimate is not None else prior
+
+    def _motion(self, estimate: Estimate | None) -> Motion | None:
+        """How far the aircraft has come; None of pictures alone: nothing tells by how much two show other ground."""
+        if estimate is None or estimate.travelled_enu_m is None:
+            return None
+        travelled = estimate.travelled_enu_m
+        if self._travelled is not None:
+            self._flown_m += float(np.linalg.norm(travelled - self._travelled))
+        self._travelled = travelled.copy()
+        ground_m = self._ground.ground.up_m(estimate.position_enu_m[:2] if estimate.position_known else np.zeros(2))
+        speed_sigma_mps = math.sqrt(float(np.linalg.eigvalsh(estimate.covariance[3:5, 3:5])[-1]))
+        footprint_m = max(float(estimate.position_enu_m[2]) - ground_m, 20.0)
+        return Motion(travelled[:2].copy(), self._flown_m, speed_sigma_mps, footprint_m)
 
     def on_thermal(self, sample: ThermalSample) -> list[Output]:
         """A change of the computer's thermal state. Throttled: fewer frames are searched for, positions go on."""
@@ -262,35 +281,40 @@ class Pipeline:
         self._take(fix)
         return self._tell(self._found(fix))
 
-    def _found(self, fix: PoseFix) -> list[Output]:
-        out: list[Output] = [fix]
+    def _found(self, found: PoseFix) -> list[Output]:
+        judged = self._belief.judged(found)
+        fix = judged.fix
+        out: list[Output] = [fix, *_of_belief(judged)]
         if self._watch is not None and not self._watch.on_fix(fix, self._fusion.estimate(fix.t_ns)):
             return [*out, *self._of_pictures()]
+        used_fix = self._ground.on_fix(fix, self._fusion.estimate(fix.t_ns))
         with self._stage("fusion"):
-            records = self._fusion.update(fix)
-        out.extend(records)
+            records = self._fusion.update(used_fix)
+        out.extend([*records, *self._ground.take()])
         estimate = self._fusion.estimate(fix.t_ns)
         out.extend(self._time_of(fix, estimate))
         used = any(r.accepted for r in records)
         self._monitor.on_records(records)
-        out.extend(self._on_picture(fix, used, estimate))
+        if used or judged.of_state:
+            out.extend(self._on_picture(fix, used, estimate, judged.motion))
         if used:
-            self._hint = None
+            self._ground.on_used(fix)
+            self._belief.settled()
             out.extend(self._ask(self._integrity.on_fix, fix, self._estimate(fix.t_ns)))
         elif fix.accepted and any(r.reason == FilterReason.OLDER_THAN_HISTORY for r in records):
-            self._hint = self._hint_of(fix)
+            # As over a whole map: it tells the next ones where to look.
+            sigma_m = math.sqrt(float(np.linalg.eigvalsh(fix.covariance[:2, :2])[-1]))
+            self._belief.tell(fix.t_ns, fix.position_enu_m[:2], sigma_m, judged.motion)
         return out
 
-    def _on_picture(self, fix: PoseFix, used: bool, estimate: Estimate | None) -> list[Output]:
+    def _on_picture(self, fix: PoseFix, used: bool, estimate: Estimate | None, motion: Motion | None) -> list[Output]:
         """What a frame's search says of the state itself: doubt, verdict, and whether an old state is ruled out."""
-        if estimate is None or not estimate.position_known or estimate.travelled_enu_m is None:
-            return []  # pictures alone: nothing tells by how much two of them show other ground
-        travelled = estimate.travelled_enu_m
-        if self._travelled is not None:
-            self._flown_m += float(np.linalg.norm(travelled - self._travelled))
-        self._travelled = travelled.copy()
-        height_m = float(estimate.position_enu_m[2]) - self._terrain.up_m(estimate.position_enu_m[:2])
-        self._monitor.on_picture(fix, used, self._flown_m, max(height_m, 20.0))
+        if estimate is None or not estimate.position_known:
+            return []
+        motion = motion or self._motion(estimate)
+        if motion is None:
+            return []
+        self._monitor.on_picture(fix, used, motion.flown_m, motion.footprint_m)
         self._fusion.doubt(self._monitor.elsewhere_m)
         self._renew(fix.t_ns)
         reason = self._monitor.assess(self._fusion.estimate(fix.t_ns))  # after the doubt and the renewal
@@ -338,15 +362,13 @@ class Pipeline:
             return None
         if self._state_of(estimate, fix.frame_index).source_label is not SourceLabel.SATELLITE_ANCHORED:
             return None
-        ground_up_m = self._terrain.up_m(fix.position_enu_m[:2])
+        ground = self._ground.ground
+        ground_up_m = ground.up_m(fix.position_enu_m[:2])
         sigma_m = max(horizontal_sigma_m(estimate), ground_sigma_m(fix, ground_up_m))
-        return CandidateJob(frame, fix.position_enu_m, fix.rotation_camera_to_enu, fix.covariance, sigma_m, ground_up_m)
-
-    def _hint_of(self, fix: PoseFix) -> RelocHint:
-        """A fix that took longer than the fusion remembers, as over a whole map, tells the next ones where to look."""
-        latitude_deg, longitude_deg = (float(v) for v in self._local.geodetic_from_enu(fix.position_enu_m)[:2])
-        sigma_m = math.sqrt(float(np.linalg.eigvalsh(fix.covariance[:2, :2])[-1]))
-        return RelocHint(fix.t_ns, latitude_deg, longitude_deg, 2.0 * sigma_m)
+        sigma_m = math.hypot(sigma_m, EDGE_SLANT * self._ground.relief_sigma_m(fix.position_enu_m))
+        return CandidateJob(
+            frame, fix.position_enu_m, fix.rotation_camera_to_enu, fix.covariance, sigma_m, ground_up_m, ground
+        )
 
     def on_tick(self, t_ns: int, frame_index: int = -1) -> list[Output]:
         """The position now, for the autopilot, with what there is to tell of it and of the autopilot's own GPS."""
@@ -377,40 +399,23 @@ class Pipeline:
 
     def _prior(self, t_ns: int) -> CameraPrior | None:
         estimate = self._estimate(t_ns)
-        return None if estimate is None else camera_prior(estimate, self._terrain)
+        return None if estimate is None else self._camera(estimate)
 
-    def _hinted(self, prior: CameraPrior) -> CameraPrior:
-        """The prior, or the operator's place where the state is less sure than the operator."""
-        hint = self._hint
-        if hint is None or prior.t_ns - hint.t_ns > HINT_AGE_S * 1e9:
-            return prior
-        age_s = max(prior.t_ns - hint.t_ns, 0) / 1e9
-        sigma_m = math.hypot(hint.radius_m / 2.0, HINT_SPEED_MPS * age_s)
-        if prior.position_known and prior.horizontal_sigma_m <= sigma_m:
-            return prior
-        east, north = self._local.enu_from_geodetic(hint.latitude_deg, hint.longitude_deg, 0.0)[:2]
-        covariance = prior.covariance_enu_m2.copy()
-        covariance[:2, :] = covariance[:, :2] = 0.0
-        covariance[0, 0] = covariance[1, 1] = sigma_m**2
-        return CameraPrior(
-            prior.t_ns,
-            np.array([east, north, prior.position_enu_m[2]]),
-            covariance,
-            prior.rotation_camera_to_enu,
-            prior.tilt_sigma_rad,
-            prior.yaw_sigma_rad,
-            prior.height_m,
-            prior.height_sigma_m,
-        )
+    def _camera(self, estimate: Estimate) -> CameraPrior:
+        return camera_prior(estimate, self._ground.ground, self._ground.off_level(estimate))
 
 
-def camera_prior(estimate: Estimate, terrain: FlatTerrain) -> CameraPrior:
-    """What the state says of the camera, for odometry and place search."""
+def camera_prior(estimate: Estimate, terrain: Terrain, off_level_m: tuple[float, float] | None = None) -> CameraPrior:
+    """What the state says of the camera, for odometry and place search. `off_level_m` is how much more than by
+    `terrain` is under it, and its sigma, which then counts."""
     position: FloatArray = estimate.position_enu_m
     tilt, yaw = estimate.camera_covariance_rad2[:2, :2], estimate.camera_covariance_rad2[2, 2]
     ground_up_m = terrain.up_m(position[:2] if estimate.position_known else np.zeros(2))
-    height_m = max(float(position[2]) - ground_up_m, 5.0)
-    height_sigma_m = math.hypot(math.sqrt(max(float(estimate.covariance[2, 2]), 0.0)), terrain.sigma_m)
+    more_m, known_sigma_m = off_level_m or (0.0, None)
+    height_m = max(float(position[2]) - ground_up_m + more_m, 5.0)
+    place_sigma_m = horizontal_sigma_m(estimate) if estimate.position_known else math.inf
+    ground_sigma = terrain.sigma_m(position[:2], place_sigma_m) if known_sigma_m is None else known_sigma_m
+    height_sigma_m = math.hypot(math.sqrt(max(float(estimate.covariance[2, 2]), 0.0)), ground_sigma)
     return CameraPrior(
         t_ns=estimate.t_ns,
         position_enu_m=position,
@@ -421,7 +426,20 @@ def camera_prior(estimate: Estimate, terrain: FlatTerrain) -> CameraPrior:
         height_m=height_m,
         height_sigma_m=height_sigma_m,
         position_known=estimate.position_known,
+        ground_flat=terrain.flat is None,
     )
+
+
+def _of_belief(judged: Judged) -> list[Output]:
+    """A record where frames together decided."""
+    if judged.frames == 0:
+        return []
+    fix = judged.fix
+    wrong = f"wrong with probability {fix.wrong_probability:.1e}"
+    said = f"{judged.frames} frames together: {wrong}" if fix.accepted else f"another place is as likely: {wrong}"
+    place = (float(fix.position_enu_m[0]), float(fix.position_enu_m[1]))
+    variance = (float(fix.covariance[0, 0]), float(fix.covariance[1, 1]))
+    return [AidRecord(fix.t_ns, AidSource.BELIEF, place, variance, (), (), 0.0, fix.accepted, said)]
 
 
 def _unused(frame: Frame) -> Alert:

@@ -11,14 +11,15 @@ from gps_denied_onboard.config import PipelineConfig
 from gps_denied_onboard.fusion import Fusion
 from gps_denied_onboard.fusion.time_offset import TimeOffsetEstimator
 from gps_denied_onboard.geometry.geodesy import LocalFrame
-from gps_denied_onboard.geometry.terrain import FlatTerrain
+from gps_denied_onboard.geometry.terrain import Terrain
 from gps_denied_onboard.integrity.monitor import Integrity
 from gps_denied_onboard.integrity.source_label import LabelLimits
 from gps_denied_onboard.integrity.state_health_config import StateHealthConfig
+from gps_denied_onboard.localisation.belief import PlaceBelief
 from gps_denied_onboard.localisation.localiser import Localiser
 from gps_denied_onboard.messages import CameraPrior, Frame, OdometryStep, Output, PoseFix, Telemetry, ThermalSample
+from gps_denied_onboard.odometry import Odometry
 from gps_denied_onboard.odometry.picture_watch import PictureWatch
-from gps_denied_onboard.odometry.planar import PlanarOdometry
 
 Stage = Callable[[str], AbstractContextManager[object]]
 
@@ -28,14 +29,15 @@ class PipelineParts:
     """The stages of one flight and their settings. `localiser` None: fixes are taken and none found."""
 
     local: LocalFrame
-    terrain: FlatTerrain
-    odometry: PlanarOdometry
+    terrain: Terrain
+    odometry: Odometry
     localiser: Localiser | None
     fusion: Fusion
     limits: LabelLimits
     integrity: Integrity
     camera_clock: TimeOffsetEstimator
     config: PipelineConfig
+    belief: PlaceBelief
     watch: PictureWatch | None = None
     state_health: StateHealthConfig = field(default_factory=StateHealthConfig)
 

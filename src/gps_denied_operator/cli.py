@@ -6,6 +6,7 @@ import sys
 
 import typer
 
+from gps_denied_onboard.cli.run_app import run_app
 from gps_denied_onboard.cli.version_option import VersionOption
 from gps_denied_onboard.faults import told
 from gps_denied_onboard.untrusted.limits import Limits, run_limited
@@ -13,12 +14,15 @@ from gps_denied_onboard.untrusted.text import shown
 from gps_denied_operator.cache import cli as cache_cli
 from gps_denied_operator.calibrate import cli as calibrate_cli
 from gps_denied_operator.companion import cli as companion_cli
+from gps_denied_operator.compare import cli as compare_cli
 from gps_denied_operator.evaluate import cli as evaluate_cli
 from gps_denied_operator.fdr import cli as fdr_cli
 from gps_denied_operator.flights import cli as flights_cli
 from gps_denied_operator.images import cli as images_cli
 from gps_denied_operator.keys import cli as keys_cli
+from gps_denied_operator.logs import cli as logs_cli
 from gps_denied_operator.missions import cli as missions_cli
+from gps_denied_operator.terrain import cli as terrain_cli
 from gps_denied_operator.tiles import cli as tiles_cli
 
 INTERRUPTED = 130
@@ -34,6 +38,10 @@ LIMITS: dict[tuple[str, ...], Limits] = {
     ("calibrate", "camera"): Limits(8_000, 1_800.0, 60.0),
     ("calibrate", "mount"): Limits(8_000, 1_800.0, 60.0),
     ("evaluate", "photos"): Limits(16_000, 3_600.0, 120.0),
+    ("evaluate", "gps"): Limits(8_000, 1_800.0, 120.0),
+    ("import-log",): Limits(8_000, 3_600.0, 120.0),
+    ("terrain", "import"): Limits(4_000, 900.0, 60.0),
+    ("compare",): Limits(4_000, 900.0, 60.0),
 }
 """Of the commands that open files of others: each far above what a true one of the same size takes."""
 
@@ -46,9 +54,12 @@ app.command("provision")(cache_cli.provision)
 app.add_typer(companion_cli.app, name="companion")
 app.add_typer(keys_cli.app, name="keys")
 app.add_typer(tiles_cli.app, name="tiles")
+app.add_typer(terrain_cli.app, name="terrain")
 app.add_typer(evaluate_cli.app, name="evaluate")
+app.command("compare")(compare_cli.compare)
 app.add_typer(calibrate_cli.app, name="calibrate")
 app.add_typer(fdr_cli.app, name="fdr")
+app.command("import-log")(logs_cli.import_log)
 app.command("reloc", context_settings={"ignore_unknown_options": True})(flights_cli.reloc)
 app.command("report")(flights_cli.report)
 app.command("upload")(flights_cli.upload)
@@ -97,7 +108,7 @@ def main(*, limited: bool = False) -> None:
         limits = limits_of(sys.argv[1:])
         if limited and limits is not None:
             run_limited(limits, sys.argv[1:])
-        app(args=spread(sys.argv[1:]))
+        run_app(app, "operator-tool", spread(sys.argv[1:]))
     except Exception as error:
         sentence, code = told(error, "operator-tool")
         reason = shown(sentence, TOLD_CHARACTERS_MAX, lines=True)

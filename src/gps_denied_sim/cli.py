@@ -8,13 +8,15 @@ from typing import Annotated
 
 import typer
 
+from gps_denied_onboard.cli.run_app import run_app
+from gps_denied_onboard.cli.version_option import VersionOption
 from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.faults import told
 
 SCENARIO_HELP = (
     "cruise, turns, blackout, spoof-jump, spoof-ramp, spoof-replay, jam, kidnap, low-texture, old-map, cloud, "
     "storm, gusts, frozen-camera, wrong-origin, pitot-fault, gyro-warmup, cloud-shadow, "
-    "autumn, winter, near-infrared or thermal."
+    "autumn, winter, near-infrared, thermal, relief-50, relief-150 or relief-300."
 )
 
 app = typer.Typer(
@@ -23,7 +25,7 @@ app = typer.Typer(
 
 
 @app.callback()
-def _group() -> None:
+def _group(version: VersionOption = False) -> None:
     """Simulated flights over a simulated world."""
 
 
@@ -36,6 +38,9 @@ def fly(
     frame_rate: Annotated[float, typer.Option(help="Pictures a second, 0.2 to 5.")] = 1.0,
     imu_rate: Annotated[float, typer.Option(help="IMU samples a second, 50 to 400.")] = 100.0,
     map_buffer: Annotated[float, typer.Option(help="Metres that the map reaches beyond the route.")] = 1000.0,
+    terrain: Annotated[
+        str, typer.Option(metavar="raster|none", help="Heights on board; else a raster where there are hills.")
+    ] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")] = False,
 ) -> None:
     """Simulate one flight and write its recording: frames, telemetry and truth as MCAP, map tiles."""
@@ -43,10 +48,11 @@ def fly(
 
     import cv2
 
-    from gps_denied_sim.recording import FlyRequest, make_recording
+    from gps_denied_sim.recording import FlyRequest, heights_on_board, make_recording
 
     cv2.setNumThreads(1)  # one flight, one core: run several side by side instead
-    request = FlyRequest(seed, minutes, scenario, frame_rate, imu_rate, buffer_m=map_buffer)
+    heights = heights_on_board(terrain)
+    request = FlyRequest(seed, minutes, scenario, frame_rate, imu_rate, buffer_m=map_buffer, terrain=heights)
     with _Bars(quiet=as_json) as bars:
         summary = make_recording(request, out, bars.progress)
     if as_json:
@@ -68,6 +74,7 @@ def provider(
     seed: Annotated[int, typer.Option(help="Of the faults.")] = 0,
     keep: Annotated[Path | None, typer.Option(help="Folder for ledger.jsonl, all verdicts on uploads.")] = None,
     flights: Annotated[Path | None, typer.Option(help="Folder of planned flights, <UUID>.json.")] = None,
+    heights: Annotated[Path | None, typer.Option(help="Heights to offer, as a recording's terrain.grid.")] = None,
 ) -> None:
     """Be a tile provider on loopback, with the faults that one asks for, until interrupted."""
     from datetime import UTC, datetime
@@ -81,7 +88,7 @@ def provider(
     for name, folder in (("keep", keep), ("flights", flights)):
         if folder is not None and not folder.is_dir():
             raise UserError(f"--{name} {folder} is not a folder; make it first.")
-    served = provider_app(tiles, api_key, Faults.parse(fault or []), seed, keep, flights=flights)
+    served = provider_app(tiles, api_key, Faults.parse(fault or []), seed, keep, flights=flights, heights=heights)
     certificate = key = None
     if tls is not None:
         authority, certificate, key = make_certificates(tls, datetime.now(UTC), tls_fault)
@@ -128,10 +135,7 @@ class _Bars:
 def main() -> None:
     """Entry point: the user's mistakes become one sentence and exit code 2."""
     try:
-        app()
-    except UserError as error:
-        print(f"gps-denied-sim: {error}", file=sys.stderr)
-        sys.exit(2)
+        run_app(app, "gps-denied-sim")
     except Exception as error:
         sentence, code = told(error, "gps-denied-sim")
         print(f"gps-denied-sim: {sentence}", file=sys.stderr)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from pathlib import Path
 
 import numpy as np
@@ -17,16 +18,19 @@ import numpy as np
 from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.geometry.camera import CameraModel
 from gps_denied_onboard.geometry.geodesy import TILE_SIZE_PX, LocalFrame
-from gps_denied_onboard.messages import ImageArray
+from gps_denied_onboard.geometry.terrain import TerrainGrid
+from gps_denied_onboard.messages import FloatArray, ImageArray
 from gps_denied_onboard.recorder.kinds import FrameRecord
 from gps_denied_onboard.recorder.mcap_io import RecordingWriter
 from gps_denied_onboard.recorder.meta import (
     FRAMES_FOLDER,
+    TERRAIN_FILE,
     RecordingMeta,
     iso_from_unix_ns,
     unix_ns_from_iso,
     write_meta,
 )
+from gps_denied_onboard.tiles.terrain_file import write_terrain
 from gps_denied_sim.noise import stream
 from gps_denied_sim.render.appearance import camera_look, map_look
 from gps_denied_sim.render.atmosphere import air_at, make_sensor
@@ -37,6 +41,7 @@ from gps_denied_sim.render.sim_camera import CameraTruth, SimCamera, make_camera
 from gps_denied_sim.render.world import GroundPicture, World
 from gps_denied_sim.scenarios import make_scenario
 from gps_denied_sim.schedule import Scenario
+from gps_denied_sim.sensors.height_raster import height_raster
 from gps_denied_sim.sensors.telemetry import NANOSECONDS, Rates, telemetry, truth_samples
 from gps_denied_sim.vehicle.flight import FlightTruth, fly, make_air, scheduled_air
 from gps_denied_sim.vehicle.route import make_route
@@ -54,9 +59,24 @@ Progress = Callable[[str, int, int], None]
 """Called with the stage, how much of it is done and how much there is."""
 
 
+class HeightsOnBoard(StrEnum):
+    """What the aircraft carries of the ground's heights."""
+
+    RASTER = "raster"
+    NONE = "none"
+
+
+def heights_on_board(told: str) -> HeightsOnBoard | None:
+    """The value of --terrain, None for nothing. UserError for anything else."""
+    if told not in ("", *HeightsOnBoard):
+        raise UserError(f"--terrain must be raster or none, got '{told[:40]}'.")
+    return HeightsOnBoard(told) if told else None
+
+
 @dataclass(frozen=True, slots=True)
 class FlyRequest:
-    """What to simulate. `frame_rate_hz` 0.2..5; `buffer_m` is how far the map reaches beyond the route."""
+    """What to simulate. `frame_rate_hz` 0.2..5; `buffer_m` is how far the map reaches beyond the route. `terrain` None:
+    a raster of heights where the scenario has hills."""
 
     seed: int
     minutes: float
@@ -66,6 +86,7 @@ class FlyRequest:
     width_px: int = 1368
     height_px: int = 912
     buffer_m: float = 1000.0
+    terrain: HeightsOnBoard | None = None
 
     def __post_init__(self) -> None:
         if not 0.0 < self.minutes <= 600.0:
@@ -141,7 +162,11 @@ def write_recording(prepared: Prepared, out: Path, progress: Progress) -> dict[s
         progress("telemetry", 0, 1)
         _write_messages(prepared, folder)
         progress("telemetry", 1, 1)
-        write_meta(folder, _meta(prepared, world, tiles))
+        meta = _meta(prepared, world, tiles)
+        if _carries_heights(prepared):
+            write_terrain(folder / TERRAIN_FILE, _heights(prepared, world, tiles))
+            meta = replace(meta, terrain_file=TERRAIN_FILE)
+        write_meta(folder, meta)
     return {
         "folder": str(out),
         "seed": request.seed,
@@ -190,8 +215,7 @@ def _meta(prepared: Prepared, world: World, tiles: list[tuple[int, int]]) -> Rec
     request, frame = prepared.request, prepared.frame
     low, high = np.array(tiles).min(axis=0), np.array(tiles).max(axis=0) + 1
     middle = frame.enu_from_mercator_px((low + high) / 2.0 * TILE_SIZE_PX, ZOOM, frame.altitude_m)
-    corners = frame.enu_from_mercator_px(np.stack([low, high]) * float(TILE_SIZE_PX), ZOOM, frame.altitude_m)
-    (x0, y0), (x1, y1) = corners[:, :2].tolist()
+    (x0, y0), (x1, y1) = _north_west_and_south_east(prepared, tiles).tolist()
     x, y = np.meshgrid(np.linspace(x0, x1, 40), np.linspace(y0, y1, 40))
     relief = world.terrain.relief_m(x, y)
     geodetic = frame.geodetic_from_enu(middle)
@@ -210,6 +234,25 @@ def _meta(prepared: Prepared, world: World, tiles: list[tuple[int, int]]) -> Rec
         tiles_zoom=ZOOM,
         schedule=tuple(asdict(event) for event in prepared.scenario.events),
     )
+
+
+def _north_west_and_south_east(prepared: Prepared, tiles: list[tuple[int, int]]) -> FloatArray:
+    """(2, 2) world x, y of two corners of the map."""
+    frame = prepared.frame
+    low, high = np.array(tiles).min(axis=0), np.array(tiles).max(axis=0) + 1
+    corners = frame.enu_from_mercator_px(np.stack([low, high]) * float(TILE_SIZE_PX), ZOOM, frame.altitude_m)
+    return np.asarray(corners[:, :2])
+
+
+def _carries_heights(prepared: Prepared) -> bool:
+    wanted = prepared.request.terrain
+    return prepared.scenario.style.relief_m > 0.0 if wanted is None else wanted is HeightsOnBoard.RASTER
+
+
+def _heights(prepared: Prepared, world: World, tiles: list[tuple[int, int]]) -> TerrainGrid:
+    """The heights under the map."""
+    (x0, y1), (x1, y0) = _north_west_and_south_east(prepared, tiles).tolist()
+    return height_raster(world, prepared.frame, np.array([x0, y0]), np.array([x1, y1]), prepared.request.seed)
 
 
 def refuse_existing(out: Path) -> None:

@@ -6,12 +6,14 @@ from dataclasses import replace
 
 from gps_denied_onboard.errors import UserError
 from gps_denied_sim.noise import stream
-from gps_denied_sim.scene.terrain import LOW_TEXTURE_STYLE
+from gps_denied_sim.scene.terrain import DEFAULT_STYLE, LOW_TEXTURE_STYLE
 from gps_denied_sim.schedule import Event, Scenario, Season
 from gps_denied_sim.weather_scenarios import BUILDERS, weather_scenario
 
 WEATHER_NAMES = tuple(BUILDERS)
 """Scenarios of weather and faults, see `weather_scenarios`."""
+RELIEF_M = {"relief-50": 50.0, "relief-150": 150.0, "relief-300": 300.0}
+"""Scenarios over hills, and how high these rise."""
 NAMES = (
     "cruise",
     "turns",
@@ -26,6 +28,7 @@ NAMES = (
     "cloud",
     *WEATHER_NAMES,
     *Season,
+    *RELIEF_M,
 )
 SEASON_MAP_AGE = 1.1
 """In another season also more was built, cleared and divided since."""
@@ -83,6 +86,8 @@ def make_scenario(name: str, seed: int, duration_s: float) -> Scenario:
         return replace(base, events=(jam, haze), style=LOW_TEXTURE_STYLE)
     if name in tuple(Season):
         return replace(base, season=Season(name), map_age=SEASON_MAP_AGE)
+    if name in RELIEF_M:
+        return replace(base, style=replace(DEFAULT_STYLE, relief_m=RELIEF_M[name]))
     if name == "old-map":
         return replace(base, map_age=2.5)
     if name == "cloud":

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
 import orjson
 from PIL import Image
 
@@ -21,6 +22,7 @@ from gps_denied_onboard.frames.container import missing_bytes, shown_seconds
 from gps_denied_onboard.frames.photo_info import read_photo_info
 from gps_denied_onboard.frames.xmp import parse_xmp
 from gps_denied_onboard.geometry.camera import CameraModel
+from gps_denied_onboard.geometry.terrain import TerrainGrid
 from gps_denied_onboard.provisioning.cache_manifest import CacheBody, Signature, parse_cache_manifest, seal
 from gps_denied_onboard.provisioning.manifest import artefact_of, manifest_bytes, parse_manifest
 from gps_denied_onboard.provisioning.mission_file import MissionFile, read_mission
@@ -30,11 +32,13 @@ from gps_denied_onboard.provisioning.trusted_keys import read_trusted_keys
 from gps_denied_onboard.recorder.meta import META_FILE, RecordingMeta, read_meta
 from gps_denied_onboard.tiles import codec
 from gps_denied_onboard.tiles.coverage import TileBlock
+from gps_denied_onboard.tiles.terrain_file import parse_terrain, terrain_bytes
 from gps_denied_onboard.untrusted.json import read_json
 from gps_denied_onboard.untrusted.text import shown
 from gps_denied_operator.companion.check import described_of
 from gps_denied_operator.missions.plan_files import parse_route
 from gps_denied_operator.scoring.truth import read_truth_csv
+from gps_denied_operator.terrain.height_tiles import height_tiles
 from gps_denied_operator.tiles.feeds import offer_of
 from gps_denied_operator.tiles.mbtiles import MbtilesFile
 from gps_denied_operator.tiles.upload import _fingerprint, _verdicts
@@ -74,6 +78,20 @@ def fuzz_plan(data: bytes) -> None:
         for latitude, longitude in parse_route(data, "plan").points_deg:
             assert -90.0 <= latitude <= 90.0
             assert -180.0 <= longitude <= 180.0
+
+
+def fuzz_terrain(data: bytes) -> None:
+    """A file of heights: what is taken has heights of this earth alone."""
+    with contextlib.suppress(UserError):
+        heights = parse_terrain(data, "it").heights_amsl_m
+        assert not (np.abs(heights) > 9000.0).any()
+
+
+def fuzz_height_tile(data: bytes) -> None:
+    """A tile of heights in colours."""
+    with contextlib.suppress(UserError):
+        heights = height_tiles("it", 12, [(2467, 1409)], lambda _x, _y: data).grid.heights_amsl_m
+        assert not (np.abs(heights) > 9000.0).any()
 
 
 def fuzz_header(data: bytes) -> None:
@@ -240,12 +258,29 @@ def picture_seeds() -> list[bytes]:
 
 def tile_seeds() -> list[bytes]:
     """A tile and its mask, one after the other in equal halves."""
-    import numpy as np
-
     grey = np.tile(np.arange(256, dtype=np.uint8), (256, 1))
     jpeg, mask = codec.encode_jpeg(grey), codec.encode_mask(grey > 7) or b""
     half = max(len(jpeg), len(mask))
     return [jpeg, jpeg.ljust(half, b"\0") + mask.ljust(half, b"\0")]
+
+
+def terrain_seeds() -> list[bytes]:
+    """A small grid with a hole."""
+    heights = np.arange(20.0).reshape(4, 5).astype("<f4")
+    heights[2, 2] = np.nan
+    return [terrain_bytes(TerrainGrid(48.0, 37.0, 0.01, 0.01, heights, 5.0))]
+
+
+def height_tile_seeds() -> list[bytes]:
+    """The same heights as Terrarium and as Mapbox RGB."""
+    out = []
+    for first, last in (((128, 44, 0), (128, 94, 0)), ((1, 146, 124), (1, 147, 224))):
+        picture = Image.new("RGB", (256, 256), first)
+        picture.paste(last, (0, 128, 256, 256))
+        with io.BytesIO() as stream:
+            picture.save(stream, "PNG")
+            out.append(stream.getvalue())
+    return out
 
 
 def mbtiles_seeds() -> list[bytes]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from . import file_targets as files
 from . import link_targets as links
 from . import recording_targets as recordings
+from . import result_targets as results
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +32,15 @@ TARGETS: dict[str, Target] = {
     "plans": Target(files.fuzz_plan, files.plan_seeds),
     "mission": Target(files.fuzz_mission, files.mission_seeds),
     "truth-table": Target(files.fuzz_truth, files.truth_seeds),
+    "result": Target(results.fuzz_result, results.result_seeds),
+    "navstate": Target(results.fuzz_navstate, results.navstate_seeds),
     "picture": Target(files.fuzz_picture, files.picture_seeds),
     "video-container": Target(files.fuzz_video_container, files.container_seeds),
     "xmp": Target(files.fuzz_xmp, files.picture_seeds),
     "tile": Target(files.fuzz_tile, files.tile_seeds, 20_000),
     "mbtiles": Target(files.fuzz_mbtiles, files.mbtiles_seeds, 20_000),
+    "terrain-file": Target(files.fuzz_terrain, files.terrain_seeds),
+    "height-tile": Target(files.fuzz_height_tile, files.height_tile_seeds, 20_000),
     "manifests": Target(files.fuzz_manifests, files.manifest_seeds),
     "parcel": Target(files.fuzz_parcel, files.parcel_seeds, 20_000),
     "onnx": Target(files.fuzz_onnx, files.onnx_seeds),

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
+from gps_denied_onboard.localisation.belief_config import BeliefConfig
 from gps_denied_onboard.messages import (
     AidRecord,
     Alert,
@@ -18,7 +19,7 @@ from gps_denied_onboard.messages import (
     TakeoffOrigin,
     Telemetry,
 )
-from gps_denied_onboard.pipeline import HINT_AGE_S, Pipeline
+from gps_denied_onboard.pipeline import Pipeline
 
 Messages = list[Frame | Telemetry]
 SECOND = 1_000_000_000
@@ -120,7 +121,7 @@ def test_an_old_hint_is_forgotten(new_pipeline: Callable[[], Pipeline], short_fl
     start_ns = short_flight[0].t_ns
     pipeline = new_pipeline()
     feed(pipeline, [m for m in short_flight if m.t_ns <= start_ns + SECOND // 5 and not isinstance(m, TakeoffOrigin)])
-    pipeline.on_hint(RelocHint(start_ns - round(HINT_AGE_S * SECOND), 48.19, 37.34, 300.0))
+    pipeline.on_hint(RelocHint(start_ns - round(BeliefConfig().age_s_max * SECOND), 48.19, 37.34, 300.0))
     pipeline.on_frame(next(m for m in short_flight if isinstance(m, Frame)))
     job = pipeline.take_job()
     assert job is not None

@@ -13,6 +13,7 @@ from gps_denied_onboard.fusion.time_offset import TimeOffsetEstimator
 from gps_denied_onboard.geometry.terrain import FlatTerrain
 from gps_denied_onboard.integrity.monitor import Integrity
 from gps_denied_onboard.integrity.source_label import LabelLimits
+from gps_denied_onboard.localisation.belief import PlaceBelief
 from gps_denied_onboard.messages import AidRecord, Alert, Frame, OdometryStep, Output, PoseFix
 from gps_denied_onboard.odometry.planar import PlanarOdometry
 from gps_denied_onboard.pipeline import Pipeline
@@ -33,6 +34,7 @@ def test_pictures_that_are_stamped_too_late_are_moved_back() -> None:
         FRAME, FlatTerrain(FRAME, FRAME.altitude_m, 5.0), PlanarOdometry(CAMERA, config.odometry), None,
         Eskf(FRAME, CAMERA), limits, Integrity(FRAME, limits, config.integrity, 1.5),
         TimeOffsetEstimator(config.fusion.gyro_noise_radps_rthz), config.pipeline,
+        PlaceBelief(config.belief, config.gates.wrong_probability_max),
     ))  # fmt: skip
     told: list[Output] = []
     squares: list[float] = []

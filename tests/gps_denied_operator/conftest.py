@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,6 +26,7 @@ from gps_denied_onboard.messages import (
 )
 from gps_denied_operator.scoring.frames import FrameResult
 
+SRC = Path(__file__).resolve().parents[2] / "src"
 ORIGIN = LocalFrame(48.42, 37.1, 140.0)
 SECOND_NS = 1_000_000_000
 
@@ -161,3 +167,32 @@ def make_state() -> Callable[..., NavState]:
 def origin() -> LocalFrame:
     """Return the tangent plane of the synthetic world."""
     return ORIGIN
+
+
+@pytest.fixture
+def scheduler(tmp_path: Path) -> Iterator[Callable[[int], str]]:
+    """Return what starts a real scheduler with so many workers on loopback and gives its address."""
+    from ..gps_denied_onboard.live.peer import free_port
+
+    running: list[subprocess.Popen[str]] = []
+    environment = {**os.environ, "PYTHONPATH": str(SRC)}
+
+    def start(module: str, *words: str, until: str) -> None:
+        command = [sys.executable, "-m", f"distributed.cli.{module}", *words, "--no-dashboard"]
+        process = subprocess.Popen(command, env=environment, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+        running.append(process)
+        assert process.stderr is not None
+        assert any(until in line for line in process.stderr), f"{module} ended before it was ready"
+
+    def begin(workers: int) -> str:
+        address = f"tcp://127.0.0.1:{free_port(socket.SOCK_STREAM)}"
+        port = address.rpartition(":")[2]
+        start("dask_scheduler", "--host", "127.0.0.1", "--port", port, until="Scheduler at")
+        for _ in range(workers):
+            start("dask_worker", address, "--nthreads", "1", "--no-nanny", until="Registered to")
+        return address
+
+    yield begin
+    for process in running:
+        process.kill()
+        process.communicate()

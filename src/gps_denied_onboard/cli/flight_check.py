@@ -1,29 +1,44 @@
 """Everything in a configuration that `run` would refuse, found without starting anything: no link, no camera.
 
-`flight_problems` looks at the values and at what they name: map, cache, keys, models, video.
+`flight_findings` looks at the values and at what they name: map, cache, keys, models, video. What `run` would take and
+regret is told apart.
 """
 
 from __future__ import annotations
 
+import math
 import os
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+
 from gps_denied_onboard.autopilot.transport import opener
-from gps_denied_onboard.config import Config
+from gps_denied_onboard.config import Config, MissionConfig
 from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.geometry.geodesy import check_latitude_longitude
+from gps_denied_onboard.geometry.grid_heights import grid_heights_amsl_m
+from gps_denied_onboard.geometry.terrain import TerrainGrid
 from gps_denied_onboard.recorder.meta import unix_ns_from_iso
 from gps_denied_onboard.runtime_root.strategies import Composition, resolve
 from gps_denied_onboard.runtime_root.value_check import refusal_of, value_problems
 
+APART_SIGMAS = 2.0
 CHOICES = ("odometry", "place", "matching", "pose", "fusion", "autopilot")
 
 
-def flight_problems(config: Config, composition: Composition) -> list[str]:
-    """Everything that keeps `run` from starting with this configuration, one sentence each.
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What keeps `run` from starting, and what it would start with and regret; one sentence each."""
+
+    problems: list[str]
+    regrets: list[str]
+
+
+def flight_findings(config: Config, composition: Composition) -> Findings:
+    """Everything that keeps `run` from starting with this configuration, and what it would regret.
 
     Not looked at: whether a camera device gives pictures, and whether the autopilot answers.
     """
@@ -36,8 +51,9 @@ def flight_problems(config: Config, composition: Composition) -> list[str]:
     out += _model_problems(config, composition, opened=not config.mission.manifest)  # else they are those of the cache
     out += _link_problems(config, composition)
     out += refusal_of(lambda: _check_source(config))
-    out += _map_problems(config, composition)
-    return list(dict.fromkeys(out))
+    regrets: list[str] = []
+    out += _map_problems(config, composition, regrets)
+    return Findings(list(dict.fromkeys(out)), regrets)
 
 
 def replay_problems(config: Config, composition: Composition) -> list[str]:
@@ -106,8 +122,10 @@ def _check_source(config: Config) -> None:
         raise UserError(f"frames.source '{source}': this user may not read {device}; add it to the group video.")
 
 
-def _map_problems(config: Config, composition: Composition) -> list[str]:
-    """The provisioned cache, verified as `run` does, or else the map, and whether it reaches the flight's origin."""
+def _map_problems(config: Config, composition: Composition, regrets: list[str]) -> list[str]:
+    """The provisioned cache, verified as `run` does, or else the map, and whether it reaches the flight's origin.
+
+    regrets: gets how the configured ground differs from that of the cache."""
     from gps_denied_onboard.live.candidate_worker import build_candidate_writer
     from gps_denied_onboard.runtime_root.build import World, check_map_reaches, open_map
     from gps_denied_onboard.runtime_root.provisioned_cache import open_provisioned
@@ -129,7 +147,10 @@ def _map_problems(config: Config, composition: Composition) -> list[str]:
         from gps_denied_onboard.tiles.grid import flight_uuid
 
         local = LocalFrame(mission.origin_latitude_deg, mission.origin_longitude_deg, mission.ground_altitude_amsl_m)
-        world = World(local, mission.ground_altitude_amsl_m, mission.ground_sigma_m, camera)
+        terrain = None if provisioned is None else provisioned.terrain
+        world = World(local, mission.ground_altitude_amsl_m, mission.ground_sigma_m, camera, terrain)
+        if terrain is not None:
+            regrets += ground_regrets(mission, terrain)
         zero: int | None = None
         if mission.utc_at_zero and not list(value_problems(replace(config, camera=None))):
             zero = unix_ns_from_iso(mission.utc_at_zero)
@@ -137,3 +158,22 @@ def _map_problems(config: Config, composition: Composition) -> list[str]:
             *refusal_of(lambda: check_map_reaches(mosaic, world)),
             *refusal_of(lambda: build_candidate_writer(config, world, flight_uuid("check"), zero, stack, None)),
         ]
+
+
+def ground_regrets(mission: MissionConfig, terrain: TerrainGrid) -> list[str]:
+    """How the configured altitude of the ground differs from the heights under the origin; nothing where it fits."""
+    place = (np.array(mission.origin_latitude_deg), np.array(mission.origin_longitude_deg))
+    height_m = float(grid_heights_amsl_m(terrain, *place))
+    if not math.isfinite(height_m):
+        return [
+            "the cache's heights have a hole at the origin, or do not reach it, so that the ground altitude cannot be "
+            "checked: import heights of the place and build the cache again."
+        ]
+    asked_m = mission.ground_altitude_amsl_m
+    sigma_m = math.hypot(terrain.sigma_m, mission.ground_sigma_m)
+    if abs(height_m - asked_m) <= APART_SIGMAS * sigma_m:
+        return []
+    return [
+        f"mission.ground_altitude_amsl_m is {asked_m:.1f} m, the cache's heights say {height_m:.1f} m at the origin "
+        f"(sigma {terrain.sigma_m:.1f} m): check both; above mean sea level, in metres, is meant."
+    ]

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from gps_denied_onboard.cli import provisioning
+from gps_denied_onboard.cli.run_app import run_app
 from gps_denied_onboard.cli.version_option import VersionOption
 from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.faults import told
@@ -44,6 +45,9 @@ def replay(
     recording: Annotated[Path, typer.Argument(help="Folder of a recording (from gps-denied-sim fly or a flight).")],
     out: Annotated[Path, typer.Option(help="Folder for navstate.jsonl, decisions.jsonl and gps_input.tlog.")],
     config: Annotated[Path | None, typer.Option(help="Configuration (TOML); defaults without.")] = None,
+    pictures: Annotated[
+        Path | None, typer.Option(help="Folder where a test flight kept its pictures, if not in the recording.")
+    ] = None,
     record: Annotated[bool, typer.Option("--record", help="Record it as a flight, too, into the same folder.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the summary as one JSON object.")] = False,
 ) -> None:
@@ -57,14 +61,20 @@ def replay(
     from gps_denied_onboard.replay.recording import replay_recording
 
     if is_flight(recording):
-        flown = replay_flight(recording, load_config(config) if config is not None else None, out)
+        flown = replay_flight(recording, load_config(config) if config is not None else None, out, pictures)
         for problem in flown.problems:
             print(shown(problem), file=sys.stderr)
         if json:
             print(orjson.dumps({**dataclasses.asdict(flown), "out": str(out)}).decode())
         else:
-            print(f"{flown.identical} of {flown.recorded} recorded positions came out bit by bit; outputs in {out}")
+            again = "no pictures: the recorded odometry and map fixes were taken"
+            if flown.pictures:
+                again = f"{flown.frames_with_picture} frames were searched for again"
+            print(f"{flown.identical} of {flown.recorded} recorded positions came out bit by bit; {again}")
+            print(f"outputs in {out}")
         return
+    if pictures is not None:
+        raise UserError("--pictures goes with the recording of a flight; a simulated one holds its own.")
     summary = replay_recording(recording, load_config(config), out, record=record)
     for problem in summary.problems:
         print(shown(problem), file=sys.stderr)
@@ -75,6 +85,40 @@ def replay(
             f"{summary.frames} frames, {summary.anchored} of {summary.fixes} map fixes taken, "
             f"{summary.gps_input} positions sent; outputs in {out}"
         )
+
+
+@app.command()
+def profile(
+    recording: Annotated[Path, typer.Argument(help="Folder of a recording (simulated, imported or of a flight).")],
+    out: Annotated[Path | None, typer.Option(help="Folder for profile.html, profile.json and profile.pstats.")] = None,
+    config: Annotated[Path | None, typer.Option(help="Configuration (TOML); defaults without.")] = None,
+    pictures: Annotated[
+        Path | None, typer.Option(help="Folder where a test flight kept its pictures, if not in the recording.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the figures as one JSON object.")] = False,
+) -> None:
+    """Replay a recording twice on one thread, and say where the time goes: by stage and by function."""
+    import orjson
+
+    from gps_denied_onboard.cli.profile_report import PAGE_FILE, profile_object, write_profile
+    from gps_denied_onboard.config import load_config
+    from gps_denied_onboard.replay.profile import profile_replay
+
+    found = profile_replay(recording, None if config is None else load_config(config), pictures)
+    if out is not None:
+        write_profile(recording, found, out)
+    for problem in found.problems:
+        print(shown(problem), file=sys.stderr)
+    if json:
+        print(orjson.dumps(profile_object(recording, found)).decode())
+        return
+    print(f"{found.frames} frames in {found.wall_s:.1f} s, {found.cpu_s:.1f} s on the processor")
+    for name, seconds in sorted(found.stages_s.items(), key=lambda pair: -pair[1]):
+        print(f"{name:>12} {seconds:8.2f} s {100.0 * seconds / max(found.wall_s, 1e-9):5.1f} %")
+    for one in found.functions[:15]:
+        print(f"{one.own_s:8.2f} s own, {one.total_s:8.2f} s in all, {one.calls:8d} calls  {one.name}")
+    if out is not None:
+        print(f"report: {out / PAGE_FILE}")
 
 
 @app.command()
@@ -116,14 +160,20 @@ def check_config(
         typer.Option("--replay", help="Good without camera, map, origin and autopilot: a replay brings its own."),
     ] = False,
 ) -> None:
-    """Say whether `run` will start with a configuration: all that it would refuse, exit code 2; nothing is started."""
-    from gps_denied_onboard.cli.flight_check import flight_problems, replay_problems
+    """Say what `run` would refuse in a configuration, exit code 2; nothing is started, no camera or autopilot asked.
+
+    What it would start with and regret is a warning.
+    """
+    from gps_denied_onboard.cli.flight_check import Findings, flight_findings, replay_problems
     from gps_denied_onboard.config import load_config
     from gps_denied_onboard.live.service import missing_for_flight
     from gps_denied_onboard.runtime_root.strategies import load_composition
 
     loaded, composition = load_config(config), load_composition()
-    problems = replay_problems(loaded, composition) if replay else flight_problems(loaded, composition)
+    found = Findings(replay_problems(loaded, composition), []) if replay else flight_findings(loaded, composition)
+    problems = found.problems
+    for regret in found.regrets:
+        print(f"warning: {shown(regret, MESSAGE_CHARACTERS_MAX, lines=True)}", file=sys.stderr)
     for problem in problems:
         print(f"error: {shown(problem, MESSAGE_CHARACTERS_MAX, lines=True)}", file=sys.stderr)
     if problems:
@@ -189,9 +239,9 @@ def main(*, limited: bool = False) -> None:
     User errors become one sentence and exit code 2, a fault of our own one sentence and a file.
     """
     try:
-        if limited and sys.argv[1:2] == ["replay"] and "--help" not in sys.argv:
+        if limited and sys.argv[1:2] in (["replay"], ["profile"]) and "--help" not in sys.argv:
             run_limited(REPLAY_LIMITS, sys.argv[1:])
-        app()
+        run_app(app, "gps-denied-onboard")
     except Exception as error:
         sentence, code = told(error, "gps-denied-onboard")
         print(f"error: {shown(sentence, MESSAGE_CHARACTERS_MAX, lines=True)}", file=sys.stderr)

@@ -34,6 +34,9 @@ def provision(
     key: Annotated[
         Path | None, typer.Option(help="Private key to sign with; without one the workstation signs the manifest.")
     ] = None,
+    terrain: Annotated[
+        Path | None, typer.Option(help="File of heights, as `operator-tool build-cache` makes it; else flat ground.")
+    ] = None,
     workers: Annotated[int, typer.Option(min=0, max=64, help="Processes; 0: one a CPU.")] = 0,
     json: JsonOption = False,
 ) -> None:
@@ -42,7 +45,8 @@ def provision(
     from gps_denied_onboard.provisioning.overview_build import processes
 
     private_key = _private_key(key) if key is not None else None
-    provision_cache(read_mission(mission), config, out, private_key, processes(workers), json)
+    heights = _terrain(terrain) if terrain is not None else b""
+    provision_cache(read_mission(mission), config, out, private_key, processes(workers), json, heights)
 
 
 def provision_cache(
@@ -52,11 +56,12 @@ def provision_cache(
     private_key: bytes | None,
     pool: Pool | None,
     json: bool,
+    terrain: bytes = b"",
     composition_sha256: str = "",
     companion: CompanionMemory | None = None,
 ) -> None:
     """Provision for the software of this composition ("": that which runs here) and for `companion` (None: this one),
-    and print the report."""
+    and print the report. terrain: the file of heights, b"" for none."""
     from gps_denied_onboard.config import load_config
     from gps_denied_onboard.provisioning.companion_memory import memory_of
     from gps_denied_onboard.provisioning.provision import Wanted
@@ -72,8 +77,9 @@ def provision_cache(
     with _store(loaded, config) as store:
         known = companion or memory_of(store.root)
         wanted = Wanted(
-            asked, loaded.map.source, loaded.map.zoom, loaded.camera, flies, known.companion_id, known.counter, models
-        )
+            asked, loaded.map.source, loaded.map.zoom, loaded.camera, flies, known.companion_id, known.counter, models,
+            terrain,
+        )  # fmt: skip
         report = build(store, wanted, out, pool, private_key, _progress)
     done = f"{report.outcome}: {report.tiles} tiles in {report.squares} squares, {report.artefacts} files of "
     along = report.route
@@ -144,7 +150,9 @@ def _say_verified(
     json: bool,
 ) -> None:  # fmt: skip
     """Print what a good cache holds; exit code 22 where a leg of its route has no map and that is not allowed."""
+    from gps_denied_onboard.runtime_root.provisioned_cache import signed_terrain
     from gps_denied_onboard.tiles.route_coverage import ROUTE_GAP_CODE
+    from gps_denied_onboard.tiles.terrain_file import terrain_summary
 
     fails = along is not None and bool(along.gaps) and not allow_gaps
     told = (
@@ -153,14 +161,17 @@ def _say_verified(
         else "how much of its route has map is not known: "
         + ("give --config" if in_box is None else "it was built without one")
     )
+    terrain = signed_terrain(body, cache)
+    heights = None if terrain is None else terrain_summary(terrain)
     report = {
         "outcome": "failure" if fails else "success", "mission_id": body.mission_id, "flight_id": body.flight_id,
         "tiles": body.tiles, "tiles_in_box": in_box, "artefacts": len(body.artefacts),
         "coverage_sha256": body.coverage_sha256, "route": None if along is None else along.as_dict(),
-        "faults": [told] if fails else [],
+        "terrain": heights, "faults": [told] if fails else [],
     }  # fmt: skip
     good = f"{cache}: as signed for mission {body.mission_id}, {body.tiles} tiles"
     good += "" if in_box is None else f" ({in_box[0]} of {in_box[1]} of its box)"
+    good += ", flat ground" if heights is None else f", heights every {heights['step_m']:g} m"
     if json or not fails:
         _say(report, f"{good}; {told}", json)
     if fails:
@@ -234,6 +245,17 @@ def _private_key(path: Path) -> bytes:
     if len(key) != 32:
         raise UserError(f"The key {path} has {len(key)} bytes, not 32; give a key of `operator-tool keys new`.")
     return key
+
+
+def _terrain(path: Path) -> bytes:
+    from gps_denied_onboard.tiles.terrain_file import BYTES_MAX
+    from gps_denied_onboard.untrusted import UntrustedError
+    from gps_denied_onboard.untrusted.bounded import read_file
+
+    try:
+        return read_file(path, BYTES_MAX)
+    except (OSError, UntrustedError) as error:
+        raise UserError(f"The heights {path} cannot be read ({error}); run `operator-tool build-cache`.") from None
 
 
 def _progress(what: str, done: int, count: int) -> None:

@@ -57,11 +57,14 @@ class FusionConfig:
     gust_sigma_mps: float = 0.9
     gust_time_s: float = 8.0
     # How much stronger than gust_sigma_mps the air is, as a factor on the variance, the filter learns from the
-    # airspeed's innovations: above gust_nis_high (mean chi-square a degree of freedom) it grows. The smoother does not.
+    # airspeed's innovations: above gust_nis_high (mean chi-square a degree of freedom) it grows.
     gust_scale_max: float = 64.0
     gust_learning_s: float = 4.0
     gust_nis_high: float = 1.5
     nis_counted_max: float = 9.0
+    # The same for the error of the autopilot's attitude, from innovations of one sign: shaken, late, frozen.
+    autopilot_scale_max: float = 10_000.0
+    autopilot_learning_s: float = 2.0
 
     # Camera and map.
     mount_sigma_rad: float = 0.07
@@ -79,6 +82,10 @@ class FusionConfig:
     fix_sigma_scale: float = 1.0
     fix_floor_m: float = 0.3
     fix_floor_rad: float = 0.002
+    # Errors that fixes share and how large they are: see fix_noise.py.
+    fix_correlation_heights: float = 0.3
+    fix_noise_memory: float = 8.0
+    fix_common_share: float = 0.4
     rangefinder_noise_m: float = 1.0
     ground_up_m: float = 0.0
 

@@ -15,6 +15,7 @@ from gps_denied_onboard.errors import EstimatorAlreadyStartedError
 from gps_denied_onboard.fusion import FusionInput
 from gps_denied_onboard.fusion.config import FusionConfig
 from gps_denied_onboard.fusion.consistency import PendingFix, agreeing
+from gps_denied_onboard.fusion.fix_noise import FixNoise
 from gps_denied_onboard.fusion.reasons import reason_of
 from gps_denied_onboard.geometry.camera import CameraModel
 from gps_denied_onboard.geometry.geodesy import LocalFrame
@@ -27,6 +28,7 @@ from gps_denied_onboard.messages import (
     BaroSample,
     Estimate,
     ExcludedSource,
+    FloatArray,
     ImuSample,
     OdometryStatus,
     OdometryStep,
@@ -84,7 +86,10 @@ def refusal(t_ns: int, source: AidSource, reason: str) -> AidRecord:
 
 
 class Eskf:
-    """See the module; implements `Fusion`."""
+    """See the module; implements `Fusion`.
+
+    `fix_factor` is what the covariance of the last fix that was fused was multiplied by.
+    """
 
     def __init__(
         self, frame: LocalFrame, camera: CameraModel, config: FusionConfig | None = None, subsets: bool = True
@@ -96,6 +101,10 @@ class Eskf:
         self._has_subsets = subsets
         self._origin_given = False
         self._doubted_m = 0.0
+        self._fix_noise = FixNoise(self._config)
+        self.fix_factor = 1.0
+        self._path_m = 0.0
+        self._travelled_enu_m: FloatArray | None = None
         self._remembered: deque[int] = deque(maxlen=16)
         self._held: deque[PendingFix] = deque(maxlen=self._config.fixes_looked_at)
         self._handlers: dict[type, Callable[[Any], tuple[AidRecord, ...]]] = {
@@ -124,19 +133,26 @@ class Eskf:
         s = self._core.at(t_ns)
         if s is None or not s.healthy:
             return None
+        covariance = s.covariance[:9, :9].copy(order="F")
+        covariance[:2, :2] += self.common_m2
         return Estimate(
             t_ns=t_ns,
             position_enu_m=s.position,
             velocity_enu_mps=s.velocity,
             rotation_body_to_enu=s.rotation_body_to_enu,
             rotation_camera_to_body=s.rotation_camera_to_body,
-            covariance=s.covariance[:9, :9].copy(order="F"),
+            covariance=covariance,
             camera_covariance_rad2=s.camera_covariance,
             wind_enu_mps=s.wind,
             position_known=s.position_known,
             subsets=self.subsets(t_ns) if s.position_known and self._has_subsets else (),
             travelled_enu_m=s.travelled,
         )
+
+    @property
+    def common_m2(self) -> FloatArray:
+        """(2, 2) what the position is uncertain by beside the core's covariance: see `FixNoise`."""
+        return self._fix_noise.common_m2
 
     def subsets(self, t_ns: int) -> tuple[SubsetSolution, ...]:
         """The solutions without one source; of the two without the map, the one that has gone without it for longer."""
@@ -233,6 +249,7 @@ class Eskf:
         state = self._core.at(fix.t_ns)
         if state is None or not tested.innovation:
             return (tested,)
+        self._learn_noise(fix, tested)
         mode = self._decide(fix, state, tested.accepted)
         if mode is None:
             reason = f"held until other fixes agree ({tested.reason})"
@@ -251,7 +268,29 @@ class Eskf:
             )
         self._held.clear()
         self._remembered.append(fix.t_ns)
-        return (record_of(self._core.fix(fix.t_ns, fix.position_enu_m, camera, fix.covariance, mode)),)
+        travelled_m = self._flown_m(state)
+        self.fix_factor = self._fix_noise.factor(travelled_m, float(state.position[2]) - self._config.ground_up_m)
+        record = record_of(self._core.fix(fix.t_ns, fix.position_enu_m, camera, fix.covariance * self.fix_factor, mode))
+        if record.accepted:
+            if mode is not EskfFixMode.update:
+                self._fix_noise.forget()
+            self._fix_noise.fused(travelled_m, fix.covariance[:2, :2])
+        return (record,)
+
+    def _learn_noise(self, fix: PoseFix, tested: AidRecord) -> None:
+        own = float(fix.covariance[0, 0] + fix.covariance[1, 1])
+        total = sum(tested.innovation_variance[:2])
+        share = own / total if total > 0.0 else 0.0
+        chi2 = tested.test_ratio * self._config.gate_fix
+        self._fix_noise.learn(np.array(tested.innovation), np.array(tested.innovation_variance), chi2, share)
+
+    def _flown_m(self, state: EskfState) -> float:
+        """Length of the path to where `state` is, from fix to fix."""
+        travelled = state.travelled[:2]
+        if self._travelled_enu_m is not None:
+            self._path_m += float(np.linalg.norm(travelled - self._travelled_enu_m))
+        self._travelled_enu_m = travelled.copy()
+        return self._path_m
 
     def _decide(self, fix: PoseFix, state: EskfState, passes: bool) -> EskfFixMode | None:
         """What to do with a fix: take it in some mode, or None to hold it."""

@@ -4,7 +4,8 @@ The filter sees everything, makes every decision about a measurement, and is the
 sound. The smoother takes what the filter accepted, at its own keyframe; its newest keyframe, with its covariance,
 re-seeds a second filter that only propagates with the autopilot's sensors: that one is asked for estimates.
 
-The smoother has constant noises: what the filter learns of gusts and of sideslip in turns is not in its factors.
+What the filter learns of noises (gusts, the autopilot's attitude, fixes) is in the smoother's factors of the time in
+which it holds; what it knows of sideslip in turns is not.
 """
 
 from __future__ import annotations
@@ -105,7 +106,9 @@ class Isam2:
         if self._window is not None:
             smoothed = self._output.estimate(t_ns)
             if smoothed is not None:
-                return replace(smoothed, subsets=self._filter.subsets(t_ns))
+                covariance = smoothed.covariance.copy(order="F")
+                covariance[:2, :2] += self._filter.common_m2
+                return replace(smoothed, covariance=covariance, subsets=self._filter.subsets(t_ns))
         return self._filter.estimate(t_ns)
 
     def renew_without_map(self, t_ns: int, both: bool = False) -> None:
@@ -131,7 +134,10 @@ class Isam2:
             self._add_keyframe(window, t_ns)
         if not accepted:
             return ()
-        added = window.add_odometry(message) if isinstance(message, OdometryStep) else window.add_fix(message)
+        if isinstance(message, OdometryStep):
+            added = window.add_odometry(message)
+        else:
+            added = window.add_fix(replace(message, covariance=message.covariance * self._filter.fix_factor))
         if added or is_step:
             self._publish(window)
         return ()
@@ -152,6 +158,9 @@ class Isam2:
         imu = self._samples[ImuSample]
         between = [s for s in imu.between(window.newest_ns, t_ns) if isinstance(s, ImuSample)]
         after = imu.next_after(t_ns)
+        learned = self._filter.state(t_ns)
+        if learned is not None:
+            window.gust_scale, window.autopilot_scale = learned.gust_scale, learned.autopilot_scale
         window.add_keyframe(
             t_ns, between, after if isinstance(after, ImuSample) else None, self._keyframe_measurements(t_ns)
         )

@@ -47,7 +47,10 @@ def _keys(number: int) -> list[int]:
 
 
 class Window:
-    """The last `keyframes_in_lag` keyframes. Started from a state of the filter with its full covariance."""
+    """The last `keyframes_in_lag` keyframes. Started from a state of the filter with its full covariance.
+
+    `gust_scale` and `autopilot_scale` are the filter's learned factors on the variance, for the next keyframe.
+    """
 
     def __init__(self, config: FusionConfig, t_ns: int, state: EskfState, lag: int, rebuild: int) -> None:
         self._config = config
@@ -56,6 +59,7 @@ class Window:
         self._nominal: FloatArray = state.rotation_camera_to_body
         self._imu = self._imu_parameters()
         self._smoother = self._new_smoother()
+        self.gust_scale, self.autopilot_scale = state.gust_scale, state.autopilot_scale
         self.keyframes = [Keyframe(0, t_ns)]
         self._pose = gtsam.Pose3(gtsam.Rot3(state.rotation_body_to_enu), state.position)
         self._velocity: FloatArray = np.array(state.velocity)
@@ -182,16 +186,17 @@ class Window:
         """Decay (16,) and noise (16,) of the slow errors over `dt_s`."""
         c = self._config
         decay, sigma = np.ones(BIAS_STATES), np.full(BIAS_STATES, c.mount_walk_rad_rts * math.sqrt(dt_s))
-        sigma[factors.WIND] = c.wind_walk_mps_rts * math.sqrt(dt_s)
+        gusts, autopilot = math.sqrt(self.gust_scale), math.sqrt(self.autopilot_scale)
+        sigma[factors.WIND] = c.wind_walk_mps_rts * gusts * math.sqrt(dt_s)
         for where, spread, time_s in (
-            (slice(2, 4), c.autopilot_tilt_sigma_rad, c.autopilot_tilt_time_s),
-            (slice(4, 5), c.autopilot_yaw_sigma_rad, c.autopilot_yaw_time_s),
+            (slice(2, 4), c.autopilot_tilt_sigma_rad * autopilot, c.autopilot_tilt_time_s),
+            (slice(4, 5), c.autopilot_yaw_sigma_rad * autopilot, c.autopilot_yaw_time_s),
             (slice(5, 6), c.baro_bias_sigma_m, c.baro_bias_time_s),
             (slice(6, 7), c.airspeed_scale_sigma, c.airspeed_scale_time_s),
             (slice(7, 9), c.map_sigma_m, c.map_time_s),
             (slice(9, 10), c.map_vertical_sigma_m, c.map_vertical_time_s),
             (slice(10, 11), c.odometry_scale_sigma, c.odometry_scale_time_s),
-            (factors.GUST, c.gust_sigma_mps, c.gust_time_s),
+            (factors.GUST, c.gust_sigma_mps * gusts, c.gust_time_s),
         ):
             decay[where] = math.exp(-dt_s / time_s)
             sigma[where] = spread * math.sqrt(1.0 - math.exp(-2.0 * dt_s / time_s))

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.fft
 
+from gps_denied_onboard._native import normalise_planes, orientation_harmonics
 from gps_denied_onboard.messages import ImageArray
 
 FieldArray = npt.NDArray[np.float32]
@@ -25,26 +26,22 @@ NOISE_GREY = 2.0
 """Gradient magnitude (grey levels a pixel) below which a place counts as flat: sensor noise and JPEG blocks."""
 
 
-def orientation_field(image: ImageArray, valid: MaskArray | None = None) -> FieldArray:
-    """(4, H, W) orientation field of a grey picture; zero where `valid` (H, W) is False and at its rim.
+def orientation_field(image: ImageArray, valid: MaskArray | None = None, channels: int = CHANNELS) -> FieldArray:
+    """(channels, H, W) orientation field of a grey picture; zero where `valid` (H, W) is False and at its rim.
 
-    Channels: cos 2t, sin 2t, cos 4t, sin 4t of the gradient direction t (image axes, y down).
+    Channels: cos 2t, sin 2t and, with four of them, cos 4t, sin 4t of the gradient direction t (image axes, y down).
     """
     grey = cv2.GaussianBlur(image.astype(np.float32), (0, 0), 0.8)
-    gx = cv2.Scharr(grey, cv2.CV_32F, 1, 0, scale=1.0 / 32.0)
-    gy = cv2.Scharr(grey, cv2.CV_32F, 0, 1, scale=1.0 / 32.0)
+    gx = np.asarray(cv2.Scharr(grey, cv2.CV_32F, 1, 0, scale=1.0 / 32.0), np.float32)
+    gy = np.asarray(cv2.Scharr(grey, cv2.CV_32F, 0, 1, scale=1.0 / 32.0), np.float32)
+    inner = None
     if valid is not None:
-        inner = cv2.erode(valid.astype(np.uint8), np.ones((7, 7), np.uint8)) > 0
-        gx *= inner
-        gy *= inner
-    magnitude = np.sqrt(gx * gx + gy * gy) + np.float32(1e-6)
-    c1, s1 = gx / magnitude, gy / magnitude
-    c2, s2 = c1 * c1 - s1 * s1, 2 * c1 * s1
-    field = np.empty((CHANNELS, *image.shape), np.float32)
-    for k, channel in enumerate((c2, s2, c2 * c2 - s2 * s2, 2 * c2 * s2)):
-        field[k] = cv2.GaussianBlur(channel * magnitude, (0, 0), SMOOTHING_PX)
-    energy = cv2.GaussianBlur(magnitude * magnitude, (0, 0), ENERGY_PX)
-    field /= np.sqrt(energy + np.float32(NOISE_GREY**2))
+        inner = np.asarray(cv2.erode(valid.astype(np.uint8), np.ones((7, 7), np.uint8)), np.uint8)
+    field, power = orientation_harmonics(gx, gy, inner, channels // 2)
+    for channel in field:
+        cv2.GaussianBlur(channel, (0, 0), SMOOTHING_PX, dst=channel)
+    energy = np.asarray(cv2.GaussianBlur(power, (0, 0), ENERGY_PX), np.float32)
+    normalise_planes(field, energy, NOISE_GREY**2)
     return field
 
 

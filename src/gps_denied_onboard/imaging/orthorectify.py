@@ -12,10 +12,15 @@ import numpy.typing as npt
 from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.geometry.camera import CameraModel
 from gps_denied_onboard.geometry.geodesy import LocalFrame
+from gps_denied_onboard.geometry.terrain import Terrain, meet_ground
 from gps_denied_onboard.imaging.orientation import MaskArray
 from gps_denied_onboard.messages import FloatArray, Frame, ImageArray
 
 SIDE_CELLS_MAX = 4000
+BORDER_POINTS = 8
+"""Points on each side of a frame's border that are followed to hilly ground."""
+NODE_CELLS = 12
+"""Hilly ground is looked up at each so manieth cell and counts as even between."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,29 +67,60 @@ class MapGrid:
 @dataclass(frozen=True, slots=True, eq=False)
 class Rectified:
     """A frame on a grid: `image`, `valid` (H, W) start at cell (`x0`, `y0`); `cell_to_pixel` (3, 3) maps global cells
-    (continuous) to pixels of the ideal (undistorted) full-size frame."""
+    (continuous) of the grid's plane to pixels of the ideal (undistorted) full-size frame; `view` does so for those on
+    hilly ground, None where the frame was laid on the plane."""
 
     image: ImageArray
     valid: MaskArray
     x0: int
     y0: int
     cell_to_pixel: FloatArray
+    view: HillyView | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HillyView:
+    """A camera over ground with heights, and a grid on it."""
+
+    grid: MapGrid
+    position_enu_m: FloatArray
+    rotation_camera_to_enu: FloatArray
+    matrix: FloatArray
+    ground: Terrain
+
+    def pixels(self, cells: FloatArray) -> FloatArray:
+        """(N, 2) pixels of the ideal frame of the ground at (N, 2) global cells."""
+        east_north = self.grid.enu_from_cell(cells)
+        ray = (np.column_stack([east_north, self.ground.ups_m(east_north)]) - self.position_enu_m) @ (
+            self.rotation_camera_to_enu
+        )
+        return np.asarray(_apply(self.matrix, ray[:, :2] / np.maximum(ray[:, 2:], 1e-3)))
+
+    def cells(self, pixels: FloatArray) -> FloatArray:
+        """(N, 2) global cells where the rays of (N, 2) pixels meet the ground; NaN at or above the horizon."""
+        rays = np.c_[pixels, np.ones(len(pixels))] @ np.linalg.inv(self.matrix).T @ self.rotation_camera_to_enu.T
+        return self.grid.cell_from_enu(meet_ground(self.ground, self.position_enu_m, rays)[:, :2])
 
 
 class Orthorectifier:
-    """One frame, undistorted once, ready to be laid on grids under different poses."""
+    """One frame, undistorted once, ready to be laid on grids under different poses. `ground` None: a grid's plane."""
 
-    def __init__(self, frame: Frame, lens: Undistorter) -> None:
+    def __init__(self, frame: Frame, lens: Undistorter, ground: Terrain | None = None) -> None:
         self._camera = lens.camera
+        self.ground = ground
         self._image, self._valid = lens.apply(frame.image)
         self._shrunk: dict[float, tuple[ImageArray, MaskArray | None]] = {}
         h, w = self._image.shape
         self._border = np.array([[-0.5, -0.5], [w - 0.5, -0.5], [w - 0.5, h - 0.5], [-0.5, h - 0.5]])
 
     def orthorectify(
-        self, grid: MapGrid, position_enu_m: FloatArray, rotation_camera_to_enu: FloatArray
+        self, grid: MapGrid, position_enu_m: FloatArray, rotation_camera_to_enu: FloatArray, plane: bool = False
     ) -> Rectified | None:
-        """The frame on `grid` seen from a pose; None when the pose does not look at the ground with the whole frame."""
+        """The frame on `grid` seen from a pose; None when the pose does not look at the ground with the whole frame.
+        `plane`: on the grid's plane, whatever the ground."""
+        if self.ground is not None and self.ground.flat is not None and not plane:
+            camera = self._camera.matrix
+            return self._on_hills(HillyView(grid, position_enu_m, rotation_camera_to_enu, camera, self.ground))
         pixel_from_cell = self._homography(grid, position_enu_m, rotation_camera_to_enu)
         corners = _apply(np.asarray(np.linalg.inv(pixel_from_cell), dtype=np.float64), self._border)
         ray = rotation_camera_to_enu @ np.linalg.inv(self._camera.matrix) @ np.c_[self._border, np.ones(4)].T
@@ -108,6 +144,38 @@ class Orthorectifier:
             mask = cv2.warpPerspective(valid.astype(np.uint8), h, size, flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP)
             inside = inside & mask
         return Rectified(laid, inside > 0, int(x0), int(y0), pixel_from_cell)
+
+    def _on_hills(self, view: HillyView) -> Rectified | None:
+        """The frame as `orthorectify` lays it, on ground with heights."""
+        share = np.arange(4 * BORDER_POINTS) / BORDER_POINTS
+        side = share.astype(int)
+        border = self._border[side] + (self._border[(side + 1) % 4] - self._border[side]) * (share - side)[:, None]
+        rays = np.c_[border, np.ones(len(border))] @ np.linalg.inv(view.matrix).T @ view.rotation_camera_to_enu.T
+        outline = view.cells(border)
+        if not np.all(rays[:, 2] < -0.05) or not np.all(np.isfinite(outline)):
+            return None
+        x0, y0 = np.floor(outline.min(axis=0)).astype(int)
+        x1, y1 = np.ceil(outline.max(axis=0)).astype(int)
+        if x1 - x0 > SIDE_CELLS_MAX or y1 - y0 > SIDE_CELLS_MAX or x1 - x0 < 8 or y1 - y0 < 8:
+            return None
+        area = abs(float(cv2.contourArea(outline.astype(np.float32))))
+        image, valid, scale = self._at_scale(float(np.sqrt(area / self._image.size)))
+        size = (int(x1 - x0), int(y1 - y0))
+        columns, rows = (np.arange(0, side_cells + NODE_CELLS, NODE_CELLS) for side_cells in size)
+        nodes = np.stack(np.meshgrid(x0 + 0.5 + columns, y0 + 0.5 + rows), axis=-1).reshape(-1, 2)
+        pixels = (view.pixels(nodes) + 0.5) * scale - 0.5
+        coarse = pixels.reshape(len(rows), len(columns), 2).astype(np.float32)
+        shrink = np.array([[1.0 / NODE_CELLS, 0.0, 0.0], [0.0, 1.0 / NODE_CELLS, 0.0]])
+        fine: Any = cv2.warpAffine(coarse, shrink, size, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
+        east, south = fine[..., 0], fine[..., 1]
+        laid: Any = cv2.remap(image, east, south, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        inside: npt.NDArray[Any] = np.zeros((size[1], size[0]), np.uint8)
+        cv2.fillPoly(inside, [np.round((outline - (x0, y0)) * 16 - 8).astype(np.int32)], 1, shift=4)
+        if valid is not None:
+            mask = cv2.remap(valid.astype(np.uint8), east, south, cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT)
+            inside = inside & mask
+        plane = self._homography(view.grid, view.position_enu_m, view.rotation_camera_to_enu)
+        return Rectified(laid, inside > 0, int(x0), int(y0), plane, view)
 
     def _homography(self, grid: MapGrid, position: FloatArray, rotation: FloatArray) -> FloatArray:
         origin = grid.origin_enu_m - grid.cell_enu_m @ grid.anchor_cell
@@ -176,4 +244,6 @@ def _apply(h: FloatArray, points: npt.ArrayLike) -> FloatArray:
 
 def pixels_from_cells(rectified: Rectified, cells: npt.ArrayLike) -> FloatArray:
     """(N, 2) pixels of the ideal frame that lie on (N, 2) global cells, under the pose of `rectified`."""
+    if rectified.view is not None:
+        return rectified.view.pixels(np.asarray(cells, dtype=np.float64))
     return _apply(rectified.cell_to_pixel, cells)

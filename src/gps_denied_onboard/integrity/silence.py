@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 from gps_denied_onboard.integrity.state_health_config import StateHealthConfig
 from gps_denied_onboard.messages import RejectReason
 
-NOT_COUNTED = frozenset({RejectReason.OUTSIDE_MAP, RejectReason.NO_TEXTURE})
-"""Reasons of a fix that say nothing of the place: there was no map, or nothing to be seen."""
+NOT_COUNTED = frozenset({RejectReason.OUTSIDE_MAP, RejectReason.NO_TEXTURE, RejectReason.TILT})
+"""Reasons of a fix that say nothing of the place: there was no map, nothing to be seen, or a steep bank."""
 
 
 @dataclass(frozen=True, slots=True)

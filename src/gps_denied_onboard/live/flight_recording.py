@@ -18,12 +18,15 @@ import orjson
 
 from gps_denied_onboard import VERSION
 from gps_denied_onboard.config import Config
+from gps_denied_onboard.live.picture_keeper import PictureKeeper
 from gps_denied_onboard.live.recording_observer import RecordingObserver
 from gps_denied_onboard.messages import AirspeedSample, Alert, BaroSample, Severity, TakeoffOrigin, Telemetry
 from gps_denied_onboard.recorder.client import THUMBNAIL_SLOT_BYTES
+from gps_denied_onboard.recorder.config import PictureKeeping
 from gps_denied_onboard.recorder.flight import BuildInfo, boot_id, flights_root, open_flight
 from gps_denied_onboard.recorder.log_bridge import LogBridge
-from gps_denied_onboard.recorder.meta import RecordingMeta
+from gps_denied_onboard.recorder.meta import TERRAIN_FILE, RecordingMeta
+from gps_denied_onboard.recorder.pictures import PictureStore
 from gps_denied_onboard.recorder.records import (
     AutopilotOutRecord,
     KeyFingerprintRecord,
@@ -36,6 +39,7 @@ from gps_denied_onboard.recorder.snapshots import DOWNGRADED, TileSnapshots
 from gps_denied_onboard.runtime_root.build import World
 from gps_denied_onboard.runtime_root.composition import COMPOSITION_ENV
 from gps_denied_onboard.runtime_root.strategies import Composition
+from gps_denied_onboard.tiles.terrain_file import write_terrain
 
 FEW_SLOTS = 64
 PROTOCOLS = {"ardupilot": "mavlink2", "inav": "msp2"}
@@ -56,19 +60,34 @@ class FlightRecording:
         self.resumable = find_resumable(flights_root(settings), settings, now_ns, time.time_ns(), here)
         resumed = self.resumable.flight_id if self.resumable else ""
         self._recorder = open_flight(settings, flight_meta(config, world), aboard(config, composition), resumed)
+        if world.terrain is not None:  # a flight is replayed from its recording alone
+            write_terrain(self._recorder.folder / TERRAIN_FILE, world.terrain)
         self.flight = self._recorder.client("flight")
         self._pictures = self._recorder.client("pictures", FEW_SLOTS, THUMBNAIL_SLOT_BYTES)
         self.tiles = TileSnapshots(self._recorder.folder, self._recorder.client("tiles", FEW_SLOTS * 4))
+        keeping = config.recorder.keeping is not PictureKeeping.NONE
+        of_pictures = self._recorder.client("kept", FEW_SLOTS) if keeping else None
+        self._store = (
+            None
+            if of_pictures is None
+            else PictureStore(settings, self._recorder.folder, self._recorder.flight_id, of_pictures)
+        )
+        self._keeper = None if self._store is None else PictureKeeper(self._store)
         self.bridge = LogBridge(self._recorder.client("log", FEW_SLOTS * 4), time.monotonic_ns)
         self.flight.record(KeyFingerprintRecord(now_ns, "flight", self._recorder.fingerprint))
 
     def __enter__(self) -> FlightRecording:
         logging.getLogger().addHandler(self.bridge)
+        if self._keeper is not None:
+            self._keeper.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self._keeper is not None:
+            self._keeper.__exit__(kind, error, trace)
+            self.flight.record(StatusRecord(time.monotonic_ns(), dict(self._keeper.counters())))
         logging.getLogger().removeHandler(self.bridge)
         if error is not None:
             fields = {"error": "".join(traceback.format_exception(kind, error, trace))[-3000:]}
@@ -80,22 +99,25 @@ class FlightRecording:
         """What records the flight, for `build_pipeline`."""
         assert self._config.camera is not None
         offset_ns = round(self._config.camera.time_offset_s * 1e9)
-        return RecordingObserver(self.flight, self._pictures, offset_ns)
+        keep = None if self._keeper is None else self._keeper.offer
+        return RecordingObserver(self.flight, self._pictures, offset_ns, keep)
 
     @property
     def flight_id(self) -> str:
         """The flight's name."""
         return self._recorder.flight_id
 
-    def announcement(self, t_ns: int) -> Alert:
-        """What the ground should note: the flight and the fingerprint of its key."""
-        return Alert(t_ns, Severity.INFO, f"flight {self._recorder.flight_id} key {self._recorder.fingerprint}")
+    def announcements(self, t_ns: int) -> list[Alert]:
+        """What the ground should note: the flight, its key's fingerprint, and that it keeps pictures where it does."""
+        told = [Alert(t_ns, Severity.INFO, f"flight {self._recorder.flight_id} key {self._recorder.fingerprint}")]
+        if self._store is not None:
+            told.append(Alert(t_ns, Severity.NOTICE, self._store.announcement, always=True))
+        return told
 
     def alerts(self, t_ns: int) -> list[Alert]:
-        """What happened to the recorder."""
-        return [
-            Alert(t_ns, severity, text, always=severity <= Severity.ERROR) for severity, text in self._recorder.alerts()
-        ]
+        """What happened to the recorder, and to the pictures of a test flight."""
+        told = [*self._recorder.alerts(), *(() if self._store is None else self._store.alerts())]
+        return [Alert(t_ns, severity, text, always=severity <= Severity.ERROR) for severity, text in told]
 
     def sent(self, t_ns: int, packet: bytes) -> None:
         """Bytes that went to the autopilot."""
@@ -108,8 +130,8 @@ class FlightRecording:
         self.flight.record(TileRecord(now_ns, DOWNGRADED, source, zoom, -1, -1, "some of its tiles are old"))
 
     def status(self, t_ns: int, values: dict[str, Any]) -> dict[str, int]:
-        """Record the status line; returns the recorder's own counters for it."""
-        counters = self._recorder.counters()
+        """Record the status line; returns the recorder's own counters for it, those of kept pictures too."""
+        counters = self._recorder.counters() | ({} if self._keeper is None else self._keeper.counters())
         self.flight.record(StatusRecord(t_ns, {**values, **counters}))
         return counters
 
@@ -156,6 +178,7 @@ def flight_meta(config: Config, world: World) -> RecordingMeta:
         ground_sigma_m=world.ground_sigma_m,
         utc_at_zero=config.mission.utc_at_zero or None,
         scenario="flight",
+        terrain_file=None if world.terrain is None else TERRAIN_FILE,
     )
 
 

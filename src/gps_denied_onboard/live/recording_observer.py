@@ -5,7 +5,8 @@ What is recorded here is enough to run the pipeline's state again: `replay/fligh
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from gps_denied_onboard.messages import Frame, NavState, OdometryStep, Output, PoseFix, ThermalSample
 from gps_denied_onboard.pipeline_parts import Input, MatchJob, OdometryDone, PipelineObserver, Tick
@@ -17,12 +18,20 @@ WATCHED = ("source_label", "gps_health", "position_source")
 
 class RecordingObserver(PipelineObserver):
     """`flight` records inputs and outputs, `pictures` small pictures of frames that failed: the map search has a thread
-    of its own. `frame_offset_ns` is what frames' times were moved by (the camera's time offset)."""
+    of its own. `frame_offset_ns` is what frames' times were moved by (the camera's time offset). `keep` is given each
+    frame as it was taken, where a test flight keeps pictures; it must not wait."""
 
-    def __init__(self, flight: RecorderClient, pictures: RecorderClient, frame_offset_ns: int) -> None:
+    def __init__(
+        self,
+        flight: RecorderClient,
+        pictures: RecorderClient,
+        frame_offset_ns: int,
+        keep: Callable[[Frame], None] | None = None,
+    ) -> None:
         self._flight = flight
         self._pictures = pictures
         self._frame_offset_ns = frame_offset_ns
+        self._keep = keep
         self._said: NavState | None = None
 
     def on_input(self, taken: Input) -> None:
@@ -30,6 +39,8 @@ class RecordingObserver(PipelineObserver):
             case Frame():
                 taken_ns = taken.t_ns - self._frame_offset_ns
                 self._flight.record(FrameRecord(taken_ns, taken.index, taken.name))
+                if self._keep is not None:
+                    self._keep(replace(taken, t_ns=taken_ns))
             case OdometryDone():
                 self._flight.record(MovedRecord(taken.job.frame.t_ns, taken.job.frame.index, taken.step))
             case MatchJob():
@@ -52,11 +63,6 @@ class RecordingObserver(PipelineObserver):
             for change in changes(self._said, told):
                 self._flight.record(change)
             self._said = told
-
-
-def file_name(frame: FrameRecord) -> str:
-    """The file that would hold a frame's picture: live pictures have no name."""
-    return frame.name or f"{frame.index:06d}.jpg"
 
 
 def changes(before: NavState | None, now: NavState) -> Sequence[ChangeRecord]:

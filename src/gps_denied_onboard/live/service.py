@@ -20,6 +20,7 @@ from typing import Any
 from gps_denied_onboard.config import Config
 from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.geometry.geodesy import LocalFrame
+from gps_denied_onboard.geometry.terrain import TerrainGrid
 from gps_denied_onboard.live.alert_limiter import AlertLimiter
 from gps_denied_onboard.live.candidate_worker import CandidateWorker, build_candidate_writer
 from gps_denied_onboard.live.flight_recording import AirborneCheck, FlightRecording
@@ -69,7 +70,7 @@ def run_live(config: Config, seconds: float) -> None:
         config = config if provisioned is None else provisioned.config
         for missing in missing_for_flight(config):
             raise UserError(missing)
-        world = _world(config)
+        world = _world(config, None if provisioned is None else provisioned.terrain)
         stop = _stop_on_signals(stack)
         stack.callback(sys.setswitchinterval, sys.getswitchinterval())
         sys.setswitchinterval(SWITCH_S)
@@ -131,12 +132,12 @@ def check_values(config: Config) -> None:
         raise UserError(problem)
 
 
-def _world(config: Config) -> World:
+def _world(config: Config, terrain: TerrainGrid | None) -> World:
     check_values(config)
     mission = config.mission
     assert config.camera is not None
     local = LocalFrame(mission.origin_latitude_deg, mission.origin_longitude_deg, mission.ground_altitude_amsl_m)
-    return World(local, mission.ground_altitude_amsl_m, mission.ground_sigma_m, config.camera)
+    return World(local, mission.ground_altitude_amsl_m, mission.ground_sigma_m, config.camera, terrain)
 
 
 def _stop_on_signals(stack: ExitStack) -> threading.Event:
@@ -299,7 +300,7 @@ class _Flight:
         stood = self._standing.began
         stands = going_on is None and self._standing.holds(first, self._links.armed(time.monotonic_ns()))
         if not stood:
-            self._publish_alerts([self._recording.announcement(first.t_ns)])
+            self._publish_alerts(self._recording.announcements(first.t_ns))
         if stands:
             self._held.clear()
             self._publish(self._pipeline.on_telemetry(first) if isinstance(first, GpsSample) else [])

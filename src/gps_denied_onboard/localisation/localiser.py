@@ -11,7 +11,7 @@ import numpy as np
 
 from gps_denied_onboard.geometry.camera import CameraModel
 from gps_denied_onboard.geometry.rotations import image_up_yaw, log_rotation, rotation_z
-from gps_denied_onboard.geometry.terrain import FlatTerrain
+from gps_denied_onboard.geometry.terrain import Terrain
 from gps_denied_onboard.imaging.orthorectify import Orthorectifier, Undistorter
 from gps_denied_onboard.localisation.acceptance import is_unique, refused_by
 from gps_denied_onboard.localisation.evidence import first_features, prior_features, second_features, wrong_probability
@@ -59,7 +59,7 @@ class Localiser:
         camera: CameraModel,
         place: GridPlace,
         matcher: Matcher,
-        terrain: FlatTerrain,
+        terrain: Terrain,
         pose: PoseConfig,
     ) -> None:
         self._camera = camera
@@ -67,16 +67,20 @@ class Localiser:
         self._place = place
         self._matcher = matcher
         self._terrain = terrain
+        flat = terrain.flat
+        self._on_flat = None if flat is None else Localiser(camera, place, matcher, flat, pose)
         self._pose = pose
         self._gates = matcher.gates
         self._evidence = matcher.evidence
 
     def locate(self, frame: Frame, prior: CameraPrior, stage: Stage = lambda _name: nullcontext()) -> PoseFix:
         """Find the camera pose of `frame`. `stage(name)` wraps each stage for timing."""
+        if prior.ground_flat and self._on_flat is not None:
+            return self._on_flat.locate(frame, prior, stage)
         texture = float(np.std(frame.image[::8, ::8]))
         if texture < self._gates.texture_min:
             return _rejected(frame, prior, RejectReason.NO_TEXTURE, {"texture": texture})
-        rectifier = Orthorectifier(frame, self._lens)
+        rectifier = Orthorectifier(frame, self._lens, self._terrain)
         ground_up = self._terrain.up_m(prior.position_enu_m[:2] if prior.position_known else np.zeros(2))
         footprint_m = self._footprint_m(prior.height_m)
         fix = _rejected(frame, prior, RejectReason.OUTSIDE_MAP, {})
@@ -95,6 +99,7 @@ class Localiser:
             best, others = verified[0], [v for v in verified[1:] if self._elsewhere(v, verified[0])]
             tried = self._place.tried(prior, footprint_m, search_stage)
             right_among = self._gates.right_among_tracked if self._tracking(prior) else self._gates.right_among
+            right_among *= prior.place_probability
             log_prior = {id(v): self._log_prior(v, len(places), tried, right_among) for v in (best, *others)}
             with stage("match"):
                 worth = self._worth_refining(best, log_prior[id(best)])
@@ -202,7 +207,7 @@ class Localiser:
 
     def examine(self, frame: Frame, prior: CameraPrior, places_max: int) -> list[Examined]:
         """Every place that the first search proposes, up to `places_max`, looked at in both passes: for the fit."""
-        rectifier = Orthorectifier(frame, self._lens)
+        rectifier = Orthorectifier(frame, self._lens, self._terrain)
         ground_up = self._terrain.up_m(prior.position_enu_m[:2] if prior.position_known else np.zeros(2))
         footprint_m = self._footprint_m(prior.height_m)
         out = []
@@ -312,7 +317,9 @@ class Localiser:
         """Probability that the place is the wrong one; adds to `numbers` what it follows from. NaN: nobody knows."""
         if self._evidence is None:
             return math.nan
-        ratio = first.log_ratio if refined is None else self._evidence.both.log_ratio(numbers)
+        both = self._evidence.both
+        # Without the second pass a place is no surer than the second pass could have made it.
+        ratio = min(first.log_ratio, both.ceiling(first.features)) if refined is None else both.log_ratio(numbers)
         numbers |= {"log_ratio": ratio, "log_prior": log_prior[id(first)]}
         rivals = [v.log_ratio + log_prior[id(v)] for v in others]
         if rivals:
@@ -333,9 +340,17 @@ class Localiser:
         return self._place.pyramid_level(self._footprint_m(height_m) / self._matcher.footprint_cells[second_pass])
 
     def _metric(self, result: PassResult) -> PoseConfig:
-        """Pose settings with the inlier radius of this pass's cell size."""
+        """Pose settings with the inlier radius of this pass's cell size, and how wrong the heights on board may be."""
         cell_m = max(result.matches.map_gsd_m, self._pose.inlier_cell_m_min)
-        return replace(self._pose, inlier_m=self._pose.inlier_m * cell_m)
+        pose = replace(self._pose, inlier_m=self._pose.inlier_m * cell_m)
+        if self._terrain.flat is None:
+            return pose
+        ground_sigma_m = self._terrain.sigma_m(np.array(result.matches.place.centre_enu_m), 0.0)
+        return replace(
+            pose,
+            slope_sigma_rad=math.hypot(pose.slope_sigma_rad, self._terrain.slope_sigma_rad),
+            relief_sigma_m=math.hypot(pose.relief_sigma_m, ground_sigma_m),
+        )
 
     def _height_plausible(self, solution: PoseSolution, prior: CameraPrior) -> bool:
         if prior.height_sigma_m >= prior.height_m:

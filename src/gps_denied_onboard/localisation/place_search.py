@@ -34,6 +34,8 @@ from gps_denied_onboard.localisation.place_config import PlaceConfig
 from gps_denied_onboard.messages import CameraPrior, FloatArray, PlaceCandidate
 from gps_denied_onboard.tiles.mosaic import MapMosaic
 
+HILLS_KNOWN_M = 120.0
+"""A place that is less known than this lies over other hills than the prior's."""
 PEAKS = 3
 """Best places of a template that are kept in each piece of the map: a right place is the first or the second."""
 PEAKS_APART_CELLS = 8
@@ -297,7 +299,7 @@ class GridPlace:
         grey, valid = self._mosaic.window(level, left, top, right - left, bottom - top)
         if not valid.any():
             return None
-        field = orientation_field(grey, valid)[:channels]
+        field = orientation_field(grey, valid, channels)
         known = field if valid.all() else field[:, valid]
         rms = math.sqrt(float(np.vdot(known, known)) / known.size) + 1e-6
         padded = np.zeros((channels, rows, columns), np.float32)
@@ -328,14 +330,19 @@ def _template(
 ) -> _Template | None:
     rotation = rotation_z(turn_rad) @ prior.rotation_camera_to_enu
     position = np.array([grid.origin_enu_m[0], grid.origin_enu_m[1], grid.ground_up_m + height_m])
-    laid = frame.orthorectify(grid, position, rotation)
+    anchor = grid.anchor_cell
+    placed = prior.position_known and prior.horizontal_sigma_m < HILLS_KNOWN_M
+    if placed and frame.ground is not None and frame.ground.flat is not None:
+        position[:2] = prior.position_enu_m[:2]  # over the hills that are expected to be there
+        anchor = grid.cell_from_enu(position[:2])
+    laid = frame.orthorectify(grid, position, rotation, plane=not placed)
     if laid is None or min(laid.image.shape) < 12:
         return None
-    field = orientation_field(laid.image, laid.valid)[:channels]
+    field = orientation_field(laid.image, laid.valid, channels)
     norm = float(np.sqrt(np.sum(field * field)))
     if norm < 1e-3:
         return None
-    offset = np.array([laid.x0, laid.y0]) - grid.anchor_cell
+    offset = np.array([laid.x0, laid.y0]) - anchor
     return _Template(field, norm, wrap_angle(image_up_yaw(rotation)), float(height_m), offset)
 
 

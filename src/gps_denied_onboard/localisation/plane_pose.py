@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gps_denied_onboard.geometry.camera import CameraModel
-from gps_denied_onboard.geometry.rotations import exp_rotation, log_rotation, skew
+from gps_denied_onboard.geometry.rotations import exp_rotation, log_rotation
 from gps_denied_onboard.localisation.pose_config import PoseConfig
 from gps_denied_onboard.messages import FloatArray, Matches
 
@@ -58,13 +58,13 @@ def solve_pose(
         weight = np.where(u < 1.0, (1.0 - np.minimum(u, 1.0) ** 2) ** 2, 0.0)
         if np.count_nonzero(weight > 0.1) < 4:
             return None
-        w = (weight / noise**2)[:, None, None]
-        information = np.einsum("nki,nkj->ij", jacobian * w, jacobian)
-        gradient = np.einsum("nki,nk->i", jacobian * w, residual)
+        rows = jacobian.reshape(-1, 6)
+        weighted = rows.T * np.repeat(weight / noise**2, 2)
+        information, gradient = weighted @ rows, weighted @ residual.ravel()
         tilt, tilt_jacobian = _tilt_prior(r, start_rotation)
         gradient += tilt_jacobian.T @ tilt / config.tilt_prior_sigma_rad**2
         damped = information + tilt_jacobian.T @ tilt_jacobian / config.tilt_prior_sigma_rad**2
-        step = np.linalg.solve(damped + 1e-9 * np.eye(6), -gradient)
+        step = np.asarray(np.linalg.solve(damped + 1e-9 * np.eye(6), -gradient), dtype=np.float64)
         p, r = p + step[:3], exp_rotation(step[3:]) @ r
         if p[2] - ground[:, 2].mean() < 1.0:
             return None
@@ -85,17 +85,18 @@ def _residuals(p: FloatArray, r: FloatArray, bearing: FloatArray, ground: FloatA
     """(N, 2) normalised-image residuals (predicted - seen) and (N, 2, 6) Jacobian for (position, rotation left)."""
     relative = ground - p
     c = relative @ r
-    z = np.maximum(c[:, 2], 1e-3)
-    residual = c[:, :2] / z[:, None] - bearing
-    d_pixel = np.zeros((len(c), 2, 3))
-    d_pixel[:, 0, 0] = d_pixel[:, 1, 1] = 1.0 / z
-    d_pixel[:, 0, 2] = -c[:, 0] / z**2
-    d_pixel[:, 1, 2] = -c[:, 1] / z**2
-    # c = R^T (g - p); R -> exp(e) R gives c -> R^T exp(-e) (g - p), so dc/de = R^T [g - p]x.
-    d_position = -np.broadcast_to(r.T, (len(c), 3, 3))
-    d_rotation = np.einsum("ij,njk->nik", r.T, np.array([skew(v) for v in relative]))
-    jacobian = np.concatenate([d_pixel @ d_position, d_pixel @ d_rotation], axis=2)
-    return residual, jacobian
+    z = np.maximum(c[:, 2:3], 1e-3)
+    seen = c[:, :2] / z
+    # Rows of the projection's derivative by c, times R^T: by the ground point in ENU, for each of the two coordinates.
+    by_point = (r.T[None, :2] - seen[:, :, None] * r.T[2]) / z[:, :, None]
+    jacobian = np.empty((len(c), 2, 6))
+    jacobian[:, :, :3] = -by_point
+    # c = R^T (g - p); R -> exp(e) R gives c -> R^T exp(-e) (g - p), so dc/de = R^T [g - p]x, and a [v]x = a x v.
+    x, y, up = relative[:, 0:1], relative[:, 1:2], relative[:, 2:3]
+    jacobian[:, :, 3] = by_point[:, :, 1] * up - by_point[:, :, 2] * y
+    jacobian[:, :, 4] = by_point[:, :, 2] * x - by_point[:, :, 0] * up
+    jacobian[:, :, 5] = by_point[:, :, 0] * y - by_point[:, :, 1] * x
+    return seen - bearing, jacobian
 
 
 def _tilt_prior(r: FloatArray, prior: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -17,6 +17,7 @@ import numpy as np
 
 from gps_denied_onboard.geometry.camera import CameraModel
 from gps_denied_onboard.geometry.geodesy import LocalFrame
+from gps_denied_onboard.geometry.terrain import Terrain
 from gps_denied_onboard.imaging.orthorectify import MapGrid, Orthorectifier, Undistorter
 from gps_denied_onboard.messages import FloatArray, Frame, PoseFix
 from gps_denied_onboard.tiles import codec
@@ -33,7 +34,8 @@ ENLARGED_MAX = 1.5
 @dataclass(frozen=True, slots=True, eq=False)
 class CandidateJob:
     """A frame whose place is satellite anchored. `covariance` (6, 6) is the fix's (position, attitude; ENU);
-    `parent_sigma_m` the larger of the state's position sigma and of `ground_sigma_m`."""
+    `parent_sigma_m` the larger of the state's position sigma and of `ground_sigma_m`; `ground` None: level at
+    `ground_up_m`, which is under the camera."""
 
     frame: Frame
     position_enu_m: FloatArray
@@ -41,6 +43,7 @@ class CandidateJob:
     covariance: FloatArray
     parent_sigma_m: float
     ground_up_m: float
+    ground: Terrain | None = None
 
 
 def ground_sigma_m(fix: PoseFix, ground_up_m: float) -> float:
@@ -90,7 +93,8 @@ class CandidateMaker:
         grid = MapGrid.at(self._local, self._zoom, 0, job.position_enu_m[:2], job.ground_up_m)
         if not trust or height_m <= 0.0 or frame_resolution_m > ENLARGED_MAX * grid.gsd_m:
             return []
-        laid = Orthorectifier(job.frame, self._lens).orthorectify(grid, job.position_enu_m, job.rotation_camera_to_enu)
+        rectifier = Orthorectifier(job.frame, self._lens, job.ground)
+        laid = rectifier.orthorectify(grid, job.position_enu_m, job.rotation_camera_to_enu)
         if laid is None:
             return []
         rows, columns = laid.image.shape

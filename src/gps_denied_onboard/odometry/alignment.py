@@ -146,7 +146,7 @@ def shifted_homography(previous: Picture, homography: FloatArray, shift_px: tupl
 
 
 def _field(grey: ImageArray, mask: MaskArray) -> FieldArray:
-    return orientation_field(grey, mask)[:CHANNELS]
+    return orientation_field(grey, mask, CHANNELS)
 
 
 @functools.lru_cache(maxsize=8)

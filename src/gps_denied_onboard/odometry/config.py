@@ -7,13 +7,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class OdometryConfig:
-    """Settings of `PlanarOdometry`.
+    """Settings of `PlanarOdometry` and `FeaturesOdometry`.
 
     `relative_tilt_sigma_deg` is how well the priors know the rotation between two frames about the horizontal axes:
     a fraction of a degree with an autopilot; for stills without attitude give the scatter of the mount (5 or so), the
     picture then decides. It never exceeds what the priors' own tilt sigmas allow.
     `slope_sigma_deg` is the large-scale slope of the ground, `relief_fraction` its roughness over the flying height,
-    `focal_sigma_fraction` what is not known of the focal length.
+    `focal_sigma_fraction` what is not known of the focal length. Of `features` alone: `level_sigma_deg` is how far the
+    camera may lean from where its mount has it in level flight, about either axis and between two frames,
+    `feature_sigma_px` the scatter of correspondences when its two models are compared.
     """
 
     working_width_px: int = 1000
@@ -36,3 +38,5 @@ class OdometryConfig:
     ambiguity_ratio_max: float = 0.85
     detail_lead_min: float = 0.05
     still_features: int = 2500
+    level_sigma_deg: float = 12.0
+    feature_sigma_px: float = 0.8

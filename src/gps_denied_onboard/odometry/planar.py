@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
 from gps_denied_onboard.geometry.camera import CameraModel
 from gps_denied_onboard.geometry.rotations import image_up_yaw, rotation_z
-from gps_denied_onboard.messages import CameraPrior, FloatArray, Frame, OdometryStatus, OdometryStep
+from gps_denied_onboard.geometry.terrain import Terrain, meet_ground
+from gps_denied_onboard.messages import CameraPrior, FloatArray, Frame, OdometryStep
 from gps_denied_onboard.odometry.config import OdometryConfig
 from gps_denied_onboard.odometry.picture import Picture
 from gps_denied_onboard.odometry.plane_motion import MotionPrior, PlaneMotion
 from gps_denied_onboard.odometry.registration import YAW_KNOWN_RAD, Candidate, Registration
-from gps_denied_onboard.odometry.uncertainty import step_covariance, yaw_change
+from gps_denied_onboard.odometry.steps import lost_step, registered_step
+from gps_denied_onboard.odometry.uncertainty import yaw_change
 
 SHIFT_LIMIT = 2.0
 """Displacement over height beyond which a prior's position is no guess for the tracks."""
@@ -26,8 +29,10 @@ class PlanarOdometry:
     guess of the next. Same inputs in the same order give the same outputs.
     """
 
-    def __init__(self, camera: CameraModel, config: OdometryConfig) -> None:
+    def __init__(self, camera: CameraModel, config: OdometryConfig, terrain: Terrain | None = None) -> None:
+        """`terrain` None: level ground."""
         self._camera = camera
+        self._terrain = terrain
         self._config = config
         self._last: Picture | None = None
         self._motion: tuple[FloatArray, float] | None = None
@@ -41,15 +46,35 @@ class PlanarOdometry:
         fault = first.fault or second.fault
         if fault:
             self._motion = None
-            return _lost(first, second, prior0, fault)
-        prior = self._motion_prior(prior0, prior1)
+            return lost_step(first, second, prior0, fault)
+        prior = self._with_hills(self._motion_prior(prior0, prior1), prior0)
         yaw_sigma_rad = max(prior0.yaw_sigma_rad, prior1.yaw_sigma_rad)
         pair = Registration(first, second, prior, yaw_sigma_rad, self._config)
         best = self._best(pair, self._guesses(first, second, prior0, prior1))
         if best is None or best.fault:
             self._motion = None
-            return _lost(first, second, prior0, best.fault if best else "too few tracks: no common ground", best)
-        return self._registered(pair, prior0, prior, best)
+            reason = best.fault if best else "too few tracks: no common ground"
+            return lost_step(first, second, prior0, reason, best)
+        self._keep_motion(pair, prior, best)
+        return registered_step(pair, prior0, image_up_yaw(prior.rotation0), best, self._config)
+
+    def _with_hills(self, prior: MotionPrior, prior0: CameraPrior) -> MotionPrior:
+        """The prior with the heights on board, where it is known over which of them the camera is."""
+        terrain, height_m = self._terrain, prior0.height_m
+        if terrain is None or terrain.flat is None or prior0.ground_flat or not prior0.position_known:
+            return prior
+        position = np.array([*prior0.position_enu_m[:2], terrain.up_m(prior0.position_enu_m[:2]) + height_m])
+
+        def relief(rays_enu: FloatArray) -> FloatArray:
+            met = meet_ground(terrain, position, rays_enu)
+            return np.asarray(np.nan_to_num((met[:, 2] - position[2]) / height_m + 1.0))
+
+        return replace(
+            prior,
+            slope_sigma=math.hypot(prior.slope_sigma, terrain.slope_sigma_rad),
+            relief_sigma=math.hypot(prior.relief_sigma, terrain.sigma_m(position[:2], 0.0) / height_m),
+            relief=relief,
+        )
 
     def _motion_prior(self, prior0: CameraPrior, prior1: CameraPrior) -> MotionPrior:
         tilt = max(prior0.tilt_sigma_rad, 1e-3)
@@ -96,48 +121,9 @@ class PlanarOdometry:
                 found.append(PlaneMotion(shift, r0, r1, np.zeros(2)))
         return found or [PlaneMotion(np.zeros(3), r0, r1, np.zeros(2))]
 
-    def _registered(self, pair: Registration, prior0: CameraPrior, prior: MotionPrior, best: Candidate) -> OdometryStep:
-        motion, solution = best.solution.motion, best.solution
+    def _keep_motion(self, pair: Registration, prior: MotionPrior, best: Candidate) -> None:
+        """The next pair's first guess."""
+        motion = best.solution.motion
         dt = (pair.second.t_ns - pair.first.t_ns) * 1e-9
-        turn = yaw_change(motion)
         if dt > 0.0:
-            self._motion = (prior.rotation0.T @ motion.translation / dt, turn / dt)
-        return OdometryStep(
-            t0_ns=pair.first.t_ns,
-            t1_ns=pair.second.t_ns,
-            status=OdometryStatus.OK,
-            reason="",
-            displacement_enu_m=motion.translation * prior0.height_m,
-            yaw_change_rad=turn,
-            yaw_prior_rad=image_up_yaw(prior.rotation0),
-            covariance=step_covariance(solution, prior0, self._config),
-            scale_change=1.0 + float(motion.translation[2]),
-            tracks=len(best.pixel0_px),
-            inliers=best.inliers,
-            residual_px=float(solution.residual_px[best.inlier].mean()) * pair.first.reduction,
-            height_m=prior0.height_m,
-            height_sigma_m=prior0.height_sigma_m,
-            method=best.method,
-        )
-
-
-def _lost(
-    first: Picture, second: Picture, prior0: CameraPrior, reason: str, best: Candidate | None = None
-) -> OdometryStep:
-    return OdometryStep(
-        t0_ns=first.t_ns,
-        t1_ns=second.t_ns,
-        status=OdometryStatus.LOST,
-        reason=reason,
-        displacement_enu_m=np.zeros(3),
-        yaw_change_rad=0.0,
-        yaw_prior_rad=image_up_yaw(prior0.rotation_camera_to_enu),
-        covariance=np.diag([1e12, 1e12, 1e12, 1e2]),
-        scale_change=1.0,
-        tracks=len(best.pixel0_px) if best else 0,
-        inliers=best.inliers if best else 0,
-        residual_px=0.0,
-        height_m=prior0.height_m,
-        height_sigma_m=prior0.height_sigma_m,
-        method=best.method if best else "tracks",
-    )
+            self._motion = (prior.rotation0.T @ motion.translation / dt, yaw_change(motion) / dt)

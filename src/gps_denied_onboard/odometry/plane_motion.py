@@ -10,6 +10,7 @@ cameras) is decided by the priors.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,7 +60,8 @@ class PlaneMotion:
 class MotionPrior:
     """Standard deviations in rad: relative tilt, common tilt and slope, each of two axes; rotations they refer to.
 
-    `relief_sigma` is the ground's roughness over the camera's height.
+    `relief_sigma` is the ground's roughness over the camera's height. `relief` gives the known height (N,) of the
+    ground that rays (N, 3) in ENU from the first camera meet, over the level under it and in units of its height.
     """
 
     rotation0: FloatArray
@@ -68,6 +70,7 @@ class MotionPrior:
     tilt_sigma: float
     slope_sigma: float
     relief_sigma: float
+    relief: Callable[[FloatArray], FloatArray] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -218,9 +221,10 @@ def solve_motion(
     motion, weight = start, selected.astype(float)
     shapes = relief_shapes(prior.rotation0, x0)
     hills = np.zeros(shapes.shape[1])
+    known = 0.0 if prior.relief is None else prior.relief(_rays(x0) @ prior.rotation0.T)
     sigma = sigma_floor_px
     for i in range(iterations + 1):
-        residual, jacobian, rise = linearise(motion, x0, x1, shapes @ hills)
+        residual, jacobian, rise = linearise(motion, x0, x1, shapes @ hills + known)
         distance = np.nan_to_num(np.hypot(residual[:, 0], residual[:, 1]) * focal_px, nan=1e6, posinf=1e6)
         # The scale is that of the seed's inliers throughout: re-estimated from the survivors it would shrink.
         sigma = max(float(np.median(distance[selected])) / 1.1774, sigma_floor_px)

@@ -22,9 +22,11 @@ def match_features(previous: Picture, current: Picture) -> tuple[FloatArray, Flo
     rows = np.arange(len(d0))
     best = similarity.argmax(axis=1)
     top = similarity[rows, best]
-    second = np.partition(similarity, -2, axis=1)[:, -2]
+    mutual = top == similarity.max(axis=0)[best]
+    similarity[rows, best] = -1.0
+    second = similarity.max(axis=1)
     ratio = np.sqrt(np.maximum(1.0 - top, 0.0) / np.maximum(1.0 - second, 1e-9))
-    good = (ratio < RATIO_MAX) & (similarity.argmax(axis=0)[best] == rows)
+    good = (ratio < RATIO_MAX) & mutual
     return p0[good], p1[best[good]]
 
 

@@ -26,6 +26,7 @@ from gps_denied_onboard.tiles import files
 from gps_denied_onboard.tiles.coverage import TileBlock, digest_square, square_records
 from gps_denied_onboard.tiles.overview import HEADER_BYTES, PAYLOAD_BYTES, OverviewHeader, is_overview
 from gps_denied_onboard.tiles.route_coverage import route_coverage
+from gps_denied_onboard.tiles.terrain_file import parse_terrain
 from gps_denied_onboard.untrusted import UntrustedError
 from gps_denied_onboard.untrusted.bounded import open_file, read_file
 
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from gps_denied_onboard.tiles.store import TileStore
 
 UNSIGNED_FILE = "manifest.unsigned.json"
-CALIBRATION_FOLDER, MODELS_FOLDER, ROUTE_FOLDER = "calibration", "models", "route"
+CALIBRATION_FOLDER, MODELS_FOLDER, ROUTE_FOLDER, TERRAIN_FOLDER = "calibration", "models", "route", "terrain"
 LOCK_FILE = ".lock"
 Progress = Callable[[str, int, int], None]
 
@@ -42,7 +43,8 @@ Progress = Callable[[str, int, int], None]
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """What to provision, and for which software. `models`: name and bytes of the learned matcher's, if it flies.
-    `companion_id`: the companion that is to fly it; `counter_past`: the highest counter that it verified before."""
+    `companion_id`: the companion that is to fly it; `counter_past`: the highest counter that it verified before.
+    `terrain`: the bytes of the area's file of heights (`tiles.terrain_file`), b"" where the ground is taken as flat."""
 
     mission: MissionFile
     source: str
@@ -52,6 +54,7 @@ class Wanted:
     companion_id: str
     counter_past: int
     models: tuple[tuple[str, bytes], ...] = ()
+    terrain: bytes = b""
 
 
 @dataclass(slots=True)
@@ -197,6 +200,7 @@ def _small_files(wanted: Wanted) -> dict[str, bytes]:
     camera = calibration_bytes(wanted.camera)
     out[f"{CALIBRATION_FOLDER}/camera-{hashlib.sha256(camera).hexdigest()[:16]}.json"] = camera
     out |= route_file(wanted.mission)
+    out |= terrain_artefact(wanted.terrain)
     if wanted.models:
         listed = manifest_bytes([artefact_of(name, data) for name, data in wanted.models])
         folder = f"{MODELS_FOLDER}/{hashlib.sha256(listed).hexdigest()[:16]}"
@@ -211,6 +215,14 @@ def route_file(mission: MissionFile) -> dict[str, bytes]:
         return {}
     route = orjson.dumps(mission.paths_deg, option=orjson.OPT_APPEND_NEWLINE)
     return {f"{ROUTE_FOLDER}/route-{hashlib.sha256(route).hexdigest()[:16]}.json": route}
+
+
+def terrain_artefact(data: bytes) -> dict[str, bytes]:
+    """The heights' file in the cache, path -> bytes; {} without any. UserError where they are none that may fly."""
+    if not data:
+        return {}
+    parse_terrain(data, "the mission's file of heights")
+    return {f"{TERRAIN_FOLDER}/terrain-{hashlib.sha256(data).hexdigest()[:16]}.grid": data}
 
 
 def calibration_bytes(camera: CameraModel) -> bytes:
@@ -266,7 +278,7 @@ def remove_unnamed(cache: Path) -> list[str]:
     if bodies.get(UNSIGNED_FILE) is not None and bodies.get(MANIFEST_FILE) == bodies[UNSIGNED_FILE]:
         (cache / UNSIGNED_FILE).unlink()
         gone.append(UNSIGNED_FILE)
-    for folder in (OVERVIEW_FOLDER, CALIBRATION_FOLDER, MODELS_FOLDER, ROUTE_FOLDER):
+    for folder in (OVERVIEW_FOLDER, CALIBRATION_FOLDER, MODELS_FOLDER, ROUTE_FOLDER, TERRAIN_FOLDER):
         for file in sorted((cache / folder).rglob("*")):
             path = file.relative_to(cache).as_posix()
             if file.is_file() and path not in named:

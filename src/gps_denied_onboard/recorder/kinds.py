@@ -90,6 +90,7 @@ FLIGHT_CLASSES: dict[str, type[Any]] = {
     "status": records.StatusRecord,
     "tile": records.TileRecord,
     "key_fingerprint": records.KeyFingerprintRecord,
+    "picture": records.PictureRecord,
 }
 """What only a flight writes; RECORD_CLASSES are what a simulated recording has as well."""
 TELEMETRY_KINDS = tuple(name for name in RECORD_CLASSES if name not in ("frame", "truth"))

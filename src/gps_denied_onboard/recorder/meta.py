@@ -21,6 +21,8 @@ from gps_denied_onboard.untrusted.json import read_json
 from gps_denied_onboard.untrusted.text import shown
 
 META_FILE = "recording.json"
+TERRAIN_FILE = "terrain.grid"
+"""What a recording's heights of the ground are called."""
 FORMAT_VERSION = 1
 FRAMES_FOLDER = "frames"
 META_BYTES_MAX = 4 * 1024 * 1024
@@ -36,7 +38,8 @@ class RecordingMeta:
     origin at `origin_latitude_deg`, `origin_longitude_deg` (WGS84) and `origin_altitude_m`, the altitude above mean sea
     level of the ground, known to `ground_sigma_m`. `utc_at_zero` is the UTC time of t_ns = 0, ISO 8601 with "Z"; None
     when no trusted clock knew it. `tiles_directory` is relative to the recording and holds `tiles_source` in the layout
-    source/z/x/y.jpg at `tiles_zoom`; None without tiles. `schedule` is for people and reports: what was done to whom.
+    source/z/x/y.jpg at `tiles_zoom`; None without tiles. `terrain_file` is a file of heights inside the recording, None
+    without. `schedule` is for people and reports: what was done to whom.
     """
 
     camera: CameraModel
@@ -51,6 +54,7 @@ class RecordingMeta:
     tiles_source: str = ""
     tiles_zoom: int | None = None
     schedule: tuple[dict[str, Any], ...] = field(default=())
+    terrain_file: str | None = None
     format_version: int = FORMAT_VERSION
 
     @property
@@ -143,6 +147,7 @@ class _Checked:
             tiles_source=self.name("tiles_source"),
             tiles_zoom=self.integer("tiles_zoom", None),
             schedule=tuple(schedule),
+            terrain_file=self.inside("terrain_file"),
         )
 
     def camera(self) -> CameraModel:
@@ -204,10 +209,10 @@ class _Checked:
         return value
 
     def inside(self, key: str) -> str | None:
-        """The plain name of a folder inside the recording."""
+        """The plain name of a folder or file inside the recording."""
         value = self.text(key, None)
         if value is not None and SOURCE_NAME.fullmatch(value) is None:
-            raise self.wrong(key, "must be the plain name of a folder inside the recording")
+            raise self.wrong(key, "must be a plain name inside the recording")
         return value
 
     def name(self, key: str) -> str:
@@ -227,3 +232,8 @@ def tiles_inside(directory: Path, meta: RecordingMeta) -> Path | None:
         return None
     names = (meta.tiles_directory, meta.tiles_source) if meta.tiles_source else (meta.tiles_directory,)
     return inside(directory, *names)
+
+
+def terrain_inside(directory: Path, meta: RecordingMeta) -> Path | None:
+    """The file of heights that a recording brings, None where it names none; UntrustedError as for `tiles_inside`."""
+    return None if meta.terrain_file is None else inside(directory, meta.terrain_file)

@@ -136,6 +136,18 @@ class ThumbnailRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class PictureRecord:
+    """The picture of frame `index` was kept as the file `name`, of so many `bytes`, with this SHA-256: on a test flight
+    alone, see recorder.pictures. `t_ns` is the frame's own time."""
+
+    t_ns: int
+    index: int
+    name: str
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
 class AutopilotOutRecord:
     """Bytes (base64) that were sent to the autopilot; `protocol` is mavlink2 or msp2."""
 

@@ -1,14 +1,15 @@
 """A flown recording again: its inputs in the order in which the flight took them, so that the same positions come out.
 
 Without pictures, odometry steps and map fixes are taken from the recording and everything behind them is computed.
-With a folder of frames, those are computed too. The recorded positions are compared bit by bit.
+With a folder of frames, those are computed too, for each frame whose picture is there: a test flight may have kept one
+a second (see recorder.pictures). The recorded positions are compared bit by bit.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from contextlib import ExitStack, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,15 +20,15 @@ from gps_denied_onboard.config import Config, config_from_tree, without_places
 from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.frames.recording import RecordingFrames
 from gps_denied_onboard.geometry.geodesy import LocalFrame
-from gps_denied_onboard.live.recording_observer import file_name
 from gps_denied_onboard.messages import Frame, NavState, Output, PoseFix, ThermalSample
 from gps_denied_onboard.pipeline import Pipeline
-from gps_denied_onboard.pipeline_parts import MatchJob, OdometryJob
+from gps_denied_onboard.pipeline_parts import MatchJob, OdometryJob, Stage
 from gps_denied_onboard.recorder.kinds import KINDS, TELEMETRY_KINDS, encoded
 from gps_denied_onboard.recorder.mcap_io import SEGMENT_FILES, TELEMETRY_FILE
-from gps_denied_onboard.recorder.meta import FRAMES_FOLDER, RecordingMeta, read_meta, tiles_inside
+from gps_denied_onboard.recorder.meta import FRAMES_FOLDER, RecordingMeta, read_meta, terrain_inside, tiles_inside
 from gps_denied_onboard.recorder.navlog import NavLog
 from gps_denied_onboard.recorder.output_folder import OutputFolder
+from gps_denied_onboard.recorder.pictures import file_name
 from gps_denied_onboard.recorder.reader import FlightReader
 from gps_denied_onboard.recorder.records import (
     FrameRecord,
@@ -40,6 +41,7 @@ from gps_denied_onboard.recorder.records import (
 from gps_denied_onboard.runtime_root.build import World, build_pipeline, open_map
 from gps_denied_onboard.runtime_root.provisioned_cache import open_provisioned
 from gps_denied_onboard.runtime_root.strategies import load_composition
+from gps_denied_onboard.tiles.terrain_file import read_terrain
 from gps_denied_onboard.untrusted.folders import inside, plain_files
 from gps_denied_onboard.untrusted.text import shown
 
@@ -50,7 +52,8 @@ _NAVSTATE = KINDS["navstate"]
 @dataclass(frozen=True, slots=True)
 class FlightReplaySummary:
     """`states` positions came out; `identical` of them are the recorded ones bit by bit, and `first_difference_ns` is
-    when the first other one was due (None: there is none). `pictures`: odometry and map search were computed too."""
+    when the first other one was due (None: there is none). `pictures`: odometry and map search were computed too, for
+    `frames_with_picture` frames; the recording's own results stand for `frames_without_picture`."""
 
     states: int
     recorded: int
@@ -58,6 +61,8 @@ class FlightReplaySummary:
     first_difference_ns: int | None
     pictures: bool
     problems: tuple[str, ...]
+    frames_with_picture: int = 0
+    frames_without_picture: int = 0
 
 
 def is_flight(recording: Path) -> bool:
@@ -65,8 +70,14 @@ def is_flight(recording: Path) -> bool:
     return not (recording / TELEMETRY_FILE).is_file() and bool(plain_files(recording, SEGMENT_FILES))
 
 
-def replay_flight(recording: Path, config: Config | None, out: Path | None) -> FlightReplaySummary:
-    """Replay a flight into `out` (None: keep nothing), with the configuration that it was flown with, or another."""
+def replay_flight(
+    recording: Path, config: Config | None, out: Path | None, pictures: Path | None = None, stage: Stage | None = None
+) -> FlightReplaySummary:
+    """Replay a flight into `out` (None: keep nothing), with the configuration that it was flown with, or another.
+
+    pictures: the folder in which a test flight kept its pictures, where that is not the recording itself. stage: told
+    of each stage that runs.
+    """
     meta = read_meta(recording)
     reader = FlightReader(recording)
     header = reader.first("header")
@@ -76,10 +87,17 @@ def replay_flight(recording: Path, config: Config | None, out: Path | None) -> F
     with ExitStack() as stack:
         folder = stack.enter_context(OutputFolder(out, "replay")) if out is not None else None
         log = stack.enter_context(NavLog(folder)) if folder is not None else None
-        pictures = inside(recording, FRAMES_FOLDER).is_dir()
+        kept = _kept_pictures(recording, pictures)
+        problems = _without_pictures(recording, header, kept)
+        if kept == recording and config is None and tiles_inside(recording, meta) is None:
+            problems.append(
+                "pictures were kept, but no map is at hand: give --config with map.directory to search anew"
+            )
+            kept = None
         try:
-            replayed = _FlightReplay(recording, meta, flown, pictures, stack)
-            return replayed.run(reader, log.write if log is not None else _drop)
+            replayed = _FlightReplay(recording, meta, flown, kept, stack, stage or _untimed)
+            summary = replayed.run(reader, log.write if log is not None else _drop)
+            return replace(summary, problems=(*problems, *summary.problems))
         except (ArithmeticError, ValueError, MemoryError) as error:
             if config is not None:
                 raise
@@ -87,6 +105,31 @@ def replay_flight(recording: Path, config: Config | None, out: Path | None) -> F
                 f"the configuration in the header of {recording} cannot be flown ({shown(error) or 'no memory'}); give "
                 "--config with one that can."
             ) from error
+
+
+def _kept_pictures(recording: Path, pictures: Path | None) -> Path | None:
+    """The folder that holds the flight's `frames`; None without. UserError for a named one that has none."""
+    if pictures is None:
+        return recording if inside(recording, FRAMES_FOLDER).is_dir() else None
+    if not inside(pictures, FRAMES_FOLDER).is_dir():
+        raise UserError(
+            f"--pictures {shown(pictures)} holds no folder '{FRAMES_FOLDER}'; give the folder of the flight's name "
+            "under recorder.pictures_dir."
+        )
+    return pictures
+
+
+def _without_pictures(recording: Path, header: HeaderRecord, kept: Path | None) -> list[str]:
+    """A sentence where a flight kept pictures that are not here. Where it kept them is told, and never opened."""
+    told = header.config.get("recorder")
+    keeping = told.get("pictures", "none") if isinstance(told, dict) else "none"
+    if kept is not None or keeping == "none":
+        return []
+    where = told.get("pictures_dir") if isinstance(told, dict) else ""
+    return [
+        f"the flight kept pictures ({shown(keeping, 20)}) in {shown(where or 'its own folder', 120)}, they are not in "
+        f"{shown(recording)}: give --pictures to search for them on the map again"
+    ]
 
 
 def _flown_config(recording: Path, header: HeaderRecord) -> Config:
@@ -100,28 +143,44 @@ def _flown_config(recording: Path, header: HeaderRecord) -> Config:
         ) from error
 
 
+def _untimed(_name: str) -> AbstractContextManager[None]:
+    return nullcontext()
+
+
 def _drop(_output: Output) -> None:
     return None
 
 
 class _FlightReplay:
-    def __init__(self, recording: Path, meta: RecordingMeta, config: Config, pictures: bool, stack: ExitStack) -> None:
+    def __init__(
+        self,
+        recording: Path,
+        meta: RecordingMeta,
+        config: Config,
+        pictures: Path | None,
+        stack: ExitStack,
+        stage: Stage,
+    ) -> None:
         composition = load_composition()
-        provisioned = open_provisioned(config, composition, stack) if pictures else None
+        provisioned = open_provisioned(config, composition, stack) if pictures is not None else None
         config = config if provisioned is None else provisioned.config
         camera = config.camera or meta.camera
         local = LocalFrame(meta.origin_latitude_deg, meta.origin_longitude_deg, meta.origin_altitude_m)
-        world = World(local, meta.origin_altitude_m, meta.ground_sigma_m, camera)
+        heights = terrain_inside(recording, meta)
+        terrain = None if provisioned is None else provisioned.terrain
+        terrain = terrain if heights is None else read_terrain(heights)
+        world = World(local, meta.origin_altitude_m, meta.ground_sigma_m, camera, terrain)
         tiles = tiles_inside(recording, meta)
         mosaic = None if provisioned is None else provisioned.mosaic
-        if pictures and mosaic is None:
+        if pictures is not None and mosaic is None:
             mosaic = open_map(config, stack, tiles)
-        self._pipeline: Pipeline = build_pipeline(
-            config, world, mosaic, composition, lambda _name: nullcontext(), stack
-        )
+        self._pipeline: Pipeline = build_pipeline(config, world, mosaic, composition, stage, stack)
         self._offset_ns = round(camera.time_offset_s * 1e9)
         size = (camera.width_px, camera.height_px)
-        self._frames = RecordingFrames(recording, expected_size_px=size, grey=True) if pictures else None
+        self._frames = None if pictures is None else RecordingFrames(pictures, expected_size_px=size, grey=True)
+        there = () if pictures is None else plain_files(inside(pictures, FRAMES_FOLDER))
+        self._there = frozenset(path.name for path in there)
+        self._with_picture = self._without_picture = 0
         self._moves: dict[int, OdometryJob | None] = {}
         self._jobs: deque[MatchJob] = deque(maxlen=64)
         self._calls: dict[type[Any], Callable[[Any], list[Output]]] = {
@@ -161,16 +220,20 @@ class _FlightReplay:
                     told.append(output)
         missed = () if self._frames is None else self._frames.problems
         problems = (*reader.problems, *self._problems, *missed)
-        return FlightReplaySummary(states, recorded, identical, first_difference_ns, self._frames is not None, problems)
+        return FlightReplaySummary(
+            states, recorded, identical, first_difference_ns, self._frames is not None, problems, self._with_picture,
+            self._without_picture,
+        )  # fmt: skip
 
     def _on_frame(self, record: FrameRecord) -> list[Output]:
-        frame: Frame | None = Frame(record.t_ns, record.index, np.zeros((0, 0), np.uint8), record.name)
-        if self._frames is not None:
-            frame = self._frames.load(replace(record, name=file_name(record)))
-        if frame is not None:
-            moved = replace(frame, t_ns=frame.t_ns + self._offset_ns)
-            job = self._pipeline.begin(moved)
-            self._moves[moved.t_ns if job is None else job.frame.t_ns] = job
+        named = replace(record, name=file_name(record))
+        loaded = self._frames.load(named) if self._frames is not None and named.name in self._there else None
+        self._with_picture += loaded is not None
+        self._without_picture += loaded is None
+        frame = loaded or Frame(record.t_ns, record.index, np.zeros((0, 0), np.uint8), record.name)
+        moved = replace(frame, t_ns=frame.t_ns + self._offset_ns)
+        job = self._pipeline.begin(moved)
+        self._moves[moved.t_ns if job is None else job.frame.t_ns] = job
         return []
 
     def _on_moved(self, record: MovedRecord) -> list[Output]:
@@ -178,7 +241,8 @@ class _FlightReplay:
         if job is None:
             self._problems[f"the odometry of frame {record.index} is recorded, the frame is not"] = None
             return []
-        step = record.step if self._frames is None else self._pipeline.run_odometry(job)
+        seen = job.frame.image.size > 0 and (job.previous is None or job.previous.image.size > 0)
+        step = self._pipeline.run_odometry(job) if seen else record.step
         return self._pipeline.on_odometry(job, step)
 
     def _on_job_taken(self, record: JobTakenRecord) -> list[Output]:
@@ -195,5 +259,5 @@ class _FlightReplay:
             if job is None:
                 self._problems[f"the map fix of frame {fix.frame_index} is recorded, its search is not"] = None
                 return []
-            fix = self._pipeline.locate(job)
+            fix = self._pipeline.locate(job) if job.frame.image.size else fix
         return self._pipeline.on_fix(fix)

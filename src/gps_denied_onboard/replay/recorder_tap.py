@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 
 from gps_denied_onboard.config import Config
+from gps_denied_onboard.geometry.terrain import TerrainGrid
 from gps_denied_onboard.live.flight_recording import aboard
 from gps_denied_onboard.live.recording_observer import RecordingObserver
 from gps_denied_onboard.recorder.chain import FlightKey, fingerprint
 from gps_denied_onboard.recorder.client import THUMBNAIL_SLOT_BYTES, RecorderClient
-from gps_denied_onboard.recorder.meta import RecordingMeta, iso_from_unix_ns, write_meta
+from gps_denied_onboard.recorder.config import PictureKeeping
+from gps_denied_onboard.recorder.meta import TERRAIN_FILE, RecordingMeta, iso_from_unix_ns, write_meta
+from gps_denied_onboard.recorder.pictures import PictureStore
 from gps_denied_onboard.recorder.records import HeaderRecord
 from gps_denied_onboard.recorder.snapshots import TileSnapshots
 from gps_denied_onboard.recorder.writer import FlightWriter
 from gps_denied_onboard.runtime_root.strategies import Composition
+from gps_denied_onboard.tiles.terrain_file import write_terrain
 
 
 class ReplayTap:
@@ -23,8 +28,12 @@ class ReplayTap:
     OSError when the disk does not take it.
     """
 
-    def __init__(self, folder: Path, meta: RecordingMeta, config: Config, composition: Composition) -> None:
-        write_meta(folder, meta)
+    def __init__(
+        self, folder: Path, meta: RecordingMeta, config: Config, composition: Composition, terrain: TerrainGrid | None
+    ) -> None:
+        write_meta(folder, replace(meta, terrain_file=None if terrain is None else TERRAIN_FILE))
+        if terrain is not None:
+            write_terrain(folder / TERRAIN_FILE, terrain)
         key = FlightKey()
         zero_ns = meta.unix_ns_at_zero or 0
         what = aboard(config, composition)
@@ -55,8 +64,14 @@ class ReplayTap:
         self._writer.add_producer(of_tiles)
         self._writer.add_producer(flight)
         self._writer.add_producer(pictures)
+        keep = None
+        if config.recorder.keeping is not PictureKeeping.NONE:
+            kept = RecorderClient("kept", 64)
+            self._writer.add_producer(kept)
+            store = PictureStore(config.recorder, folder, self.flight_id, kept)
+            keep = lambda frame: store.keep(frame) if store.wants(frame.t_ns) else None  # noqa: E731
         offset_ns = round((config.camera or meta.camera).time_offset_s * 1e9)
-        self.observer = RecordingObserver(flight, pictures, offset_ns)
+        self.observer = RecordingObserver(flight, pictures, offset_ns, keep)
 
     def step(self, t_ns: int) -> None:
         """Write what has come up to now."""

@@ -36,7 +36,7 @@ from gps_denied_onboard.pipeline import Pipeline
 from gps_denied_onboard.pipeline_parts import PipelineObserver
 from gps_denied_onboard.recorder.kinds import FrameRecord
 from gps_denied_onboard.recorder.mcap_io import RecordingReader
-from gps_denied_onboard.recorder.meta import RecordingMeta, read_meta, tiles_inside
+from gps_denied_onboard.recorder.meta import RecordingMeta, read_meta, terrain_inside, tiles_inside
 from gps_denied_onboard.recorder.navlog import NavLog
 from gps_denied_onboard.recorder.output_folder import OutputFolder
 from gps_denied_onboard.replay.recorder_tap import ReplayTap
@@ -45,6 +45,7 @@ from gps_denied_onboard.runtime_root.provisioned_cache import open_provisioned
 from gps_denied_onboard.runtime_root.stopwatch import Stopwatch
 from gps_denied_onboard.runtime_root.strategies import load_composition
 from gps_denied_onboard.tiles.grid import flight_uuid
+from gps_denied_onboard.tiles.terrain_file import read_terrain
 
 GPS_INPUT_FILE = "gps_input.tlog"
 HEARTBEAT_NS = 1_000_000_000
@@ -90,6 +91,7 @@ class _Wanted:
     observers: Sequence[PipelineObserver]
     gps: Mapping[int, GpsSample]
     record: bool
+    heights: bool
 
 
 @dataclass(slots=True)
@@ -132,16 +134,18 @@ def replay_recording(
     observers: Sequence[PipelineObserver] = (),
     gps: Mapping[int, GpsSample] | None = None,
     record: bool = False,
+    heights: bool = True,
 ) -> ReplaySummary:
     """Replay a recording folder into `out` (None: keep nothing). UserError when the recording cannot be used.
 
     `observer` is told of each frame, `observers` hear the pipeline. `gps` replaces the autopilot's samples of the same
-    time in ns, as an attack would. `record`: `out` holds a flight recording as well, as if it had been flown.
+    time in ns, as an attack would. `record`: `out` holds a flight recording as well, as if it had been flown. `heights`
+    False: the recording's heights of the ground are left alone.
     """
     with ExitStack() as stack:
         meta = read_meta(recording)
         folder = stack.enter_context(OutputFolder(out, "replay")) if out is not None else None
-        wanted = _Wanted(observer or _ignore, observers, gps or {}, record)
+        wanted = _Wanted(observer or _ignore, observers, gps or {}, record, heights)
         return _Replay(recording, meta, config, folder, stack, wanted).run()
 
 
@@ -180,11 +184,15 @@ class _Replay:
         tiles = tiles_inside(recording, meta)
         self._watch = Stopwatch(time.perf_counter_ns)
         mosaic = open_map(config, stack, tiles) if provisioned is None else provisioned.mosaic
-        world = World(local, meta.origin_altitude_m, meta.ground_sigma_m, camera)
+        terrain = None if provisioned is None else provisioned.terrain
+        brought = terrain_inside(recording, meta)
+        if terrain is None and brought is not None and wanted.heights:
+            terrain = read_terrain(brought)
+        world = World(local, meta.origin_altitude_m, meta.ground_sigma_m, camera, terrain)
         check_map_reaches(mosaic, world)
         self._tap: ReplayTap | None = None
         if wanted.record and folder is not None:
-            self._tap = stack.enter_context(ReplayTap(folder, meta, config, composition))
+            self._tap = stack.enter_context(ReplayTap(folder, meta, config, composition, terrain))
         observers = wanted.observers if self._tap is None else (*wanted.observers, self._tap.observer)
         self._pipeline: Pipeline = build_pipeline(
             config, world, mosaic, composition, self._watch.stage, stack, observers
@@ -286,7 +294,8 @@ class _Replay:
         spent = pending.stage_ms
         for name, ms in self._watch.take().items():
             spent[name] = spent.get(name, 0.0) + ms
-        trace = self._trace(pending.frame, pending.fix, pending.step, spent, began_ns)
+        judged = next((o for o in outputs if isinstance(o, PoseFix)), pending.fix)
+        trace = self._trace(pending.frame, judged, pending.step, spent, began_ns)
         self._observer(replace(trace, latency_ms=trace.latency_ms + pending.latency_ms))
 
     def _trace(

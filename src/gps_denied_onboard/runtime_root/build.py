@@ -19,9 +19,11 @@ from gps_denied_onboard.fusion.config import msp_imu_noise
 from gps_denied_onboard.fusion.time_offset import TimeOffsetEstimator
 from gps_denied_onboard.geometry.camera import CameraModel
 from gps_denied_onboard.geometry.geodesy import LocalFrame
-from gps_denied_onboard.geometry.terrain import FlatTerrain
+from gps_denied_onboard.geometry.raster_terrain import RasterTerrain
+from gps_denied_onboard.geometry.terrain import FlatTerrain, Terrain, TerrainGrid
 from gps_denied_onboard.integrity.monitor import Integrity
 from gps_denied_onboard.integrity.source_label import LabelLimits
+from gps_denied_onboard.localisation.belief import PlaceBelief
 from gps_denied_onboard.localisation.localiser import Localiser
 from gps_denied_onboard.localisation.matching.map_projector import MapProjector
 from gps_denied_onboard.messages import InferenceRecord
@@ -39,12 +41,21 @@ MAP_OFF_M_MAX = 50_000.0
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """Where the flight takes place and by which camera: from the configuration or from a recording."""
+    """Where the flight takes place and by which camera: from the configuration or from a recording.
+
+    terrain: the signed heights of the ground; None where the ground is taken as flat."""
 
     local: LocalFrame
     ground_altitude_m: float
     ground_sigma_m: float
     camera: CameraModel
+    terrain: TerrainGrid | None = None
+
+
+def terrain_of(world: World) -> Terrain:
+    """The ground of a flight."""
+    flat = FlatTerrain(world.local, world.ground_altitude_m, world.ground_sigma_m)
+    return flat if world.terrain is None else RasterTerrain(world.local, world.terrain, flat)
 
 
 def open_map(config: Config, stack: ExitStack, directory: Path | None = None) -> MapMosaic:
@@ -98,7 +109,7 @@ def build_pipeline(
     """
     odometry_class = resolve("odometry", config.strategies.odometry, composition)
     fusion_class = resolve("fusion", config.strategies.fusion, composition)
-    terrain = FlatTerrain(world.local, world.ground_altitude_m, world.ground_sigma_m)
+    terrain = terrain_of(world)
     localiser: Localiser | None = None
     engines: tuple[InferenceRecord, ...] = ()
     if mosaic is not None:
@@ -109,13 +120,13 @@ def build_pipeline(
         config.fusion.anchor_age_s_max, config.fusion.anchor_sigma_m_max, config.fusion.odometry_age_s_max
     )
     monitor = Integrity(world.local, limits, config.integrity, config.fusion.map_sigma_m)
-    odometry = odometry_class(world.camera, config.odometry)
+    odometry = odometry_class(world.camera, config.odometry, terrain)
     clock = TimeOffsetEstimator(settings.gyro_noise_radps_rthz)
     camera = world.camera
     watch = PictureWatch(math.sqrt(camera.fx_px * camera.fy_px), (camera.width_px, camera.height_px))
     parts = PipelineParts(
-        world.local, terrain, odometry, localiser, fusion, limits, monitor, clock, config.pipeline, watch,
-        config.state_health,
+        world.local, terrain, odometry, localiser, fusion, limits, monitor, clock, config.pipeline,
+        PlaceBelief(config.belief, config.gates.wrong_probability_max), watch, config.state_health,
     )  # fmt: skip
     return Pipeline(parts, stage, engines, observers)
 
@@ -133,7 +144,7 @@ def _build_localiser(
     config: Config,
     world: World,
     mosaic: MapMosaic,
-    terrain: FlatTerrain,
+    terrain: Terrain,
     composition: Composition,
     closing: ExitStack,
 ) -> tuple[Localiser, tuple[InferenceRecord, ...]]:

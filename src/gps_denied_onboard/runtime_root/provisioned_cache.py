@@ -12,25 +12,31 @@ import orjson
 from gps_denied_onboard.config import Config
 from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.geometry.camera import CameraModel
+from gps_denied_onboard.geometry.terrain import TerrainGrid
 from gps_denied_onboard.provisioning.cache_manifest import CacheBody
 from gps_denied_onboard.provisioning.companion_memory import memory_of, remember
 from gps_denied_onboard.provisioning.manifest import MANIFEST_FILE
 from gps_denied_onboard.provisioning.overview_build import OVERVIEW_FOLDER
-from gps_denied_onboard.provisioning.provision import CALIBRATION_FOLDER, MODELS_FOLDER
+from gps_denied_onboard.provisioning.provision import CALIBRATION_FOLDER, MODELS_FOLDER, TERRAIN_FOLDER
 from gps_denied_onboard.provisioning.trusted_keys import read_trusted_keys
 from gps_denied_onboard.provisioning.verify import CacheNotTrustedError, Expected, read_artefact, verify_cache
 from gps_denied_onboard.runtime_root.strategies import Composition
 from gps_denied_onboard.tiles.mosaic import MapMosaic
 from gps_denied_onboard.tiles.overview import Overview, OverviewHeader
 from gps_denied_onboard.tiles.sources import StoreTileSource
+from gps_denied_onboard.tiles.terrain_file import TerrainFileError, read_terrain
+from gps_denied_onboard.untrusted import UntrustedError
+from gps_denied_onboard.untrusted.folders import inside
 
 
 @dataclass(frozen=True, slots=True)
 class Provisioned:
-    """The configuration with what the cache brings, and the map: the signed tiles and nothing else of the store."""
+    """The configuration with what the cache brings, the map (the signed tiles and nothing else of the store), and the
+    heights of the ground, None where the cache holds none."""
 
     config: Config
     mosaic: MapMosaic
+    terrain: TerrainGrid | None
 
 
 def open_provisioned(
@@ -74,7 +80,7 @@ def open_provisioned(
     digests = {artefact.path.removeprefix(f"{OVERVIEW_FOLDER}/"): artefact.sha256 for artefact in body.artefacts}
     overview = Overview(cache / OVERVIEW_FOLDER, headers, digests)
     mosaic = MapMosaic(source, config.map.cache_mb * 1024 * 1024, body.downgraded, overview)
-    return Provisioned(_with_cache(config, body, cache), mosaic)
+    return Provisioned(_with_cache(config, body, cache), mosaic, signed_terrain(body, cache))
 
 
 def _unfit(config: Config, body: CacheBody, cache: Path) -> list[str]:
@@ -114,6 +120,22 @@ def _with_cache(config: Config, body: CacheBody, cache: Path) -> Config:
         folder = str((cache / listed.path).parent)
         inference = replace(inference, models_directory=folder, manifest="", manifest_sha256=listed.sha256)
     return replace(config, mission=mission, inference=inference, camera=config.camera or _camera(body, cache))
+
+
+def signed_terrain(body: CacheBody, cache: Path) -> TerrainGrid | None:
+    """The heights of a verified cache, mapped and compared as they are mapped; None where it holds none.
+
+    CacheNotTrustedError where the file was exchanged since it was verified, or is none.
+    """
+    found = body.artefacts_of(TERRAIN_FOLDER)
+    if not found:
+        return None
+    if len(found) > 1:
+        raise CacheNotTrustedError(cache, [f"it holds {len(found)} files of heights, not one"])
+    try:
+        return read_terrain(inside(cache, *found[0].path.split("/")), found[0].sha256)
+    except (TerrainFileError, UntrustedError) as error:
+        raise CacheNotTrustedError(cache, [str(error)]) from None
 
 
 def _camera(body: CacheBody, cache: Path) -> CameraModel:

@@ -12,7 +12,10 @@ from gps_denied_onboard.runtime_root.composition import Composition as Compositi
 from gps_denied_onboard.runtime_root.composition import read_composition
 
 STRATEGIES: dict[str, dict[str, str]] = {
-    "odometry": {"planar": "gps_denied_onboard.odometry.planar:PlanarOdometry"},
+    "odometry": {
+        "planar": "gps_denied_onboard.odometry.planar:PlanarOdometry",
+        "features": "gps_denied_onboard.odometry.features:FeaturesOdometry",
+    },
     "place": {"grid": "gps_denied_onboard.localisation.place_search:GridPlace"},
     "matching": {
         "classic": "gps_denied_onboard.localisation.matching.classic:ClassicMatcher",

@@ -34,14 +34,17 @@ class MapMosaic:
         cache_bytes: int = 256 * 1024 * 1024,
         downgraded: bool = False,
         overview: Overview | None = None,
+        finest_kept: int = LEVEL_MAX,
     ) -> None:
-        """downgraded: the map holds tiles that are too old to be trusted fully. overview: coarse levels made before."""
+        """downgraded: the map holds tiles that are too old to be trusted fully. overview: coarse levels made before.
+        finest_kept: what is read is kept at this level and all coarser ones, before any window asks for them."""
         self.downgraded = downgraded
         self._overview = overview
         self._source = source
         self._cache_bytes = cache_bytes
         self._held_bytes = 0
-        self._finest = LEVEL_MAX
+        self._finest = finest_kept
+        self._coarsest = LEVEL_MAX if finest_kept < LEVEL_MAX else 0
         self._pictures: OrderedDict[tuple[int, int, int], Picture] = OrderedDict()
         self._bounds = source.bounds_tiles()
         self._lock = threading.Lock()
@@ -99,7 +102,7 @@ class MapMosaic:
             # together. A map read at a coarse level alone never holds the fine ones.
             full_key = (0, column, row)
             full = self._pictures[full_key] if full_key in self._pictures else self._full_block(column, row)
-            made = {kept: shrink(full, kept) for kept in range(self._finest, level + 1)}
+            made = {kept: shrink(full, kept) for kept in range(self._finest, max(level, self._coarsest) + 1)}
             for kept in sorted(made, key=lambda kept: kept == level):
                 self._keep((kept, column, row), made[kept])
             return made[level]

@@ -74,7 +74,9 @@ def check_coding(data: bytes | memoryview) -> None:
             raise UntrustedError(f"it is a JPEG of more than {SCANS_MAX} scans")
     elif data[:8] == _PNG_BEGINS:
         at = len(_PNG_BEGINS)
-        while at < len(data) and data[at + 4 : at + 8] != b"IEND":
+        kind = b""
+        while at < len(data) and kind != b"IEND":
+            kind = bytes(data[at + 4 : at + 8])
             at += 12 + int.from_bytes(data[at : at + 4])
             if at > len(data):
                 raise UntrustedError("it is a PNG that is cut off, or that claims more bytes than it has")

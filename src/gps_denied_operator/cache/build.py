@@ -28,9 +28,11 @@ from gps_denied_onboard.provisioning.provision import (
     CALIBRATION_FOLDER,
     MODELS_FOLDER,
     ROUTE_FOLDER,
+    TERRAIN_FOLDER,
     UNSIGNED_FILE,
     read_area,
     route_file,
+    terrain_artefact,
 )
 from gps_denied_onboard.provisioning.tile_bundles import area_state, tile_bundle_bytes, tile_bundle_name
 from gps_denied_onboard.provisioning.trusted_keys import TrustedKeys
@@ -39,6 +41,7 @@ from gps_denied_onboard.tiles.grid import tile_range
 from gps_denied_onboard.tiles.records import TileDamagedError
 from gps_denied_onboard.tiles.route_coverage import ROUTE_GAP_CODE, route_coverage
 from gps_denied_onboard.tiles.store import TileStore, said_by
+from gps_denied_onboard.tiles.terrain_file import terrain_summary
 from gps_denied_onboard.untrusted import UntrustedError
 from gps_denied_onboard.untrusted.json import field as outside_field
 from gps_denied_onboard.untrusted.json import list_of, of_kind, read_json
@@ -47,6 +50,7 @@ from gps_denied_operator.cache.consent import Ask, Ledger, Offered
 from gps_denied_operator.companion.check import FREE_BYTES_MIN, check_companion
 from gps_denied_operator.companion.config import CompanionSettings
 from gps_denied_operator.companion.ssh import CompanionLink, CompanionNotReadyError, known_hosts_path
+from gps_denied_operator.terrain.library import mission_heights
 
 OVERVIEW_BYTES = 6_300_000
 """Of one square; and a tile is on the companion twice while it is taken in."""
@@ -83,14 +87,15 @@ class BuildFailedError(UserError):
 
 
 PHASE_CODES = {
-    "lock": 50, "download": 20, "route": ROUTE_GAP_CODE, "companion": 30, "send": 21, "build": 21, "sign": 21,
-    "verify": 21,
+    "lock": 50, "download": 20, "route": ROUTE_GAP_CODE, "terrain": 21, "companion": 30, "send": 21, "build": 21,
+    "sign": 21, "verify": 21,
 }  # fmt: skip
 REMEDIES = {
     "resolve": "mend the plan, or name another one, then run again",
     "lock": "wait until the other run ends",
     "download": "look at the provider's address, key and certificate, then run again: what came is kept",
     "route": "fetch or import map for these legs, change the plan, or give --allow-gaps to fly them without",
+    "terrain": "look at `operator-tool terrain show`, import heights again, or give --no-terrain",
     "companion": "mend what is named, see `operator-tool companion check`, then run again",
     "send": "run again: what came across is not sent again",
     "build": "read the companion's last lines, mend it there, then run again",
@@ -140,6 +145,8 @@ class Order:
     ask: Ask | None = None
     allow_gaps: bool = False
     """Go on although a leg of the route has no map."""
+    terrain: bool = True
+    """Take the heights of the store, where it has any; else the flight takes the ground as flat."""
 
 
 def build_cache(
@@ -166,6 +173,9 @@ def build_cache(
                 phase = "route"
                 report.phases[phase] = _route(order, store)
                 tell(f"route: {report.phases[phase]['told']}")
+                phase = "terrain"
+                report.phases[phase] = build.take_heights(store)
+                tell(f"terrain: {report.phases[phase]['told']}")
                 phase = "companion"
                 with CompanionLink(companion, tell, secrets) as link:
                     for phase, step in build.steps(link, store):
@@ -238,6 +248,8 @@ class _Build:
     downgraded: bool = False
     overviews: dict[str, str] = field(default_factory=dict)
     """Of the map overviews as this workstation makes them: path in the cache -> SHA-256."""
+    heights: bytes = b""
+    """The file of heights, b"" for flat ground."""
 
     def steps(self, link: CompanionLink, store: TileStore) -> Iterator[tuple[str, Callable[[], dict[str, Any]]]]:
         yield "companion", lambda: self._check(link)
@@ -249,6 +261,24 @@ class _Build:
     @property
     def mission_path(self) -> str:
         return f"{self.companion.staging}/mission.json"
+
+    @property
+    def terrain_name(self) -> str:
+        """The file of heights among what is sent: named after its contents, so that a part of another is not kept."""
+        return f"terrain-{hashlib.sha256(self.heights).hexdigest()[:16]}.grid"
+
+    def take_heights(self, store: TileStore) -> dict[str, Any]:
+        """Cut the store's heights to the mission's box."""
+        found = mission_heights(store.root, self.order.mission.bbox_deg) if self.order.terrain else None
+        if found is None:
+            why = "the store has no heights of the box" if self.order.terrain else "--no-terrain"
+            return {"told": f"flat ground: {why}", "file": None, "changed": False}
+        self.heights = found.data
+        digest = hashlib.sha256(found.data).hexdigest()
+        return {
+            "told": found.told, "file": terrain_summary(found.grid), "bytes": len(found.data), "sha256": digest,
+            "names": list(found.names), "holes_share_of_box": round(found.holes_share, 6), "changed": False,
+        }  # fmt: skip
 
     def _check(self, link: CompanionLink) -> dict[str, Any]:
         state = check_companion(link, self.companion, VERSION, self.order.trusted, self.order.active, time.time)
@@ -315,7 +345,7 @@ class _Build:
         tiles_bytes = sum(
             record.size_bytes for c, r in other for record in square_records(store, order.source, order.zoom, c, r)
         )
-        needed = 2 * tiles_bytes + OVERVIEW_BYTES * len(other)
+        needed = 2 * tiles_bytes + OVERVIEW_BYTES * len(other) + 2 * len(self.heights)
         free = min(self.described["store_free_bytes"], self.described["cache_free_bytes"])
         if needed + FREE_BYTES_MIN // 2 > free:
             raise CompanionNotReadyError(
@@ -324,9 +354,14 @@ class _Build:
 
     def _provision(self, link: CompanionLink) -> dict[str, Any]:
         link.make_folder(self.companion.cache)
+        heights: tuple[str, ...] = ()
+        if self.heights:
+            link.put_resumable(self.companion.staging, self.terrain_name, self.heights)
+            link.remove_others(self.companion.staging, {self.terrain_name, self.mission_path.rsplit("/", 1)[1]})
+            heights = ("--terrain", f"{self.companion.staging}/{self.terrain_name}")
         told = link.run(
             "provision", "--mission", self.mission_path, "--config", self.companion.config, "--out",
-            self.companion.cache, "--json",
+            self.companion.cache, *heights, "--json",
         )  # fmt: skip
         kinds = {"outcome": str, "manifest_sha256": str, "signed": bool, "tiles": int, "squares": int,
                  "overviews_made": int, "overviews_kept": int, "artefacts": int, "artefact_bytes": int}  # fmt: skip
@@ -365,6 +400,7 @@ class _Build:
             "companion": self.described["companion_id"],
             "freshness": self.downgraded,
             "route": {path: hashlib.sha256(data).hexdigest() for path, data in route_file(mission).items()},
+            "terrain": {p: hashlib.sha256(data).hexdigest() for p, data in terrain_artefact(self.heights).items()},
         }
         built = {
             "mission": (body.mission_id, body.flight_id),
@@ -376,6 +412,7 @@ class _Build:
             "companion": body.companion_id,
             "freshness": body.downgraded,
             "route": {artefact.path: artefact.sha256 for artefact in body.artefacts_of(ROUTE_FOLDER)},
+            "terrain": {artefact.path: artefact.sha256 for artefact in body.artefacts_of(TERRAIN_FOLDER)},
         }
         wrong = [what for what in asked if asked[what] != built[what]]
         if wrong:
@@ -399,7 +436,7 @@ class _Build:
             elif folder == MODELS_FOLDER:
                 told = f"{shown(name)}, {artefact.size_bytes} bytes, SHA-256 {artefact.sha256}"
                 out.append(Offered("model", artefact.sha256, told))
-            elif folder == ROUTE_FOLDER:
+            elif folder in {ROUTE_FOLDER, TERRAIN_FOLDER}:
                 continue  # compared
             elif artefact.path not in names:
                 raise BuildFailedError(f"The companion put {shown(artefact.path)} into the cache, unasked for.")

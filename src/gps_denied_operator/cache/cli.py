@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 AllowGapsOption = Annotated[
     bool, typer.Option("--allow-gaps", help="Go on although a leg of the route has no map; it is told.")
 ]
+NoTerrainOption = Annotated[
+    bool, typer.Option("--no-terrain", help="Leave the store's heights out: the flight takes the ground as flat.")
+]
 
 
 def build_cache(
@@ -59,6 +62,7 @@ def build_cache(
         str, typer.Option(help="Agree to what the companion offers of its own, by the digits that a run told.")
     ] = "",
     allow_gaps: AllowGapsOption = False,
+    no_terrain: NoTerrainOption = False,
     json: JsonOption = False,
 ) -> None:
     """Resolve the flight, fetch its tiles, bring them aboard over SSH, build, sign, verify. Run again to go on.
@@ -87,12 +91,13 @@ def build_cache(
     mission = _mission(flight)
     store_root = root or default_root()
     fetch = None if not (provider or template) else _fetch(
-        provider, template, captured, zoom, source, api_key, ca, config, quiet=json
+        provider, template, captured, zoom, source, api_key, ca, config, heights=not no_terrain, quiet=json
     )  # fmt: skip
     ask = _ask if sys.stdin.isatty() and not json else None
     order = Order(
-        mission, source, zoom, private_key, trusted, _active(private_key), _own(config), accept, ask, allow_gaps
-    )
+        mission, source, zoom, private_key, trusted, _active(private_key), _own(config), accept, ask, allow_gaps,
+        terrain=not no_terrain,
+    )  # fmt: skip
     with traced_run(store_root, "build-cache", [api_key]) as told_in, _interruptible() as tell:
         report = build(order, store_root, where, fetch, tell, (api_key,))
         write_report(told_in, report.as_dict())
@@ -158,11 +163,12 @@ def _active(private_key: bytes) -> str:
 
 def _fetch(
     provider: str, template: str, captured: datetime | None, zoom: int, source: str, api_key: str, ca: Path | None,
-    config: Path | None, *, quiet: bool,
+    config: Path | None, *, heights: bool, quiet: bool,
 ) -> Fetch:  # fmt: skip
     from gps_denied_onboard.config import load_config
     from gps_denied_onboard.tiles.store import TileStore
     from gps_denied_operator.console import progress_bar
+    from gps_denied_operator.terrain.provider import fetch_heights
     from gps_denied_operator.tiles.admission import Admission
     from gps_denied_operator.tiles.download import Area, TileDownloader
     from gps_denied_operator.tiles.feeds import open_feed
@@ -177,9 +183,12 @@ def _fetch(
             downloader = TileDownloader(store, feed, Admission(store, settings, lambda: datetime.now(UTC)), connections)
             with progress_bar(f"{feed.name} zoom {zoom}", quiet=quiet) as progress:
                 area = Area(*mission.bbox_deg, zoom, source, mission.mission_id)
-                return downloader.download_tiles_for_area(area, progress).as_dict()
+                report = downloader.download_tiles_for_area(area, progress).as_dict()
         finally:
             feed.close()
+        if heights and provider and report["outcome"] != "failure":
+            report["heights"] = fetch_heights(provider, api_key, ca, mission.bbox_deg, store.root)
+        return report
 
     return fetch
 
@@ -197,7 +206,7 @@ def _end(report: BuildReport, json: bool) -> None:
         typer.echo(
             f"{report.outcome}: mission {report.mission_id}, {route['tiles_in_box']} of {route['tiles_of_box']} tiles "
             f"of its box, {cache_mb:.1f} MB of cache, signed and verified on the companion in {report.seconds:.0f} s; "
-            f"{route['told']}"
+            f"{route['told']}; {report.phases['terrain']['told']}"
         )
 
 
@@ -219,14 +228,17 @@ def provision(
         typer.Option(help="Dask scheduler whose workers see the same folders; else this machine works."),
     ] = "",
     keys: KeysOption = None,
+    no_terrain: NoTerrainOption = False,
     json: JsonOption = False,
 ) -> None:
     """Make and sign a cache here, for a companion to carry: for a large area on the workers of a Dask cluster."""
     from gps_denied_onboard.cli.provisioning import provision_cache
+    from gps_denied_onboard.config import load_config
     from gps_denied_onboard.errors import UserError
     from gps_denied_onboard.provisioning.companion_memory import CompanionMemory
     from gps_denied_onboard.provisioning.overview_build import processes
     from gps_denied_operator.keys.keyring import default_keys_folder, signing_key
+    from gps_denied_operator.terrain.library import mission_heights
 
     if re.fullmatch("[0-9a-f]{64}", composition) is None:
         raise UserError(f"--composition is '{composition}': give the 64 hex digits of `companion check --json`.")
@@ -240,7 +252,10 @@ def provision(
 
         pool = lambda _jobs: workers_of(cluster)  # noqa: E731
     companion = CompanionMemory(companion_id, counter_past)
-    provision_cache(mission, config.absolute(), out.absolute(), private_key, pool, json, composition, companion)
+    store = load_config(config).map.directory
+    heights = mission_heights(Path(store), mission.bbox_deg) if store and not no_terrain else None
+    data = b"" if heights is None else heights.data
+    provision_cache(mission, config.absolute(), out.absolute(), private_key, pool, json, data, composition, companion)
 
 
 def _mission(flight: ResolvedFlight) -> MissionFile:

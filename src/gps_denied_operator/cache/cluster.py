@@ -1,4 +1,4 @@
-"""Squares of a map on the workers of a Dask scheduler, where one machine would take too long.
+"""Work on the workers of a Dask scheduler, where one machine would take too long: squares of a map, flights.
 
 Source of the interface: distributed.Client.get_executor. Every worker sees the same folders under the same names.
 """
@@ -17,13 +17,20 @@ import distributed
 from gps_denied_onboard.errors import UserError
 
 SAME_EVERYWHERE = ("gps_denied_onboard", "cv2", "numpy")
-"""What the bytes of a square come from; Dask itself asks for the same Python, Dask and serializers."""
+"""What the results come from; Dask itself asks for the same Python, Dask and serializers."""
 
 
 @contextmanager
 def cluster(address: str, timeout_s: float = 15.0) -> Iterator[Executor]:
-    """Give an executor on the workers of the scheduler at `address` (tcp://host:8786, or tls:// with the certificates
-    of Dask's own configuration). UserError where none answers, it has no workers, or their libraries differ."""
+    """Give an executor on the workers of the scheduler at `address`. UserError as `connected`."""
+    with connected(address, timeout_s) as client:
+        yield client.get_executor(pure=False)
+
+
+@contextmanager
+def connected(address: str, timeout_s: float = 15.0) -> Iterator[Any]:
+    """Give Dask's client of the scheduler at `address` (tcp://host:8786, or tls:// with the certificates of Dask's own
+    configuration). UserError where none answers, it has no workers, their libraries differ, or they die."""
     dask: Any = distributed  # it has no types
     try:
         where = urlsplit(address)
@@ -48,6 +55,6 @@ def cluster(address: str, timeout_s: float = 15.0) -> Iterator[Executor]:
                 f"The workers of {address} would not make the same bytes: give each the same pinned libraries. {error}"
             ) from error
         try:
-            yield client.get_executor(pure=False)
+            yield client
         except dask.KilledWorker as error:
             raise UserError(f"Workers of {address} died ({error}): see their logs, then run this again.") from error

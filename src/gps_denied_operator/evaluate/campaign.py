@@ -13,14 +13,18 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gps_denied_operator.evaluate import campaign_plan, campaign_worker, machine, recordings
 from gps_denied_operator.evaluate.campaign_score import AttackScore, BlackoutScore
 from gps_denied_operator.evaluate.campaign_worker import CampaignTask
 from gps_denied_operator.evaluate.processes import Processes, Step
 from gps_denied_operator.evaluate.recordings import FlightKey
+from gps_denied_operator.evaluate.step_runner import step_runner
 from gps_denied_operator.scoring.metrics import level_spread, spread
+
+if TYPE_CHECKING:
+    from gps_denied_operator.evaluate.cluster_steps import ClusterSteps
 
 SCENARIO = "cruise"
 Scores = list[AttackScore] | list[BlackoutScore]
@@ -28,7 +32,8 @@ Scores = list[AttackScore] | list[BlackoutScore]
 
 @dataclass(frozen=True, slots=True)
 class CampaignRequest:
-    """What to do: `count` attacks of each kind and blackouts of each length, over flights of these seeds."""
+    """What to do: `count` attacks of each kind and blackouts of each length, over flights of these seeds. `cluster` as
+    in FlightsRequest."""
 
     seeds: tuple[int, ...]
     minutes: float
@@ -36,15 +41,16 @@ class CampaignRequest:
     workers: int
     recordings: Path
     config_path: Path | None = None
+    cluster: str = ""
 
 
 def run_campaign(request: CampaignRequest, progress: Callable[[int, str, int, int], None]) -> dict[str, Any]:
     """Fly what is not recorded yet, run all attacks and blackouts, and return the figures."""
     began = time.monotonic()
-    attacks: list[AttackScore] = []
-    blackouts: list[BlackoutScore] = []
-    with Processes[Scores | None](request.workers, progress) as processes:
-        for task in _tasks(request):
+    came: list[tuple[CampaignTask, Scores]] = []
+    tasks = _tasks(request)
+    with step_runner(request.workers, request.cluster, request.recordings, progress) as processes:
+        for task in tasks:
             if task.folder.is_dir():
                 _add(processes, request, task)
             else:
@@ -52,11 +58,12 @@ def run_campaign(request: CampaignRequest, progress: Callable[[int, str, int, in
         for done, scores in processes.results():
             if scores is None:
                 _add(processes, request, done.argument)
-            for score in scores or ():
-                if isinstance(score, AttackScore):
-                    attacks.append(score)
-                else:
-                    blackouts.append(score)
+            else:
+                came.append((done.argument, scores))
+    came.sort(key=lambda one: (one[0].turn, one[0].key.seed))  # whoever was ready first: the same figures
+    each = [score for _, scores in came for score in scores]
+    attacks = [score for score in each if isinstance(score, AttackScore)]
+    blackouts = [score for score in each if isinstance(score, BlackoutScore)]
     return {
         "flights": len(request.seeds),
         "minutes": request.minutes,
@@ -93,7 +100,7 @@ def _tasks(request: CampaignRequest) -> list[CampaignTask]:
     return out
 
 
-def _add(processes: Processes[Scores | None], request: CampaignRequest, task: CampaignTask) -> None:
+def _add(processes: Processes[Any] | ClusterSteps[Any], request: CampaignRequest, task: CampaignTask) -> None:
     """The flight's attacks, and as many passes of blackouts as all flights need to reach the count."""
     processes.add(Step(_name(task), campaign_worker.attack, task))
     a_pass = len(campaign_plan.blackouts(task.key.seed, 0, request.minutes * 60.0)) // len(campaign_plan.BLACKOUTS_S)
@@ -137,7 +144,7 @@ def blackout_figures(scores: Sequence[BlackoutScore]) -> dict[str, Any]:
         "seen_again_ms": spread(_known(s.seen_again_ms for s in scores)),
         "error_m": spread([s.error_m for s in scores]),
         "ellipse_m": spread([s.ellipse_m for s in scores]),
-        "inside_95": sum(s.error_m <= s.ellipse_m for s in scores),
+        "inside_95": sum(s.inside_95 for s in scores),
         "hazardous": sum(s.hazardous for s in scores),
         "protection_level_m": level_spread([level for s in scores for level in s.levels_m]),
         "forged_gps_followed": sum(s.gps_followed for s in scores),

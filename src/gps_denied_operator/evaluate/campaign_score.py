@@ -11,7 +11,7 @@ from gps_denied_onboard.integrity.failsafe import BLACKOUT_FAILSAFE, RELOC_REQUE
 from gps_denied_onboard.messages import AidRecord, Alert, FixType, NavState, PositionSource, SourceLabel
 from gps_denied_operator.evaluate.campaign_tap import Answer
 from gps_denied_operator.scoring.frames import FIX_TYPE_USABLE
-from gps_denied_operator.scoring.protection import protection_level_m
+from gps_denied_operator.scoring.protection import ellipses_away, is_hazardous, protection_level_m
 
 FORGED_M = 30.0
 """A GPS that is led astray by more than this, and is followed, is a forged position sent on."""
@@ -24,7 +24,8 @@ class AttackScore:
     `promotion_ms` counts from when the verdict was possible: the first sample without a fix (jam), or the first whose
     forged part alone is five sigma of the difference between the GPS and our state. Negative: it came before that.
     `moved_m` is by how much the GPS was forged when it was left. `sent_on` counts positions (10 Hz) that told to follow
-    a GPS forged by more than FORGED_M after it had been left once; `followed` the same before.
+    a GPS forged by more than FORGED_M after it had been left once; `followed` the same before. `flight` is the flight's
+    seed, -1 where nobody told.
     """
 
     kind: str
@@ -37,13 +38,15 @@ class AttackScore:
     readmitted_ms: float | None
     readmitted_forged_m: float
     false_alarms: int
+    flight: int = -1
 
 
 @dataclass(frozen=True, slots=True)
 class BlackoutScore:
     """`dark_ms`: label dead_reckoned after the first dark frame. Steps of the ladder: how late after their condition,
-    seen at 10 Hz. `shrunk_m`: by how much the ellipse shrank while nothing was seen. `hazardous`: positions (10 Hz)
-    sent as a fix but beyond their promise; `levels_m`: their protection levels."""
+    seen at 10 Hz. `shrunk_m`: by how much the ellipse shrank while nothing was seen. `error_m`, `ellipse_m` (semi-major
+    axis) and `inside_95` are of the last position in the dark; `hazardous`: positions (10 Hz) sent as a fix but beyond
+    their promise; `levels_m`: their protection levels. `flight` as in AttackScore."""
 
     length_s: float
     dark_ms: float | None
@@ -56,9 +59,11 @@ class BlackoutScore:
     seen_again_ms: float | None
     error_m: float
     ellipse_m: float
+    inside_95: bool
     gps_followed: int
     hazardous: int = 0
     levels_m: tuple[float, ...] = ()
+    flight: int = -1
 
 
 def score_attack(
@@ -112,14 +117,13 @@ def score_blackout(
     length_s: float,
     frames_ns: tuple[int, int, int, int],
     answers: Sequence[Answer],
-    error_m: Callable[[NavState], float],
+    offset_m: Callable[[NavState], tuple[float, float]],
     limits: tuple[float, float, float],
-    hazardous: Callable[[NavState], bool] = lambda _state: False,
 ) -> BlackoutScore:
     """Score one blackout. `frames_ns`: last bright frame, first and third dark one, first bright one after it.
 
-    `limits`: the ellipse in m for 2D and for no fix, and the s without sight for no fix. `hazardous` tells whether a
-    position sent as a fix was beyond its promise.
+    `offset_m` tells a position's error, east and north. `limits`: the ellipse in m for 2D and for no fix, and the s
+    without sight for no fix.
     """
     last_ns, dark_ns, third_ns, bright_ns = frames_ns
     inside = [a for a in answers if last_ns < a.t_ns <= bright_ns]
@@ -130,6 +134,7 @@ def score_blackout(
         s.t_ns for s in states if s.ellipse_semi_major_m > limits[1] or (s.t_ns - last_ns) / 1e9 > limits[2]
     )
     steps = [s.fix_type for s in states]
+    east_m, north_m = offset_m(states[-1]) if states else (math.nan, math.nan)
     asked_ns = _first(a.t_ns for a in inside if _tells(a, RELOC_REQUEST))
     after = [a.state for a in answers if a.state is not None and a.t_ns > bright_ns]
     anchored_ns = _first(s.t_ns for s in after if s.source_label is SourceLabel.SATELLITE_ANCHORED)
@@ -144,10 +149,11 @@ def score_blackout(
                      default=0.0),
         asked_ms=_late_ms(asked_ns, max(third_ns, last_ns + 2_000_000_000)),
         seen_again_ms=_late_ms(anchored_ns, bright_ns),
-        error_m=error_m(states[-1]) if states else math.nan,
+        error_m=math.hypot(east_m, north_m),
         ellipse_m=states[-1].ellipse_semi_major_m if states else math.nan,
+        inside_95=bool(states) and ellipses_away(states[-1], east_m, north_m) <= 1.0,
         gps_followed=sum(s.position_source is PositionSource.GPS for s in states),
-        hazardous=sum(s.fix_type >= FIX_TYPE_USABLE and hazardous(s) for s in states),
+        hazardous=sum(s.fix_type >= FIX_TYPE_USABLE and is_hazardous(s, *offset_m(s)) for s in states),
         levels_m=tuple(level for s in states if (level := protection_level_m(s)) is not None),
     )  # fmt: skip
 

@@ -18,7 +18,6 @@ from gps_denied_operator.evaluate.campaign_score import AttackScore, BlackoutSco
 from gps_denied_operator.evaluate.campaign_tap import Call, Tap, ask_again
 from gps_denied_operator.evaluate.processes import Tell
 from gps_denied_operator.evaluate.recordings import FlightKey
-from gps_denied_operator.scoring.protection import is_hazardous
 
 if TYPE_CHECKING:
     from gps_denied_onboard.messages import GpsSample, NavState
@@ -56,7 +55,7 @@ def attack(task: CampaignTask, tell: Tell) -> list[AttackScore]:
     out = []
     for kind in campaign_plan.ATTACKS:
         for one in campaign_plan.attacks(kind, task.key.seed, task.key.minutes * 60.0, task.attacks):
-            out.append(_attacked(one, prepared, tap))
+            out.append(replace(_attacked(one, prepared, tap), flight=task.key.seed))
     return out
 
 
@@ -76,20 +75,14 @@ def black_out(task: CampaignTask, tell: Tell) -> list[BlackoutScore]:
         _replay(task, darkened, tap, tell, forged)
     limits = load_config(task.config_path).integrity
     offset_m = _offset_of(prepared)
-
-    def error_m(state: NavState) -> float:
-        return math.hypot(*offset_m(state))
-
-    def hazardous(state: NavState) -> bool:
-        return is_hazardous(state, *offset_m(state))
-
     steps = (limits.degraded_95_m, limits.failsafe_95_m, limits.failsafe_blackout_s)
-    return [
+    scores = [
         campaign_score.score_blackout(
-            event.end_s - event.start_s, _around(frames_ns, event), tap.answers, error_m, steps, hazardous
+            event.end_s - event.start_s, _around(frames_ns, event), tap.answers, offset_m, steps
         )
         for event in dark
     ]
+    return [replace(score, flight=task.key.seed) for score in scores]
 
 
 def _one_thread() -> None:

@@ -21,6 +21,12 @@ app = typer.Typer(
 
 OutOption = Annotated[Path, typer.Option(help="Folder for report.html, results.json and frames.csv.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the figures as one JSON object on stdout.")]
+ClusterOption = Annotated[
+    str, typer.Option(help="Dask scheduler whose workers see the same folders; else this machine works.")
+]
+ReplaceOption = Annotated[
+    bool, typer.Option("--replace", help="Write over a result of another configuration or evaluation in DIR.")
+]
 ConfigOption = Annotated[Path | None, typer.Option(help="Configuration of the navigation (TOML); else its defaults.")]
 
 
@@ -37,7 +43,12 @@ def flights(
     scenario: Annotated[str, typer.Option(help="What happens in flight: see gps-denied-sim fly --help.")] = "cruise",
     workers: Annotated[int | None, typer.Option(min=1, help="Flights at the same time; else one a core.")] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Keep each replay's own output under DIR/replays.")] = False,
+    terrain: Annotated[
+        str, typer.Option(metavar="raster|none", help="Heights on board; else a raster where there are hills.")
+    ] = "",
+    cluster: ClusterOption = "",
     config: ConfigOption = None,
+    replace: ReplaceOption = False,
     json: JsonOption = False,
 ) -> None:
     """Simulate flights, replay them through the onboard pipeline, score them against the true path.
@@ -47,17 +58,21 @@ def flights(
     from gps_denied_operator.console import FlightBars
     from gps_denied_operator.evaluate import flights as evaluation
     from gps_denied_operator.evaluate import machine
+    from gps_denied_operator.evaluate.configuration import SHA256, configuration_facts
     from gps_denied_operator.evaluate.results_folder import ResultsFolder
 
     chosen = evaluation.parse_seeds(seeds)
     if not 0.0 < minutes <= 600.0:
         raise UserError(f"--minutes must be more than 0 and at most 600, got {minutes:g}.")
-    _check_config(config)
-    request = evaluation.FlightsRequest(chosen, minutes, scenario, workers or machine.cores(), keep, config)
+    told = {"evaluation": "flights", **configuration_facts(config)}
+    path = None if config is None else config.absolute()
+    jobs = workers or machine.cores()
+    request = evaluation.FlightsRequest(chosen, minutes, scenario, jobs, keep, path, terrain, cluster)
     with ResultsFolder(out) as folder:
+        folder.keep_others("flights", told[SHA256], replace)
         with FlightBars(len(chosen)) as bars:
             report = evaluation.evaluate_flights(request, folder.path, _command(), bars.progress)
-        _finish(folder, report, json, {"seeds": list(chosen), "minutes": minutes, "scenario": scenario})
+        _finish(folder, report, json, {**told, "seeds": list(chosen), "minutes": minutes, "scenario": scenario})
 
 
 @app.command()
@@ -70,7 +85,9 @@ def campaign(
         Path | None, typer.Option(help="Where the flights' recordings are kept; else DIR/recordings.")
     ] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Flights at the same time; else one a core.")] = None,
+    cluster: ClusterOption = "",
     config: ConfigOption = None,
+    replace: ReplaceOption = False,
     json: JsonOption = False,
 ) -> None:
     """Forge and jam the GPS of simulated flights, darken their cameras, and score what became of the position.
@@ -82,19 +99,23 @@ def campaign(
     from gps_denied_operator.console import FlightBars
     from gps_denied_operator.evaluate import campaign as evaluation
     from gps_denied_operator.evaluate import machine
+    from gps_denied_operator.evaluate.configuration import SHA256, configuration_facts
     from gps_denied_operator.evaluate.flights import parse_seeds
     from gps_denied_operator.evaluate.results_folder import RECORDINGS, ResultsFolder
 
     chosen = parse_seeds(seeds)
     if not 3.0 <= minutes <= 600.0:
         raise UserError(f"--minutes must be 3 to 600, got {minutes:g}: an attack needs room before and after it.")
-    _check_config(config)
+    told = {"evaluation": "campaign", **configuration_facts(config)}
     with ResultsFolder(out) as folder:
-        kept = recordings or folder.path / RECORDINGS
-        request = evaluation.CampaignRequest(chosen, minutes, count, workers or machine.cores(), kept, config)
+        folder.keep_others("campaign", told[SHA256], replace)
+        kept = (recordings or folder.path / RECORDINGS).absolute()
+        path, number = None if config is None else config.absolute(), workers or machine.cores()
+        request = evaluation.CampaignRequest(chosen, minutes, count, number, kept, path, cluster)
         with FlightBars(len(chosen)) as bars:
             figures = evaluation.run_campaign(request, bars.progress)
-        folder.publish({"results.json": orjson.dumps(figures, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)})
+        results = figures | told | {"seeds": list(chosen)}
+        folder.publish({"results.json": orjson.dumps(results, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)})
     shown = evaluation.without_lists(figures)
     if json:
         typer.echo(orjson.dumps(shown, option=orjson.OPT_INDENT_2).decode())
@@ -128,6 +149,7 @@ def photos(
     height: Annotated[str, typer.Option(metavar="M|exif|none", help="Height above the ground, metres.")] = "none",
     seed: Annotated[int, typer.Option(min=0, help="Seed of the displacements of --prior.")] = 0,
     config: ConfigOption = None,
+    replace: ReplaceOption = False,
     json: JsonOption = False,
 ) -> None:
     """Find photographs or a video's frames on a map, without a position, and score them where truth is known.
@@ -136,6 +158,7 @@ def photos(
     """
     from gps_denied_operator.console import FrameBar
     from gps_denied_operator.evaluate import photos_run
+    from gps_denied_operator.evaluate.configuration import SHA256, configuration_facts
     from gps_denied_operator.evaluate.photo_options import parse_choice
     from gps_denied_operator.evaluate.results_folder import ResultsFolder
 
@@ -144,21 +167,68 @@ def photos(
     request = photos_run.PhotosRequest(
         photos, tuple(map_), truth, prior, heading, fov_deg, height, seed, config, attitude
     )
+    told = {"evaluation": "photos", **configuration_facts(config)}
     with ResultsFolder(out) as folder:
+        folder.keep_others("photos", told[SHA256], replace)
         prepared = photos_run.prepare(request)
         with FrameBar(photos_run.frame_count(prepared)) as bar:
             report = photos_run.evaluate_photos(request, prepared, _command(), bar.show)
-        _finish(folder, report, json, {"photos": str(photos), "maps": [str(path) for path in map_], "prior": prior})
+        more = {"photos": str(photos), "maps": [str(path) for path in map_], "prior": prior}
+        _finish(folder, report, json, told | more)
     for problem in prepared.frames.problems:
         typer.echo(f"note: {problem}", err=True)
 
 
-def _check_config(path: Path | None) -> None:
-    """Raise the configuration's UserError before any work is done."""
-    if path is not None:
-        from gps_denied_onboard.config import load_config
+@app.command()
+def gps(
+    logs: Annotated[
+        list[Path], typer.Argument(metavar="LOG...", help="ArduPilot .bin or .tlog, PX4 .ulg, iNav blackbox as CSV.")
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for report.html and results.json; else nothing is kept.")
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Run the GPS monitor over the logs of real receivers: when each verdict would have changed, and why.
 
-        load_config(path)
+    No picture and no map is needed: a receiver is compared with dead reckoning by the log's own sensors, and with
+    itself. A log that cannot be read is told, and the others are watched.
+    """
+    import orjson
+
+    from gps_denied_operator.evaluate import gps_page
+    from gps_denied_operator.evaluate.gps_log import watch_log
+    from gps_denied_operator.evaluate.results_folder import ResultsFolder
+    from gps_denied_operator.logs.open_log import open_log
+
+    results, failures = [], []
+    for path in logs:
+        try:
+            results.append(watch_log(open_log(path)))
+        except UserError as error:
+            failures.append(error)
+            typer.echo(f"operator-tool: {error}", err=True)
+    if not results:
+        raise failures[0]
+    figures = gps_page.results_of(results) | {"unread": [str(error) for error in failures]}
+    if out is not None:
+        with ResultsFolder(out) as folder:
+            folder.publish({
+                "results.json": orjson.dumps(figures, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE),
+                "report.html": gps_page.gps_page(results, _command()).encode("utf-8"),
+            })  # fmt: skip
+    if json:
+        typer.echo(orjson.dumps(figures, option=orjson.OPT_INDENT_2).decode())
+        return
+    for result in results:
+        typer.echo(
+            f"{result.log}: {result.duration_s:.0f} s, {result.gps_samples} samples, alarms {result.alarms}, spoofed "
+            f"{result.spoofed_s:.0f} s, degraded {result.degraded_s:.0f} s"
+        )
+        for note in result.notes:
+            typer.echo(f"  note: {note}")
+        for change in result.verdicts:
+            typer.echo(f"  {change.t_s:9.1f} s  {change.verdict.value}  {change.reason}")
 
 
 def _command() -> str:

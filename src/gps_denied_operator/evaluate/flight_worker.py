@@ -29,7 +29,8 @@ BLINDING = ("camera_dark", "camera_cloud")
 
 @dataclass(frozen=True, slots=True)
 class FlightTask:
-    """One flight to do. `config_path` None: the defaults. `replay_folder` None: the replay's output is not kept."""
+    """One flight to do. `config_path` None: the defaults. `replay_folder` None: the replay's output is not kept.
+    `heights` False: what the recording holds of the ground's heights is not used."""
 
     key: FlightKey
     folder: Path
@@ -37,6 +38,7 @@ class FlightTask:
     replay_folder: Path | None
     worst: int
     map_width_px: int
+    heights: bool = True
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -79,7 +81,7 @@ def replay(task: FlightTask, tell: Tell) -> FlightOutcome:
     collector = Collector(truth_of_samples(reader.truth()), lambda n: tell(task.key.seed, "replay", n, len(taken)))
     log = SourceLog()
     config = load_config(task.config_path)
-    summary = replay_recording(task.folder, config, task.replay_folder, collector, (log,))
+    summary = replay_recording(task.folder, config, task.replay_folder, collector, (log,), heights=task.heights)
     peak_mb = own_rss_peak_mb()
     collector.add_missed(taken)
     outcome = _illustrated(task, meta, collector.rows, summary.problems, peak_mb)

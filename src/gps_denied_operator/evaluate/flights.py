@@ -5,15 +5,17 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from gps_denied_onboard.errors import UserError
 from gps_denied_operator.evaluate import flight_worker, machine, recordings
+from gps_denied_operator.evaluate.configuration import SHA256, SHORT, configuration_facts
 from gps_denied_operator.evaluate.flight_worker import FlightOutcome, FlightTask
-from gps_denied_operator.evaluate.processes import Processes, Step
+from gps_denied_operator.evaluate.processes import Step
 from gps_denied_operator.evaluate.recordings import FlightKey
 from gps_denied_operator.evaluate.results_folder import RECORDINGS, REPLAYS
+from gps_denied_operator.evaluate.step_runner import step_runner
 from gps_denied_operator.report.model import FlightPart, Report
 from gps_denied_operator.scoring.frames import RunFacts
 from gps_denied_operator.scoring.metrics import figures
@@ -28,7 +30,8 @@ Progress = Callable[[int, str, int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class FlightsRequest:
-    """What to evaluate. `keep`: the replays' own outputs stay under the results folder."""
+    """What to evaluate. `keep`: the replays' own outputs stay under the results folder. `terrain` as the simulator's
+    --terrain. `cluster`: address of a Dask scheduler whose workers do it; else `workers` processes here."""
 
     seeds: tuple[int, ...]
     minutes: float
@@ -36,6 +39,8 @@ class FlightsRequest:
     workers: int
     keep: bool = False
     config_path: Path | None = None
+    terrain: str = ""
+    cluster: str = ""
 
 
 def parse_seeds(told: str) -> tuple[int, ...]:
@@ -56,7 +61,7 @@ def evaluate_flights(request: FlightsRequest, folder: Path, command: str, progre
     """Simulate what is not recorded yet, replay all, and score. UserError with the first flight's complaint."""
     began = time.monotonic()
     tasks = _tasks(request, folder)
-    outcomes = _run(tasks, request.workers, progress)
+    outcomes = _run(tasks, request, folder, progress)
     facts = RunFacts(
         wall_s=time.monotonic() - began,
         rss_peak_mb=max(outcome.rss_peak_mb for outcome in outcomes),
@@ -69,7 +74,7 @@ def evaluate_flights(request: FlightsRequest, folder: Path, command: str, progre
 
 def _tasks(request: FlightsRequest, folder: Path) -> list[FlightTask]:
     simulator = recordings.simulator_hash()
-    recordings.refuse_unknown_scenario(request.scenario)
+    raster = recordings.asks_for_heights(request.scenario, request.terrain)
     root = folder / RECORDINGS
     root.mkdir(exist_ok=True)
     if request.keep:
@@ -77,11 +82,12 @@ def _tasks(request: FlightsRequest, folder: Path) -> list[FlightTask]:
     number = len(request.seeds)
     tasks = []
     for seed in request.seeds:
-        key = FlightKey(request.scenario, seed, request.minutes)
+        key = FlightKey(request.scenario, seed, request.minutes, raster)
         recordings.drop_outdated(root, key, simulator)
         tasks.append(
             FlightTask(
                 key=key,
+                heights=request.terrain != "none",
                 folder=recordings.recording_folder(root, key, simulator),
                 config_path=request.config_path,
                 replay_folder=folder / REPLAYS / key.stem if request.keep else None,
@@ -92,10 +98,10 @@ def _tasks(request: FlightsRequest, folder: Path) -> list[FlightTask]:
     return tasks
 
 
-def _run(tasks: Sequence[FlightTask], workers: int, progress: Progress) -> list[FlightOutcome]:
+def _run(tasks: Sequence[FlightTask], request: FlightsRequest, folder: Path, progress: Progress) -> list[FlightOutcome]:
     """All flights' outcomes in the order of the tasks; a flight is replayed before the next one is simulated."""
     outcomes: dict[int, FlightOutcome] = {}
-    with Processes[FlightOutcome | None](workers, progress) as processes:
+    with step_runner(request.workers, request.cluster, folder, progress) as processes:
         for task in tasks:
             step = flight_worker.replay if task.folder.is_dir() else flight_worker.simulate
             processes.add(Step(f"flight with seed {task.key.seed}", step, task))
@@ -111,6 +117,7 @@ def _run(tasks: Sequence[FlightTask], workers: int, progress: Progress) -> list[
 def _report(request: FlightsRequest, outcomes: Sequence[FlightOutcome], facts: RunFacts, command: str) -> Report:
     from gps_denied_onboard.geometry.geodesy import LocalFrame
 
+    simulator = recordings.simulator_hash()
     parts = [
         FlightPart(
             title=_name(outcome),
@@ -120,16 +127,18 @@ def _report(request: FlightsRequest, outcomes: Sequence[FlightOutcome], facts: R
             background=outcome.background,
             note=outcome.note,
             story=outcome.story,
+            key={**asdict(outcome.key), "simulator": simulator},
         )
         for outcome in outcomes
     ]
     seeds = request.seeds
     which = f"seed {seeds[0]}" if len(seeds) == 1 else f"{len(seeds)} seeds, {seeds[0]} to {seeds[-1]}"
+    named = configuration_facts(request.config_path)[SHA256][:SHORT]
     return Report(
         title=f"Simulated flights: {request.scenario}, {which}, {request.minutes:g} minutes each",
         figures=figures([outcome.rows for outcome in outcomes], facts, [_name(outcome) for outcome in outcomes]),
         flights=parts,
-        facts=[("command", command), ("took", f"{facts.wall_s:.0f} s")],
+        facts=[("command", command), ("configuration", named), ("took", f"{facts.wall_s:.0f} s")],
         seeing=all(outcome.seeing for outcome in outcomes),
     )
 

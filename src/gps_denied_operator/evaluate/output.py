@@ -27,7 +27,7 @@ COLUMNS = (
 
 def result_files(report: Report, more: Mapping[str, Any]) -> dict[str, bytes]:
     """The files of an evaluation by name. `more` goes into results.json beside the figures."""
-    flights = [{"title": part.title, "note": part.note, **part.figures} for part in report.flights]
+    flights = [{"title": part.title, "note": part.note, **part.key, **part.figures} for part in report.flights]
     results = {**report.figures, **more, "flights": flights}
     return {
         "results.json": orjson.dumps(results, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE),

@@ -19,6 +19,7 @@ from gps_denied_onboard.geometry.rotations import image_up_yaw, nadir_camera_to_
 from gps_denied_onboard.geometry.terrain import FlatTerrain
 from gps_denied_onboard.integrity.monitor import Integrity
 from gps_denied_onboard.integrity.source_label import LabelLimits
+from gps_denied_onboard.localisation.belief import PlaceBelief
 from gps_denied_onboard.localisation.localiser import Localiser
 from gps_denied_onboard.localisation.matching import Matcher
 from gps_denied_onboard.localisation.matching.map_projector import MapProjector
@@ -118,6 +119,7 @@ class _Run:
             Integrity(local, limits, config.integrity, config.fusion.map_sigma_m),
             TimeOffsetEstimator(config.fusion.gyro_noise_radps_rthz),
             dataclasses.replace(config.pipeline, queue_length=1),
+            PlaceBelief(config.belief, config.gates.wrong_probability_max),
         )
         self._pipeline = Pipeline(parts, self._watch.stage)
         self._found = False
@@ -135,7 +137,7 @@ class _Run:
             yaw, yaw_sigma = 0.0, 9.0
         else:
             yaw, yaw_sigma = math.radians(90.0 - heading), math.radians(8.0)
-        start = VisionConfig(height_m, sigma, yaw, yaw_sigma)
+        start = VisionConfig(height_m, sigma, yaw, yaw_sigma, mean_tilt_sigma_rad=BORESIGHT_SIGMA_RAD)
         if not told.fov_known:
             return dataclasses.replace(start, mean_tilt_sigma_rad=1e-4, tilt_scatter_rad=0.035)
         return start

@@ -23,10 +23,12 @@ from gps_denied_onboard.geometry.geodesy import LocalFrame, geodetic_from_mercat
 from gps_denied_onboard.localisation.place_search import GridPlace
 from gps_denied_onboard.messages import Frame
 from gps_denied_onboard.recorder.kinds import FrameRecord
-from gps_denied_onboard.tiles.mosaic import MapMosaic
+from gps_denied_onboard.tiles.grid import TILE_PX
+from gps_denied_onboard.tiles.mosaic import LEVEL_MAX, MapMosaic
 from gps_denied_onboard.tiles.sources import TileSource
 from gps_denied_operator.evaluate import machine
 from gps_denied_operator.evaluate.boresight import WIDE, WIDE_REACH_CELLS, BoresightFinder
+from gps_denied_operator.evaluate.configuration import SHA256, SHORT, configuration_facts
 from gps_denied_operator.evaluate.flight_worker import PICTURE_MARGIN_M, Collector
 from gps_denied_operator.evaluate.photo_attitude import (
     PhotoAttitudes,
@@ -58,6 +60,7 @@ VIDEO_STEP_NS = 450_000_000
 """Of a video's frames without truth one is used at most this often: the aircraft too flies with 0.5 to 3 a second."""
 WORST = 9
 MAP_WIDTH_PX = 1500
+MAP_CACHE_BYTES = 256 * 1024 * 1024
 THUMBNAILS_KEPT = 2_000
 
 
@@ -106,7 +109,7 @@ def prepare(request: PhotosRequest) -> PreparedPhotos:
     _refuse_absent(request, photos)
     attitudes = _attitudes(request, heading, photos)
     tiles = open_tile_source(request.maps)
-    mosaic = MapMosaic(tiles)
+    mosaic = MapMosaic(tiles, MAP_CACHE_BYTES, finest_kept=_finest_kept(tiles))
     lookup, places, numbers, notes = _truth(request, frames)
     box = map_box_deg(mosaic)
     refuse_swapped(list(places.values()), box)
@@ -215,6 +218,13 @@ def _truth(
     return lookup, places, None, [note] if missing else []
 
 
+def _finest_kept(tiles: TileSource) -> int:
+    """The finest level at which a map fits into a part of the cache: reading it is slow, and a search begins coarse."""
+    x0, y0, x1, y1 = tiles.bounds_tiles()
+    side_px = math.sqrt((x1 - x0) * (y1 - y0)) * TILE_PX
+    return next((k for k in range(LEVEL_MAX) if 2 * (side_px / 2**k) ** 2 <= MAP_CACHE_BYTES / 4), LEVEL_MAX)
+
+
 def map_notes(tiles: TileSource) -> list[str]:
     """What to know of a map that was read directly: bands, datum, row order."""
     return [f"Map: {note}." for note in getattr(tiles, "notes", ())]
@@ -317,12 +327,14 @@ def evaluate_photos(
         local=prepared.options.local,
         background=pictures.background(prepared.mosaic, shown, PICTURE_MARGIN_M, MAP_WIDTH_PX),
         note=" ".join(notes),
+        key={"photos": request.photos.name},
     )
+    named = configuration_facts(request.config_path)[SHA256][:SHORT]
     return Report(
         title=f"Photographs: {request.photos.name} on {', '.join(path.name for path in request.maps)}",
         figures=result,
         flights=[part],
-        facts=[("command", command), ("took", f"{facts.wall_s:.0f} s")],
+        facts=[("command", command), ("configuration", named), ("took", f"{facts.wall_s:.0f} s")],
         verdict=" ".join([hint or NOTHING_ANCHORED, *prepared.notes]) if result["anchored"] == 0 else "",
     )
 

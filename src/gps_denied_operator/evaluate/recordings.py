@@ -17,25 +17,28 @@ _SHARED_SOURCES = (
     "geometry/camera.py",
     "geometry/geodesy.py",
     "geometry/rotations.py",
+    "geometry/terrain.py",
     "messages.py",
     "recorder/kinds.py",
     "recorder/mcap_io.py",
     "recorder/meta.py",
+    "tiles/terrain_file.py",
 )
 
 
 @dataclass(frozen=True, slots=True)
 class FlightKey:
-    """One simulated flight."""
+    """One simulated flight; `raster`: with heights of the ground whatever the scenario."""
 
     scenario: str
     seed: int
     minutes: float
+    raster: bool = False
 
     @property
     def stem(self) -> str:
         """Folder name without the simulator's hash."""
-        return f"{self.scenario}-{self.minutes:g}min-seed{self.seed}"
+        return f"{self.scenario}{'-raster' if self.raster else ''}-{self.minutes:g}min-seed{self.seed}"
 
 
 def simulator_hash() -> str:
@@ -74,11 +77,14 @@ def _imported(package: Path, module: str) -> list[Path]:
     return sorted(found)
 
 
-def refuse_unknown_scenario(name: str) -> None:
-    """The simulator's own UserError, before any process is started."""
+def asks_for_heights(scenario: str, terrain: str) -> bool:
+    """Whether a flight gets heights that it would not have by its scenario; the simulator's own UserError for what it
+    does not know, before any process is started."""
+    from gps_denied_sim.recording import HeightsOnBoard, heights_on_board
     from gps_denied_sim.scenarios import make_scenario
 
-    make_scenario(name, 0, 60.0)
+    hills = make_scenario(scenario, 0, 60.0).style.relief_m > 0.0
+    return heights_on_board(terrain) is HeightsOnBoard.RASTER and not hills
 
 
 def recording_folder(root: Path, key: FlightKey, simulator: str) -> Path:
@@ -98,6 +104,7 @@ def simulate(folder: Path, key: FlightKey, progress: Callable[[str, int, int], N
     """Fly and record unless the recording is there; it appears only when complete."""
     if folder.is_dir():
         return
-    from gps_denied_sim.recording import FlyRequest, make_recording
+    from gps_denied_sim.recording import FlyRequest, HeightsOnBoard, make_recording
 
-    make_recording(FlyRequest(key.seed, key.minutes, key.scenario), folder, progress)
+    heights = HeightsOnBoard.RASTER if key.raster else None
+    make_recording(FlyRequest(key.seed, key.minutes, key.scenario, terrain=heights), folder, progress)

@@ -12,18 +12,27 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import orjson
 
 from gps_denied_onboard.atomic_file import replace_whole
 from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.recorder.output_folder import MARKER_FILE, refuse_foreign
+from gps_denied_onboard.untrusted import UntrustedError
+from gps_denied_onboard.untrusted.bounded import read_file
+from gps_denied_onboard.untrusted.json import of_kind, read_json
+from gps_denied_onboard.untrusted.text import shown
+from gps_denied_operator.evaluate.configuration import SHA256, SHORT
 
 KIND = "evaluation"
 LOCK_FILE = ".lock"
 RECORDINGS = "recordings"
 REPLAYS = "replays"
-FILES = ("report.html", "results.json", "frames.csv")
+RESULTS_FILE = "results.json"
+FILES = ("report.html", RESULTS_FILE, "frames.csv")
+RESULTS_BYTES_MAX = 256 << 20
+RESULTS_VALUES_MAX = 20_000_000
 
 
 class ResultsFolder:
@@ -73,6 +82,25 @@ class ResultsFolder:
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise self.explained(error) from error
 
+    def keep_others(self, evaluation: str, configuration_sha256: str, replace: bool) -> None:
+        """UserError where a result of another evaluation or configuration lies here, unless it is to be replaced."""
+        if replace or not (self.path / RESULTS_FILE).is_file():
+            return
+        try:
+            held = read_results(self.path / RESULTS_FILE)
+        except (OSError, UntrustedError):
+            held = {}
+        there, sha256 = held.get("evaluation"), held.get(SHA256)
+        if there == evaluation and sha256 == configuration_sha256:
+            return
+        if not isinstance(sha256, str):
+            what = "a result that does not name its configuration (of an earlier version, or damaged)"
+        elif there != evaluation:
+            what = f"a result of `evaluate {shown(there, 20)}`"
+        else:
+            what = f"the result of another configuration ({shown(sha256, SHORT)}, now {configuration_sha256[:SHORT]})"
+        raise UserError(f"{self.path} holds {what}: give --out another folder, or --replace to write over it.")
+
     def publish(self, files: Mapping[str, bytes]) -> None:
         """Put the result files in place: all are written first, then renamed."""
         assert set(files) <= set(FILES)
@@ -107,3 +135,10 @@ def write_flushed(path: Path, content: bytes) -> None:
         stream.write(content)
         stream.flush()
         os.fsync(stream.fileno())
+
+
+def read_results(path: Path) -> dict[str, Any]:
+    """The object of a results.json, which anyone may have made. UntrustedError where it is none; OSError as `open`."""
+    data = read_file(path, RESULTS_BYTES_MAX)
+    tree = read_json(data, shown(path), RESULTS_BYTES_MAX, values_max=RESULTS_VALUES_MAX)
+    return of_kind(tree, dict, shown(path))

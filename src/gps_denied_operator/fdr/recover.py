@@ -15,7 +15,7 @@ from pathlib import Path
 from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.recorder import container
 from gps_denied_onboard.recorder.mcap_io import recording_files
-from gps_denied_onboard.recorder.meta import META_FILE
+from gps_denied_onboard.recorder.meta import META_FILE, TERRAIN_FILE
 from gps_denied_onboard.recorder.output_folder import OutputFolder
 from gps_denied_onboard.recorder.snapshots import FOLDER as SNAPSHOTS
 from gps_denied_onboard.untrusted.folders import is_plain, plain_files
@@ -49,8 +49,9 @@ def recover_flight(folder: Path, out: Path, progress: Callable[[int], None] = la
             progress(len(done))
         if all(file.state == LEFT_OUT for file in done):
             raise UserError(f"{folder}: none of its {len(done)} file(s) holds a record that can be read.")
-        if is_plain(folder / META_FILE):
-            shutil.copyfile(folder / META_FILE, target / META_FILE, follow_symlinks=False)
+        for name in (META_FILE, TERRAIN_FILE):
+            if is_plain(folder / name):
+                shutil.copyfile(folder / name, target / name, follow_symlinks=False)
         if (folder / SNAPSHOTS).is_dir() and not (folder / SNAPSHOTS).is_symlink():
             (target / SNAPSHOTS).mkdir()
             for picture in plain_files(folder / SNAPSHOTS):

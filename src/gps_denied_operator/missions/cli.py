@@ -18,6 +18,7 @@ from gps_denied_operator.missions.options import (
 )
 from gps_denied_operator.tiles.options import CaOption, ConfigOption, KeyOption, RootOption, UrlOption, default_root
 
+WARNINGS_MAX = 20
 app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="See what a planned flight needs.")
 
 
@@ -42,8 +43,14 @@ def show(
     config: ConfigOption = None,
     height: Annotated[
         float,
-        typer.Option("--height", min=0.0, max=2e4, help="Metres above ground, to draw what --config's camera sees."),
+        typer.Option(
+            "--height", min=0.0, max=2e4, help="Metres above the ground at take-off: what --config's camera sees."
+        ),
     ] = 0.0,
+    speed: Annotated[
+        float, typer.Option(min=1.0, max=200.0, help="Metres a second over ground, for the overlap.")
+    ] = 16.7,
+    frame_rate: Annotated[float, typer.Option(min=0.01, max=120.0, help="Frames a second, for the overlap.")] = 1.0,
     out: Annotated[Path, typer.Option(help="HTML file to write.")] = Path("plan.html"),
     json: JsonOption = False,
 ) -> None:
@@ -56,7 +63,9 @@ def show(
     from gps_denied_operator.missions.needs import needs
     from gps_denied_operator.missions.plan_page import plan_page
     from gps_denied_operator.missions.route_map import footprint_of, route_map
+    from gps_denied_operator.missions.terrain_profile import terrain_profile
     from gps_denied_operator.report.html import write_page
+    from gps_denied_operator.terrain.library import mission_heights
 
     if file is not None and flight_file is not None:
         raise typer.BadParameter("give the plan once, as FILE or as --flight-file")
@@ -67,11 +76,14 @@ def show(
     with TileStore.open(folder) if folder.is_dir() else nullcontext() as store:
         found = needs(flight, zoom, source, store, settings.tiles, datetime.now(UTC))
         under = route_map(flight, source, zoom, store, footprint)
-    write_page(plan_page(found, under), out)
+    heights = mission_heights(folder, flight.bbox)
+    ground = terrain_profile(flight, heights, height, settings.camera, speed, frame_rate) if heights else None
+    write_page(plan_page(found, under, ground), out)
     if json:
         route = {"route_m": round(under.length_m, 1), "route_without_map_m": round(under.missing_m, 1)}
         seen = {"footprint_m": [footprint.across_m, footprint.along_m], "gsd_m": footprint.gsd_m} if footprint else {}
-        print_json(found.as_dict() | route | seen | {"page": str(out)})
+        told = {"terrain": ground.as_dict() if ground else None, "page": str(out)}
+        print_json(found.as_dict() | route | seen | told)
         return
     box = ",".join(f"{edge:.5f}" for edge in flight.bbox)
     typer.echo(f"{flight.mission_id}: {len(flight.route_deg)} waypoints, {flight.length_m / 1000.0:.1f} km, box {box}")
@@ -80,3 +92,7 @@ def show(
         f"{found.missing} not in the store; "
         f"{under.missing_m / 1000.0:.1f} of {under.length_m / 1000.0:.1f} km of the route without map; drawn in {out}"
     )
+    if ground is None:
+        typer.echo("no heights of this area are imported: the ground is taken as flat")
+    for stretch in ground.stretches[:WARNINGS_MAX] if ground else ():
+        typer.echo(f"warning: {stretch.told}", err=True)

@@ -12,6 +12,8 @@ from gps_denied_onboard.tiles.freshness import Sector
 from gps_denied_operator.missions.needs import Cell, Needs
 from gps_denied_operator.missions.route_chart import route_section, stretches
 from gps_denied_operator.missions.route_map import RouteMap
+from gps_denied_operator.missions.terrain_chart import terrain_section
+from gps_denied_operator.missions.terrain_profile import TerrainProfile
 from gps_denied_operator.report.html import cards, plain_page
 
 WIDTH_PX, HEIGHT_PX, EDGE_PX = 1000.0, 640.0, 56.0
@@ -19,10 +21,10 @@ CLASS_NAMES = {"active_conflict": "active conflict", "stable_rear": "stable rear
 CLASS_FILL = {"active_conflict": "#ffd9b8", "stable_rear": "#e3eefa"}
 
 
-def plan_page(needs: Needs, under: RouteMap) -> str:
-    """The page as text. under: what of the stored map lies under the route."""
+def plan_page(needs: Needs, under: RouteMap, ground: TerrainProfile | None = None) -> str:
+    """The page as text. under: what of the stored map lies under the route; ground: its heights, if any."""
     flight = needs.flight
-    level, sentence = _verdict(needs, under)
+    level, sentence = _verdict(needs, under, ground)
     facts = [
         ("mission", flight.mission_id), ("flight", flight.flight_id), ("read from", flight.source),
         ("take-off", f"{flight.takeoff_latitude_deg:.6f}, {flight.takeoff_longitude_deg:.6f}"),
@@ -34,13 +36,14 @@ def plan_page(needs: Needs, under: RouteMap) -> str:
         '<section><div class="bar"><h2>Route, box and stored map</h2>' + _legend(needs, under) + "</div>",
         '<div class="scroll wide" tabindex="0">' + _drawing(needs, under) + "</div>" + _note(under) + "</section>",
         route_section(under, needs.chosen.ground_resolution_m_px),
+        terrain_section(ground, under.length_m),
         '<section class="two">' + _zooms(needs) + _freshness(needs) + "</section>",
         "<section><h2>Download it</h2><p><code>" + html.escape(_command(needs)) + "</code></p></section>",
     ])  # fmt: skip
     return plain_page(f"Flight plan {flight.mission_id}", "plan", facts, level, sentence, body)
 
 
-def _verdict(needs: Needs, under: RouteMap) -> tuple[str, str]:
+def _verdict(needs: Needs, under: RouteMap, ground: TerrainProfile | None) -> tuple[str, str]:
     chosen = needs.chosen
     size = _bytes(chosen.bytes_estimate)
     told = f"{chosen.tiles:,} tiles at zoom {chosen.zoom}, about {size}; {needs.missing:,} are not in the store."
@@ -50,11 +53,15 @@ def _verdict(needs: Needs, under: RouteMap) -> tuple[str, str]:
         return "bad", f"{told} {chosen.ground_resolution_m_px:.2f} m a pixel is too coarse: take a higher zoom."
     if chosen.bytes_estimate > needs.budget_bytes:
         return "bad", f"{told} That is more than the budget of {_bytes(needs.budget_bytes)}: fly a smaller box."
+    if ground is not None and ground.hits_the_ground:
+        return "bad", f"{told} Flown level, the route leads into the ground: plan it higher."
     if needs.store and under.missing_m > 0.0:
         return "warn", f"{told} Red on the drawing: no map there yet."
     old = needs.stored.get("downgraded", 0)
     if old:
         return "warn", f"{told} {old:,} of those in the store are old and make the position less sure."
+    if ground is not None and ground.stretches:
+        return "warn", f"{told} {len(ground.stretches)} stretches of the route need a look at the ground."
     return "good", told
 
 

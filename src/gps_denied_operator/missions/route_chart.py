@@ -88,12 +88,12 @@ def _chart(under: RouteMap, map_gsd: Sequence[float]) -> str:
         + "".join(
             f'<path d="M{LEFT},{y(v):.1f} H{RIGHT}" class="grid"/><text x="{LEFT - 10}" y="{y(v) + 5:.1f}" '
             f'text-anchor="end" class="soft">{v:g}</text>'
-            for v in _ticks(most, 4)
+            for v in ticks(most, 4)
         )
         + "".join(
             f'<path d="M{x(1000 * v):.1f},{FOOT} v5" class="axis"/><text x="{x(1000 * v):.1f}" y="{FOOT + 20}" '
             f'text-anchor="middle" class="soft">{v:g}</text>'
-            for v in _ticks(length_km, 8)
+            for v in ticks(length_km, 8)
         )
         + f'<path d="M{LEFT},{FOOT} H{RIGHT}" class="axis"/>{lines}{labels}'
         f'<text x="{(LEFT + RIGHT) / 2}" y="{HEIGHT - 4}" text-anchor="middle">distance along the route, km</text>'
@@ -102,7 +102,7 @@ def _chart(under: RouteMap, map_gsd: Sequence[float]) -> str:
     )
 
 
-def _ticks(most: float, count: int) -> list[float]:
+def ticks(most: float, count: int) -> list[float]:
     """Round numbers from 0 up to `most`, about `count` of them."""
     power = 10.0 ** math.floor(math.log10(most / count))
     step = next(m * power for m in (1.0, 2.0, 5.0, 10.0) if m * power * count >= most)

@@ -104,7 +104,7 @@ def _one(
         raise UserError(f"{folder} holds no record: there is nothing to report; `operator-tool fdr verify` says why.")
     header, checked = reader.first("header"), verify_flight(folder)
     rows = _with_latencies(rows, frame_latencies_ms(reader))
-    lookup = _truth(folder, truth, reader.start_ns or 0)
+    lookup = truth_of(folder, truth, reader.start_ns or 0)
     if lookup is not None:
         rows = _scored(rows, lookup, truth or folder)
     local = LocalFrame(meta.origin_latitude_deg, meta.origin_longitude_deg, meta.origin_altitude_m)
@@ -161,7 +161,11 @@ def _with_latencies(rows: list[FrameResult], latency_ms: Mapping[int, float]) ->
     ]
 
 
-def _truth(folder: Path, truth: Path | None, start_ns: int) -> Lookup | None:
+def truth_of(folder: Path, truth: Path | None, start_ns: int) -> Lookup | None:
+    """Where the flight of `folder` truly was, by `truth` as `report_flights` takes it; a CSV counts from `start_ns`.
+
+    None where nobody knows; UserError for a truth that is none.
+    """
     if truth is None or truth.is_dir():
         source = truth or folder
         if not recording_files(source):

@@ -28,7 +28,8 @@ class FlightPart:
     """One flight of a report. `figures` is its own object of figures; `local` the frame of its PoseFix positions.
 
     `story`: what the recording tells of GPS, alerts and route; None where there is no recording behind the rows.
-    `limits` are the gates of its map fixes, `facts` (name, value) pairs of the flight alone.
+    `limits` are the gates of its map fixes, `facts` (name, value) pairs of the flight alone. `key` is what the flight
+    is made of, by which two results know it as the same; it goes into results.json.
     """
 
     title: str
@@ -40,6 +41,7 @@ class FlightPart:
     story: Story | None = None
     limits: Mapping[str, float] = field(default_factory=lambda: DEFAULT_LIMITS)
     facts: Sequence[tuple[str, str]] = ()
+    key: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

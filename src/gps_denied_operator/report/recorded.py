@@ -6,12 +6,22 @@ import base64
 import binascii
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from gps_denied_onboard.messages import AidRecord, Alert, FloatArray, GpsSample, NavState, OdometryStep, PoseFix
+from gps_denied_onboard.messages import (
+    AidRecord,
+    AidSource,
+    Alert,
+    FloatArray,
+    GpsSample,
+    NavState,
+    OdometryStep,
+    PoseFix,
+    RejectReason,
+)
 from gps_denied_onboard.recorder.meta import RecordingMeta
 from gps_denied_onboard.recorder.reader import FlightReader
 from gps_denied_onboard.recorder.records import ClockRecord, MovedRecord, ThumbnailRecord
@@ -95,6 +105,9 @@ def _filled(rows: Sequence[FrameResult], rest: Iterable[Any]) -> list[FrameResul
                 thumbnails[place] = picture
         elif isinstance(message, AidRecord):
             aids.setdefault(place, []).append(message)
+            if message.source == AidSource.BELIEF and place in fixes:  # frames together decided otherwise than this one
+                reason = RejectReason.NONE if message.accepted else RejectReason.UNSURE
+                fixes[place] = replace(fixes[place], accepted=message.accepted, reason=reason)
     return [
         FrameResult(
             row.t_ns, row.index, row.name, state=row.state, fix=fixes.get(place), step=steps.get(place),

@@ -45,6 +45,7 @@ NOT_MEASUREMENTS = frozenset(
         AidSource.GPS_GATE,
         AidSource.STATE_HEALTH,
         AidSource.CAMERA_CLOCK,
+        AidSource.BELIEF,
         AidSource.FRAME,
         AidSource.CLONE,
         "eskf",  # of old recordings

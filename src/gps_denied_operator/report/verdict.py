@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gps_denied_onboard.recorder.verify import CLEAN, DAMAGED, Verdict
+from gps_denied_operator.scoring.metrics import EllipseVerdict
 
 GOOD, WARN, BAD, NONE = "good", "warn", "bad", "none"
 NOTHING_ANCHORED = (
@@ -53,6 +54,7 @@ def criteria(figures: Mapping[str, Any], seeing: bool = True) -> list[Criterion]
             NONE if not scored else GOOD if figures["false_anchors"] == 0 else BAD,
         ),
         Criterion("error inside 95 % ellipse", _percent(coverage), "≥ 95 %", "", _coverage_level(coverage)),
+        _ellipse(figures["ellipse_95"]),
         *_promises(figures),
         Criterion("NEES, mean", _number(figures["nees_mean"], 2), "", "2 if honest"),
         _share("odometry: pairs registered", odometry["registered"], *((0.95, 0.995) if seeing else (None, None))),
@@ -63,6 +65,15 @@ def criteria(figures: Mapping[str, Any], seeing: bool = True) -> list[Criterion]
         _below("latency p95", latency["p95"], 400.0, 150.0, " ms"),
         _below("memory peak", figures["rss_peak_mb"], 8000.0, 2000.0, " MB"),
     ]  # fmt: skip
+
+
+def _ellipse(ellipse: Mapping[str, Any]) -> Criterion:
+    """The size of the ellipses, and whether the errors ask for it: a fault on either side."""
+    judged, sizes = ellipse["verdict"], [_number(ellipse[key], 1) for key in ("median_m", "p95_m")]
+    return Criterion(
+        "95 % ellipse, median / p95", f"{' / '.join(sizes)} m, {judged}" if judged else "–", "", "at most 1.5 x needed",
+        NONE if judged is None else GOOD if judged == EllipseVerdict.HONEST else WARN,
+    )  # fmt: skip
 
 
 def _promises(figures: Mapping[str, Any]) -> list[Criterion]:

@@ -7,6 +7,9 @@ Definitions
 - `false_anchors` counts frames labelled satellite_anchored that are more than 50 m off.
 - `coverage_95` is the share of frames with an estimate whose error lies inside the 95 % ellipse sent with it;
   `nees_mean` the mean of e' P^-1 e over the same frames, 2 for an honest covariance P of the horizontal position.
+- `ellipse_95` is how large those ellipses are: median and 95th percentile of the semi-major axis, and `needed`, the
+  factor by which all of them must be multiplied so that 95 % of the errors lie inside: honest from 1 / 1.5 to 1,
+  above it they are too small, below it too large (`verdict`).
 - `hazardous` counts frames with an estimate, a position sent as a 2D or 3D fix, whose error is beyond the protection
   level or beyond 3.5 times the 95 % ellipse. `protection_level_m` is over frames with an estimate that carries one.
 - `worst_flight` names the flight with the lowest coverage. `true_gps_left` counts how often a true GPS was left; null
@@ -24,6 +27,7 @@ import functools
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 import numpy as np
 import pyproj
@@ -40,19 +44,38 @@ DRIFT_WINDOW_M = 500.0
 DRIFT_WINDOW_MIN_M = 100.0
 VARIANCE_FLOOR_M2 = 1e-6
 
+ELLIPSE_TOO_LARGE = 1.5
+"""Ellipses more than this times as large as their errors need are a fault, too: nobody can use them."""
+
 _WGS84 = pyproj.Geod(ellps="WGS84")
+
+
+class EllipseVerdict(StrEnum):
+    """Whether the 95 % ellipses fit the errors."""
+
+    TOO_SMALL = "too small"
+    HONEST = "honest"
+    TOO_LARGE = "too large"
 
 
 @dataclass(frozen=True, slots=True)
 class FrameError:
-    """Horizontal error of one frame, estimate minus truth, and how it stands to what was promised."""
+    """Horizontal error of one frame, estimate minus truth, and how it stands to what was promised.
+
+    `ellipses`: how many times its 95 % ellipse must grow to reach the error.
+    """
 
     east_m: float
     north_m: float
     distance_m: float
-    inside_95: bool
+    ellipses: float
     nees: float
     hazardous: bool = False
+
+    @property
+    def inside_95(self) -> bool:
+        """Whether the error lies inside the 95 % ellipse."""
+        return self.ellipses <= 1.0
 
 
 def offset_m(from_deg: tuple[float, float], to_deg: tuple[float, float]) -> tuple[float, float]:
@@ -69,9 +92,8 @@ def frame_error(row: FrameResult) -> FrameError | None:
     if state is None or row.truth_latitude_deg is None or row.truth_longitude_deg is None:
         return None
     east, north = offset_m((row.truth_latitude_deg, row.truth_longitude_deg), (state.latitude_deg, state.longitude_deg))
-    inside = ellipses_away(state, east, north) <= 1.0
-    nees, hazardous = _nees(state, east, north), is_hazardous(state, east, north)
-    return FrameError(east, north, math.hypot(east, north), inside, nees, hazardous)
+    ellipses, nees = ellipses_away(state, east, north), _nees(state, east, north)
+    return FrameError(east, north, math.hypot(east, north), ellipses, nees, is_hazardous(state, east, north))
 
 
 def _nees(state: NavState, east_m: float, north_m: float) -> float:
@@ -107,6 +129,7 @@ def figures(flights: Sequence[Sequence[FrameResult]], run: RunFacts, names: Sequ
         "anchored_error_m": spread(anchored),
         "false_anchors": sum(d > FALSE_ANCHOR_M for d in anchored),
         "coverage_95": _rounded(_ratio(sum(error.inside_95 for _, error in errors), len(errors)), 6),
+        "ellipse_95": _ellipses([row.estimate for row, _ in errors], [error.ellipses for _, error in errors]),
         "worst_flight": worst_flight(
             [(names[k] if k < len(names) else str(k), coverage_95(flight)) for k, flight in enumerate(flights)]
         ),
@@ -130,6 +153,17 @@ def coverage_95(rows: Sequence[FrameResult]) -> float | None:
     """Share of one flight's scored estimates whose error lies inside the 95 % ellipse; None without any."""
     errors = [error for row in rows if (error := frame_error(row)) is not None]
     return _rounded(_ratio(sum(error.inside_95 for error in errors), len(errors)), 6)
+
+
+def _ellipses(states: Sequence[NavState | None], away: Sequence[float]) -> dict[str, float | str | None]:
+    """Size of the 95 % ellipses and whether they fit the errors; nulls of nothing."""
+    axes_m = [state.ellipse_semi_major_m for state in states if state is not None]
+    needed = _percentile(away, 95)
+    verdict = None
+    if needed is not None:
+        verdict = EllipseVerdict.TOO_SMALL if needed > 1.0 else EllipseVerdict.HONEST
+        verdict = EllipseVerdict.TOO_LARGE if needed < 1.0 / ELLIPSE_TOO_LARGE else verdict
+    return {"median_m": _percentile(axes_m, 50), "p95_m": _percentile(axes_m, 95), "needed": needed, "verdict": verdict}
 
 
 def _levels(rows: Sequence[FrameResult]) -> dict[str, float | None]:

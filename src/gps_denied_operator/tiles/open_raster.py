@@ -58,11 +58,13 @@ _FORMATS: tuple[tuple[bytes, str, str], ...] = (
     (b"\xff\x4f\xff\x51", "JP2OpenJPEG", ".j2k"),
     (b"BM", "BMP", ".bmp"),
 )
+_SRTM_NAME = re.compile(r"([NS]\d{2}[EW]\d{3})(?![0-9]).*\.hgt", re.IGNORECASE)
+_SRTM_BYTES = {2 * 1201**2, 2 * 3601**2}
 _WHOLE = {"PNG", "JPEG", "BMP", "WEBP"}
 _WORLD_SUFFIXES = {
     "GTiff": (".tfw", ".tifw", ".tiffw", ".wld"), "PNG": (".pgw", ".pngw", ".wld"),
     "JPEG": (".jgw", ".jpgw", ".jpegw", ".wld"), "JP2OpenJPEG": (".j2w", ".jp2w", ".wld"),
-    "BMP": (".bpw", ".bmpw", ".wld"), "WEBP": (".wbpw", ".webpw", ".wld"),
+    "BMP": (".bpw", ".bmpw", ".wld"), "WEBP": (".wbpw", ".webpw", ".wld"), "SRTMHGT": (),
 }  # fmt: skip
 _NO_GRID = r'(?!@?null(?=["\s\]+]|$))'
 _OTHER_FILES = re.compile(
@@ -121,7 +123,7 @@ class OpenRaster:
         file_bytes = os.fstat(file.fileno()).st_size
         if not head:
             raise UserError(f"{path} is empty: copy it again from where it came.")
-        found = _format(head)
+        found = _srtm(path, file_bytes) if path.suffix.lower() == ".hgt" else _format(head)
         if found is None:
             raise UserError(
                 f"{path} is not a raster that can be read (its first bytes are of no GeoTIFF, PNG, JPEG, JPEG 2000, "
@@ -132,7 +134,7 @@ class OpenRaster:
             _check_head(path, file)
         self._folder = tempfile.mkdtemp(prefix="raster-")
         self._remove = weakref.finalize(self, shutil.rmtree, self._folder, True)
-        target = Path(self._folder) / f"map{suffix}"
+        target = Path(self._folder) / (suffix if driver == "SRTMHGT" else f"map{suffix}")
         target.symlink_to(f"/proc/self/fd/{file.fileno()}")
         self._put_companions(path, target, driver)
         try:
@@ -211,6 +213,22 @@ def _format(head: bytes) -> tuple[str, str] | None:
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "WEBP", ".webp"
     return next(((driver, suffix) for magic, driver, suffix in _FORMATS if head.startswith(magic)), None)
+
+
+def _srtm(path: Path, file_bytes: int) -> tuple[str, str]:
+    """Driver of a file of SRTM heights, and the name by which that knows its place. UserError where it has none."""
+    name = _SRTM_NAME.fullmatch(path.name)
+    if name is None:
+        raise UserError(
+            f"{path} does not say in its name which degree it holds: name it after its south-west corner, as "
+            "N50E030.hgt."
+        )
+    if file_bytes not in _SRTM_BYTES:
+        raise UserError(
+            f"{path} has {file_bytes} bytes, where an .hgt file of 1201 or 3601 posts a side has 2884802 or 25934402: "
+            "it is truncated, or packed; unpack it, or copy it again from where it came."
+        )
+    return "SRTMHGT", f"{name[1].upper()}.hgt"
 
 
 def _beside(path: Path, suffixes: tuple[str, ...], *, whole_name: bool = False) -> list[Path]:

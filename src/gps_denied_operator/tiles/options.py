@@ -37,3 +37,14 @@ def existing_root(root: Path | None) -> Path:
     if root is not None and not root.is_dir():
         raise UserError(f"There is no tile store at {root}: check --root. `operator-tool tiles import` makes one.")
     return root or default_root()
+
+
+def box_of(text: str) -> tuple[float, float, float, float]:
+    """West, south, east, north of the option --bbox. UserError where it is no box on the map."""
+    try:
+        west, south, east, north = (float(part) for part in text.split(","))
+    except ValueError:
+        raise UserError(f"--bbox is '{text}': give west,south,east,north in degrees.") from None
+    if not (-180.0 <= west < east <= 180.0 and -85.0 <= south < north <= 85.0):
+        raise UserError(f"--bbox {text} is not a box on the map: give west,south,east,north in degrees, in this order.")
+    return west, south, east, north

@@ -10,7 +10,15 @@ import typer
 
 from gps_denied_onboard.errors import UserError
 from gps_denied_operator.console import JsonOption, print_json, progress_bar
-from gps_denied_operator.tiles.options import CaOption, ConfigOption, KeyOption, RootOption, UrlOption, default_root
+from gps_denied_operator.tiles.options import (
+    CaOption,
+    ConfigOption,
+    KeyOption,
+    RootOption,
+    UrlOption,
+    box_of,
+    default_root,
+)
 
 
 def download(
@@ -42,7 +50,7 @@ def download(
 
     if bool(provider) == bool(template):
         raise UserError("Give --provider or --template, one of the two.")
-    area = Area(*_box(bbox), zoom, source, mission)
+    area = Area(*box_of(bbox), zoom, source, mission)
     settings = load_config(config).tiles
     key = provider_key(key_file) if provider else ""
     day = captured.replace(tzinfo=UTC) if captured else None
@@ -120,16 +128,6 @@ def send_pending(
 
 
 UPLOAD_COUNTS = ("queued", "duplicate", "superseded", "rejected", "given_up", "still_pending", "security_events")
-
-
-def _box(text: str) -> tuple[float, float, float, float]:
-    try:
-        west, south, east, north = (float(part) for part in text.split(","))
-    except ValueError:
-        raise UserError(f"--bbox is '{text}': give west,south,east,north in degrees.") from None
-    if not (-180.0 <= west < east <= 180.0 and -85.0 <= south < north <= 85.0):
-        raise UserError(f"--bbox {text} is not a box on the map: give west,south,east,north in degrees, in this order.")
-    return west, south, east, north
 
 
 COUNTS = (

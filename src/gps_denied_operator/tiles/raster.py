@@ -36,7 +36,9 @@ from gps_denied_operator.tiles.open_raster import OpenRaster, rpc_beside
 ZOOM_DEFAULT_MAX = 20
 UPSAMPLING_MAX = 2.0
 AVERAGE_FROM = 1.5  # source pixels a tile pixel; from here on the mean of them, below it cubic interpolation
-GDAL_CACHE_MB = 256  # a row of squares of a raster in strips, 40,000 px wide, is decoded once
+# A row of squares of a raster in strips, 40,000 px wide, is decoded once. rasterio hands the number on as bytes, and
+# with a cache of nothing GDAL warps each square once for each of its bands.
+GDAL_CACHE_BYTES = 128 * 1024 * 1024
 WARP_MEMORY_MB = 64
 WORKERS_MAX = 4
 ALIGN_TILES = 8  # a side of the squares in which rasters are best read
@@ -157,7 +159,7 @@ class RasterReader:
         """
         window = Window((x - self._x0) * TILE_PX, (y - self._y0) * TILE_PX, columns * TILE_PX, rows * TILE_PX)
         try:
-            with rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE_MB):
+            with rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE_BYTES):
                 bands = self._warped.read(window=window)
         except (RasterioError, RuntimeError) as error:
             raise damaged(self._path, error) from error

@@ -18,6 +18,7 @@ from starlette.routing import Route
 from gps_denied_sim.provider.catalogue import Catalogue
 from gps_denied_sim.provider.faults import App, Receive, Scope, Send
 from gps_denied_sim.provider.flights import Json
+from gps_denied_sim.provider.heights import ProviderHeights
 from gps_denied_sim.provider.ingest import BYTES_MAX, FIELDS, Ingest, key_bytes
 from gps_denied_sim.provider.openapi import DESCRIPTION
 
@@ -30,10 +31,15 @@ ZOOM_MAX = 24
 
 
 class Provider:
-    """All routes over one catalogue, one ingest and the planned flights by id. `api_key` empty: nobody is asked."""
+    """All routes over one catalogue, one ingest, the planned flights by id and heights, if any. `api_key` empty: nobody
+    is asked."""
 
-    def __init__(self, catalogue: Catalogue, ingest: Ingest, api_key: str, flights: Mapping[str, Json]) -> None:
+    def __init__(
+        self, catalogue: Catalogue, ingest: Ingest, api_key: str, flights: Mapping[str, Json],
+        heights: ProviderHeights | None = None,
+    ) -> None:  # fmt: skip
         self._catalogue, self.ingest, self._api_key, self._flights = catalogue, ingest, api_key, flights
+        self._heights = heights
         self._app = Starlette(
             routes=[
                 Route("/openapi.json", self._openapi),
@@ -43,6 +49,8 @@ class Provider:
                 Route("/api/satellite/flights/{flight_id}/keys", self._key, methods=["POST"]),
                 Route("/api/flights/{flight_id}", self._flight, methods=["GET"]),
                 Route("/tiles/{zoom}/{x}/{y}", self._no_tile, methods=["GET"]),
+                Route("/api/heights", self._describe_heights, methods=["GET"]),
+                Route("/heights/{zoom}/{x}/{y}", self._height_tile, methods=["GET"]),
             ],
             exception_handlers={HTTPException: _refusal},
         )
@@ -82,6 +90,20 @@ class Provider:
 
     async def _no_tile(self, _request: Request) -> Response:
         return JSONResponse({"error": "no such tile"}, 404)
+
+    async def _describe_heights(self, _request: Request) -> Response:
+        if self._heights is None:
+            raise HTTPException(404, "no heights here")
+        return JSONResponse(self._heights.description())
+
+    async def _height_tile(self, request: Request) -> Response:
+        parts = [request.path_params[name] for name in ("zoom", "x", "y")]
+        data = None
+        if self._heights is not None and all(p.isascii() and p.isdigit() and len(p) < 10 for p in parts):
+            data = self._heights.tile(*map(int, parts))
+        if data is None:
+            raise HTTPException(404, "no heights there")
+        return Response(data, media_type="image/png")
 
     async def _openapi(self, _request: Request) -> Response:
         return JSONResponse(DESCRIPTION)

@@ -31,9 +31,9 @@ VERDICT = {
 TEXT = {"type": "string", "minLength": 1}
 
 
-def answers(good: int, schema: dict[str, Any] | None, *refusals: int) -> dict[str, Any]:
+def answers(good: int, schema: dict[str, Any] | None, *refusals: int, picture: str = "image/jpeg") -> dict[str, Any]:
     """Return the responses of an operation: one that is wanted, and refusals."""
-    content = {"application/json": {"schema": schema}} if schema else {"image/jpeg": {}}
+    content = {"application/json": {"schema": schema}} if schema else {picture: {}}
     refused = {str(code): {"description": "refused", "content": {"application/json": {"schema": ERROR}}}
                for code in (401, 403, *refusals)}  # fmt: skip
     return {str(good): {"description": "done", "content": content}, **refused}
@@ -67,6 +67,14 @@ FLIGHT = {
         },
     },
 }  # fmt: skip
+HEIGHTS = {
+    "type": "object",
+    "required": ["encoding", "datum", "sigma_m", "zoom_min", "zoom_max", "version"],
+    "properties": {
+        "encoding": {"enum": ["terrarium", "mapbox"]}, "datum": {"enum": ["egm96", "egm2008", "ellipsoid"]},
+        "sigma_m": NUMBER, "zoom_min": ZOOM, "zoom_max": ZOOM, "version": {"type": "string"},
+    },
+}  # fmt: skip
 INGEST_TEXTS = (
     "zoomLevel", "latitude", "longitude", "tile_size_meters", "tile_size_pixels", "capture_timestamp", "flight_id",
     "companion_id", "quality_metadata", "signature",
@@ -82,6 +90,14 @@ DESCRIPTION: dict[str, Any] = {
                 "parameters": [parameter("zoom", "path", ZOOM), parameter("x", "path", WHOLE),
                                parameter("y", "path", WHOLE)],
                 "responses": answers(200, None, 404),
+            }
+        },
+        "/api/heights": {"get": {"responses": answers(200, HEIGHTS, 404)}},
+        "/heights/{zoom}/{x}/{y}": {
+            "get": {
+                "parameters": [parameter("zoom", "path", ZOOM), parameter("x", "path", WHOLE),
+                               parameter("y", "path", WHOLE)],
+                "responses": answers(200, None, 404, picture="image/png"),
             }
         },
         "/api/satellite/tiles/inventory": {

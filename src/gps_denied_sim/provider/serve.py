@@ -14,15 +14,18 @@ from gps_denied_sim.provider.app import Provider
 from gps_denied_sim.provider.catalogue import Catalogue
 from gps_denied_sim.provider.faults import App, Faults, FaultyApp
 from gps_denied_sim.provider.flights import load_flights
+from gps_denied_sim.provider.heights import ProviderHeights
 from gps_denied_sim.provider.ingest import Ingest
 
 
 def provider_app(
     tiles: Path, api_key: str, faults: Faults, seed: int = 0, keep: Path | None = None,
     now: Callable[[], datetime] = lambda: datetime.now(UTC), flights: Path | None = None,
+    heights: Path | None = None,
 ) -> FaultyApp:  # fmt: skip
-    """Return the whole application; UserError where the folder holds no tiles, or `flights` what is no flight."""
-    provider = Provider(Catalogue(tiles), Ingest(now, keep), api_key, load_flights(flights))
+    """Return the whole application; UserError where a folder or file holds nothing of its kind."""
+    served = None if heights is None else ProviderHeights(heights)
+    provider = Provider(Catalogue(tiles), Ingest(now, keep), api_key, load_flights(flights), served)
     return FaultyApp(provider, faults, seed, now)
 
 

@@ -18,6 +18,8 @@ from gps_denied_sim.vehicle.flight import FlightTruth, exp_rotations, log_rotati
 
 NODE_PX = 8
 RELIEF_STEP_M = 20.0
+REACHED_M = 0.02
+"""A ray has met the ground when its next step is shorter."""
 NO_MOTION: FloatArray = np.zeros(3)
 RESOLUTIONS_M = (0.2, 0.24, 0.3, 0.4, 0.48)
 
@@ -97,9 +99,11 @@ class SimCamera:
         rays = rays / np.maximum(-rays[:, 2], slope * (float(position[2]) / 6000.0) + 1e-6)[:, None]
         x, y = start[:, 0] + rays[:, 0] * start[:, 2], start[:, 1] + rays[:, 1] * start[:, 2]
         ground = self._relief(x, y)
-        for _ in range(3):
-            reach = start[:, 2] - ground(x, y)
+        for _ in range(3 if self.ground.world.style.relief_m == 0.0 else 60):
+            reach, before = start[:, 2] - ground(x, y), x
             x, y = start[:, 0] + rays[:, 0] * reach, start[:, 1] + rays[:, 1] * reach
+            if float(np.abs(x - before).max()) < REACHED_M and self.ground.world.style.relief_m > 0.0:
+                break
         return np.stack([x, y], axis=1).reshape(self._rows, self._columns, 2)
 
     def _relief(self, x: FloatArray, y: FloatArray) -> Callable[[FloatArray, FloatArray], FloatArray]:

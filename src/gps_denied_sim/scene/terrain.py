@@ -1,4 +1,4 @@
-"""The shape of the ground: gentle relief and the course of the rivers, defined everywhere, nothing stored."""
+"""The shape of the ground: relief, gentle or hilly, and the course of the rivers, defined everywhere, not stored."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ EARTH_RADIUS_M = 6371000.0
 
 @dataclass(frozen=True, slots=True)
 class WorldStyle:
-    """What kind of land it is. Areas in hectares, fractions of the cells of about 1.2 km."""
+    """What kind of land it is. Areas in hectares, fractions of the cells of about 1.2 km. `relief_m` is how far hills
+    rise over valleys some kilometres away, with slopes to 25 degrees at 300 m; 0: only the gentle relief of all."""
 
     field_area_ha: tuple[float, float] = (2.0, 14.0)
     forest_fraction: float = 0.10
@@ -28,6 +29,7 @@ class WorldStyle:
     river_cell_m: float = 3400.0
     lake_level: float = 0.93
     row_contrast: float = 1.0
+    relief_m: float = 0.0
 
 
 DEFAULT_STYLE = WorldStyle()
@@ -53,13 +55,24 @@ class Terrain:
         self._style = style
 
     def relief_m(self, x_m: npt.ArrayLike, y_m: npt.ArrayLike) -> FloatArray:
-        """Height above the level of the world's origin: +-12 m over kilometres, some metres over hundreds."""
+        """Height above the level of the world's origin: +-12 m over kilometres, some metres over hundreds; hills."""
         s = self._salt
         x, y = np.asarray(x_m, dtype=np.float64), np.asarray(y_m, dtype=np.float64)
         land = 12.0 * lattice_noise(x, y, 2300.0, s + 1) + 4.0 * lattice_noise(x, y, 700.0, s + 2)
         land = land + 1.2 * lattice_noise(x, y, 220.0, s + 3)
         valley = self._river_m(x, y) / 160.0
-        return np.asarray(land - 4.0 * np.exp(-np.square(valley)))
+        gentle = np.asarray(land - 4.0 * np.exp(-np.square(valley)))
+        return gentle if self._style.relief_m == 0.0 else gentle + self._hills_m(x, y)
+
+    def _hills_m(self, x: FloatArray, y: FloatArray) -> FloatArray:
+        """Hills of three sizes; higher ones are wider, so that no slope gets steeper than 25 degrees."""
+        relief_m = self._style.relief_m
+        cell_m = 700.0 + 4.0 * relief_m
+        shares = ((0.52, 1.0), (0.15, 0.4), (0.06, 0.2))
+        parts = (
+            share * lattice_noise(x, y, size * cell_m, self._salt + 31 + k) for k, (share, size) in enumerate(shares)
+        )
+        return np.asarray(relief_m * sum(parts))
 
     def height_m(self, x_m: npt.ArrayLike, y_m: npt.ArrayLike) -> FloatArray:
         """ENU up of the ground in the tangent plane at the origin: relief less the earth's curvature."""

@@ -14,7 +14,9 @@ CRUISE_MPS = 17.0
 
 
 def make_route(scenario: Scenario, seed: int, duration_s: float) -> FloatArray:
-    """(N, 3) waypoints: x, y in world metres, height above the origin's level in metres; longer than can be flown."""
+    """(N, 3) waypoints: x, y in world metres, height above the origin's level in metres; longer than can be flown.
+
+    Over hills all of it is higher by what these rise over the origin's level."""
     rng = stream(seed, "route")
     length_m = CRUISE_MPS * duration_s * 1.8 + 4000.0
     start = rng.uniform(-700.0, 700.0, 2)
@@ -30,7 +32,7 @@ def make_route(scenario: Scenario, seed: int, duration_s: float) -> FloatArray:
     for k in range(2, len(points)):
         change = float(rng.choice([0.0, 0.0, 0.0, rng.uniform(-110.0, 110.0)]))
         heights[k] = float(np.clip(heights[k - 1] + change, 300.0, 800.0))
-    return np.column_stack([points, heights])
+    return np.column_stack([points, heights + scenario.style.relief_m / 2.0])
 
 
 def _turned(points: FloatArray, start: FloatArray, heading: float) -> FloatArray:

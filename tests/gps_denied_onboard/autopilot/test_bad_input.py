@@ -133,6 +133,16 @@ def test_unsigned_input_is_refused_where_signing_is_on(signed: Flight) -> None:
     assert len(signed.of(AttitudeSample)) == 1
 
 
+def test_forwarded_heartbeats_do_not_hide_an_attack(signed: Flight) -> None:
+    """Those of a ground station that does not sign are counted apart: the alert tells of the one forged frame alone."""
+    ground = packer(255, 190)
+    beats = [packed(ground, ground.heartbeat_encode(6, 8, 0, 0, 4)) for _ in range(20)]
+    signed.hear(*beats, attitude(packer()))
+    signed.until(lambda: signed.port.forwarded == 20 and signed.port.refused == 1)
+    signed.step()
+    assert [alert.text for alert in signed.of(Alert)] == ["autopilot link: 1 frames refused, not signed"]
+
+
 def test_an_unsigned_frame_of_an_unknown_kind_is_refused(signed: Flight) -> None:
     """A kind of message that the parser does not know is not looked into; unsigned, it is refused like the others."""
     head = bytes([4, 0, 0, 0, 1, 1, 0x60, 0xEA, 0])

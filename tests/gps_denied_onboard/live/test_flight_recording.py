@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -31,6 +35,38 @@ def test_a_live_flight_verifies_and_replays(short_recording: Path, tmp_path: Pat
     again = replay_flight(flight, None, None)
     assert again.identical == again.recorded == again.states > 0
     assert again.problems == ()
+
+
+@pytest.mark.slow
+def test_a_killed_test_flight_leaves_whole_pictures(short_recording: Path, tmp_path: Path) -> None:
+    """With pictures kept on another folder and the process killed: each picture is whole and on record as it is, the
+    ground and the header were told, and the recording lost nothing by it."""
+    begin_ns = write_video(short_recording, tmp_path / "frames.avi")
+    port = free_port()
+    more = f'pictures = "all"\npictures_dir = "{tmp_path / "volume"}"\n'
+    config = write_config(short_recording, tmp_path / "frames.avi", port, tmp_path / "flight.toml", more=more)
+    autopilot = Autopilot(port, short_recording, begin_ns)
+    process = start(config)
+    until = time.monotonic() + 120.0
+    while len(list(tmp_path.glob("volume/*/frames/*.jpg"))) < 4:
+        assert time.monotonic() < until
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            pytest.fail(f"ended early with {process.wait(timeout=0.1)}")
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(timeout=1.5)
+    process.kill()
+    process.communicate()
+    autopilot.close()
+    (flight,) = (entry for entry in (tmp_path / "flights").iterdir() if entry.is_dir())
+    verdict = verify_flight(flight)
+    assert (verdict.state, verdict.errors, verdict.lost) == ("interrupted", (), 0)
+    kept = list(FlightReader(flight).messages({"picture"}))
+    assert len(kept) >= 3
+    for told in kept:
+        jpeg = (tmp_path / "volume" / flight.name / "frames" / told.name).read_bytes()
+        assert (len(jpeg), hashlib.sha256(jpeg).hexdigest()) == (told.bytes, told.sha256)
+    assert "recorder keeps pictures: all" in {alert.text for alert in FlightReader(flight).messages({"alert"})}
+    assert FlightReader(flight).first("header").config["recorder"]["pictures"] == "all"
 
 
 def test_no_take_off_without_a_recorder(short_recording: Path, tmp_path: Path) -> None:

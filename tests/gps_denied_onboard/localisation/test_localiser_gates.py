@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from gps_denied_onboard.localisation.matching.config import MatchingConfig
 from gps_denied_onboard.localisation.matching.map_projector import MapProjector
 from gps_denied_onboard.localisation.place_config import PlaceConfig
 from gps_denied_onboard.localisation.place_search import GridPlace
-from gps_denied_onboard.localisation.pose_config import PoseConfig
+from gps_denied_onboard.localisation.pose_config import GateConfig, PoseConfig
 from gps_denied_onboard.messages import CameraPrior, Frame, PoseFix
 
 
@@ -58,6 +59,20 @@ def test_the_wrong_map_gives_none(painted_ground: Any, seed: int, known: bool) -
     )
     assert not fix.accepted
     assert fix.reason
+
+
+@pytest.mark.parametrize("probability", [1e-5, 1e-7, 1e-12])
+def test_a_place_that_is_hardly_believed_needs_more(painted_ground: Any, probability: float) -> None:
+    """What a frame shows is weighed against the prior of its place, and a fix refused for it never claims to be sure,
+    though its second pass was left out as hopeless."""
+    pose = painted_ground.pose()
+    prior = replace(painted_ground.prior(pose), place_probability=probability)
+    fix = locate(painted_ground, painted_ground.frame(pose), prior)
+    assert fix.gates["log_prior"] == pytest.approx(np.log(0.9 * probability), abs=0.3)
+    assert fix.accepted == (fix.wrong_probability <= GateConfig().wrong_probability_max)
+    if probability < 1e-10:
+        assert not fix.accepted
+        assert fix.gates["refined"] == 0.0
 
 
 def test_frames_without_texture(painted_ground: Any) -> None:

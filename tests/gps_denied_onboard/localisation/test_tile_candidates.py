@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -14,14 +15,17 @@ import pytest
 from gps_denied_onboard.geometry.camera import CameraModel, ground_points
 from gps_denied_onboard.geometry.geodesy import LocalFrame
 from gps_denied_onboard.geometry.rotations import rotation_z
+from gps_denied_onboard.geometry.terrain import meet_ground
 from gps_denied_onboard.live.candidate_worker import CandidateWriter
 from gps_denied_onboard.localisation.tile_candidates import CandidateJob, CandidateMaker, trust_of
 from gps_denied_onboard.messages import Frame
 from gps_denied_onboard.tiles import codec
 from gps_denied_onboard.tiles.budget import CacheBudget
+from gps_denied_onboard.tiles.grid import tile_size_m
 from gps_denied_onboard.tiles.sources import StoreTileSource
 from gps_denied_onboard.tiles.store import TileStore
 
+from ..geometry.hills import hill
 from ..tiles.made_tiles import FLIGHT, tile
 
 LOCAL = LocalFrame(48.5, 37.8, 140.0)
@@ -97,7 +101,17 @@ def test_what_is_stored_with_a_tile() -> None:
 def test_blurred_and_coarse_frames_make_no_tiles() -> None:
     """A frame without edges, and one that is too coarse for the zoom, are not laid down."""
     assert maker(sharpness_min=1e6).tiles(job()) == []
-    assert maker(zoom=21).tiles(job()) == []
+    for zoom in (18, 19, 21):  # 0.58 m of ground a pixel of the frame; the grid's 0.40, 0.20, 0.05
+        assert bool(maker(zoom=zoom).tiles(job())) == (zoom == 18)
+
+
+def test_resolution_is_the_coarser_of_frame_and_grid() -> None:
+    """A frame that was enlarged brings no new detail; one that was reduced has lost what the grid cannot hold."""
+    frame_m_px = 500.0 / CAMERA.fx_px
+    (enlarged, *_), (reduced, *_) = maker(zoom=18).tiles(job()), maker(zoom=17).tiles(job())
+    assert enlarged.ground_resolution_m_px == pytest.approx(frame_m_px)
+    assert reduced.ground_resolution_m_px == pytest.approx(tile_size_m(17, reduced.key.y) / 256.0, rel=0.01)
+    assert reduced.ground_resolution_m_px > frame_m_px
 
 
 def test_writing_keeps_to_the_budget_and_never_touches_the_map(tmp_path: Path, database_url: str) -> None:
@@ -121,3 +135,27 @@ def test_writing_keeps_to_the_budget_and_never_touches_the_map(tmp_path: Path, d
         read = StoreTileSource(store, "provider", ZOOM).read_tile(here.x, here.y)
         assert read is not None
         np.testing.assert_array_equal(read[0], codec.decode_tile(tile(here.x, here.y).jpeg, None)[0])
+
+
+def test_tiles_of_a_hill_are_orthophotos() -> None:
+    """With the hill's heights each tile lies on the ground to a fraction of a pixel; on the plane some are far off."""
+    terrain = hill(LOCAL)
+    u, v = np.meshgrid(np.arange(1200.0), np.arange(900.0))
+    rays = CAMERA.bearings(np.stack([u.ravel(), v.ravel()], axis=1)) @ ROTATION.T
+    ground = meet_ground(terrain, POSITION, rays)
+    cell = (LOCAL.mercator_px_from_enu(ground, ZOOM) - ORIGIN_PX - 0.5).reshape(900, 1200, 2).astype(np.float32)
+    picture = cv2.remap(LAND, cell[..., 0], cell[..., 1], cv2.INTER_LINEAR)
+    worst_px = []
+    for known in (terrain, None):
+        up_m = terrain.up_m(POSITION[:2])
+        made = maker().tiles(replace(job(), frame=Frame(5_000_000_000, 12, picture), ground_up_m=up_m, ground=known))
+        assert len(made) >= 4
+        worst_px.append(0.0)
+        for new in made:
+            image, _ = codec.decode_tile(new.jpeg, None)
+            left, top = new.key.x * 256 - int(ORIGIN_PX[0]), new.key.y * 256 - int(ORIGIN_PX[1])
+            there = LAND[top : top + 256, left : left + 256].astype(np.float32)
+            shift, _ = cv2.phaseCorrelate(there, image.astype(np.float32))
+            worst_px[-1] = max(worst_px[-1], math.hypot(*shift))
+    assert worst_px[0] < 1.0
+    assert worst_px[1] > 10.0

@@ -9,15 +9,14 @@ import pytest
 
 from gps_denied_onboard.geometry.rotations import exp_rotation, image_up_yaw, rotation_z
 from gps_denied_onboard.messages import FloatArray
-from gps_denied_onboard.odometry.config import OdometryConfig
-from gps_denied_onboard.odometry.planar import PlanarOdometry
 
-from .ground import CAMERA, HEIGHT_M, Ground, camera_attitude, frame, prior, yaw_change
+from .ground import HEIGHT_M, Ground, camera_attitude, frame, prior, yaw_change
+from .strategies import each_odometry, odometry
 
 HEIGHT_SIGMA_M, TILT_SIGMA_DEG, RELATIVE_SIGMA_DEG = 5.0, 1.0, 0.3
 
 
-def normalised_error(ground: Ground, rng: np.random.Generator) -> tuple[float, FloatArray]:
+def normalised_error(ground: Ground, rng: np.random.Generator, name: str) -> tuple[float, FloatArray]:
     """NEES (4 degrees of freedom) of one random step, and its error (4,)."""
     r0 = camera_attitude(rng.uniform(-180.0, 180.0), *rng.normal(0.0, 3.0, 2))
     r1 = exp_rotation(np.radians([*rng.normal(0.0, 3.0, 2), rng.normal(0.0, 3.0)])) @ r0
@@ -31,7 +30,7 @@ def normalised_error(ground: Ground, rng: np.random.Generator) -> tuple[float, F
     a, b = (
         prior(f.t_ns, q, height, TILT_SIGMA_DEG, height_sigma_m=HEIGHT_SIGMA_M) for f, q in ((first, q0), (second, q1))
     )
-    step = PlanarOdometry(CAMERA, OdometryConfig()).step(first, a, second, b)
+    step = odometry(name).step(first, a, second, b)
     assert step.status == "ok", step.reason
     # The contract: the displacement holds for the yaw of the prior that was used.
     expected = rotation_z(image_up_yaw(q0) - image_up_yaw(r0)) @ moved
@@ -41,11 +40,12 @@ def normalised_error(ground: Ground, rng: np.random.Generator) -> tuple[float, F
 
 
 @pytest.mark.slow
-def test_errors_fit_the_covariance() -> None:
+@each_odometry
+def test_errors_fit_the_covariance(name: str) -> None:
     """Mean NEES of four degrees of freedom lies between 1.3 and 6, and no step is beyond 40."""
     rng = np.random.default_rng(11)
     grounds = [Ground(seed, relief_m=3.0) for seed in (20, 21)]
-    nees, errors = zip(*(normalised_error(g, rng) for g in grounds for _ in range(14)), strict=True)
+    nees, errors = zip(*(normalised_error(g, rng, name) for g in grounds for _ in range(14)), strict=True)
     assert 1.3 < np.mean(nees) < 6.0, nees
     assert max(nees) < 40.0
     assert np.sqrt(np.mean(np.array(errors)[:, :2] ** 2)) < 0.005 * HEIGHT_M

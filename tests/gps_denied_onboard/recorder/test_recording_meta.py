@@ -33,6 +33,7 @@ META = RecordingMeta(
     tiles_source="provider",
     tiles_zoom=18,
     schedule=({"kind": "gps_jam", "start_s": 60.0},),
+    terrain_file="terrain.grid",
 )
 
 
@@ -70,6 +71,7 @@ def test_utc_is_exact() -> None:
         ("tiles_directory", "/etc", "inside the recording"),
         ("tiles_zoom", "18", "tiles_zoom"),
         ("schedule", {"a": 1}, "schedule"),
+        ("terrain_file", "../terrain.grid", "terrain_file"),
         ("camera", None, "camera"),
         ("camera.fx_px", None, "camera.fx_px"),
         ("camera.fx_px", -5.0, "focal lengths"),

@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from gps_denied_onboard.config import Config
+from gps_denied_onboard.config import Config, MapConfig
+from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.fusion.config import FusionConfig
+from gps_denied_onboard.localisation.matching.config import MatchingConfig
+from gps_denied_onboard.recorder.config import RecorderConfig
 from gps_denied_onboard.recorder.reader import FlightReader
 from gps_denied_onboard.recorder.verify import verify_flight
 from gps_denied_onboard.replay.flight import replay_flight
@@ -69,3 +72,65 @@ def test_another_configuration_is_seen(flown: Path) -> None:
     summary = replay_flight(flown, other, None)
     assert summary.identical < summary.recorded
     assert summary.first_difference_ns is not None
+
+
+@pytest.fixture(scope="module")
+def flown_with_pictures(short_recording: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the short recording as a test flight that kept a picture a second beside it."""
+    folder = tmp_path_factory.mktemp("kept")
+    config = dataclasses.replace(Config(), recorder=RecorderConfig(pictures="key", pictures_dir=str(folder / "volume")))
+    replay_recording(short_recording, config, folder / "flight", record=True)
+    return folder / "flight"
+
+
+def pictures_of(flight: Path) -> Path:
+    (folder,) = (flight.parent / "volume").iterdir()
+    return folder
+
+
+def with_map(short_recording: Path, **more: object) -> Config:
+    return dataclasses.replace(Config(), map=MapConfig(directory=str(short_recording / "tiles")), **more)
+
+
+def test_kept_pictures_go_through_the_matcher_again(
+    short_recording: Path, flown_with_pictures: Path, tmp_path: Path
+) -> None:
+    """A picture a second is searched for again; a changed matcher gives other fixes, and so other positions."""
+    flown = flown_with_pictures
+    assert FlightReader(flown).first("header").config["recorder"]["pictures"] == "key"
+    same = replay_flight(flown, with_map(short_recording), tmp_path / "same", pictures_of(flown))
+    assert (same.pictures, same.frames_with_picture, same.frames_without_picture) == (True, 8, 8)
+    other = with_map(short_recording, matching=MatchingConfig(inlier_cells=0.4))
+    changed = replay_flight(flown, other, tmp_path / "changed", pictures_of(flown))
+    assert (changed.states, changed.problems, same.problems) == (same.states, (), ())
+    for name in ("navstate.jsonl", "decisions.jsonl"):
+        assert (tmp_path / "same" / name).read_bytes() != (tmp_path / "changed" / name).read_bytes()
+
+
+def test_a_recording_says_where_its_pictures_are_not(flown_with_pictures: Path, short_recording: Path) -> None:
+    """Without the volume the recorded fixes are taken, bit by bit, and it is said; a folder of something else no."""
+    summary = replay_flight(flown_with_pictures, None, None)
+    assert (summary.pictures, summary.identical) == (False, summary.recorded)
+    (said,) = summary.problems
+    assert "kept pictures (key)" in said
+    assert "--pictures" in said
+    with pytest.raises(UserError, match="holds no folder 'frames'"):
+        replay_flight(flown_with_pictures, None, None, short_recording / "tiles")
+
+
+def test_hostile_pictures_are_left_out(short_recording: Path, flown_with_pictures: Path, tmp_path: Path) -> None:
+    """A torn file, a bomb of pixels and a link are told; the recorded fixes stand for them."""
+    kept = tmp_path / "kept"
+    shutil.copytree(pictures_of(flown_with_pictures), kept)
+    torn, bomb, link, *_ = sorted((kept / "frames").iterdir())
+    torn.write_bytes(torn.read_bytes()[:200])
+    head = bytes.fromhex("89504e470d0a1a0a0000000d49484452 0000ea60 0000ea60 0800000000")
+    bomb.write_bytes(head + b"\0" * 40)
+    link.unlink()
+    link.symlink_to("/etc/passwd")
+    summary = replay_flight(flown_with_pictures, with_map(short_recording), None, kept)
+    assert summary.frames_with_picture == 5
+    assert summary.states == summary.recorded
+    assert {name for name in (torn.name, bomb.name) if any(name in told for told in summary.problems)} == {
+        torn.name, bomb.name,
+    }  # fmt: skip

@@ -115,6 +115,20 @@ def test_coarse_map_is_made_without_holding_the_fine_one() -> None:
     assert mosaic.cached_bytes < 2.6 * COLUMNS * ROWS * 256 * 256 / 64 * 2
 
 
+def test_a_small_map_is_read_once_for_all_levels() -> None:
+    """With its levels kept from the first read on, whatever is asked next reads no tile again."""
+    land = Land()
+    mosaic = MapMosaic(land, finest_kept=1)
+    x0, y0, x1, y1 = mosaic.bounds_px(3)
+    mosaic.window(3, x0, y0, x1 - x0, y1 - y0)
+    reads = land.reads
+    for level in (1, 5, 2):
+        x0, y0, x1, y1 = mosaic.bounds_px(level)
+        grey, _ = mosaic.window(level, x0, y0, x1 - x0, y1 - y0)
+        np.testing.assert_array_equal(grey[: y1 - y0, : x1 - x0], expected(LAND, level)[0][: y1 - y0, : x1 - x0])
+    assert land.reads == reads
+
+
 def test_level_out_of_range_is_refused() -> None:
     """A level below 0 or coarser than one pixel a tile is an error."""
     for level in (-1, 9):

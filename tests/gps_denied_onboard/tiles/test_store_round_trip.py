@@ -109,6 +109,68 @@ def test_what_is_not_as_claimed_is_refused(store: TileStore, bad: NewTile, messa
     assert list(store.root.glob("[a-z]*")) == []
 
 
+def test_changed_mask_is_noticed_at_the_first_read(store: TileStore) -> None:
+    """A mask that changed on disk would show map where there is none: the tile is refused as its picture would be."""
+    valid = np.eye(256, dtype=bool)
+    store.insert([replace(tile(3, 4), mask=codec.encode_mask(valid), valid_fraction=float(valid.mean()))])
+    files.mask_path(store.image_path(TileKey("provider", 18, 3, 4))).write_bytes(codec.encode_mask(~valid))
+    record = store.get(TileKey("provider", 18, 3, 4))
+    assert record is not None
+    with pytest.raises(TileDamagedError, match=r"mask file .* not what was stored"):
+        store.read(record)
+
+
+def test_bytes_of_picture_and_mask_are_counted(store: TileStore) -> None:
+    """What a tile takes, and what all take, is picture and mask together."""
+    valid = np.eye(256, dtype=bool)
+    given = replace(tile(3, 4), mask=codec.encode_mask(valid), valid_fraction=float(valid.mean()))
+    store.insert([given, tile(9, 9, seed=2)])
+    record = store.get(given.key)
+    assert record is not None
+    assert record.size_bytes == len(given.jpeg) + len(given.mask or b"")
+    assert store.totals() == (2, record.size_bytes + len(tile(9, 9, seed=2).jpeg))
+
+
+def test_bounds_end_behind_the_last_tile(store: TileStore) -> None:
+    """Neither end is included beyond what is stored; other sources and zooms do not count."""
+    store.insert([tile(3, 8), tile(5, 6), replace(tile(50, 60), key=TileKey("other", 18, 50, 60))])
+    assert store.bounds("provider", 18) == (3, 6, 6, 9)
+    assert store.bounds("provider", 17) is None
+
+
+def test_downgraded_is_told_of_its_own_source_and_zoom(store: TileStore) -> None:
+    """One stale tile that was kept is told where it lies, and nowhere else."""
+    store.insert([tile(1, 1), replace(tile(2, 1), key=TileKey("other", 18, 2, 1), freshness="downgraded")])
+    assert [store.holds_downgraded(*where) for where in (("provider", 18), ("other", 18), ("other", 17))] == [
+        False, True, False,
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("width", [3, 400])
+def test_box_of_tiles_ends_before_its_far_edge(store: TileStore, width: int) -> None:
+    """Narrow and wide boxes, which are asked for in different ways, hold the same tiles: x0 <= x < x1, y0 <= y < y1."""
+    store.insert([tile(x, y) for x in (9, 10, 10 + width - 1, 10 + width) for y in (19, 20, 22, 23)])
+    found = store.query_tiles("provider", 18, 10, 20, 10 + width, 23)
+    assert [(r.key.x, r.key.y) for r in found] == [(x, y) for x in (10, 10 + width - 1) for y in (20, 22)]
+
+
+def test_replaced_only_by_a_tile_of_its_own_place(store: TileStore) -> None:
+    """Another place's tile is refused, and so is a replacement of what was changed since it was read."""
+    store.insert([tile(1, 1)])
+    record = store.get(tile(1, 1).key)
+    assert record is not None
+    with pytest.raises(ValueError, match="does not replace"):
+        store.replace(record, tile(2, 1, seed=2))
+    fresh = replace(tile(1, 1, seed=2), freshness="downgraded", parent_sigma_m=2.5, sector_class="stable_rear")
+    store.replace(record, fresh)
+    now = store.get(tile(1, 1).key)
+    assert now is not None
+    assert (now.freshness, now.parent_sigma_m, now.sector_class) == ("downgraded", 2.5, "stable_rear")
+    assert now.content_sha256 == hashlib.sha256(fresh.jpeg).digest()
+    with pytest.raises(ValueError, match="changed or removed"):
+        store.replace(record, tile(1, 1, seed=3))
+
+
 def test_changed_bytes_are_noticed_at_the_first_read(store: TileStore) -> None:
     """A file that changed on disk since it was stored is refused, and is a hole in the map."""
     store.insert([tile(3, 3), tile(4, 3)])

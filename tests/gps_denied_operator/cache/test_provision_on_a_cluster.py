@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -20,8 +19,6 @@ from gps_denied_onboard.tiles import codec
 from gps_denied_onboard.tiles.grid import TileKey
 from gps_denied_onboard.tiles.records import NewTile
 from gps_denied_onboard.tiles.store import TileStore
-
-from ...gps_denied_onboard.live.peer import free_port
 
 SRC = Path(__file__).resolve().parents[3] / "src"
 COMPOSITION = "5" * 64
@@ -90,33 +87,6 @@ def desk(tmp_path: Path, database_url: str) -> Callable[..., SimpleNamespace]:
         return SimpleNamespace(code=done.returncode, report=report, errors=done.stderr)
 
     return run
-
-
-@pytest.fixture
-def scheduler(tmp_path: Path) -> Iterator[Callable[[int], str]]:
-    """Return what starts a real scheduler with so many workers on loopback and gives its address."""
-    running: list[subprocess.Popen[str]] = []
-    environment = {**os.environ, "PYTHONPATH": str(SRC)}
-
-    def start(module: str, *words: str, until: str) -> None:
-        command = [sys.executable, "-m", f"distributed.cli.{module}", *words, "--no-dashboard"]
-        process = subprocess.Popen(command, env=environment, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
-        running.append(process)
-        assert process.stderr is not None
-        assert any(until in line for line in process.stderr), f"{module} ended before it was ready"
-
-    def begin(workers: int) -> str:
-        address = f"tcp://127.0.0.1:{free_port(socket.SOCK_STREAM)}"
-        port = address.rpartition(":")[2]
-        start("dask_scheduler", "--host", "127.0.0.1", "--port", port, until="Scheduler at")
-        for _ in range(workers):
-            start("dask_worker", address, "--nthreads", "1", "--no-nanny", until="Registered to")
-        return address
-
-    yield begin
-    for process in running:
-        process.kill()
-        process.communicate()
 
 
 def files_of(cache: Path) -> dict[str, bytes]:

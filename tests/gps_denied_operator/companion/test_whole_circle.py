@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
@@ -13,6 +14,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from gps_denied_operator.companion.config import CompanionSettings
@@ -46,7 +48,7 @@ def world(recording: Path, tmp_path: Path, database_url: str, other_database_url
     from gps_denied_sim.provider.faults import Faults
     from gps_denied_sim.provider.serve import provider_app, running
 
-    app = provider_app(recording / "tiles" / "provider", KEY, Faults(), 0)
+    app = provider_app(recording / "tiles" / "provider", KEY, Faults(), 0, heights=write_heights(recording, tmp_path))
     with running(app) as provider_port, sshd(tmp_path / "aircraft") as companion:
         both = {**os.environ, "PYTHONPATH": str(SRC)}
         folders = {"GPS_DENIED_KEYS": str(tmp_path / "keys"), "GPS_DENIED_TILES": str(tmp_path / "store")}
@@ -58,6 +60,19 @@ def world(recording: Path, tmp_path: Path, database_url: str, other_database_url
             aircraft={**both, "DATABASE_URL": other_database_url},
             provider=f"http://127.0.0.1:{provider_port}",
         )
+
+
+def write_heights(recording: Path, folder: Path) -> Path:
+    """Heights around the flight as a provider may have them: its flat ground, every arc second."""
+    from gps_denied_onboard.geometry.terrain import TerrainGrid
+    from gps_denied_onboard.recorder.meta import read_meta
+    from gps_denied_onboard.tiles.terrain_file import write_terrain
+
+    meta = read_meta(recording)
+    south, west = meta.origin_latitude_deg - 0.1, meta.origin_longitude_deg - 0.15
+    heights = np.full((720, 1080), meta.origin_altitude_m, dtype="<f4")
+    write_terrain(folder / "heights.grid", TerrainGrid(south, west, 1 / 3600, 1 / 3600, heights, 9.0))
+    return folder / "heights.grid"
 
 
 def operator(world: SimpleNamespace, *arguments: str, code: int = 0, **environment: str) -> tuple[Any, str]:
@@ -159,6 +174,11 @@ def test_from_a_plan_to_the_uploaded_tiles(world: SimpleNamespace) -> None:
     phases = told["phases"]
     assert phases["verify"]["tiles"] == phases["download"]["already_stored"] > 0  # the first try fetched them
     assert "map overview: 1 of" in lines
+    assert phases["download"]["heights"]["outcome"] == "idempotent_no_op"
+    ground = phases["terrain"]["file"]
+    assert (ground["sigma_m"], ground["holes_share"]) == (9.0, 0.0)
+    (heights,) = (cache / "terrain").iterdir()
+    assert hashlib.sha256(heights.read_bytes()).hexdigest() == phases["terrain"]["sha256"]
     sealed = (cache / "manifest.json").read_bytes()
     again, _ = operator(world, *build)
     assert again["outcome"] == "idempotent_no_op"
@@ -182,12 +202,12 @@ def test_from_a_plan_to_the_uploaded_tiles(world: SimpleNamespace) -> None:
     assert sent["outcome"] == "success"
     assert sent["queued"] > 0
 
-    victim = sorted((cache / "overview").iterdir())[0]
-    data = bytearray(victim.read_bytes())
-    data[-1] ^= 1
-    victim.write_bytes(data)
-    for command in (("run",), ("replay", str(world.recording), "--out", str(world.folder / "again"))):
-        refused = onboard(world, *command)
-        assert refused.returncode == 2
-        assert victim.name in refused.stderr
+    for victim in (heights, sorted((cache / "overview").iterdir())[0]):
+        data = bytearray(victim.read_bytes())
+        data[-1] ^= 1
+        victim.write_bytes(data)
+        for command in (("run",), ("replay", str(world.recording), "--out", str(world.folder / "again"))):
+            refused = onboard(world, *command)
+            assert refused.returncode == 2
+            assert victim.name in refused.stderr
     assert not (world.folder / "again").exists()

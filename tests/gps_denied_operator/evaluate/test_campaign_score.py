@@ -116,7 +116,7 @@ LIMITS = (100.0, 500.0, 30.0)
 
 def test_a_blackout_as_it_should_be() -> None:
     """Each delay from its own condition: first dark frame, 30 s, three frames and 2 s, first bright frame."""
-    score = score_blackout(35.0, FRAMES, dark(), lambda _state: 7.0, LIMITS)
+    score = score_blackout(35.0, FRAMES, dark(), lambda _state: (7.0, 0.0), LIMITS)
     assert score.dark_ms == pytest.approx(300.0)
     assert score.two_d_ms is None
     assert score.no_fix_ms == pytest.approx(100.0)
@@ -136,14 +136,23 @@ def test_a_blackout_as_it_should_be() -> None:
 )
 def test_what_is_wrong_in_a_blackout_shows(changes: dict[str, object], wrong: str) -> None:
     """A skipped step, an ellipse that shrinks, a forged GPS that is followed: each in its own figure."""
-    good = score_blackout(35.0, FRAMES, dark(), lambda _state: 7.0, LIMITS)
-    bad = score_blackout(35.0, FRAMES, dark(**changes), lambda _state: 7.0, LIMITS)
+    good = score_blackout(35.0, FRAMES, dark(), lambda _state: (7.0, 0.0), LIMITS)
+    bad = score_blackout(35.0, FRAMES, dark(**changes), lambda _state: (7.0, 0.0), LIMITS)
     assert getattr(good, wrong) != getattr(bad, wrong)
+
+
+def test_inside_is_asked_of_the_ellipse_and_its_direction() -> None:
+    """40 m off is inside an ellipse of 46 by 4 m along its length, and outside across it."""
+    for offset_m, inside in (((0.0, 40.0), True), ((40.0, 0.0), False)):
+        score = score_blackout(35.0, FRAMES, dark(), lambda _state, off=offset_m: off, LIMITS)  # type: ignore[misc]
+        assert score.error_m == pytest.approx(40.0)
+        assert score.inside_95 is inside
+        assert campaign.blackout_figures([score])["inside_95"] == inside
 
 
 def test_a_wide_ellipse_is_timed() -> None:
     """The step to 2D counts from the first position whose ellipse is beyond its limit."""
-    score = score_blackout(35.0, FRAMES, dark(), lambda _state: 7.0, (35.0, 500.0, 30.0))
+    score = score_blackout(35.0, FRAMES, dark(), lambda _state: (7.0, 0.0), (35.0, 500.0, 30.0))
     assert score.two_d_ms == pytest.approx(5_000.0)
 
 

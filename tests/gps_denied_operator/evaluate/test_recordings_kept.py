@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 import gps_denied_sim
-from gps_denied_operator.evaluate.recordings import simulator_hash
+from gps_denied_onboard.errors import UserError
+from gps_denied_operator.evaluate.recordings import FlightKey, asks_for_heights, simulator_hash
 
 
 @pytest.mark.parametrize(
@@ -34,3 +35,13 @@ def test_only_what_makes_a_recording_counts(
     before = simulator_hash()
     (package / changed).write_bytes((package / changed).read_bytes() + b"\nCHANGED = True\n")
     assert (simulator_hash() != before) is thrown_away
+
+
+def test_flights_with_and_without_heights_share_what_they_can() -> None:
+    """Only a raster over the plain needs a recording of its own: over hills it is in every recording, read or not."""
+    assert asks_for_heights("cruise", "raster")
+    for scenario, terrain in (("relief-150", "raster"), ("relief-150", "none"), ("relief-150", ""), ("cruise", "")):
+        assert not asks_for_heights(scenario, terrain)
+    assert FlightKey("cruise", 1, 2.0, True).stem != FlightKey("cruise", 1, 2.0).stem
+    with pytest.raises(UserError, match="--terrain must be raster or none"):
+        asks_for_heights("relief-150", "hills")

@@ -59,6 +59,34 @@ def test_two_runs_on_one_folder(tmp_path: Path) -> None:
     assert (tmp_path / "out" / "results.json").read_bytes() == b"{}"
 
 
+@pytest.mark.parametrize(
+    ("held", "said"),
+    [
+        (b'{"evaluation": "flights", "configuration_sha256": "bbbb"}', "another configuration"),
+        (b'{"evaluation": "campaign", "configuration_sha256": "aaaa"}', "a result of `evaluate campaign`"),
+        (b'{"error_m": 1}', "does not name its configuration"),
+        (b"{", "does not name its configuration"),
+    ],
+)
+def test_a_result_of_another_configuration_is_kept(tmp_path: Path, held: bytes, said: str) -> None:
+    """It is refused with what to do, stays as it is, and goes only when that is asked for."""
+    with ResultsFolder(tmp_path / "out") as folder:
+        folder.publish({**FILES, "results.json": held})
+    with pytest.raises(UserError, match=f"{said}.* --replace"), ResultsFolder(tmp_path / "out") as folder:
+        folder.keep_others("flights", "aaaa", False)
+    assert (tmp_path / "out" / "results.json").read_bytes() == held
+    with ResultsFolder(tmp_path / "out") as folder:
+        folder.keep_others("flights", "aaaa", True)
+
+
+def test_a_result_of_the_same_configuration_is_replaced(tmp_path: Path) -> None:
+    """The same evaluation with the same configuration runs again into its folder, as does the first one."""
+    for _ in range(2):
+        with ResultsFolder(tmp_path / "out") as folder:
+            folder.keep_others("flights", "aaaa", False)
+            folder.publish({"results.json": b'{"evaluation": "flights", "configuration_sha256": "aaaa"}'})
+
+
 def test_a_full_disk_is_said_in_a_sentence(tmp_path: Path) -> None:
     """An OSError for a full disk becomes a sentence, and no partial file stays."""
     with pytest.raises(UserError, match="is full"), ResultsFolder(tmp_path / "out"):

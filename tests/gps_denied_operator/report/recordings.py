@@ -37,8 +37,11 @@ EAST_M = 600.0
 MakeState = Callable[..., NavState]
 
 
-def forged_flight(root: Path, make_state: MakeState, origin: LocalFrame, shift_m: float = 0.0) -> Path:
-    """Fly north at 15 m/s, in use of the GPS from 20 s on; a map fix each second, one refused for its tilt at 50 s."""
+def forged_flight(
+    root: Path, make_state: MakeState, origin: LocalFrame, shift_m: float = 0.0, believed_s: float | None = None
+) -> Path:
+    """Fly north at 15 m/s, in use of the GPS from 20 s on; a map fix each second, one refused for its tilt at 50 s.
+    At `believed_s` frames together made the fix of then sure enough."""
     flight, client = _opened(root, origin)
     for k in range(int(END_S * 2)):
         t_s = 1.0 + k / 2.0
@@ -56,6 +59,9 @@ def forged_flight(root: Path, make_state: MakeState, origin: LocalFrame, shift_m
         (FORGED_S, 2, "GPS left, position from companion"), (BACK_S, 5, "GPS taken back: agrees"),
     ):  # fmt: skip
         client.record(Alert(_ns(t_s), severity, text, always=True))
+    if believed_s is not None:
+        told = "3 frames together: wrong with probability 2.0e-05"
+        client.record(AidRecord(_ns(believed_s), "belief", (0.0, 0.0), (1.0, 1.0), (), (), 0.0, True, told))
     client.record(ThumbnailRecord(_ns(50.0), 50, "tilt", _thumbnail()))
     flight.close(flight.flight_id, clean=True)
     return Path(flight.folder)

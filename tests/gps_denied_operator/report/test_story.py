@@ -152,6 +152,18 @@ def test_a_flight_without_a_position_has_a_story(tmp_path: Path, origin: LocalFr
     assert [span.value for span in recorded.story.failsafe] == [3]
 
 
+def test_what_frames_together_decided_is_shown(
+    tmp_path: Path, make_state: Callable[..., NavState], origin: LocalFrame
+) -> None:
+    """A fix that its own picture refused, and frames together accepted, stands as accepted."""
+    shown = []
+    for name, believed_s in (("alone", None), ("together", 50.0)):
+        folder = forged_flight(tmp_path / name, make_state, origin, believed_s=believed_s)
+        rows = read_recorded(FlightReader(folder), read_meta(folder), None, lambda _done: None).rows
+        shown.append([row.fix.accepted for row in rows if row.fix is not None and row.fix.t_ns == 50 * SECOND_NS])
+    assert shown == [[False], [True]]
+
+
 def test_utc_comes_from_the_best_clock_and_a_step_is_told() -> None:
     """The recording's own, else the companion's where it was ever set, else the receiver's claim, else none."""
     clocks = [(t * SECOND_NS, UTC_2026_NS + t * SECOND_NS) for t in range(10)]

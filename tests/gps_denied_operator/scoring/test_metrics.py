@@ -6,6 +6,7 @@ import dataclasses
 import json
 import math
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from gps_denied_operator.scoring.metrics import drift_windows, figures, frame_er
 RUN = RunFacts(1.5, 100.0, "abc", 2)
 KEYS = {
     "frames", "scored", "with_estimate", "anchored", "within_m", "error_m", "anchored_error_m", "false_anchors",
-    "coverage_95", "nees_mean", "odometry", "latency_ms", "worst_flight", "hazardous",
+    "coverage_95", "ellipse_95", "nees_mean", "odometry", "latency_ms", "worst_flight", "hazardous",
     "protection_level_m", "true_gps_left", "stage_ms_p95", "rss_peak_mb", "wall_s", "commit", "cores",
 }  # fmt: skip
 
@@ -120,6 +121,39 @@ def test_the_ellipse_has_a_direction(origin: LocalFrame, make_state: MakeState) 
         assert error.inside_95 is inside
 
 
+@pytest.mark.parametrize(
+    ("off_m", "needed", "verdict"),
+    [(9.0, 9.0 / 7.34, "too small"), (6.0, 6.0 / 7.34, "honest"), (3.0, 3.0 / 7.34, "too large")],
+)
+def test_ellipses_are_judged_on_both_sides(
+    origin: LocalFrame, make_state: MakeState, off_m: float, needed: float, verdict: str
+) -> None:
+    """Circles of 7.34 m (3 m times 2.448) around errors of one length, whatever their direction."""
+    turns = np.arange(16) * math.pi / 8
+    rows = [row(origin, make_state, k, (off_m * math.sin(t), off_m * math.cos(t)), sigma_m=3.0, stretch=1.0)
+            for k, t in enumerate(turns)]  # fmt: skip
+    ellipse = figures([rows], RUN)["ellipse_95"]
+    assert isinstance(ellipse, dict)
+    assert ellipse["verdict"] == verdict
+    assert (ellipse["median_m"], ellipse["needed"]) == (pytest.approx(7.34, abs=0.01), pytest.approx(needed, rel=2e-3))
+
+
+@pytest.mark.parametrize("turn_deg", [0.0, 30.0, 90.0, 150.0, -60.0])
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_ellipse_turns_with_the_errors(
+    origin: LocalFrame, make_state: MakeState, turn_deg: float, mirrored: bool
+) -> None:
+    """The same error seen in a turned or mirrored frame is as many ellipses away, and has the same NEES."""
+    turn = math.radians(-turn_deg if mirrored else turn_deg)
+    along, across = (math.cos(turn), math.sin(turn)), (-math.sin(turn), math.cos(turn))
+    side = -1.0 if mirrored else 1.0
+    off = tuple(8.0 * a + side * 3.0 * b for a, b in zip(along, across, strict=True))
+    error = frame_error(row(origin, make_state, 0, (off[0], off[1]), sigma_m=2.0, stretch=3.0, turn_rad=turn))
+    assert error is not None
+    assert error.nees == pytest.approx((8.0 / 6.0) ** 2 + (3.0 / 2.0) ** 2, rel=1e-3)
+    assert error.ellipses == pytest.approx(math.sqrt(error.nees / 5.991), rel=2e-3)
+
+
 def step(k: int, scale: float, *, ok: bool = True) -> OdometryStep:
     """Odometry from the frame before to frame k, too long by `scale`."""
     return OdometryStep(
@@ -169,3 +203,9 @@ def test_windows_never_span_two_flights(origin: LocalFrame, make_state: MakeStat
         dataclasses.replace(row(origin, make_state, k, (0.0, 0.0)), step=step(k, 1.0) if k else None) for k in range(5)
     ]
     assert figures([rows, rows], RUN)["odometry"] == {"registered": 1.0, "drift_percent": None}
+
+
+def test_every_figure_is_defined_in_the_documents() -> None:
+    """Each key of the figures stands in _docs/metrics.md."""
+    page = (Path(__file__).parents[3] / "_docs" / "metrics.md").read_text(encoding="utf-8")
+    assert [key for key in KEYS if f"`{key}`" not in page] == []

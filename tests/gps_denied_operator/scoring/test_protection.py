@@ -136,7 +136,7 @@ def test_true_gps_left_is_counted_outside_of_attacks() -> None:
 
 
 def test_blackouts_count_hazardous_positions_too() -> None:
-    """Positions of the window that are sent as a fix and judged hazardous, with their protection levels."""
+    """Positions of the window that are sent as a fix 3.6 times their ellipse away, with their protection levels."""
     state = NavState(
         0, 48.0, 37.0, 500.0, (0.0, 17.0, 0.0), (1.0, 0.0, 0.0, 0.0), (1.0,) * 9, 10.0, 10.0, 0.0, 4.0, 4.0, 0.3,
         SourceLabel.DEAD_RECKONED, 0, 3,
@@ -145,7 +145,7 @@ def test_blackouts_count_hazardous_positions_too() -> None:
         Answer(k, dataclasses.replace(state, t_ns=k, fix_type=fix_type), ())
         for k, fix_type in ((2, 3), (3, 2), (4, 1), (9, 3))
     ]
-    score = score_blackout(5.0, (1, 2, 4, 5), answers, lambda _: 7.0, (100.0, 500.0, 30.0), lambda _: True)
+    score = score_blackout(5.0, (1, 2, 4, 5), answers, lambda _: (36.0, 0.0), (100.0, 500.0, 30.0))
     assert score.hazardous == 2
     assert blackout_figures([score, score])["hazardous"] == 4
     assert blackout_figures([score])["protection_level_m"] == {"median": None, "p95": None, "max": None}

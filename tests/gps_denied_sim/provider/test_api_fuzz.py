@@ -14,6 +14,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from gps_denied_onboard.geometry.terrain import TerrainGrid
+from gps_denied_onboard.tiles.terrain_file import write_terrain
 from gps_denied_sim.provider.faults import Faults, FaultyApp
 from gps_denied_sim.provider.openapi import DESCRIPTION
 from gps_denied_sim.provider.serve import provider_app, running
@@ -27,7 +29,8 @@ def make_app(folder: Path) -> FaultyApp:
         for y in range(3):
             picture = np.random.default_rng(x * 3 + y).integers(0, 256, (256, 256), dtype=np.uint8)
             (folder / "3" / str(x) / f"{y}.jpg").write_bytes(cv2.imencode(".jpg", picture)[1].tobytes())
-    return provider_app(folder, KEY, Faults())
+    write_terrain(folder / "a.grid", TerrainGrid(70.0, -179.0, 0.1, 0.1, np.full((90, 90), 300.0, dtype="<f4"), 9.0))
+    return provider_app(folder, KEY, Faults(), heights=folder / "a.grid")
 
 
 @pytest.fixture
@@ -88,7 +91,9 @@ def test_paths_that_lead_out_lead_nowhere(client: httpx.Client, tmp_path: Path) 
     (tmp_path / "secret.jpg").write_bytes(b"secret")
     for path in ("3/..%2fsecret/0", "3/../secret", "%2e%2e/3/0", "3/0/0.jpg", "3/0/-1", "3/0/99999999999999", "3/²/0"):
         assert client.get(f"/tiles/{path}").status_code == 404
+        assert client.get(f"/heights/{path}").status_code == 404
     assert client.get("/tiles/3/0/0").status_code == 200
+    assert client.get("/heights/8/1/50").status_code == 200
 
 
 def test_listing_pages_through_a_box(client: httpx.Client) -> None:

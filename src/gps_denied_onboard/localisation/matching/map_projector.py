@@ -9,7 +9,7 @@ import numpy as np
 
 from gps_denied_onboard.geometry.camera import CameraModel
 from gps_denied_onboard.geometry.geodesy import LocalFrame
-from gps_denied_onboard.geometry.terrain import FlatTerrain
+from gps_denied_onboard.geometry.terrain import Terrain
 from gps_denied_onboard.imaging.orientation import MaskArray
 from gps_denied_onboard.imaging.orthorectify import MapGrid, Orthorectifier, Rectified, pixels_from_cells
 from gps_denied_onboard.messages import FloatArray, ImageArray, Matches, PlaceCandidate
@@ -37,13 +37,14 @@ class PassResult:
 @dataclass(frozen=True, slots=True, eq=False)
 class AlignedPatch:
     """A frame on the map's grid and the map there: `grey`, `valid` (h + 2 reach, w + 2 reach) begin `reach` cells north
-    and west of the laid frame; `covered` (h, w) is where both have data."""
+    and west of the laid frame; `covered` (h, w) is where both have data; `ground` is what both lie on."""
 
     laid: Rectified
     grid: MapGrid
     grey: ImageArray
     valid: MaskArray
     covered: MaskArray
+    ground: Terrain
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,9 +59,10 @@ class PatchShifts:
 
 
 class MapProjector:
-    """The map as a plane under the camera. Holds nothing of the flight."""
+    """The map under the camera, on the ground that the frame is laid on, or else on `terrain`. Holds nothing of the
+    flight."""
 
-    def __init__(self, mosaic: MapMosaic, local: LocalFrame, terrain: FlatTerrain, camera: CameraModel) -> None:
+    def __init__(self, mosaic: MapMosaic, local: LocalFrame, terrain: Terrain, camera: CameraModel) -> None:
         self._mosaic = mosaic
         self._local = local
         self._terrain = terrain
@@ -70,7 +72,8 @@ class MapProjector:
         self, frame: Orthorectifier, pose: tuple[FloatArray, FloatArray], place: PlaceCandidate, level: int, reach: int
     ) -> AlignedPatch | None:
         """The frame laid on the map under `pose`; None where the map has too little there."""
-        up_m = self._terrain.up_m(np.array(place.centre_enu_m))
+        ground = frame.ground or self._terrain
+        up_m = ground.up_m(np.array(place.centre_enu_m))
         grid = MapGrid.at(self._local, self._mosaic.zoom, level, np.array(place.centre_enu_m), up_m)
         laid = frame.orthorectify(grid, *pose)
         if laid is None:
@@ -80,7 +83,7 @@ class MapProjector:
         covered = laid.valid & valid[reach : reach + h, reach : reach + w]
         if np.count_nonzero(covered) < COVERED_MIN * np.count_nonzero(laid.valid):
             return None
-        return AlignedPatch(laid, grid, grey, valid, covered)
+        return AlignedPatch(laid, grid, grey, valid, covered, ground)
 
     def result(
         self,
@@ -100,7 +103,7 @@ class MapProjector:
         camera = self._camera
         pixel = camera.distort((ideal - (camera.cx_px, camera.cy_px)) / (camera.fx_px, camera.fy_px))
         east_north = where.grid.enu_from_cell(cells)
-        ground = np.column_stack([east_north, self._terrain.ups_m(east_north)])
+        ground = np.column_stack([east_north, where.ground.ups_m(east_north)])
         score = found.score[agree]
         matches = Matches(
             t_ns=t_ns,

@@ -44,6 +44,16 @@ def decoded(packet: bytes | Alert) -> Any:
     return message
 
 
+@pytest.mark.parametrize("level_m", [37.5, math.nan])
+def test_the_protection_level_is_in_the_telemetry(level_m: float) -> None:
+    """NAMED_VALUE_FLOAT nav_prot_m holds it in metres, NaN where it is not known."""
+    state = replace(STATE, protection_level_m=level_m)
+    encoder = MavlinkEncoder(gps_id=1, system_id=7, unix_ns_at_zero=UNIX_NS)
+    message = decoded(encoder.protection_level(state))
+    assert (message.get_type(), message.name) == ("NAMED_VALUE_FLOAT", "nav_prot_m")
+    assert message.value == pytest.approx(level_m, nan_ok=True)
+
+
 def test_every_field_has_its_unit() -> None:
     """All fields of GPS_INPUT hold the state's values in MAVLink's units, and none is ignored."""
     message = decoded(MavlinkEncoder(gps_id=1, system_id=7, unix_ns_at_zero=UNIX_NS).gps_input(STATE))

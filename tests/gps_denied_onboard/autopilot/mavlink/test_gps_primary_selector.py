@@ -12,7 +12,7 @@ from gps_denied_onboard.autopilot.mavlink.gps_primary_selector import (
     TELL_UNCONFIRMED_NS,
     GpsPrimarySelector,
 )
-from gps_denied_onboard.messages import GpsHealth, NavState, PositionSource, SourceLabel
+from gps_denied_onboard.messages import GpsHealth, NavState, PositionSource, Severity, SourceLabel
 
 STATE = NavState(
     10_000_000_000, 48.5, 37.25, 800.0, (10.0, 0.0, 0.0), (1.0, 0.0, 0.0, 0.0), (1.0,) * 9,
@@ -113,6 +113,17 @@ def test_after_a_restart_it_is_asked_anew() -> None:
     promotion.on_state(NOW_NS, STATE)
     promotion.on_parameter(NOW_NS, PARAMETER, 0.0)
     promotion.forget()
+    assert promotion.on_state(NOW_NS + ASK_AGAIN_NS, STATE) == OURS
+
+
+def test_a_choice_of_somebody_else_is_told_as_that() -> None:
+    """A receiver that a ground station set after we had confirmed ours: an error that names both, and ours again."""
+    promotion = GpsPrimarySelector(OURS, REAL)
+    promotion.on_state(NOW_NS, STATE)
+    promotion.on_parameter(NOW_NS, PARAMETER, 0.0)
+    (alert,) = promotion.on_parameter(NOW_NS, PARAMETER, 1.0)
+    assert alert.text == "somebody else set GPS_PRIMARY from 0 to 1; asking for 0 again"
+    assert (alert.severity, alert.always) == (Severity.ERROR, True)
     assert promotion.on_state(NOW_NS + ASK_AGAIN_NS, STATE) == OURS
 
 

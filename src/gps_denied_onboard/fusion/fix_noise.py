@@ -1,0 +1,83 @@
+"""By how much more than its own covariance says a map fix is to be doubted; pure.
+
+Two things that a fix cannot know of itself. Fixes of overlapping ground share their error: patches of the same trees
+lean the same way. Of a first-order Gauss-Markov error with correlation rho from one fix to the next, fixes tell as much
+as independent ones of (1 + rho) / (1 - rho) times the variance. And how large that error is shows only in their
+innovations: over ground with texture fixes are better than they say, and nothing is added; where haze leaves few
+matches, they are worse. Both are learned from the innovations (Mehra, "On the identification of variances and adaptive
+Kalman filtering", 1970); of the correlation the overlap of the ground is the first guess.
+
+What all fixes of a stretch share for longer the state follows, and no innovation shows it: fixes that differ from one
+another by more than good ones do are taken to share a part of that, and the position is as uncertain by it.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from gps_denied_onboard.fusion.config import FusionConfig
+from gps_denied_onboard.messages import FloatArray
+
+START_NIS = 1.0
+"""Before anything was measured: what the covariance promises. Over ground with texture it is a tenth."""
+GUESS_WEIGHT = 2.0
+"""The overlap counts as much as a window of innovations whose mean square is this."""
+COUNTED_MAX = 3.0
+NIS_MAX = 9.0
+GOOD_NIS = 0.3
+"""Fixes of ground with texture stay below it: what those share is the map's own error, a state of the filter."""
+RHO_MAX = 0.95
+
+
+class FixNoise:
+    """`factor` before a fix is fused, `learn` after each that was tested, `fused` after each that was fused.
+
+    `common_m2` (2, 2) is the covariance of what the fixes of now share.
+    """
+
+    def __init__(self, config: FusionConfig) -> None:
+        self._config = config
+        self._fused_at_m: float | None = None
+        self._last: FloatArray | None = None
+        self.common_m2: FloatArray = np.zeros((2, 2))
+        self._nis = self._square = START_NIS
+        self._product = 0.0
+
+    def factor(self, travelled_m: float, height_m: float) -> float:
+        """On the covariance of a fix at `travelled_m` of the path; 1 at least. `height_m` is over the ground."""
+        overlap = 0.0
+        if self._fused_at_m is not None:
+            correlation_m = self._config.fix_correlation_heights * max(height_m, 1.0)
+            overlap = math.exp(-abs(travelled_m - self._fused_at_m) / correlation_m)
+        rho = (GUESS_WEIGHT * overlap + self._product) / (GUESS_WEIGHT + self._square)
+        rho = min(max(rho, 0.0), RHO_MAX)
+        return max(1.0, self._nis * (1.0 + rho) / (1.0 - rho))
+
+    def learn(self, innovation: FloatArray, variance: FloatArray, chi2: float, own_share: float) -> None:
+        """From a fix's innovation (N,), its variance (N,) and its chi-square, refused ones included. `own_share` 0..1
+        is the fix's part in that variance: what is small for a state that knows little need not be small."""
+        if len(variance) == 0 or not np.all(variance > 0.0) or not np.all(np.isfinite([*innovation, *variance, chi2])):
+            return
+        z = np.clip(innovation / np.sqrt(variance), -COUNTED_MAX, COUNTED_MAX)
+        weight = min(max(own_share, 0.0), 1.0) / self._config.fix_noise_memory
+        self._nis += weight * (min(chi2 / len(z), NIS_MAX) - self._nis)
+        self._square += weight * (float(z @ z) / len(z) - self._square)
+        if self._last is not None and len(self._last) == len(z):
+            self._product += weight * (float(z @ self._last) / len(z) - self._product)
+        self._last = z
+
+    def fused(self, travelled_m: float, covariance_m2: FloatArray) -> None:
+        """A fix was fused there, whose own horizontal covariance (2, 2) is `covariance_m2`."""
+        self._fused_at_m = travelled_m
+        worse = max(self._nis - GOOD_NIS, 0.0)
+        shared = self._config.fix_common_share**2 * worse * covariance_m2
+        self.common_m2 = self.common_m2 + (shared - self.common_m2) / self._config.fix_noise_memory
+
+    def forget(self) -> None:
+        """The state was set anew: what innovations said of the fixes was said by a wrong state."""
+        self._fused_at_m = self._last = None
+        self.common_m2 = np.zeros((2, 2))
+        self._nis = self._square = START_NIS
+        self._product = 0.0

@@ -1,0 +1,271 @@
+"""How far the ground's heights that a flight assumes can be believed: told by its own fixes; pure.
+
+A fix on ground that is assumed wrongly is wrong itself: a slope of the ground looks like a tilt of the camera and turns
+it about the ground that it sees, a hill looks like another height. Against the autopilot's attitude and the barometer
+that shows, and where it has not shown yet, the sigma of the heights tells what there may be.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from gps_denied_onboard.geometry.rotations import log_rotation
+from gps_denied_onboard.geometry.terrain import Terrain
+from gps_denied_onboard.messages import (
+    Alert,
+    Estimate,
+    FloatArray,
+    OdometryStatus,
+    OdometryStep,
+    PoseFix,
+    RejectReason,
+    Severity,
+    TakeoffOrigin,
+)
+
+HILL_LENGTH_M = 350.0
+"""Ground that is as high or low as a sigma says is as steep as the sigma over this (simulated hills: 300 to 500)."""
+LEVEL_SLOPE_RAD = 0.035
+"""What every fix has in its covariance: `PoseConfig.slope_sigma_rad`."""
+LEVEL_SIGMA_M = LEVEL_SLOPE_RAD * HILL_LENGTH_M
+"""Ground that is known so well is no reason to doubt a fix more than its own covariance does."""
+PLAIN_SIGMAS = 3.0
+"""A fix whose disagreement is beyond this counts as disturbed by the ground so much."""
+SEEN_MIN, SEEN_SIGMAS = 3, 2.2
+"""When so many fixes and more disagree by this, root mean square, the ground counts as so uneven."""
+SURE_PROBABILITY = 1e-4
+"""A fix that is refused for its height alone tells of the ground where its place is this surely not a wrong one."""
+REMEMBERED_M = 1500.0
+"""What was seen of the ground is forgotten on a way like this: hills do not end where one was flown over."""
+CURVED_SHARE = 0.15
+"""Of the ground's sigma: how far a fix on curved ground is off, beside being turned and at a wrong height."""
+STEP_SHARE = 2.0
+"""Of the ground's sigma over the height: the share of its way by which a step over hills is off."""
+LEVEL_FIX_SIGMA_M = 6.0
+"""How well a fix tells the way to the ground, where that is hilly."""
+LOOKED_AT, WRONG_SIGMAS = 8, 3.0
+"""Heights on board are wrong when so many fixes in turn are off by this, root mean square."""
+UNDER_SIGMAS = 4.0
+"""An aircraft this far under the ground is above it, and the ground is wrong."""
+FAILED_BEFORE_PROBE, PROBES_WANTED = 4, 3
+"""After so many frames that were not found, each other one is looked for on flat ground; when so many are found there,
+and none on the heights on board meanwhile, these are wrong."""
+NO_FAULT_OF_GROUND = (RejectReason.NO_TEXTURE, RejectReason.OUTSIDE_MAP)
+
+
+@dataclass(frozen=True, slots=True)
+class _Off:
+    """A disagreement, and its square over its variance."""
+
+    off: float
+    square: float
+
+
+def _plainly_seen(offs: Sequence[_Off]) -> float:
+    """The mean square of disagreements that are more than chance; 0 of others."""
+    if len(offs) < SEEN_MIN or float(np.mean([off.square for off in offs])) < SEEN_SIGMAS**2:
+        return 0.0
+    return float(np.mean([off.off**2 for off in offs]))
+
+
+class GroundWatch:
+    """State of one flight: what its fixes told of the ground, and whether its heights on board are believed."""
+
+    def __init__(self, terrain: Terrain) -> None:
+        self._terrain = terrain
+        self.believed = terrain.flat is not None
+        self._seen_height_m2 = self._seen_slope_rad2 = 0.0
+        self._last_m: FloatArray | None = None
+        self._off: deque[_Off] = deque(maxlen=LOOKED_AT)
+        self._heights: deque[_Off] = deque(maxlen=LOOKED_AT)
+        self._tilts: deque[_Off] = deque(maxlen=LOOKED_AT)
+        self._failed = self._found_flat = 0
+        self._flat_frames: deque[int] = deque(maxlen=64)
+        self._in_hole = False
+        self._told: list[Alert] = []
+        self._offered: tuple[int, float] | None = None
+        self._level: tuple[float, FloatArray] | None = None
+
+    @property
+    def has_heights(self) -> bool:
+        """Whether there are heights on board, believed or not."""
+        return self._terrain.flat is not None
+
+    @property
+    def level(self) -> Terrain:
+        """The flat model of the ground."""
+        return self._terrain.flat or self._terrain
+
+    @property
+    def ground(self) -> Terrain:
+        """The ground that counts now."""
+        return self._terrain if self.believed else self.level
+
+    def take(self) -> list[Alert]:
+        """What there is to tell since the last time."""
+        told, self._told = self._told, []
+        return told
+
+    def on_origin(self, origin: TakeoffOrigin, position_enu_m: FloatArray) -> None:
+        """Where the flight starts: not under the ground."""
+        self._not_under(origin.t_ns, position_enu_m, origin.sigma_horizontal_m, origin.sigma_vertical_m)
+
+    def looks_flat(self, t_ns: int, estimate: Estimate | None) -> bool:
+        """Whether the frame of `t_ns` is to be found on flat ground, where there are heights on board."""
+        if self.believed and estimate is not None and estimate.position_known:
+            sigma_m = math.sqrt(max(float(np.linalg.eigvalsh(estimate.covariance[:2, :2])[-1]), 0.0))
+            vertical_m = math.sqrt(max(float(estimate.covariance[2, 2]), 0.0))
+            self._not_under(t_ns, estimate.position_enu_m, sigma_m, vertical_m)
+            self._look_for_hole(t_ns, estimate.position_enu_m)
+        probe = self._failed >= FAILED_BEFORE_PROBE and self._failed % 2 == 0
+        flat = not self.believed or probe
+        if flat:
+            self._flat_frames.append(t_ns)
+        return flat
+
+    def on_fix(self, fix: PoseFix, estimate: Estimate | None) -> PoseFix:
+        """The fix with what the ground may do to it in its covariance. `estimate` is of its time, without the fix."""
+        flat = not self.has_heights or fix.t_ns in self._flat_frames
+        self._count(fix, flat)
+        sure = fix.accepted or (fix.reason is RejectReason.HEIGHT and fix.wrong_probability <= SURE_PROBABILITY)
+        if not sure or estimate is None or not estimate.position_known or estimate.travelled_enu_m is None:
+            return self._honest(fix, flat, 0.0, 0.0) if fix.accepted else fix  # pictures alone do not contradict
+        self._forget(estimate.travelled_enu_m)
+        height, tilt = self._disagreement(fix, estimate, flat)
+        self._offered = (fix.t_ns, height.off)
+        if not flat:
+            self._off.append(height)
+            self._judge(fix.t_ns)
+        for off, seen in ((height, self._heights), (tilt, self._tilts)):
+            seen.append(off)
+        self._seen_height_m2 = max(self._seen_height_m2, _plainly_seen(self._heights))
+        self._seen_slope_rad2 = max(self._seen_slope_rad2, _plainly_seen(self._tilts))
+        if not fix.accepted:
+            return fix
+        own = [off.off**2 if off.square > PLAIN_SIGMAS**2 else 0.0 for off in (height, tilt)]
+        return self._honest(fix, flat, max(own[0], self._seen_height_m2), max(own[1], self._seen_slope_rad2))
+
+    def _disagreement(self, fix: PoseFix, estimate: Estimate, flat: bool) -> tuple[_Off, _Off]:
+        """How far a fix is off in height (m) and in tilt (rad, mean of two axes), with what is known to be wrong."""
+        camera = estimate.rotation_body_to_enu @ estimate.rotation_camera_to_body
+        tilt = log_rotation(fix.rotation_camera_to_enu @ camera.T)[:2]
+        ground_sigma_m = self._sigma_m(fix.position_enu_m, flat)
+        height_m2 = float(estimate.covariance[2, 2] + fix.covariance[2, 2]) + ground_sigma_m**2
+        tilt_rad2 = float(np.trace((estimate.camera_covariance_rad2 + fix.covariance[3:, 3:])[:2, :2])) / 2.0
+        tilt_rad2 += (ground_sigma_m / HILL_LENGTH_M) ** 2
+        height_off_m, tilt_off_rad = float(fix.position_enu_m[2] - estimate.position_enu_m[2]), math.hypot(*tilt)
+        tilt_off_rad /= math.sqrt(2.0)
+        return _Off(height_off_m, height_off_m**2 / height_m2), _Off(tilt_off_rad, tilt_off_rad**2 / tilt_rad2)
+
+    def on_step(self, step: OdometryStep, estimate: Estimate | None) -> OdometryStep:
+        """The step with what hills that nobody knows may do to it: in turn they are alike, and add up."""
+        if step.status is not OdometryStatus.OK or estimate is None or not estimate.position_known:
+            return step
+        relief_m = self.relief_sigma_m(estimate.position_enu_m)
+        if relief_m == 0.0:
+            return step
+        way_m = float(np.linalg.norm(step.displacement_enu_m))
+        sigma_m = STEP_SHARE * relief_m / max(step.height_m, relief_m) * way_m
+        return replace(step, covariance=step.covariance + np.diag([sigma_m**2] * 3 + [0.0]))
+
+    def on_used(self, fix: PoseFix) -> None:
+        """The fusion took this fix, which `on_fix` had just now: over hills its height is the way to the ground."""
+        if self._offered is not None and self._offered[0] == fix.t_ns and self._last_m is not None:
+            self._level = (self._offered[1], self._last_m)
+
+    def off_level(self, estimate: Estimate) -> tuple[float, float] | None:
+        """How much more is under the aircraft than the flat model says, by the last fix, and one sigma of it; None over
+        level or known ground."""
+        position = estimate.position_enu_m
+        if self.believed or not estimate.position_known or self.relief_sigma_m(position) == 0.0:
+            return None
+        ground_m = max(self._sigma_m(position, True), math.sqrt(self._seen_height_m2))
+        if self._level is None or estimate.travelled_enu_m is None:
+            return 0.0, ground_m
+        way_m = float(np.linalg.norm(estimate.travelled_enu_m - self._level[1]))
+        return self._level[0], min(math.hypot(LEVEL_FIX_SIGMA_M, ground_m / HILL_LENGTH_M * way_m), ground_m)
+
+    def relief_sigma_m(self, position_enu_m: FloatArray) -> float:
+        """How wrong the heights around a place may be beyond what any flight bears; 0 over level or known ground."""
+        height_m2 = max(self.ground.sigma_m(position_enu_m[:2], 0.0) ** 2, self._seen_height_m2)
+        return math.sqrt(max(height_m2 - LEVEL_SIGMA_M**2, 0.0))
+
+    def _honest(self, fix: PoseFix, flat: bool, seen_height_m2: float, seen_slope_rad2: float) -> PoseFix:
+        """The fix, turned about the ground that it sees by slopes that nobody knows, and higher or lower by hills."""
+        ground_m2 = max(self._sigma_m(fix.position_enu_m, flat) ** 2, seen_height_m2)
+        more_height_m2 = max(ground_m2 - LEVEL_SIGMA_M**2, 0.0)
+        more_slope_rad2 = max(ground_m2 / HILL_LENGTH_M**2, seen_slope_rad2) - LEVEL_SLOPE_RAD**2
+        if more_height_m2 == 0.0 and more_slope_rad2 <= 0.0:
+            return fix
+        ground = self.level if flat else self._terrain
+        height_m = max(float(fix.position_enu_m[2]) - ground.up_m(fix.position_enu_m[:2]), 1.0)
+        axis = fix.rotation_camera_to_enu[:, 2]
+        ray = axis / max(-float(axis[2]), 0.2) * height_m
+        turn = np.zeros((6, 2))
+        for k in range(2):
+            turn[:3, k] = np.cross(np.eye(3)[k], -ray)
+            turn[3:, k] = np.eye(3)[k]
+        covariance = fix.covariance + turn @ turn.T * max(more_slope_rad2, 0.0)
+        covariance[:3, :3] += np.diag([CURVED_SHARE**2, CURVED_SHARE**2, 1.0]) * more_height_m2
+        return replace(fix, covariance=covariance)
+
+    def _sigma_m(self, position_enu_m: FloatArray, flat: bool) -> float:
+        """One sigma of the ground under a camera that a fix does not have in its covariance: one on heights has it."""
+        if not flat and self._terrain.knows(position_enu_m[:2]):
+            return 0.0
+        return self.level.sigma_m(position_enu_m[:2], 0.0)
+
+    def _forget(self, travelled_enu_m: FloatArray) -> None:
+        if self._last_m is not None:
+            kept = math.exp(-float(np.linalg.norm(travelled_enu_m - self._last_m)) / REMEMBERED_M)
+            self._seen_height_m2 *= kept
+            self._seen_slope_rad2 *= kept
+        self._last_m = travelled_enu_m.copy()
+
+    def _count(self, fix: PoseFix, flat: bool) -> None:
+        """How many frames in turn were not found, and on which ground others were."""
+        if not self.believed or fix.reason in NO_FAULT_OF_GROUND:
+            return
+        if not fix.accepted:
+            self._failed += 1
+        elif not flat:
+            self._failed = self._found_flat = 0
+        else:
+            self._failed += 1
+            self._found_flat += 1
+            if self._found_flat >= PROBES_WANTED:
+                self._disbelieve(fix.t_ns, "frames are found on flat ground only")
+
+    def _judge(self, t_ns: int) -> None:
+        if len(self._off) < LOOKED_AT:
+            return
+        if float(np.mean([off.square for off in self._off])) > WRONG_SIGMAS**2:
+            off_m = float(np.median([off.off for off in self._off]))
+            self._disbelieve(t_ns, f"fixes and barometer disagree with them by {off_m:+.0f} m")
+
+    def _not_under(self, t_ns: int, position_enu_m: FloatArray, sigma_m: float, vertical_sigma_m: float) -> None:
+        if not self.believed:
+            return
+        ground_m = self._terrain.up_m(position_enu_m[:2])
+        allowed_m = UNDER_SIGMAS * math.hypot(self._terrain.sigma_m(position_enu_m[:2], sigma_m), vertical_sigma_m)
+        if float(position_enu_m[2]) < ground_m - allowed_m:
+            self._disbelieve(
+                t_ns, f"the aircraft would be {ground_m - float(position_enu_m[2]):.0f} m under the ground"
+            )
+
+    def _look_for_hole(self, t_ns: int, position_enu_m: FloatArray) -> None:
+        hole = not self._terrain.knows(position_enu_m[:2])
+        if hole and not self._in_hole:
+            self._told.append(Alert(t_ns, Severity.NOTICE, "no heights on board here: the ground counts as flat"))
+        self._in_hole = hole
+
+    def _disbelieve(self, t_ns: int, why: str) -> None:
+        if self.believed:
+            self.believed = False
+            text = f"heights on board are wrong, the ground counts as flat: {why}"
+            self._told.append(Alert(t_ns, Severity.WARNING, text, always=True))

@@ -1,0 +1,1 @@
+"""Logs of autopilots as this project's own records: one reader a format, everything checked, on one clock."""

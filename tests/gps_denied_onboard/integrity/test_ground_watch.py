@@ -1,0 +1,173 @@
+"""Fixes on ground that is not as assumed are told of, bear it in their covariance, or rule the heights out."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from gps_denied_onboard.geometry.geodesy import LocalFrame
+from gps_denied_onboard.geometry.raster_terrain import RasterTerrain
+from gps_denied_onboard.geometry.rotations import exp_rotation, nadir_camera_to_enu
+from gps_denied_onboard.geometry.terrain import FlatTerrain
+from gps_denied_onboard.integrity.ground_watch import FAILED_BEFORE_PROBE, LOOKED_AT, PROBES_WANTED, GroundWatch
+from gps_denied_onboard.messages import Estimate, PoseFix, RejectReason, TakeoffOrigin
+from tests.gps_denied_onboard.geometry.hills import hill, hill_grid
+
+LOCAL = LocalFrame(48.0, 37.0, 150.0)
+UP_M = 500.0
+
+
+def estimate(k: int, up_m: float = UP_M) -> Estimate:
+    """The state at second `k`, 17 m further east each, sure of its height to 4 m and of its tilt to 1 degree."""
+    covariance = np.diag([25.0, 25.0, 16.0, 1.0, 1.0, 1.0, 1e-4, 1e-4, 1e-3])
+    position = np.array([17.0 * k, 0.0, up_m])
+    camera = nadir_camera_to_enu(0.3)
+    return Estimate(
+        k * 10**9, position, np.array([17.0, 0.0, 0.0]), camera, np.eye(3), covariance, np.diag([3e-4, 3e-4, 1e-3]),
+        np.zeros(3), True, travelled_enu_m=position,
+    )  # fmt: skip
+
+
+def fix(k: int, off_m: float = 0.0, tilt_rad: float = 0.0, reason: RejectReason = RejectReason.NONE) -> PoseFix:
+    """The fix of second `k`, wrong in height and tilt."""
+    rotation = exp_rotation(np.array([tilt_rad, 0.0, 0.0])) @ nadir_camera_to_enu(0.3)
+    covariance = np.diag([400.0, 400.0, 9.0, 0.035**2, 0.035**2, 1e-4])
+    position = np.array([17.0 * k, 0.0, UP_M + off_m])
+    return PoseFix(
+        k * 10**9, reason is RejectReason.NONE, reason, position, rotation, covariance, 60, 80, 1.0, False,
+        wrong_probability=1e-9,
+    )  # fmt: skip
+
+
+def flat(sigma_m: float) -> GroundWatch:
+    return GroundWatch(FlatTerrain(LOCAL, 150.0, sigma_m))
+
+
+def test_fixes_over_level_ground_stay_as_they_are() -> None:
+    """Known to 8 m, with chance disagreements, not a bit of a fix changes, and nothing is told."""
+    watch, rng = flat(8.0), np.random.default_rng(4)
+    for k in range(60):
+        told = fix(k, float(rng.normal(0.0, 9.0)), float(rng.normal(0.0, 0.03)))
+        assert watch.on_fix(told, estimate(k)) is told
+        watch.on_used(told)
+        assert watch.off_level(estimate(k)) is None
+    assert watch.take() == []
+    assert watch.relief_sigma_m(np.zeros(3)) == 0.0
+
+
+def test_ground_that_is_hardly_known_makes_fixes_unsure() -> None:
+    """With 40 m of sigma a fix may be turned by 0.11 rad about the ground that it sees, 500 m away, and more so up."""
+    honest = flat(40.0).on_fix(fix(0), estimate(0)).covariance
+    slope = math.sqrt(honest[3, 3])
+    assert slope == pytest.approx(40.0 / 350.0, rel=0.1)
+    assert math.sqrt(honest[1, 1]) == pytest.approx(math.hypot(20.0, slope * UP_M), rel=0.15)
+    assert math.sqrt(honest[2, 2]) > 35.0
+    assert np.linalg.eigvalsh(honest)[0] > 0.0
+
+
+def test_hills_that_nobody_told_of_are_seen() -> None:
+    """With a sigma of 5 m told, fixes that are 30 m too low three times make the ground count as hilly by itself."""
+    watch = flat(5.0)
+    sigmas = [math.sqrt(watch.on_fix(fix(k, -30.0), estimate(k)).covariance[1, 1]) for k in range(4)]
+    assert sigmas[-1] > 40.0
+    assert watch.relief_sigma_m(np.zeros(3)) > 25.0
+
+
+def test_fixes_that_are_refused_for_their_height_tell_of_hills() -> None:
+    """Three sure places at a height that the flat model cannot have open the heights that are searched."""
+    watch = flat(5.0)
+    for k in range(3):
+        told = fix(k, 60.0, reason=RejectReason.HEIGHT)
+        assert watch.on_fix(told, estimate(k)) is told
+    level = watch.off_level(estimate(3))
+    assert level is not None
+    assert level[1] > 50.0
+
+
+def test_over_hills_the_last_used_fix_tells_the_height_above_ground() -> None:
+    """What a fix found counts, less and less surely on the way from there."""
+    watch = flat(40.0)
+    used = fix(0, 35.0)
+    watch.on_fix(used, estimate(0))
+    watch.on_used(used)
+    near, far = watch.off_level(estimate(0)), watch.off_level(estimate(10))
+    assert near is not None
+    assert far is not None
+    assert near[0] == far[0] == pytest.approx(35.0)
+    assert near[1] < 7.0 < 18.0 < far[1]
+
+
+@pytest.mark.parametrize(("offset_m", "factor"), [(45.0, 1.0), (0.0, 3.28084 * 0.6)])
+def test_wrong_heights_are_found_out(offset_m: float, factor: float) -> None:
+    """A wrong datum, and heights in another unit: after eight fixes they are told of and flat ground counts."""
+    terrain = hill(LOCAL, offset_m, factor)
+    watch = GroundWatch(terrain)
+    told = []
+    for k in range(LOOKED_AT):
+        off_m = terrain.up_m(np.array([17.0 * k, 0.0])) - hill(LOCAL).up_m(np.array([17.0 * k, 0.0]))
+        assert watch.believed
+        watch.on_fix(fix(k, off_m), estimate(k))
+        told += watch.take()
+    assert not watch.believed
+    assert [alert.text.split(":")[0] for alert in told] == ["heights on board are wrong, the ground counts as flat"]
+    assert watch.ground is terrain.flat
+    assert watch.looks_flat(10**10, estimate(10))
+
+
+def test_right_heights_are_kept() -> None:
+    """Fixes that scatter as the sigmas say leave the heights believed."""
+    watch, rng = GroundWatch(hill(LOCAL)), np.random.default_rng(5)
+    for k in range(60):
+        watch.on_fix(fix(k, float(rng.normal(0.0, 6.0))), estimate(k))
+        assert not watch.looks_flat(k * 10**9 + 1, estimate(k))
+    assert watch.believed
+    assert watch.take() == []
+
+
+def test_no_aircraft_flies_under_the_ground() -> None:
+    """A start, and a state, far below the ground that the heights have rule these out at once."""
+    origin = TakeoffOrigin(0, 48.0, 37.0, 170.0, 5.0, 5.0)
+    for below in (True, False):
+        watch = GroundWatch(hill(LOCAL, 300.0))
+        if below:
+            watch.looks_flat(0, estimate(0, 100.0))
+        else:
+            watch.on_origin(origin, np.array([0.0, 0.0, 20.0]))
+        assert not watch.believed
+        assert "under the ground" in watch.take()[0].text
+
+
+def test_frames_that_are_not_found_are_tried_on_flat_ground() -> None:
+    """After some failures each other frame is looked for on flat ground; found only there, the heights go."""
+    watch = GroundWatch(hill(LOCAL, 100.0))
+    flat_frames = 0
+    for k in range(FAILED_BEFORE_PROBE + 2 * PROBES_WANTED):
+        on_flat = watch.looks_flat(k * 10**9, estimate(k))
+        flat_frames += on_flat
+        watch.on_fix(fix(k, reason=RejectReason.NONE if on_flat else RejectReason.UNSURE), estimate(k))
+    assert flat_frames >= PROBES_WANTED
+    assert not watch.believed
+    assert "flat ground only" in watch.take()[0].text
+
+
+def test_a_dark_picture_says_nothing_of_the_ground() -> None:
+    """Frames without texture or map are no failures of the heights."""
+    watch = GroundWatch(hill(LOCAL))
+    for k in range(20):
+        watch.on_fix(fix(k, reason=RejectReason.NO_TEXTURE), estimate(k))
+        assert not watch.looks_flat(k * 10**9, estimate(k))
+
+
+def test_a_hole_is_told_of_once() -> None:
+    """Over posts without heights the ground counts as flat: one notice on the way in, and an unsure fix."""
+    grid = hill_grid(LOCAL)
+    heights = grid.heights_amsl_m.copy()
+    heights[:, 150:220] = np.nan
+    watch = GroundWatch(RasterTerrain(LOCAL, replace(grid, heights_amsl_m=heights), FlatTerrain(LOCAL, 150.0, 30.0)))
+    for k in range(5):
+        watch.looks_flat(k, estimate(k))
+    assert [alert.text for alert in watch.take()] == ["no heights on board here: the ground counts as flat"]
+    assert math.sqrt(watch.on_fix(fix(0), estimate(0)).covariance[1, 1]) > 40.0

@@ -1,0 +1,73 @@
+"""Results of made-up flights whose errors hang together over time, written as `evaluate flights` writes them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+import pytest
+
+from gps_denied_operator.evaluate.configuration import configuration_facts
+from gps_denied_operator.evaluate.output import frames_csv
+from gps_denied_operator.scoring.frames import FrameResult, RunFacts
+from gps_denied_operator.scoring.metrics import figures
+
+RUN = RunFacts(10.0, 300.0, "0123456789ab", 2, 0)
+FRAMES = 120
+Change = Callable[[int, np.ndarray], np.ndarray]
+
+
+def errors_m(seed: int, frames: int) -> np.ndarray:
+    """(frames, 2) errors of one flight: a slow part of some 20 s, and a size of the flight's own."""
+    rng = np.random.default_rng(seed)
+    slow = np.zeros(2)
+    out = []
+    for _ in range(frames):
+        slow = 0.95 * slow + rng.normal(0.0, 0.3, 2)
+        out.append(slow + rng.normal(0.0, 0.6, 2))
+    return np.array(out) * rng.uniform(1.0, 2.0)
+
+
+Write = Callable[..., Path]
+
+
+@pytest.fixture
+def write_result(tmp_path: Path, make_state: Any, origin: Any) -> Write:
+    """Return what writes a result of flights under a name and gives its folder.
+
+    `change` makes other errors of a flight's (seed, errors); `more` overwrites keys of results.json.
+    """
+
+    def write(
+        name: str, seeds: range = range(10), change: Change = lambda _seed, errors: errors, frames: int = FRAMES,
+        more: dict[str, Any] | None = None, with_frames: bool = True,
+    ) -> Path:  # fmt: skip
+        folder = tmp_path / name
+        folder.mkdir()
+        flights: list[tuple[str, list[FrameResult]]] = []
+        for seed in seeds:
+            rows = []
+            for k, error in enumerate(change(seed, errors_m(seed, frames))):
+                truth = np.array([15.0 * k, 200.0 * seed, 400.0])
+                lat, lon, alt = (float(v) for v in origin.geodetic_from_enu(truth))
+                t_ns = (k + 1) * 1_000_000_000
+                state = make_state(t_ns, truth + np.array([*error, 0.0]))
+                rows.append(FrameResult(t_ns, k, f"{k}.jpg", lat, lon, alt, state))
+            flights.append((f"cruise, seed {seed}", rows))
+        each = [
+            {"title": title, "note": "", "scenario": "cruise", "seed": seed, "minutes": 2.0, "simulator": "s1"}
+            | figures([rows], RUN, (title,))
+            for seed, (title, rows) in zip(seeds, flights, strict=True)
+        ]
+        result = figures([rows for _, rows in flights], RUN, [title for title, _ in flights])
+        result |= {"evaluation": "flights", "minutes": 2.0, "scenario": "cruise", **configuration_facts(None)}
+        result |= {"flights": each, **(more or {})}
+        (folder / "results.json").write_bytes(orjson.dumps(result))
+        if with_frames:
+            (folder / "frames.csv").write_bytes(frames_csv(flights))
+        return folder
+
+    return write

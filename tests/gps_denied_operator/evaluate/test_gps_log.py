@@ -1,0 +1,129 @@
+"""The GPS monitor over logs: quiet on a good receiver, and a verdict with its reason on each kind of bad one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from gps_denied_onboard.messages import GpsHealth, GpsSample, ImuSample
+from gps_denied_operator.evaluate.gps_log import GpsLogResult, watch_log
+from gps_denied_operator.evaluate.gps_page import gps_page, results_of
+from gps_denied_operator.logs.open_log import open_log
+from tests.gps_denied_operator.logs.log_files import Messages, flight, forged, moved, write
+
+SINCE_S = 80.0
+MINUTES = 2.0
+
+
+def watched(messages: Messages, folder: Path, suffix: str = ".ulg") -> GpsLogResult:
+    """The monitor's result over a log file of these messages."""
+    return watch_log(open_log(write(folder, suffix, messages)))
+
+
+def first_bad(result: GpsLogResult) -> tuple[GpsHealth, str, float]:
+    """The first accusation: verdict, reason, seconds."""
+    bad = [c for c in result.verdicts if c.verdict in (GpsHealth.SPOOFED, GpsHealth.DEGRADED)]
+    assert bad, result.verdicts
+    return bad[0].verdict, bad[0].reason, bad[0].t_s
+
+
+def faster(sample: GpsSample, north_mps: float) -> GpsSample:
+    """A claim of another velocity."""
+    north, east, down = sample.velocity_ned_mps
+    return replace(sample, velocity_ned_mps=(north + north_mps, east, down))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [3, 4, 5])
+def test_a_good_receiver_raises_no_alarm(seed: int, tmp_path: Path) -> None:
+    """Four minutes of a good receiver are watched and nothing is said of it."""
+    result = watched(flight(seed), tmp_path)
+    assert result.alarms == 0
+    assert result.spoofed_s == result.degraded_s == 0.0
+    assert result.watched_s > 200.0
+    assert any(c.verdict is GpsHealth.STABLE_NON_SPOOFED for c in result.verdicts)
+
+
+CASES: dict[str, tuple[Callable[[GpsSample, float], GpsSample | None], GpsHealth, str, float]] = {
+    "jump": (lambda s, _: moved(s, 120.0, 0.0), GpsHealth.SPOOFED, "jump", 1.0),
+    "position runs, velocity true": (lambda s, t: moved(s, 4.0 * t, 0.0), GpsHealth.SPOOFED, "creep", 6.0),
+    "drawn away fast": (lambda s, t: faster(moved(s, 12.0 * t, 0.0), 12.0), GpsHealth.SPOOFED, "velocity", 5.0),
+    "velocity wrong": (lambda s, _: faster(s, 6.0), GpsHealth.SPOOFED, "creep", 4.0),
+    "fix lost": (lambda s, _: replace(s, fix_type=1, satellites=0), GpsHealth.DEGRADED, "no fix", 1.0),
+    "silent": (lambda _s, _t: None, GpsHealth.DEGRADED, "silent", 2.0),
+    "satellites gone": (lambda s, _: replace(s, satellites=4), GpsHealth.DEGRADED, "few satellites", 1.0),
+    "geometry lost": (lambda s, _: replace(s, horizontal_accuracy_m=24.0), GpsHealth.DEGRADED, "poor accuracy", 1.0),
+    "time jumps": (lambda s, _: replace(s, utc_ns=s.utc_ns + 9_000_000_000), GpsHealth.SPOOFED, "time jump", 1.0),
+    "height runs away": (lambda s, t: moved(s, 0.0, 0.0, 6.0 * t), GpsHealth.SPOOFED, "altitude", 16.0),
+    "receiver says spoofing": (lambda s, _: replace(s, interference=2), GpsHealth.SPOOFED, "receiver says", 1.0),
+}  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CASES)
+def test_each_bad_receiver_is_called_so(name: str, tmp_path: Path) -> None:
+    """The verdict comes soon after the receiver goes bad, not before, and says why."""
+    change, verdict, reason, within_s = CASES[name]
+    result = watched(forged(flight(minutes=MINUTES), change, SINCE_S), tmp_path)
+    got, why, t_s = first_bad(result)
+    assert got is verdict
+    assert reason in why
+    assert SINCE_S - 0.3 <= t_s <= SINCE_S + within_s
+    assert result.alarms >= 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("suffix", [".bin", ".tlog", ".csv"])
+def test_a_frozen_place_is_seen_in_every_format(suffix: str, tmp_path: Path) -> None:
+    """A receiver that tells the same place on and on, without a velocity, is found by the others' word."""
+    held: list[GpsSample] = []
+
+    def freeze(sample: GpsSample, _t_s: float) -> GpsSample:
+        held.append(sample)
+        return replace(held[0], t_ns=sample.t_ns, utc_ns=sample.utc_ns, velocity_ned_mps=(0.0, 0.0, 0.0))
+
+    result = watched(forged(flight(minutes=MINUTES), freeze, SINCE_S), tmp_path, suffix)
+    got, _, t_s = first_bad(result)
+    assert got is (GpsHealth.DEGRADED if suffix == ".csv" else GpsHealth.SPOOFED)  # a table shows only changes
+    assert SINCE_S - 0.3 <= t_s <= SINCE_S + 8.0
+
+
+@pytest.mark.slow
+def test_a_glitch_is_over_when_the_receiver_is_back(tmp_path: Path) -> None:
+    """Three seconds elsewhere are one alarm of a few seconds."""
+    glitch = forged(flight(minutes=MINUTES), lambda s, t: moved(s, 150.0 if t < 3.0 else 0.0, 0.0), SINCE_S)
+    result = watched(glitch, tmp_path)
+    assert result.alarms == 1
+    assert 3.0 <= result.spoofed_s < 10.0
+
+
+@pytest.mark.slow
+def test_without_an_imu_the_receiver_is_compared_with_itself(tmp_path: Path) -> None:
+    """A log of a receiver alone still shows its jumps."""
+    alone = [m for m in flight(minutes=MINUTES) if isinstance(m, GpsSample)]
+    result = watched(forged(alone, lambda s, _: moved(s, 120.0, 0.0), SINCE_S), tmp_path)
+    assert first_bad(result)[:2] == (GpsHealth.SPOOFED, "jump, creep")
+    assert any("no IMU" in note for note in result.notes)
+
+
+def test_a_log_without_gps_says_so(tmp_path: Path) -> None:
+    """Nothing is watched, and that is told."""
+    blind = [m for m in flight(minutes=0.5) if isinstance(m, ImuSample)]
+    result = watched(blind, tmp_path)
+    assert (result.gps_samples, result.verdicts, result.alarms) == (0, (), 0)
+    assert any("no GPS" in note for note in result.notes)
+
+
+def test_the_figures_and_the_page_show_every_change(tmp_path: Path) -> None:
+    """The JSON has the promised keys; the page names verdicts and escapes the log's name."""
+    lost = forged(flight(minutes=0.8), lambda s, _: replace(s, fix_type=1), 30.0)
+    result = replace(watched(lost, tmp_path), log="<b>.bin")
+    row = results_of([result])["logs"][0]
+    assert {"log", "duration_s", "gps_samples", "verdicts", "spoofed_s", "degraded_s", "alarms"} <= set(row)
+    assert {"t_s", "verdict", "reason"} == set(row["verdicts"][0])
+    page = gps_page([result], "command")
+    assert "DEGRADED" in page
+    assert "<b>.bin" not in page

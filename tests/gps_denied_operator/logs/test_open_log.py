@@ -1,0 +1,165 @@
+"""Readers of logs: the same flight comes out of every format."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gps_denied_onboard.errors import UserError
+from gps_denied_onboard.geometry.rotations import matrix_from_quaternion
+from gps_denied_onboard.messages import (
+    AirspeedSample,
+    AttitudeSample,
+    BaroSample,
+    GpsSample,
+    ImuSample,
+    Telemetry,
+)
+from gps_denied_operator.logs.flight_log import FlightLog, LogKind
+from gps_denied_operator.logs.open_log import open_log
+from tests.gps_denied_operator.logs import log_files
+from tests.gps_denied_operator.logs.log_files import WRITERS, dataflash_of, flight, tlog_of, write
+
+MINUTES = 0.5
+
+
+def nearest(messages: list[Telemetry], kind: type[Telemetry], t_s: float) -> Telemetry:
+    """The sample of a kind that is nearest to a time."""
+    return min((m for m in messages if type(m) is kind), key=lambda m: abs(m.t_ns / 1e9 - t_s))
+
+
+def offset_s(log: FlightLog, messages: list[Telemetry]) -> float:
+    """From the flight's time to the log's: a table's rows begin when every sensor has spoken."""
+    first = next(m for m in log.messages if isinstance(m, ImuSample))
+    if log.kind is LogKind.BLACKBOX_CSV:
+        kinds = (AttitudeSample, AirspeedSample, BaroSample, GpsSample)
+        spoken_ns = max(next(m.t_ns for m in messages if type(m) is kind) for kind in kinds)
+        return first.t_ns / 1e9 - next(m.t_ns for m in messages if type(m) is ImuSample and m.t_ns >= spoken_ns) / 1e9
+    return first.t_ns / 1e9 - next(m for m in messages if isinstance(m, ImuSample)).t_ns / 1e9
+
+
+@pytest.mark.parametrize("suffix", WRITERS)
+def test_every_format_gives_the_flights_own_values(suffix: str, tmp_path: Path) -> None:
+    """Acceleration, rate, attitude, airspeed, height and place of a log are those of the flight, in SI units."""
+    messages = flight(minutes=MINUTES)
+    log = open_log(write(tmp_path, suffix, messages))
+    read, shift = list(log.messages), offset_s(log, messages)
+    for t_s in (8.0, 15.0, 24.0):
+        at = t_s + shift
+        imu, true_imu = nearest(read, ImuSample, at), nearest(messages, ImuSample, t_s)
+        assert isinstance(imu, ImuSample)
+        assert isinstance(true_imu, ImuSample)
+        tolerance = 0.5 if suffix == ".csv" else 0.02  # whole degrees a second, raw counts, the sample beside it
+        assert imu.accel_body_mps2 == pytest.approx(true_imu.accel_body_mps2, abs=tolerance)
+        assert imu.gyro_body_radps == pytest.approx(true_imu.gyro_body_radps, abs=max(tolerance / 8.0, 0.02))
+        attitude, true_attitude = nearest(read, AttitudeSample, at), nearest(messages, AttitudeSample, t_s)
+        assert isinstance(attitude, AttitudeSample)
+        assert isinstance(true_attitude, AttitudeSample)
+        turned = matrix_from_quaternion(attitude.quaternion_body_to_ned).T @ matrix_from_quaternion(
+            true_attitude.quaternion_body_to_ned
+        )
+        assert math.acos(min((np.trace(turned) - 1.0) / 2.0, 1.0)) < math.radians(2.0)
+        gps, true_gps = nearest(read, GpsSample, at), nearest(messages, GpsSample, t_s)
+        assert isinstance(gps, GpsSample)
+        assert isinstance(true_gps, GpsSample)
+        assert gps.latitude_deg == pytest.approx(true_gps.latitude_deg, abs=4e-5)
+        assert gps.longitude_deg == pytest.approx(true_gps.longitude_deg, abs=6e-5)
+        assert gps.velocity_ned_mps[:2] == pytest.approx(true_gps.velocity_ned_mps[:2], abs=1.0)
+        airspeed, true_airspeed = nearest(read, AirspeedSample, at), nearest(messages, AirspeedSample, t_s)
+        assert isinstance(airspeed, AirspeedSample)
+        assert isinstance(true_airspeed, AirspeedSample)
+        assert airspeed.true_airspeed_mps == pytest.approx(true_airspeed.true_airspeed_mps, rel=0.06)
+        baro, true_baro = nearest(read, BaroSample, at), nearest(messages, BaroSample, t_s)
+        assert isinstance(baro, BaroSample)
+        assert isinstance(true_baro, BaroSample)
+        assert baro.altitude_amsl_m == pytest.approx(true_baro.altitude_amsl_m, abs=12.0)
+
+
+def test_a_log_that_is_cut_in_the_middle_is_used_up_to_there(tmp_path: Path) -> None:
+    """Of each format half of the bytes give about half of the flight."""
+    for suffix, made in WRITERS.items():
+        data = made(flight(minutes=MINUTES))
+        path = tmp_path / f"cut{suffix}"
+        path.write_bytes(data[: len(data) // 2 + 7])
+        assert 12.0 < open_log(path).duration_ns / 1e9 < 18.0, suffix
+
+
+def test_a_clock_that_starts_again_breaks_the_log(tmp_path: Path) -> None:
+    """Two flights in one file stay apart: one break, no time runs back, and it is said."""
+    one = dataflash_of(flight(minutes=MINUTES))
+    path = tmp_path / "two.bin"
+    path.write_bytes(one + one)
+    log = open_log(path)
+    assert len(log.breaks_ns) == 1
+    times = [m.t_ns for m in log.messages]
+    assert times == sorted(times)
+    assert any("started again" in note for note in log.notes)
+
+
+def test_garbage_inside_is_passed_over(tmp_path: Path) -> None:
+    """A kilobyte of noise in the middle costs little, and is told."""
+    noise = np.random.default_rng(1).integers(0, 255, 1000, dtype=np.uint8).tobytes()
+    for suffix in (".bin", ".tlog"):
+        data = WRITERS[suffix](flight(minutes=MINUTES))
+        path = tmp_path / f"noisy{suffix}"
+        path.write_bytes(data[:200_000] + noise + data[200_000:])
+        log = open_log(path)
+        assert log.duration_ns / 1e9 == pytest.approx(30.0, abs=2.0)
+        assert log.notes, suffix
+
+
+def test_rates_in_degrees_are_converted_and_told(tmp_path: Path) -> None:
+    """Gyros in degrees and accelerations in g, against what the format says, are set right."""
+    messages = flight(minutes=1.0)
+    wrong = [
+        ImuSample(m.t_ns, tuple(a / 9.80665 for a in m.accel_body_mps2), tuple(map(math.degrees, m.gyro_body_radps)))  # type: ignore[arg-type]
+        if isinstance(m, ImuSample)
+        else m
+        for m in messages
+    ]
+    log = open_log(write(tmp_path, ".bin", wrong))
+    got = [m for m in log.messages if isinstance(m, ImuSample)]
+    true = [m for m in messages if isinstance(m, ImuSample)]
+    assert got[500].accel_body_mps2 == pytest.approx(true[500].accel_body_mps2, abs=0.05)
+    assert got[500].gyro_body_radps == pytest.approx(true[500].gyro_body_radps, abs=0.02)
+    assert sum("converted" in note for note in log.notes) == 2
+
+
+@pytest.mark.parametrize("data", [b"", b"hello", b"\xa3\x95\x80", b"ULog\x01\x12\x35", b"\x00" * 9 + b"\xfd"])
+def test_what_is_no_log_is_told_in_a_sentence(data: bytes, tmp_path: Path) -> None:
+    """An empty file, text and torn heads are a UserError."""
+    path = tmp_path / "x.bin"
+    path.write_bytes(data)
+    with pytest.raises(UserError):
+        open_log(path)
+
+
+def test_a_raw_blackbox_names_the_decoder(tmp_path: Path) -> None:
+    """No kept library reads it: the sentence says what does."""
+    path = tmp_path / "LOG00001.TXT"
+    path.write_bytes(b"H Product:Blackbox flight data recorder by Nicholas Sherlock\nH Data version:2\n")
+    with pytest.raises(UserError, match="blackbox_decode"):
+        open_log(path)
+
+
+def test_another_systems_packets_are_not_the_vehicles(tmp_path: Path) -> None:
+    """A ground station's heartbeats in a telemetry log are no vehicle."""
+    path = tmp_path / "gcs.tlog"
+    data = tlog_of([])
+    path.write_bytes(data + b"\0" * 20)
+    with pytest.raises(UserError):
+        open_log(path)
+
+
+def test_camera_messages_are_events(tmp_path: Path) -> None:
+    """A CAM message and a CAMERA_FEEDBACK are pictures at their times."""
+    messages = flight(minutes=MINUTES)
+    shots = [5_000_000_000, 9_000_000_000]
+    for suffix, made in ((".bin", dataflash_of), (".tlog", tlog_of), (".ulg", log_files.ulog_of)):
+        path = tmp_path / f"shots{suffix}"
+        path.write_bytes(made(messages, pictures_ns=shots))
+        events = open_log(path).camera
+        assert [e.t_ns / 1e9 for e in events] == pytest.approx([5.0, 9.0], abs=0.1), suffix

@@ -124,7 +124,9 @@ def profile(
 @app.command()
 def run(
     config: Annotated[Path, typer.Option(help="Configuration (TOML) with camera, map and autopilot address.")],
-    seconds: Annotated[float, typer.Option(help="Stop after this time; 0 runs until it is told to stop.")] = 0.0,
+    seconds: Annotated[
+        float, typer.Option(min=0.0, max=1e9, help="Stop after this time; 0 runs until it is told to stop.")
+    ] = 0.0,
 ) -> None:
     """Navigate: camera and autopilot in, positions to the autopilot out."""
     from gps_denied_onboard.config import load_config

@@ -30,7 +30,9 @@ def camera(
         str, typer.Option(help="Squares of the board, COLUMNSxROWS; a chessboard of 10x7 has 9x6 corners.")
     ],
     square_mm: Annotated[float, typer.Option("--square", help="Side of a square in millimetres.")],
-    marker_mm: Annotated[float, typer.Option("--marker", help="ChArUco: side of a marker in millimetres.")] = 0.0,
+    marker_mm: Annotated[
+        float, typer.Option("--marker", min=0.0, max=1e4, help="ChArUco: side of a marker in millimetres.")
+    ] = 0.0,
     dictionary: Annotated[str, typer.Option(help="ChArUco: its dictionary, as DICT_5X5_100.")] = "",
     model: Annotated[str, typer.Option(help="Lens: brown, or fisheye for more than about 120 degrees.")] = "brown",
     out: TomlOption = None,

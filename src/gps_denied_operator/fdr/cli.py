@@ -19,8 +19,10 @@ LINE_CHARACTERS_MAX = 1_000_000
 app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Read what the flight recorder kept.")
 
 FlightArgument = Annotated[Path, typer.Argument(help="Folder of one flight.")]
-FromOption = Annotated[float, typer.Option("--from", help="Seconds after the flight's first record.")]
-ToOption = Annotated[float, typer.Option("--to", help="Seconds after the flight's first record; 0: to the end.")]
+FromOption = Annotated[float, typer.Option("--from", min=0.0, max=1e9, help="Seconds after the flight's first record.")]
+ToOption = Annotated[
+    float, typer.Option("--to", min=0.0, max=1e9, help="Seconds after the flight's first record; 0: to the end.")
+]
 KindOption = Annotated[list[str] | None, typer.Option("--kind", help="Only this kind of record; may be repeated.")]
 OutOption = Annotated[Path, typer.Option(help="What to write.")]
 
@@ -163,7 +165,7 @@ def recover(flight: FlightArgument, out: OutOption, json: JsonOption = False) ->
 def tail(
     root: Annotated[Path, typer.Argument(help="Folder of one flight, or a flight root: then its newest flight.")],
     kind: KindOption = None,
-    seconds: Annotated[float, typer.Option(help="How much of the end to show.")] = 10.0,
+    seconds: Annotated[float, typer.Option(min=0.0, max=1e9, help="How much of the end to show.")] = 10.0,
     follow: Annotated[bool, typer.Option("--follow", help="Go on with what is still being recorded.")] = False,
 ) -> None:
     """Show the last records of a flight, one JSON object a line."""

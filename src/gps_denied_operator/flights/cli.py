@@ -19,7 +19,9 @@ def reloc(
         str, typer.Option(help="To the aircraft: udpin:HOST:PORT, udpout:HOST:PORT, tcp:HOST:PORT or DEVICE,BAUD.")
     ] = "udpin:0.0.0.0:14550",
     signing_key: Annotated[str, typer.Option(help="Key file of a signed link.")] = "",
-    timeout_s: Annotated[float, typer.Option("--timeout", min=0.1, help="Seconds to wait for the answer.")] = 10.0,
+    timeout_s: Annotated[
+        float, typer.Option("--timeout", min=0.1, max=86_400.0, help="Seconds to wait for the answer.")
+    ] = 10.0,
     json: JsonOption = False,
 ) -> None:
     """Tell an aircraft that has lost its place where it is, about; ends when it has answered."""

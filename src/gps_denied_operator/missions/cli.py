@@ -43,7 +43,9 @@ def show(
     config: ConfigOption = None,
     height: Annotated[
         float,
-        typer.Option("--height", min=0.0, help="Metres above the ground at take-off: what --config's camera sees."),
+        typer.Option(
+            "--height", min=0.0, max=2e4, help="Metres above the ground at take-off: what --config's camera sees."
+        ),
     ] = 0.0,
     speed: Annotated[
         float, typer.Option(min=1.0, max=200.0, help="Metres a second over ground, for the overlap.")

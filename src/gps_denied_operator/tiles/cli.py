@@ -13,7 +13,7 @@ from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.untrusted.text import shown
 from gps_denied_operator.console import JsonOption, print_json
 from gps_denied_operator.tiles import provider_cli
-from gps_denied_operator.tiles.options import ConfigOption, RootOption, default_root
+from gps_denied_operator.tiles.options import ConfigOption, RootOption, default_root, existing_root
 
 if TYPE_CHECKING:
     from gps_denied_operator.tiles.importer import ImportReport
@@ -104,7 +104,7 @@ def explain(
     from gps_denied_onboard.tiles.store import TileStore
 
     settings = load_config(config).tiles
-    with TileStore.open(root or default_root()) as store:
+    with TileStore.open(existing_root(root)) as store:
         gate = FreshnessGate(load_sectors(store), settings)
     decision = gate.decide(latitude, longitude, date.replace(tzinfo=UTC), datetime.now(UTC))
     if json:
@@ -121,7 +121,7 @@ def stats(root: RootOption = None, json: JsonOption = False) -> None:
     from gps_denied_onboard.tiles.store import TileStore
     from gps_denied_operator.tiles.overview import overview
 
-    with TileStore.open(root or default_root()) as store:
+    with TileStore.open(existing_root(root)) as store:
         found = overview(store)
     if json:
         print_json(found)
@@ -160,7 +160,7 @@ def serve(
     from gps_denied_onboard.tiles.store import TileStore
     from gps_denied_operator.tiles.preview import Preview
 
-    with TileStore.open(root or default_root()) as store:
+    with TileStore.open(existing_root(root)) as store:
         made = uvicorn.Server(
             uvicorn.Config(Preview(store).app, host="127.0.0.1", port=port, log_level="error", lifespan="off")
         )
@@ -176,7 +176,9 @@ def serve(
 
 @app.command()
 def gc(
-    budget_gb: Annotated[float | None, typer.Option(help="Shrink to this; else the configuration's budget.")] = None,
+    budget_gb: Annotated[
+        float | None, typer.Option(min=0.0, max=1e6, help="Shrink to this; else the configuration's budget.")
+    ] = None,
     release: Annotated[str | None, typer.Option(help="First let go of this mission's tiles.")] = None,
     root: RootOption = None,
     config: ConfigOption = None,
@@ -188,7 +190,7 @@ def gc(
     from gps_denied_onboard.tiles.store import TileStore
 
     budget_bytes = round(budget_gb * 1e9) if budget_gb is not None else load_config(config).tiles.budget_bytes
-    with TileStore.open(root or default_root()) as store, store.writing("gc", timeout_s=0.0):
+    with TileStore.open(existing_root(root)) as store, store.writing("gc", timeout_s=0.0):
         if release is not None and release_areas(store, release) == 0:
             known = ", ".join(missions(store)) or "none"
             raise UserError(f"There is no mission '{release}' in {store.root}; there are: {known}.")

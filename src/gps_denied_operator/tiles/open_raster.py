@@ -114,7 +114,7 @@ class OpenRaster:
 
     def _open(self) -> None:
         path = self.path
-        if not path.is_file():
+        if not path.exists():
             raise UserError(
                 f"{path} is not there: give the path of a GeoTIFF, an MBTiles file or a folder of z/x/y tiles."
             )

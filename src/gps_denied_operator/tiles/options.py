@@ -32,6 +32,13 @@ def default_root() -> Path:
     return (Path(data) if data else Path.home() / ".local" / "share") / "gps-denied-onboard" / "tiles"
 
 
+def existing_root(root: Path | None) -> Path:
+    """The folder of a store to be looked at; UserError where the one that the user names is not there."""
+    if root is not None and not root.is_dir():
+        raise UserError(f"There is no tile store at {root}: check --root. `operator-tool tiles import` makes one.")
+    return root or default_root()
+
+
 def box_of(text: str) -> tuple[float, float, float, float]:
     """West, south, east, north of the option --bbox. UserError where it is no box on the map."""
     try:

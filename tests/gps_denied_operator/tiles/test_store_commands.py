@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
+from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.tiles import codec
 from gps_denied_onboard.tiles.budget import protect_area
 from gps_denied_onboard.tiles.grid import TileKey
@@ -76,3 +77,23 @@ def test_an_import_without_a_day_says_what_that_means(root: Path, tmp_path: Path
     assert "downgraded" not in dated.stdout
     with TileStore.open(root) as store:
         assert [store.holds_downgraded(source, 18) for source in ("provider", "dated")] == [True, False]
+
+
+@pytest.mark.parametrize(
+    "command", [["stats"], ["gc"], ["explain", "48", "37", "2026-01-01"], ["serve", "--port", "0"]]
+)
+def test_a_store_that_is_not_there_is_not_an_empty_one(root: Path, tmp_path: Path, command: list[str]) -> None:
+    """A mistyped --root is named, and nothing is made there."""
+    absent = tmp_path / "mistyped"
+    said = run(*command, "--root", str(absent))
+    assert isinstance(said.exception, UserError)
+    assert str(absent) in str(said.exception)
+    assert not absent.exists()
+    assert not root.exists()
+
+
+@pytest.mark.parametrize("budget", ["nan", "inf", "-1"])
+def test_a_budget_that_is_none_is_refused(root: Path, budget: str) -> None:
+    """What is no size is a usage error, and the store is not touched."""
+    assert run("gc", "--budget-gb", budget).exit_code == 2
+    assert not root.exists()

@@ -62,7 +62,7 @@ def new_belief() -> PlaceBelief:
 def test_weak_frames_along_the_way_add_up() -> None:
     """Frames of which none is sure enough are, together, once enough of them lie where the flight has moved to."""
     belief = new_belief()
-    judged = [seen(belief, t, fix_at(t, right_place(t), 7.0)) for t in (0.0, 2.0, 4.0)]
+    judged = [seen(belief, t, fix_at(t, right_place(t), 8.0)) for t in (0.0, 2.0, 4.0)]
     assert [one.fix.accepted for one in judged] == [False, False, True]
     assert judged[-1].frames == 3
     assert 0.0 < judged[-1].fix.wrong_probability <= WRONG_MAX
@@ -80,7 +80,7 @@ def test_frames_of_the_same_ground_are_one_witness() -> None:
     """Frames that were taken a metre from one another do not make each other surer."""
     belief = new_belief()
     times = [0.05 * k for k in range(8)]
-    assert not any(seen(belief, t, fix_at(t, right_place(t), 7.0)).fix.accepted for t in times)
+    assert not any(seen(belief, t, fix_at(t, right_place(t), 8.0)).fix.accepted for t in times)
 
 
 def test_weak_frames_all_over_the_map_do_not_add_up() -> None:
@@ -119,14 +119,14 @@ def test_two_places_that_fit_alike_leave_none_accepted() -> None:
     apart = np.array([0.0, 900.0])
     for k in range(12):
         place = right_place(2.0 * k) + apart * (k % 2)
-        assert not seen(belief, 2.0 * k, fix_at(2.0 * k, place, 7.0)).fix.accepted
+        assert not seen(belief, 2.0 * k, fix_at(2.0 * k, place, 8.0)).fix.accepted
 
 
 def test_a_fix_is_held_back_by_a_likelier_place_of_several_frames() -> None:
     """A single frame that would be sure enough is not, while frames before it agree on another place."""
     belief = new_belief()
     for t in (0.0, 2.0):
-        assert not seen(belief, t, fix_at(t, right_place(t), 7.0)).fix.accepted
+        assert not seen(belief, t, fix_at(t, right_place(t), 8.0)).fix.accepted
     elsewhere = fix_at(4.0, right_place(4.0) + np.array([0.0, 2000.0]), 11.5)
     assert elsewhere.accepted
     judged = seen(belief, 4.0, elsewhere)
@@ -139,7 +139,7 @@ def test_the_same_ground_under_another_tilt_is_no_rival() -> None:
     """Solutions a fraction of a frame beside one another are one place and do not hold each other back."""
     belief = new_belief()
     for t in (0.0, 2.0):
-        aside = fix_at(t, right_place(t) + np.array([0.0, 28.0]), 7.0)
+        aside = fix_at(t, right_place(t) + np.array([0.0, 28.0]), 8.0)
         seen(belief, t, replace(aside, covariance=4.0 * np.eye(6)))
     found = seen(belief, 4.0, replace(fix_at(4.0, right_place(4.0), 11.5), covariance=4.0 * np.eye(6)))
     assert len(belief.places) == 2

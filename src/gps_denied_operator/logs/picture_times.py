@@ -22,6 +22,8 @@ ZONE_QUARTERS_MAX = 56
 STAMP_SIGMA_S, SUBSECOND_SIGMA_S = 0.6, 0.3
 GRID_HZ = 10.0
 CORRELATION_MIN = 0.5
+FRAME_SHARE = 0.15
+"""No turn is placed better than this share of the time between two pictures."""
 OVERLAP_S_MIN = 20.0
 PLACE_WORTH = 3
 SEARCH_S, SEARCH_STEP_S = 30.0, 0.1
@@ -201,13 +203,15 @@ def align_turns(log: FlightLog, times_s: FloatArray, turned_rad: FloatArray) -> 
         return unaligned(count, f"the video is shorter than {OVERLAP_S_MIN:.0f} s: its turns say nothing sure.")
     own = np.arange(times_s[0], times_s[-1], 1.0 / GRID_HZ)
     total = np.concatenate([[0.0], np.cumsum(turned_rad)])
+    cells = max(5, round(float(np.median(np.diff(times_s))) * GRID_HZ))  # a turn is a mean between two pictures
     seen = _smooth(np.gradient(np.interp(own, times_s, total), 1.0 / GRID_HZ))
-    best = max((_correlated(sign * seen, _smooth(gyro)) for sign in (1.0, -1.0)), key=lambda found: found[0])
+    gyro = _smooth(_smooth(gyro, cells))
+    best = max((_correlated(sign * seen, gyro) for sign in (1.0, -1.0)), key=lambda found: found[0])
     strength, lag = best[0], best[1]
     if strength < CORRELATION_MIN:
         return unaligned(count, f"the video's turns fit the gyro's nowhere (correlation {strength:.2f} at the best).")
     offset = float(grid[0] + lag / GRID_HZ - own[0])
-    sigma = max(best[2] / GRID_HZ, 0.02)
+    sigma = max(best[2] / GRID_HZ, 0.02, FRAME_SHARE * float(np.median(np.diff(times_s))))
     return Alignment(
         tuple(round((float(t) + offset) * 1e9) for t in times_s), AlignedBy.TURNS, offset, sigma,
         (f"correlation of the turns {strength:.2f}.",),
@@ -243,9 +247,9 @@ def _attitude_rate(attitudes: Sequence[AttitudeSample]) -> tuple[FloatArray, Flo
     return np.array(times), np.array(rates)
 
 
-def _smooth(values: FloatArray) -> FloatArray:
-    kernel = np.ones(5) / 5.0
-    return np.convolve(values, kernel, mode="same") if len(values) >= 5 else values
+def _smooth(values: FloatArray, cells: int = 5) -> FloatArray:
+    kernel = np.ones(cells) / cells
+    return np.convolve(values, kernel, mode="same") if len(values) >= cells else values
 
 
 def _correlated(seen: FloatArray, gyro: FloatArray) -> tuple[float, float, float]:

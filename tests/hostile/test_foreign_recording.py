@@ -86,8 +86,7 @@ def test_a_header_that_names_a_tile_store(recorded: Recorded, tmp_path: Path, wh
     (flight / "tiles").mkdir()
     before = sorted(flight.rglob("*"))
     done = CliRunner().invoke(onboard, ["replay", str(flight), "--out", str(tmp_path / "out")])
-    assert isinstance(done.exception, UserError)
-    assert "map" in str(done.exception)
+    assert (done.exit_code, "no map is at hand" in done.output) == (0, True), done.output
     page = tmp_path / "page.html"
     told = CliRunner().invoke(operator_tool, ["report", str(flight), "--out", str(page), "--json"])
     assert told.exit_code == 0, told.output

@@ -31,6 +31,8 @@ REFUTED_SHARE = 0.35
 FIX_DOUBT_M = 10.0
 """A fix before the attitude is known to it: a degree of tilt at 500 m."""
 LAGS_KEPT = 64
+FIXES_BEYOND = 3
+"""So many fixes in a row farther off than any lag would put them: what told of a lag was the state's own error."""
 
 Told = AidRecord | Alert
 
@@ -50,6 +52,7 @@ class PictureWatch:
         self._refused = self._good = 0
         self._waiting: list[Told] = []
         self._lags: deque[tuple[int, float]] = deque(maxlen=LAGS_KEPT)
+        self._beyond = 0
 
     def on_attitude(self, sample: AttitudeSample) -> None:
         """The autopilot's attitude, in the order of time."""
@@ -83,7 +86,8 @@ class PictureWatch:
     def on_fix(self, fix: PoseFix, estimate: Estimate | None) -> bool:
         """Whether a map fix may be fused: not that of a picture out of order, unless it lies where one in time would.
 
-        Such a fix is the proof: it is off along the track by the lag's way, or the lag was the odometry's error.
+        Such a fix is the proof: it is off along the track by the lag's way, or the lag was the odometry's error. Fixes
+        that are farther off than that show a state that is wrong; by its velocity the lag was told.
         """
         lag_s = next((lag_s for t_ns, lag_s in self._lags if t_ns == fix.t_ns), 0.0)
         if lag_s == 0.0:
@@ -96,13 +100,16 @@ class PictureWatch:
         along_m = float(off_m @ estimate.velocity_enu_mps[:2]) / max(speed_mps, 0.1)
         lag_m = abs(lag_s) * speed_mps
         doubt_m = math.hypot(_horizontal_sigma_m(estimate), FIX_DOUBT_M)
-        if lag_m < 2.0 * doubt_m or abs(along_m) > REFUTED_SHARE * lag_m:
+        self._beyond = self._beyond + 1 if float(np.hypot(*off_m)) > lag_m + 2.0 * doubt_m else 0
+        as_late = lag_m < 2.0 * doubt_m or abs(along_m) > REFUTED_SHARE * lag_m
+        if as_late and self._beyond < FIXES_BEYOND:
             innovation = (float(off_m[0]), float(off_m[1]))
             self._waiting.append(AidRecord(fix.t_ns, AidSource.FIX, (), (), innovation, (), 0.0, False, why))
             return False
         self._order.forget()
         self._delay.forget()
         self._lags.clear()
+        self._beyond = 0
         return True
 
     def take(self) -> list[Told]:

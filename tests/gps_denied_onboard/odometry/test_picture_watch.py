@@ -92,6 +92,15 @@ def test_fix_of_a_late_picture_is_not_fused() -> None:
     assert watch.on_fix(fix(5, 0.0), moving(5))  # that of a picture in time
 
 
+def test_fixes_beyond_any_lag_are_those_of_a_wrong_state() -> None:
+    """Two seconds of lag are 36 m; three fixes in a row 120 m off are fused, one alone between others is not."""
+    watch = late_watch()
+    off_m = (-120.0, -36.0, -120.0, -120.0, -120.0)
+    for second, east_m in enumerate(off_m, 7):
+        assert watch.on_fix(fix(second, east_m), moving(second)) == (second == 11)
+        watch.on_step(picture(second + 1, second + 1), step(second + 1, 18.0), moving(second + 1))
+
+
 def test_fix_where_the_state_is_refutes_a_lag() -> None:
     """The odometry's step was wrong, not the picture: its fix is fused, and the next picture is used again."""
     watch = late_watch()

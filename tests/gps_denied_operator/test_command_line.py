@@ -167,6 +167,7 @@ def test_a_fault_of_our_own_is_a_sentence_and_a_file(
     assert "Traceback" in kept.read_text()
 
 
+@pytest.mark.slow
 def test_a_command_at_its_limit_of_time_is_told_to_machines_too() -> None:
     """A server of flights that never answers: its parent ends the command, and gives the one JSON object of it."""
     with socket.create_server(("127.0.0.1", 0)) as listener:

@@ -51,6 +51,7 @@ def shaken(flight: Flight, sigma_rad: float = 0.02, time_s: float = 4.0) -> Flig
     return replace(flight, messages=[(at, change(m)) for at, m in flight.messages])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [Eskf, Isam2])
 def test_a_frozen_attitude_is_let_go_of_and_taken_back(kind: type[Fusion]) -> None:
     """25 s of turns with an attitude that stands still: inside the ellipse, and right again afterwards."""

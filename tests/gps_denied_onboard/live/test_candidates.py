@@ -22,12 +22,13 @@ from .peer import Autopilot, free_port
 def test_a_live_flight_stores_candidates_beside_the_map(
     tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """From a known take-off place: tiles of this flight alone, none of a frame known worse than 5 m, map untouched."""
+    """Place and mount known: tiles of this flight alone, none of a frame known worse than 5 m, map untouched."""
     from gps_denied_sim.recording import FlyRequest, make_recording
+    from gps_denied_sim.render.sim_camera import make_camera
 
     monkeypatch.setenv("DATABASE_URL", database_url)
     recording, root = tmp_path / "recording", tmp_path / "store"
-    make_recording(FlyRequest(1, 14.0 / 60.0, frame_rate_hz=2.0, buffer_m=200.0), recording, lambda *_: None)
+    make_recording(FlyRequest(1, 50.0 / 60.0, frame_rate_hz=2.0, buffer_m=200.0), recording, lambda *_: None)
     meta = read_meta(recording)
     zoom, start = meta.tiles_zoom, next(iter(RecordingReader(recording).truth()))
     assert zoom is not None
@@ -44,12 +45,13 @@ def test_a_live_flight_stores_candidates_beside_the_map(
     more = f"[tiles]\ncandidates = true\ncandidate_zoom = {zoom}\ncandidate_interval_s = 2.0\n"
     video, port = tmp_path / "frames.avi", free_port()
     begin_ns = write_video(recording, video)
-    config = write_config(recording, video, port, tmp_path / "flight.toml", mission, more)
+    mount = make_camera(1, meta.camera.width_px, meta.camera.height_px)[0].rotation_camera_to_body
+    config = write_config(recording, video, port, tmp_path / "flight.toml", mission, more, mount)
     plain = f'directory = "{recording / "tiles"}"\n'
     assert plain in config.read_text()
     config.write_text(config.read_text().replace(plain, f'directory = "{root}"\nuse_store = true\nzoom = {zoom}\n'))
     autopilot = Autopilot(port, recording, begin_ns)
-    process = start_flight(config, "--seconds", "16")
+    process = start_flight(config, "--seconds", "52")
     _, errors = process.communicate(timeout=90)
     autopilot.close()
     assert process.returncode == 0, errors

@@ -27,7 +27,7 @@ from .peer import Autopilot, free_port
 STALL_S = 5.0
 SHORT_FLIGHT_SEED = 3
 """Of `short_recording`."""
-SLOW_SEARCH = "[place]\nwhole_cells_max = 0\ncoarse_yaw_step_deg = 0.1\ncoarse_height_step = 0.005\n"
+SLOW_SEARCH = "[place]\nwhole_cells_max = 0\ncoarse_yaw_step_deg = 0.02\ncoarse_height_step = 0.003\n"
 
 
 def fly(

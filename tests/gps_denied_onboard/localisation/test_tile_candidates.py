@@ -137,6 +137,7 @@ def test_writing_keeps_to_the_budget_and_never_touches_the_map(tmp_path: Path, d
         np.testing.assert_array_equal(read[0], codec.decode_tile(tile(here.x, here.y).jpeg, None)[0])
 
 
+@pytest.mark.slow
 def test_tiles_of_a_hill_are_orthophotos() -> None:
     """With the hill's heights each tile lies on the ground to a fraction of a pixel; on the plane some are far off."""
     terrain = hill(LOCAL)

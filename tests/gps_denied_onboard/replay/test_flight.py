@@ -92,6 +92,7 @@ def with_map(short_recording: Path, **more: object) -> Config:
     return dataclasses.replace(Config(), map=MapConfig(directory=str(short_recording / "tiles")), **more)
 
 
+@pytest.mark.slow
 def test_kept_pictures_go_through_the_matcher_again(
     short_recording: Path, flown_with_pictures: Path, tmp_path: Path
 ) -> None:

@@ -15,6 +15,7 @@ from gps_denied_onboard.replay.profile import REST, profile_replay
 from gps_denied_onboard.replay.recording import replay_recording
 
 
+@pytest.mark.slow
 def test_a_recording_is_profiled_onto_one_page(tiny_recording: Path, tmp_path: Path) -> None:
     """Stages sum to the run's length; the page, the object and a file for pstats are in the folder."""
     done = CliRunner().invoke(app, ["profile", str(tiny_recording), "--out", str(tmp_path / "out"), "--json"])

@@ -36,6 +36,7 @@ def test_a_percentile_is_that_of_numpy() -> None:
         assert found(drawn)[0] == pytest.approx(np.nanpercentile(again, percent))
 
 
+@pytest.mark.slow
 def test_noise_alone_is_rarely_more_than_noise() -> None:
     """Of forty pairs of sets of equal flights, intervals hold zero about 95 times in a hundred, and with six figures
     looked at together hardly any pair is told apart."""

@@ -20,6 +20,7 @@ def run(*arguments: object) -> Result:
     return CliRunner().invoke(app, ["compare", *map(str, arguments)])
 
 
+@pytest.mark.slow
 def test_worse_ends_with_three_and_both_tracks_on_a_page(write_result: Write, tmp_path: Path) -> None:
     """B's errors are half as large again: exit code 3, the fixed keys, one page with the tracks and both hashes."""
     a, b = write_result("a"), write_result("b", change=lambda _seed, e: 1.5 * e)

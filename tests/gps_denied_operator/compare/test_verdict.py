@@ -64,6 +64,7 @@ def test_figures_of_a_side_are_those_of_its_result(write_result: Write) -> None:
     assert found["nees_mean"].a == pytest.approx(held["nees_mean"], abs=1e-4)
 
 
+@pytest.mark.slow
 def test_one_flight_has_intervals_by_blocks_of_time(write_result: Write) -> None:
     """One flight alone: frames hang together, so blocks of 30 s are drawn, and it is said what that does not hold."""
     a = write_result("a", range(1), frames=600)

@@ -36,6 +36,7 @@ def sampled(path: Path, grid: TerrainGrid) -> Any:
         return np.array([value[0] for value in dataset.sample(places)]).reshape(latitudes.shape)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("point", [False, True])
 def test_a_raster_on_degrees_keeps_its_posts(tmp_path: Path, point: bool) -> None:
     """Real heights on latitude and longitude come through unchanged, whether a pixel is an area or a point."""

@@ -141,6 +141,7 @@ def test_the_store_is_free_after_a_provider_without_end(store: TileStore) -> Non
         pass
 
 
+@pytest.mark.slow
 def test_a_run_of_slow_answers_ends(store: TileStore, tmp_path: Path) -> None:
     """Answers each within their deadline, but all too slow: the run ends, keeps what came, and frees the store."""
     schedule = RetrySchedule(attempts=2, wait_first_s=0.01, run_s=0.5, run_s_per_answer=0.01, run_bytes_per_s=1e9)

@@ -47,6 +47,7 @@ def test_a_pixel_shows_the_hill_that_it_looks_at(bank_deg: float) -> None:
     assert float(off.max()) < 0.5
 
 
+@pytest.mark.slow
 def test_bought_heights_are_wrong_as_real_ones() -> None:
     """Off by 10 m, alike at 60 m, no more at 900 m; woods stand on them."""
     scenario = make_scenario("relief-150", 5, 60.0)

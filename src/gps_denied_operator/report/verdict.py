@@ -71,7 +71,7 @@ def _ellipse(ellipse: Mapping[str, Any]) -> Criterion:
     """The size of the ellipses, and whether the errors ask for it: a fault on either side."""
     judged, sizes = ellipse["verdict"], [_number(ellipse[key], 1) for key in ("median_m", "p95_m")]
     return Criterion(
-        "95 % ellipse, median / p95", f"{' / '.join(sizes)} m, {judged}" if judged else "–", "", "at most 1.5 x needed",
+        "95 % ellipse, median / p95", f"{' / '.join(sizes)} m, {judged}" if judged else "–", "", "honest",
         NONE if judged is None else GOOD if judged == EllipseVerdict.HONEST else WARN,
     )  # fmt: skip
 

@@ -109,7 +109,9 @@ def test_a_signal_to_the_parent_reaches_the_child(number: signal.Signals) -> Non
     """Who ends the command by its number ends all of it, and it may clean up first where it listens."""
     work = "\n    ".join((
         "signal.signal(signal.SIGTERM, lambda *_: sys.exit(5))",
-        "try: print(os.getpid(), flush=True); time.sleep(60)", "except KeyboardInterrupt: sys.exit(5)",
+        "try:", "    print(os.getpid(), flush=True)",
+        "    while True: time.sleep(0.05)",  # a signal just before a long sleep would be heard after it
+        "except KeyboardInterrupt: sys.exit(5)",
     ))  # fmt: skip
     command = [sys.executable, "-c", CHILD.replace("{work}", work), "60"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:

@@ -69,6 +69,12 @@ def quaternion_from_matrix(r: FloatArray) -> Quaternion:
     return (w, x, y, z)
 
 
+def shortest_turn(start: FloatArray, end: FloatArray) -> FloatArray:
+    """Rotation (3, 3) that takes the unit vector `start` (3,) to `end` by the shortest way."""
+    k, c = skew(np.cross(start, end)), float(start @ end)
+    return np.asarray(np.eye(3) + k + k @ k / max(1.0 + c, 1e-6))
+
+
 def rotation_z(angle_rad: float) -> FloatArray:
     """Rotation by `angle_rad` about the third axis, counter-clockwise seen from its tip."""
     c, s = math.cos(angle_rad), math.sin(angle_rad)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from gps_denied_onboard.geometry.camera import CameraModel
-from gps_denied_onboard.geometry.rotations import image_up_yaw, log_rotation, rotation_z
+from gps_denied_onboard.geometry.rotations import image_up_yaw, log_rotation, rotation_z, shortest_turn
 from gps_denied_onboard.geometry.terrain import Terrain
 from gps_denied_onboard.imaging.orthorectify import Orthorectifier, Undistorter
 from gps_denied_onboard.localisation.acceptance import is_unique, refused_by
@@ -261,7 +261,8 @@ class Localiser:
         final = refined or first
         solution, matches = final.solution, final.result.matches
         inliers = int(np.count_nonzero(solution.inlier))
-        tilt = log_rotation(_level_rotation(solution.rotation_camera_to_enu))
+        down = np.array([0.0, 0.0, -1.0])
+        tilt = log_rotation(shortest_turn(down, solution.rotation_camera_to_enu[:, 2]))
         numbers = {
             **first.features,
             "inliers": float(inliers),
@@ -357,15 +358,6 @@ class Localiser:
             return True
         sigma = float(np.hypot(prior.height_sigma_m, np.sqrt(solution.covariance[2, 2])))
         return abs(self._above_ground_m(solution) - prior.height_m) <= self._gates.prior_sigmas_max * sigma
-
-
-def _level_rotation(rotation_camera_to_enu: FloatArray) -> FloatArray:
-    """Rotation from straight down to the camera's optical axis."""
-    axis = rotation_camera_to_enu[:, 2]
-    down = np.array([0.0, 0.0, -1.0])
-    v, c = np.cross(down, axis), float(down @ axis)
-    k = np.array([[0.0, -v[2], v[1]], [v[2], 0.0, -v[0]], [-v[1], v[0], 0.0]])
-    return np.asarray(np.eye(3) + k + k @ k / max(1.0 + c, 1e-6))
 
 
 def _rejected(frame: Frame, prior: CameraPrior, reason: RejectReason, gates: dict[str, float]) -> PoseFix:

@@ -11,7 +11,7 @@ import math
 import numpy as np
 
 from gps_denied_onboard.geometry.camera import CameraModel
-from gps_denied_onboard.geometry.rotations import image_up_yaw, nadir_camera_to_enu, rotation_z
+from gps_denied_onboard.geometry.rotations import image_up_yaw, nadir_camera_to_enu, rotation_z, shortest_turn
 from gps_denied_onboard.geometry.terrain import Terrain
 from gps_denied_onboard.messages import CameraPrior, FloatArray, Frame, OdometryStep
 from gps_denied_onboard.odometry.config import OdometryConfig
@@ -97,8 +97,5 @@ class FeaturesOdometry:
 
 def over_plane(normal: FloatArray, yaw_rad: float) -> FloatArray:
     """(3, 3) camera to ENU of a camera that sees level ground along `normal` (3,), its image's top at `yaw_rad`."""
-    # The turn that takes the normal to the optical axis by the shortest way, then the nadir camera.
-    axis, c = np.array([normal[1], -normal[0], 0.0]), float(normal[2])
-    k = np.array([[0.0, -axis[2], axis[1]], [axis[2], 0.0, -axis[0]], [-axis[1], axis[0], 0.0]])
-    rotation = nadir_camera_to_enu(yaw_rad) @ (np.eye(3) + k + k @ k / max(1.0 + c, 1e-6))
+    rotation = nadir_camera_to_enu(yaw_rad) @ shortest_turn(normal, np.array([0.0, 0.0, 1.0]))
     return np.asarray(rotation_z(yaw_rad - image_up_yaw(rotation)) @ rotation)

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from gps_denied_onboard.geometry.rotations import (
@@ -18,6 +18,7 @@ from gps_denied_onboard.geometry.rotations import (
     quaternion_from_matrix,
     rotation_z,
     rotation_zyx,
+    shortest_turn,
     skew,
     wrap_angle,
 )
@@ -96,3 +97,17 @@ def test_aerospace_angles_turn_the_nose_then_lift_it_then_lean() -> None:
     assert forward == pytest.approx([0.0, math.sqrt(0.75), -0.5])
     assert right == pytest.approx([0.0, 0.5, math.sqrt(0.75)])
     assert down == pytest.approx([1.0, 0.0, 0.0])
+
+
+@settings(max_examples=100, deadline=None)
+@given(UNIT, UNIT)
+def test_the_shortest_turn_takes_one_direction_to_another(
+    start: tuple[float, float, float], end: tuple[float, float, float]
+) -> None:
+    """About an axis square to both, unless the two are opposite."""
+    a, b = (np.array(v) / np.linalg.norm(v) for v in (start, end))
+    assume(float(a @ b) > -0.999)
+    turn = shortest_turn(a, b)
+    assert turn @ a == pytest.approx(b, abs=1e-9)
+    assert turn @ turn.T == pytest.approx(np.eye(3), abs=1e-9)
+    assert turn @ np.cross(a, b) == pytest.approx(np.cross(a, b), abs=1e-9)

@@ -17,7 +17,7 @@ from gps_denied_onboard.messages import CameraPrior, FloatArray, Frame, Odometry
 from gps_denied_onboard.odometry.config import OdometryConfig
 from gps_denied_onboard.odometry.picture import Picture
 from gps_denied_onboard.odometry.plane_motion import MotionPrior
-from gps_denied_onboard.odometry.registration import Candidate, Registration
+from gps_denied_onboard.odometry.registration import Candidate, PointPairs, Registration
 from gps_denied_onboard.odometry.steps import lost_step, registered_step
 from gps_denied_onboard.odometry.tracking import track
 from gps_denied_onboard.odometry.two_view import POINTS_MIN, two_view
@@ -55,12 +55,14 @@ class FeaturesOdometry:
         yaw_rad = image_up_yaw(prior0.rotation_camera_to_enu)
         failed: Candidate | None = None
         if guess is not None:
-            pair = self._pair(first, second, yaw_rad, track(first, second, guess, self._config))
-            failed = None if pair is None else pair.by_tracks(guess)
+            tracks = track(first, second, guess, self._config)
+            pair = self._pair(first, second, yaw_rad, tracks)
+            failed = None if pair is None else pair.by_tracks(guess, tracks=tracks)
             if pair is not None and failed is not None and not failed.fault:
                 return self._registered(pair, prior0, yaw_rad, failed)
-        pair = self._pair(first, second, yaw_rad, match_features(first, second))
-        best = None if pair is None else pair.by_features()
+        features = match_features(first, second)
+        pair = self._pair(first, second, yaw_rad, features)
+        best = None if pair is None else pair.by_features(features)
         if pair is not None and best is not None and not best.fault:
             return self._registered(pair, prior0, yaw_rad, best)
         told = best or failed
@@ -72,9 +74,7 @@ class FeaturesOdometry:
         self._homography = best.solution.motion.homography
         return registered_step(pair, prior0, yaw_rad, best, self._config)
 
-    def _pair(
-        self, first: Picture, second: Picture, yaw_rad: float, points: tuple[FloatArray, FloatArray]
-    ) -> Registration | None:
+    def _pair(self, first: Picture, second: Picture, yaw_rad: float, points: PointPairs) -> Registration | None:
         """The pair with what its own correspondences say of rotation and plane, instead of an attitude; None where
         they say nothing."""
         if len(points[0]) < POINTS_MIN:

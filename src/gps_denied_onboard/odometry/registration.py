@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import numpy as np
 
@@ -29,6 +30,9 @@ from gps_denied_onboard.odometry.plane_motion import (
 )
 from gps_denied_onboard.odometry.tracking import move_pixels, track
 from gps_denied_onboard.odometry.wide_baseline import match_features, robust_homography
+
+PointPairs: TypeAlias = tuple[FloatArray, FloatArray]
+"""Pixels (N, 2) in the one reduced picture and (N, 2) in the other."""
 
 YAW_KNOWN_RAD = 0.5
 YAW_BIN_RAD = math.radians(6.0)
@@ -77,9 +81,11 @@ class Registration:
         self._config = config
         self._overlay = False
 
-    def by_tracks(self, guess: FloatArray, method: str = "tracks", rival: bool = False) -> Candidate | None:
-        """Corners followed along a guessed homography; None when too few are found again."""
-        p0, p1 = self._moving(*track(self.first, self.second, guess, self._config))
+    def by_tracks(
+        self, guess: FloatArray, method: str = "tracks", rival: bool = False, tracks: PointPairs | None = None
+    ) -> Candidate | None:
+        """Corners followed along a guessed homography; None when too few are found again. `tracks`: they were."""
+        p0, p1 = self._moving(*(tracks or track(self.first, self.second, guess, self._config)))
         candidate = self._solve(p0, p1, method, rival)
         if candidate is None or candidate.fault or rival:
             return candidate
@@ -90,9 +96,10 @@ class Registration:
             return replace(candidate, fault=f"only {candidate.inliers} of {seen} corners in view are found again")
         return candidate
 
-    def by_features(self) -> Candidate | None:
-        """SIFT features, then corners along the motion that they show; the features alone where that is less."""
-        p0, p1 = self._moving(*match_features(self.first, self.second))
+    def by_features(self, features: PointPairs | None = None) -> Candidate | None:
+        """SIFT features, then corners along the motion that they show; the features alone where that is less.
+        `features`: they were matched."""
+        p0, p1 = self._moving(*(features or match_features(self.first, self.second)))
         coarse = self._solve(p0, p1, "features")
         if coarse is None:
             return None

@@ -91,7 +91,8 @@ def apply_homography(homography: FloatArray, normalised: FloatArray) -> FloatArr
     return np.asarray(p[:, :2] / z[:, None])
 
 
-def _rays(normalised: FloatArray) -> FloatArray:
+def rays(normalised: FloatArray) -> FloatArray:
+    """(N, 3) directions of normalised coordinates (N, 2), in the camera."""
     return np.concatenate([normalised, np.ones((len(normalised), 1))], axis=1)
 
 
@@ -103,7 +104,7 @@ def linearise(
     `relief` (N,) is the height of the ground at each track over the plane, in units of the camera's height.
     """
     n = motion.normal
-    a = _rays(x0) @ motion.rotation0.T
+    a = rays(x0) @ motion.rotation0.T
     na = a @ n
     rise = np.zeros(len(x0)) if relief is None else relief
     g = -a * ((1.0 - rise) / na)[:, None]
@@ -132,7 +133,7 @@ def linearise(
 
 def relief_shapes(rotation0: FloatArray, x0: FloatArray) -> FloatArray:
     """(N, RELIEF_SHAPES) Gaussian hills on an even grid over the ground that the tracks cover, at each track."""
-    a = _rays(x0) @ rotation0.T
+    a = rays(x0) @ rotation0.T
     g = -a[:, :2] / a[:, 2:3]
     low, high = g.min(axis=0), g.max(axis=0)
     span = np.maximum(high - low, 0.05)
@@ -155,7 +156,7 @@ def seed_motion(prior: MotionPrior, x0: FloatArray, x1: FloatArray) -> PlaneMoti
 
     Umeyama's closed form in the plane; needs two tracks or more, all taken as right.
     """
-    a, b = _rays(x0) @ prior.rotation0.T, _rays(x1) @ prior.rotation1.T
+    a, b = rays(x0) @ prior.rotation0.T, rays(x1) @ prior.rotation1.T
     g0 = -a[:, :2] / a[:, 2:3]
     g1 = -b[:, :2] / b[:, 2:3]
     c0 = (g0[:, 0] + 1j * g0[:, 1]) - complex(*g0.mean(axis=0))
@@ -221,7 +222,7 @@ def solve_motion(
     motion, weight = start, selected.astype(float)
     shapes = relief_shapes(prior.rotation0, x0)
     hills = np.zeros(shapes.shape[1])
-    known = 0.0 if prior.relief is None else prior.relief(_rays(x0) @ prior.rotation0.T)
+    known = 0.0 if prior.relief is None else prior.relief(rays(x0) @ prior.rotation0.T)
     sigma = sigma_floor_px
     for i in range(iterations + 1):
         residual, jacobian, rise = linearise(motion, x0, x1, shapes @ hills + known)

@@ -15,6 +15,7 @@ import numpy as np
 
 from gps_denied_onboard.imaging.orientation import MaskArray
 from gps_denied_onboard.messages import FloatArray
+from gps_denied_onboard.odometry.plane_motion import rays
 
 POINTS_MIN = 12
 OUTLIER_COST = 2.0
@@ -82,7 +83,7 @@ def criterion(residual: FloatArray, sigma: float, dimension: int, parameters: in
 
 def transfer_error(homography: FloatArray, x0: FloatArray, x1: FloatArray) -> FloatArray:
     """(N,) distance in the second picture; large where the point comes to lie behind the camera."""
-    moved = _rays(x0) @ homography.T
+    moved = rays(x0) @ homography.T
     ahead = moved[:, 2] * np.sign(homography[2, 2]) > 1e-6
     depth = np.where(ahead, moved[:, 2], 1.0)
     error = np.hypot(*(moved[:, :2] / depth[:, None] - x1).T)
@@ -91,15 +92,11 @@ def transfer_error(homography: FloatArray, x0: FloatArray, x1: FloatArray) -> Fl
 
 def epipolar_error(essential: FloatArray, x0: FloatArray, x1: FloatArray) -> FloatArray:
     """(N,) Sampson's distance of correspondences from an essential matrix."""
-    a, b = _rays(x0), _rays(x1)
+    a, b = rays(x0), rays(x1)
     line1, line0 = a @ essential.T, b @ essential
     off = np.einsum("ni,ni->n", b, line1)
     slope = line1[:, 0] ** 2 + line1[:, 1] ** 2 + line0[:, 0] ** 2 + line0[:, 1] ** 2
     return np.asarray(np.abs(off) / np.sqrt(np.maximum(slope, 1e-12)))
-
-
-def _rays(normalised: FloatArray) -> FloatArray:
-    return np.concatenate([normalised, np.ones((len(normalised), 1))], axis=1)
 
 
 def _of_plane(homography: FloatArray, down: FloatArray) -> TwoView | None:

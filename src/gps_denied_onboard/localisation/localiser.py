@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -67,11 +68,13 @@ class Localiser:
         self._place = place
         self._matcher = matcher
         self._terrain = terrain
-        flat = terrain.flat
-        self._on_flat = None if flat is None else Localiser(camera, place, matcher, flat, pose)
         self._pose = pose
         self._gates = matcher.gates
         self._evidence = matcher.evidence
+        self._on_flat: Localiser | None = None
+        if terrain.flat is not None:
+            self._on_flat = copy.copy(self)
+            self._on_flat._terrain = terrain.flat
 
     def locate(self, frame: Frame, prior: CameraPrior, stage: Stage = lambda _name: nullcontext()) -> PoseFix:
         """Find the camera pose of `frame`. `stage(name)` wraps each stage for timing."""

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from gps_denied_onboard.geometry.rotations import log_rotation, rotation_z
+from gps_denied_onboard.geometry.terrain import Terrain
 from gps_denied_onboard.localisation.localiser import Localiser
 from gps_denied_onboard.localisation.matching.classic import ClassicMatcher
 from gps_denied_onboard.localisation.matching.config import MatchingConfig
@@ -18,12 +19,15 @@ from gps_denied_onboard.localisation.place_search import GridPlace
 from gps_denied_onboard.localisation.pose_config import GateConfig, PoseConfig
 from gps_denied_onboard.messages import CameraPrior, Frame, PoseFix
 
+from ..geometry.hills import hill
 
-def locate(ground: Any, frame: Frame, prior: CameraPrior) -> PoseFix:
+
+def locate(ground: Any, frame: Frame, prior: CameraPrior, terrain: Terrain | None = None) -> PoseFix:
     mosaic = ground.mosaic()
-    matcher = ClassicMatcher(MapProjector(mosaic, ground.local, ground.terrain, ground.camera), MatchingConfig())
+    terrain = terrain or ground.terrain
+    matcher = ClassicMatcher(MapProjector(mosaic, ground.local, terrain, ground.camera), MatchingConfig())
     place = GridPlace(mosaic, ground.local, PlaceConfig())
-    localiser = Localiser(ground.camera, place, matcher, ground.terrain, PoseConfig())
+    localiser = Localiser(ground.camera, place, matcher, terrain, PoseConfig())
     return localiser.locate(frame, prior)
 
 
@@ -39,6 +43,20 @@ def test_the_right_map_gives_a_fix(painted_ground: Any, known: bool) -> None:
     assert np.linalg.norm(error[:3]) < 8.0
     assert error @ np.linalg.solve(fix.covariance, error) < 25.0  # 6 degrees of freedom, one in 3000
     assert fix.gates["inlier_ratio"] > 0.5
+
+
+def test_where_the_ground_counts_as_flat_heights_on_board_are_left_alone(painted_ground: Any) -> None:
+    """They would put the camera 300 m higher; without them the fix is that of a flight without heights, bit by bit."""
+    pose = painted_ground.pose()
+    frame, wrong = painted_ground.frame(pose), hill(painted_ground.local, offset_m=300.0)
+    prior = painted_ground.prior(pose)
+    flat = locate(painted_ground, frame, prior)
+    fix = locate(painted_ground, frame, replace(prior, ground_flat=True), wrong)
+    assert fix.accepted, fix.reason
+    assert fix.position_enu_m.tolist() == flat.position_enu_m.tolist()
+    assert fix.covariance.tolist() == flat.covariance.tolist()
+    hilly = locate(painted_ground, frame, prior, wrong)
+    assert not hilly.accepted or hilly.position_enu_m[2] > flat.position_enu_m[2] + 200.0
 
 
 def test_reversed_contrast_is_the_same_ground(painted_ground: Any) -> None:

@@ -198,9 +198,10 @@ class Pipeline:
         frame, prior = job.frame, job.prior
         if step is not None:
             out.append(step)
-            used = self._watch is None or self._watch.on_step(frame, step, self._fusion.estimate(frame.t_ns))
+            before = self._fusion.estimate(frame.t_ns)
+            used = self._watch is None or self._watch.on_step(frame, step, before)
             with self._stage("fusion"):
-                over = self._ground.on_step(step, self._fusion.estimate(frame.t_ns))
+                over = self._ground.on_step(step, before)
                 records = self._fusion.update(self._monitor.trusted(over)) if used else []
             out.extend([*records, *self._of_pictures()])
             self._monitor.on_records(records)
@@ -285,9 +286,10 @@ class Pipeline:
         judged = self._belief.judged(found)
         fix = judged.fix
         out: list[Output] = [fix, *_of_belief(judged)]
-        if self._watch is not None and not self._watch.on_fix(fix, self._fusion.estimate(fix.t_ns)):
+        before = self._fusion.estimate(fix.t_ns)
+        if self._watch is not None and not self._watch.on_fix(fix, before):
             return [*out, *self._of_pictures()]
-        used_fix = self._ground.on_fix(fix, self._fusion.estimate(fix.t_ns))
+        used_fix = self._ground.on_fix(fix, before)
         with self._stage("fusion"):
             records = self._fusion.update(used_fix)
         out.extend([*records, *self._ground.take()])

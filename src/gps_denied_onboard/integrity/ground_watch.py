@@ -16,6 +16,7 @@ import numpy as np
 
 from gps_denied_onboard.geometry.rotations import log_rotation
 from gps_denied_onboard.geometry.terrain import Terrain
+from gps_denied_onboard.integrity.source_label import horizontal_sigma_m
 from gps_denied_onboard.messages import (
     Alert,
     Estimate,
@@ -118,7 +119,7 @@ class GroundWatch:
     def looks_flat(self, t_ns: int, estimate: Estimate | None) -> bool:
         """Whether the frame of `t_ns` is to be found on flat ground, where there are heights on board."""
         if self.believed and estimate is not None and estimate.position_known:
-            sigma_m = math.sqrt(max(float(np.linalg.eigvalsh(estimate.covariance[:2, :2])[-1]), 0.0))
+            sigma_m = horizontal_sigma_m(estimate)
             vertical_m = math.sqrt(max(float(estimate.covariance[2, 2]), 0.0))
             self._not_under(t_ns, estimate.position_enu_m, sigma_m, vertical_m)
             self._look_for_hole(t_ns, estimate.position_enu_m)

@@ -91,6 +91,7 @@ class PictureWatch:
         """
         lag_s = next((lag_s for t_ns, lag_s in self._lags if t_ns == fix.t_ns), 0.0)
         if lag_s == 0.0:
+            self._beyond = 0 if fix.accepted else self._beyond
             return True
         if not fix.accepted or estimate is None or not estimate.position_known:
             return False

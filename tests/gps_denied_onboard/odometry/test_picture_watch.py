@@ -101,6 +101,18 @@ def test_fixes_beyond_any_lag_are_those_of_a_wrong_state() -> None:
         watch.on_step(picture(second + 1, second + 1), step(second + 1, 18.0), moving(second + 1))
 
 
+def test_fix_of_a_picture_in_time_ends_a_row_of_fixes_beyond() -> None:
+    """Two of a lag that is over do not help the first one of the next lag to be the third."""
+    watch = late_watch()
+    for second in range(8, 11):
+        assert not watch.on_step(picture(second, second), step(second, 18.0), moving(second))
+    assert not watch.on_fix(fix(7, -120.0), moving(7))
+    assert not watch.on_fix(fix(8, -120.0), moving(8))
+    assert watch.on_fix(fix(5, 0.0), moving(5))
+    assert not watch.on_fix(fix(9, -120.0), moving(9))
+    assert not watch.on_fix(fix(10, -120.0), moving(10))
+
+
 def test_fix_where_the_state_is_refutes_a_lag() -> None:
     """The odometry's step was wrong, not the picture: its fix is fused, and the next picture is used again."""
     watch = late_watch()

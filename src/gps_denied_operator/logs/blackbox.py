@@ -6,7 +6,6 @@ GPS columns are there with `--merge-gps`, else in the file beside it whose name 
 
 from __future__ import annotations
 
-import bisect
 import csv
 import math
 import re
@@ -194,15 +193,14 @@ def _gps(out: LogBuilder, table: _Table, row: Sequence[str], t_ns: int) -> None:
 
 
 def _gps_beside(out: LogBuilder, path: Path) -> None:
-    """The GPS table that the decoder writes beside the main one."""
+    """The GPS table that the decoder writes beside the main one, with the same clock."""
+    if out.breaks_ns:
+        out.note(f"its clock was started again: which part {shown(path.name, 80)} belongs to nothing tells, left out.")
+        return
     table = _Table(path)
     seconds = table.scale("time", 1e-6)
-    times = sorted(m.t_ns for m in out.messages)
-    if not times:
-        return
     for row in table.rows():
         time = table.number(row, "time")
-        if math.isfinite(time) and 0.0 <= time * seconds < 1e7:
-            t_ns = out.clock(round(time * seconds * 1e9)) if not out.breaks_ns else -1
-            if t_ns >= 0 and bisect.bisect_left(times, t_ns) < len(times):
-                _gps(out, table, row, t_ns)
+        t_ns = out.beside(round(time * seconds * 1e9)) if math.isfinite(time) else None
+        if t_ns is not None:
+            _gps(out, table, row, t_ns)

@@ -146,6 +146,11 @@ class LogBuilder:
         self._end_ns = max(self._end_ns, t_ns)
         return t_ns
 
+    def beside(self, log_ns: int) -> int | None:
+        """t_ns of a time in a table beside the log, read after it; None where the log itself has nothing."""
+        t_ns = log_ns + self._shift_ns
+        return t_ns if 0 <= t_ns <= self._end_ns else None
+
     def begin(self, log_ns: int) -> None:
         """Fix the time of the first message, where the format tells it."""
         self._zero_ns, self._newest_ns, self._shift_ns = log_ns, log_ns, -log_ns

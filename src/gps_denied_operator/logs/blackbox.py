@@ -14,6 +14,7 @@ from pathlib import Path
 
 from gps_denied_onboard.autopilot.mavlink.telemetry import true_per_equivalent_airspeed
 from gps_denied_onboard.errors import UserError
+from gps_denied_onboard.geometry.rotations import quaternion_zyx
 from gps_denied_onboard.messages import GpsSample
 from gps_denied_onboard.untrusted.text import shown
 from gps_denied_operator.logs.flight_log import (
@@ -22,7 +23,6 @@ from gps_denied_operator.logs.flight_log import (
     LogBuilder,
     LogKind,
     horizontal_accuracy_m,
-    quaternion_of_euler,
 )
 
 LINE_BYTES_MAX = 65_536
@@ -144,7 +144,7 @@ class _Rows:
             out.imu(t_ns, (accel[0], -accel[1], -accel[2]), (gyro[0], -gyro[1], -gyro[2]))
         if self._table.has("attitude[0]"):
             roll, pitch, yaw = (math.radians(n(row, f"attitude[{k}]") / 10.0) for k in range(3))
-            out.attitude(t_ns, quaternion_of_euler(roll, -pitch, yaw))
+            out.attitude(t_ns, quaternion_zyx(yaw, -pitch, roll))
         altitude_m = n(row, "BaroAlt") * self._table.scale("BaroAlt", 0.01)
         if math.isfinite(altitude_m):
             self._altitude_m = altitude_m

@@ -13,6 +13,7 @@ from typing import Any
 from gps_denied_onboard.autopilot.gps_time import GPS_EPOCH_UNIX_S, WEEK_MS, leap_seconds
 from gps_denied_onboard.autopilot.mavlink.telemetry import true_per_equivalent_airspeed
 from gps_denied_onboard.errors import UserError
+from gps_denied_onboard.geometry.rotations import quaternion_zyx
 from gps_denied_onboard.messages import FixType, GpsSample, TakeoffOrigin
 from gps_denied_onboard.untrusted.text import shown
 from gps_denied_operator.logs.flight_log import (
@@ -21,7 +22,6 @@ from gps_denied_operator.logs.flight_log import (
     LogKind,
     LogText,
     horizontal_accuracy_m,
-    quaternion_of_euler,
 )
 
 TYPES = (
@@ -151,7 +151,7 @@ class _Reader:
 
     def _attitude(self, m: Any, t_ns: int) -> None:
         roll, pitch, yaw = (_number(m, name, "deg") for name in ("Roll", "Pitch", "Yaw"))
-        self._out.attitude(t_ns, quaternion_of_euler(roll, pitch, yaw))
+        self._out.attitude(t_ns, quaternion_zyx(yaw, pitch, roll))
 
     def _baro(self, m: Any, t_ns: int) -> None:
         self._out.baro(t_ns, _number(m, "Alt", "m"), relative=True)

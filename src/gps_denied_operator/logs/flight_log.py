@@ -17,7 +17,6 @@ from gps_denied_onboard.messages import (
     BaroSample,
     GpsSample,
     ImuSample,
-    Quaternion,
     RangefinderSample,
     TakeoffOrigin,
     Telemetry,
@@ -328,19 +327,6 @@ def _baro_above_sea(messages: list[Telemetry]) -> list[Telemetry]:
         return messages
     offset = float(np.median(offsets))
     return [BaroSample(m.t_ns, m.altitude_amsl_m + offset) if isinstance(m, BaroSample) else m for m in messages]
-
-
-def quaternion_of_euler(roll_rad: float, pitch_rad: float, yaw_rad: float) -> Quaternion:
-    """Body to NED of roll, pitch, yaw (ZYX); NaN where one of them is not finite."""
-    if not all(math.isfinite(a) for a in (roll_rad, pitch_rad, yaw_rad)):
-        return (math.nan, math.nan, math.nan, math.nan)
-    cr, sr, cp, sp, cy, sy = (f(a / 2.0) for a in (roll_rad, pitch_rad, yaw_rad) for f in (math.cos, math.sin))
-    return (
-        cr * cp * cy + sr * sp * sy,
-        sr * cp * cy - cr * sp * sy,
-        cr * sp * cy + sr * cp * sy,
-        cr * cp * sy - sr * sp * cy,
-    )
 
 
 def horizontal_accuracy_m(told_m: float | None, hdop: float | None) -> float:

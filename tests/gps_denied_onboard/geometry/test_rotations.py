@@ -16,6 +16,7 @@ from gps_denied_onboard.geometry.rotations import (
     matrix_from_quaternion,
     nadir_camera_to_enu,
     quaternion_from_matrix,
+    quaternion_zyx,
     rotation_z,
     rotation_zyx,
     skew,
@@ -96,3 +97,13 @@ def test_aerospace_angles_turn_the_nose_then_lift_it_then_lean() -> None:
     assert forward == pytest.approx([0.0, math.sqrt(0.75), -0.5])
     assert right == pytest.approx([0.0, 0.5, math.sqrt(0.75)])
     assert down == pytest.approx([1.0, 0.0, 0.0])
+
+
+def test_the_quaternion_of_angles_is_that_of_their_matrix() -> None:
+    """Both forms of aerospace angles turn alike; an angle that is no number gives NaN, not an error."""
+    rng = np.random.default_rng(3)
+    for yaw, pitch, roll in rng.uniform(-3.0, 3.0, (20, 3)):
+        matrix = matrix_from_quaternion(quaternion_zyx(yaw, pitch, roll))
+        assert matrix == pytest.approx(rotation_zyx(yaw, pitch, roll), abs=1e-12)
+    for angles in ((math.nan, 0.0, 0.0), (0.0, math.inf, 0.0)):
+        assert all(math.isnan(part) for part in quaternion_zyx(*angles))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
@@ -44,22 +44,6 @@ class LogKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class CameraEvent:
-    """A picture was taken (or asked for) at `t_ns`; `number` counts the autopilot's events from 0."""
-
-    t_ns: int
-    number: int
-
-
-@dataclass(frozen=True, slots=True)
-class ArmingEvent:
-    """The motors were armed, or disarmed."""
-
-    t_ns: int
-    armed: bool
-
-
-@dataclass(frozen=True, slots=True)
 class LogText:
     """A line that the autopilot wrote for people."""
 
@@ -69,7 +53,8 @@ class LogText:
 
 @dataclass(frozen=True, slots=True)
 class FlightLog:
-    """A log: `t_ns` counts from its first message. `messages` are in the order of time.
+    """A log: `t_ns` counts from its first message. `messages` are in the order of time, and so is `camera_ns`: when
+    pictures were taken, or asked for where nothing tells that.
 
     `breaks_ns` are times at which the clock was started again or a part is missing: nothing goes on across them.
     `unix_ns_at_zero` is the UTC of t_ns = 0 by the log's own receiver, None where it never told. `own_origin` is the
@@ -80,18 +65,12 @@ class FlightLog:
     kind: LogKind
     duration_ns: int
     messages: tuple[Telemetry, ...]
-    camera: tuple[CameraEvent, ...] = ()
-    arming: tuple[ArmingEvent, ...] = ()
+    camera_ns: tuple[int, ...] = ()
     texts: tuple[LogText, ...] = ()
-    parameters: dict[str, float] = field(default_factory=dict)
     breaks_ns: tuple[int, ...] = ()
     unix_ns_at_zero: int | None = None
     own_origin: TakeoffOrigin | None = None
     notes: tuple[str, ...] = ()
-
-    def of(self, kind: type[Telemetry]) -> list[Telemetry]:
-        """The messages of one class, in the order of time."""
-        return [m for m in self.messages if type(m) is kind]
 
     def rate_hz(self, kind: type[Telemetry]) -> float:
         """How often a message comes, by the median of its steps; 0 for fewer than two."""
@@ -113,14 +92,15 @@ class LogBuilder:
         self._newest_ns = 0  # on the log's own clock
         self._shift_ns = 0  # from the log's own clock to t_ns
         self.messages: list[Telemetry] = []
-        self.camera: list[CameraEvent] = []
-        self.arming: list[ArmingEvent] = []
         self.texts: list[LogText] = []
-        self.parameters: dict[str, float] = {}
         self.breaks_ns: list[int] = []
         self.own_origin: TakeoffOrigin | None = None
         self._notes: dict[str, None] = {}
         self._refused: Counter[str] = Counter()
+        self._taken_ns: list[int] = []
+        self._triggers_ns: list[int] = []
+        self._armed = False
+        self._armings = 0
         self._restarts = 0
         self._end_ns = 0
         self._utc: list[tuple[int, int]] = []
@@ -214,14 +194,18 @@ class LogBuilder:
             self._utc.append((sample.t_ns, sample.utc_ns))
         return self.messages.append(sample)
 
-    def arm(self, t_ns: int, armed: bool) -> None:
+    def arm(self, armed: bool) -> None:
         """The arming state; only changes count."""
-        if not self.arming or self.arming[-1].armed is not armed:
-            self.arming.append(ArmingEvent(t_ns, armed))
+        self._armings += armed and not self._armed
+        self._armed = armed
 
     def picture(self, t_ns: int) -> None:
-        """The camera was triggered."""
-        self.camera.append(CameraEvent(t_ns, len(self.camera)))
+        """A picture was taken."""
+        self._taken_ns.append(t_ns)
+
+    def trigger(self, t_ns: int) -> None:
+        """A picture was asked for: that counts where nothing tells when the pictures were taken."""
+        self._triggers_ns.append(t_ns)
 
     def built(self) -> FlightLog:
         """The whole log."""
@@ -234,9 +218,8 @@ class LogBuilder:
                 f"its clock was started again {self._restarts} times (two flights in one file, a restart in the air, "
                 "a clock that was set): each part is taken for itself."
             )
-        flights = sum(event.armed for event in self.arming)
-        if flights > 1:
-            self.note(f"the motors were armed {flights} times: it holds more than one flight.")
+        if self._armings > 1:
+            self.note(f"the motors were armed {self._armings} times: it holds more than one flight.")
         for what, count in sorted(self._refused.items()):
             self.note(f"{count} {what} cannot be (not finite, or out of all range): left out.")
         utc = sorted(utc_ns - t_ns for t_ns, utc_ns in self._utc)[len(self._utc) // 2] if self._utc else None
@@ -245,10 +228,8 @@ class LogBuilder:
             kind=self._kind,
             duration_ns=self._end_ns,
             messages=tuple(self.messages),
-            camera=tuple(sorted(self.camera, key=lambda e: e.t_ns)),
-            arming=tuple(sorted(self.arming, key=lambda e: e.t_ns)),
+            camera_ns=tuple(sorted(self._taken_ns or self._triggers_ns)),
             texts=tuple(self.texts),
-            parameters=self.parameters,
             breaks_ns=tuple(sorted(self.breaks_ns)),
             unix_ns_at_zero=utc,
             own_origin=self.own_origin,

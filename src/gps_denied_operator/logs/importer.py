@@ -119,7 +119,7 @@ def longest_piece(log: FlightLog) -> FlightLog:
         f"{log.duration_ns / 1e9:.1f} s; cut the log to import another one."
     )
     return replace(log, messages=log.messages[first:end], notes=(*log.notes, note),
-                   camera=tuple(e for e in log.camera if begin_ns <= e.t_ns <= end_ns))  # fmt: skip
+                   camera_ns=tuple(t for t in log.camera_ns if begin_ns <= t <= end_ns))  # fmt: skip
 
 
 def _pictures(request: ImportRequest, log: FlightLog, frames: Path) -> Pictures | None:

@@ -70,7 +70,7 @@ def unaligned(count: int, why: str) -> Alignment:
 def align_stamps(log: FlightLog, stamps: Sequence[Stamp]) -> Alignment:
     """Place stills on the log's clock by the best that there is."""
     notes: list[str] = []
-    by_events = _by_events([e.t_ns for e in log.camera], [s.own_s for s in stamps], notes)
+    by_events = _by_events(log.camera_ns, [s.own_s for s in stamps], notes)
     if by_events is not None:
         return by_events
     own = [s.utc_s if s.utc_s is not None else s.own_s for s in stamps]

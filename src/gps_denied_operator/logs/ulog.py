@@ -48,7 +48,6 @@ def read_ulog(path: Path) -> FlightLog:
     lost_s = sum(float(d.duration) for d in log.dropouts) / 1000.0
     if lost_s > 1.0:
         builder.note(f"its writer lost {lost_s:.1f} s in {len(log.dropouts)} pieces (a slow card).")
-    builder.parameters = {shown(k, 32): float(v) for k, v in log.initial_parameters.items()}
     for line in log.logged_messages:
         builder.texts.append(LogText(builder.clock(int(line.timestamp) * 1000), shown(line.message, 120)))
     return builder.built()
@@ -192,8 +191,8 @@ class _Reader:
         for t_ns in [] if topic is None else topic.t_ns:
             self._out.picture(t_ns)
         if (status := self._topic("vehicle_status")) is not None:
-            for t_ns, state in zip(status.t_ns, status.column("arming_state", 0.0), strict=True):
-                self._out.arm(t_ns, state == ARMED)
+            for state in status.column("arming_state", 0.0).tolist():
+                self._out.arm(state == ARMED)
         if (place := self._topic("vehicle_global_position")) is not None and len(place.t_ns):
             row = place.columns(["lat", "lon", "alt", "vel_n", "vel_e", "vel_d"])[0]
             if np.isfinite(row[:3]).all():

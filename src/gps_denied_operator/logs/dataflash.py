@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from gps_denied_onboard.autopilot.gps_time import GPS_EPOCH_UNIX_S, WEEK_MS, leap_seconds
-from gps_denied_onboard.autopilot.mavlink.telemetry import true_per_equivalent_airspeed
+from gps_denied_onboard.autopilot.mavlink.telemetry import FACING_DOWN, true_per_equivalent_airspeed
 from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.geometry.rotations import quaternion_zyx
 from gps_denied_onboard.messages import FixType, GpsSample, TakeoffOrigin
@@ -28,7 +28,6 @@ TYPES = (
     "IMU", "ATT", "BARO", "ARSP", "RFND", "GPS", "GPA", "CAM", "TRIG", "MSG", "ARM", "EV", "POS",
 )  # fmt: skip
 ARMED_EVENT, DISARMED_EVENT = 10, 11
-FACING_DOWN = 25
 ACCURACY_AGE_NS = 1_500_000_000
 
 _UNITS = {
@@ -36,7 +35,7 @@ _UNITS = {
     "deg/s": math.radians(1.0), "rad/s": 1.0,
     "m": 1.0, "cm": 0.01, "mm": 0.001,
     "m/s": 1.0, "cm/s": 0.01, "mm/s": 0.001, "km/h": 1.0 / 3.6,
-    "m/s/s": 1.0, "cm/s/s": 0.01, "mm/s/s": 0.001, "Gauss": 1.0,
+    "m/s/s": 1.0, "cm/s/s": 0.01, "mm/s/s": 0.001,
 }  # fmt: skip
 """Units as FMTU tells them, to radians, metres and seconds."""
 

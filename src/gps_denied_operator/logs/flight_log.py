@@ -11,10 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
+from gps_denied_onboard.autopilot.mavlink.telemetry import STANDARD_GRAVITY_MPS2
 from gps_denied_onboard.messages import (
     AirspeedSample,
     AttitudeSample,
     BaroSample,
+    FixType,
     GpsSample,
     ImuSample,
     RangefinderSample,
@@ -237,8 +239,12 @@ class LogBuilder:
         )
 
 
-GRAVITY_MPS2 = 9.80665
-_ACCEL_UNITS = (("m/s²", 1.0), ("g", GRAVITY_MPS2), ("thousandths of g", GRAVITY_MPS2 / 1000.0), ("cm/s²", 0.01))
+_ACCEL_UNITS = (
+    ("m/s²", 1.0),
+    ("g", STANDARD_GRAVITY_MPS2),
+    ("thousandths of g", STANDARD_GRAVITY_MPS2 / 1000.0),
+    ("cm/s²", 0.01),
+)
 RATE_RADPS_MAX = 12.0
 """Half of the rates of an aircraft are never beyond this, by far; in degrees a second they would be."""
 
@@ -253,7 +259,9 @@ def checked_units(builder: LogBuilder) -> None:
     if len(samples) < 20:
         return
     force = float(np.median([math.sqrt(sum(a * a for a in m.accel_body_mps2)) for m in samples]))
-    unit = next((u for u in _ACCEL_UNITS if 0.6 * GRAVITY_MPS2 < force * u[1] < 1.6 * GRAVITY_MPS2), None)
+    unit = next(
+        (u for u in _ACCEL_UNITS if 0.6 * STANDARD_GRAVITY_MPS2 < force * u[1] < 1.6 * STANDARD_GRAVITY_MPS2), None
+    )
     if unit is None:
         builder.note(
             f"its accelerometer shows {force:.3g} at rest, which is gravity in no known unit: the IMU is left out."
@@ -300,7 +308,7 @@ def _baro_above_sea(messages: list[Telemetry]) -> list[Telemetry]:
     for m in messages:
         if isinstance(m, BaroSample):
             altitude = m.altitude_amsl_m
-        elif isinstance(m, GpsSample) and altitude is not None and m.fix_type >= 3 and m.satellites >= 6:
+        elif isinstance(m, GpsSample) and altitude is not None and m.fix_type >= FixType.FIX_3D and m.satellites >= 6:
             offsets.append(m.altitude_amsl_m - altitude)
             if len(offsets) >= CALIBRATION_SAMPLES:
                 break

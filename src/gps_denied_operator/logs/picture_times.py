@@ -11,7 +11,7 @@ from enum import StrEnum
 
 import numpy as np
 
-from gps_denied_onboard.messages import AttitudeSample, FloatArray, GpsSample, ImuSample
+from gps_denied_onboard.messages import AttitudeSample, FixType, FloatArray, GpsSample, ImuSample
 from gps_denied_operator.logs.flight_log import FlightLog
 
 EVENT_SIGMA_S = 0.03
@@ -157,7 +157,7 @@ def _by_positions(
     log: FlightLog, placed: Sequence[tuple[Stamp, float]], candidates: Sequence[float], *, wide: bool
 ) -> tuple[float, float] | None:
     """(offset, sigma) that puts the pictures' own positions onto the receiver's track; None where nothing does."""
-    gps = [m for m in log.messages if isinstance(m, GpsSample) and m.fix_type >= 3]
+    gps = [m for m in log.messages if isinstance(m, GpsSample) and m.fix_type >= FixType.FIX_3D]
     if len(gps) < 10:
         return None
     t = np.array([m.t_ns for m in gps]) / 1e9

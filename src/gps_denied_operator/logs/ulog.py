@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from gps_denied_onboard.autopilot.mavlink.gnss_integrity import interference_of
+from gps_denied_onboard.autopilot.mavlink.telemetry import FACING_DOWN
 from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.messages import FloatArray, GpsSample, TakeoffOrigin
 from gps_denied_onboard.untrusted.text import shown
@@ -22,7 +23,6 @@ TOPICS = (
     "vehicle_global_position", "vehicle_imu",
 )  # fmt: skip
 ARMED = 2
-FACING_DOWN = 25
 UTC_KNOWN_US = 1_500_000_000_000_000
 STAMP_US_MAX = 4e15
 """A simulator's clock may count from 1970."""

@@ -41,7 +41,7 @@ UTC_AGE_NS = 3_000_000_000
 INTERFERENCE_AGE_NS = 3_000_000_000
 UNKNOWN_16 = 65535
 EKF_POSITION_ABSOLUTE = 16
-_FACING_DOWN = 25  # MAV_SENSOR_ROTATION_PITCH_270
+FACING_DOWN = 25  # MAV_SENSOR_ROTATION_PITCH_270
 
 Received: TypeAlias = Telemetry | Alert
 
@@ -226,7 +226,7 @@ class TelemetryDecoder:
 
     def _on_distance(self, m: Any, now_ns: int) -> Received | None:
         t_ns = self._boot_time(m.time_boot_ms * 1_000_000, now_ns)
-        if m.orientation != _FACING_DOWN or not m.min_distance < m.current_distance < m.max_distance:
+        if m.orientation != FACING_DOWN or not m.min_distance < m.current_distance < m.max_distance:
             return None
         return RangefinderSample(t_ns, m.current_distance / 100.0)
 

@@ -93,6 +93,19 @@ def rotation_zyx(yaw_rad: float, pitch_rad: float, roll_rad: float) -> FloatArra
     )
 
 
+def quaternion_zyx(yaw_rad: float, pitch_rad: float, roll_rad: float) -> Quaternion:
+    """Body to NED (w, x, y, z) of aerospace angles as `rotation_zyx`; NaN where one of them is not finite."""
+    if not all(math.isfinite(angle) for angle in (yaw_rad, pitch_rad, roll_rad)):
+        return (math.nan, math.nan, math.nan, math.nan)
+    cr, sr, cp, sp, cy, sy = (f(a / 2.0) for a in (roll_rad, pitch_rad, yaw_rad) for f in (math.cos, math.sin))
+    return (
+        cr * cp * cy + sr * sp * sy,
+        sr * cp * cy - cr * sp * sy,
+        cr * sp * cy + sr * cp * sy,
+        cr * cp * sy - sr * sp * cy,
+    )
+
+
 def wrap_angle(angle_rad: float) -> float:
     """The same angle in -pi..pi."""
     return math.remainder(angle_rad, 2.0 * math.pi)

@@ -29,9 +29,9 @@ from gps_denied_onboard.untrusted.text import whole_number
 
 SEGMENT_MAX = 999_999_999
 CLEAN, FAILED, INTERRUPTED, DAMAGED = "clean", "failed", "interrupted", "damaged"
+"""Closed as it should; closed after an error; not closed, intact as far as it goes; not what was recorded."""
 STATES = (CLEAN, FAILED, INTERRUPTED, DAMAGED)
 """Best first."""
-"""Closed as it should; closed after an error; not closed, intact as far as it goes; not what was recorded."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,24 +6,22 @@ GPS columns are there with `--merge-gps`, else in the file beside it whose name 
 
 from __future__ import annotations
 
-import bisect
 import csv
 import math
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from gps_denied_onboard.autopilot.mavlink.telemetry import true_per_equivalent_airspeed
+from gps_denied_onboard.autopilot.mavlink.telemetry import STANDARD_GRAVITY_MPS2, true_per_equivalent_airspeed
 from gps_denied_onboard.errors import UserError
-from gps_denied_onboard.messages import GpsSample
+from gps_denied_onboard.geometry.rotations import quaternion_zyx
+from gps_denied_onboard.messages import FixType, GpsSample
 from gps_denied_onboard.untrusted.text import shown
 from gps_denied_operator.logs.flight_log import (
-    GRAVITY_MPS2,
     FlightLog,
     LogBuilder,
     LogKind,
     horizontal_accuracy_m,
-    quaternion_of_euler,
 )
 
 LINE_BYTES_MAX = 65_536
@@ -32,7 +30,7 @@ RAW_COUNTS_PER_G = 512.0
 CALIBRATION_ROWS = 2000
 _HEADING = re.compile(r"\s*(.+?)\s*(?:\(([^()]*)\))?\s*")
 _UNITS = {
-    "us": 1e-6, "s": 1.0, "ms": 1e-3, "deg/s": math.radians(1.0), "rad/s": 1.0, "g": GRAVITY_MPS2, "m/s2": 1.0,
+    "us": 1e-6, "s": 1.0, "ms": 1e-3, "deg/s": math.radians(1.0), "rad/s": 1.0, "g": STANDARD_GRAVITY_MPS2, "m/s2": 1.0,
     "m/s^2": 1.0, "cm": 0.01, "m": 1.0, "ft": 0.3048, "m/s": 1.0, "cm/s": 0.01, "km/h": 1.0 / 3.6, "mi/h": 0.44704,
     "mph": 0.44704, "kph": 1.0 / 3.6,
 }  # fmt: skip
@@ -119,7 +117,7 @@ class _Rows:
     def __init__(self, builder: LogBuilder, table: _Table, counts_per_g: float) -> None:
         self._out, self._table = builder, table
         self._gyro = table.scale("gyroADC[0]", math.radians(1.0))
-        self._accel = table.scale("accSmooth[0]", GRAVITY_MPS2 / counts_per_g)
+        self._accel = table.scale("accSmooth[0]", STANDARD_GRAVITY_MPS2 / counts_per_g)
         if table.has("accSmooth[0]") and not table.told("accSmooth[0]"):
             builder.note(f"its accelerations are raw: {counts_per_g:.0f} counts are taken for one g, by their middle.")
         self._altitude_m = 0.0
@@ -145,7 +143,7 @@ class _Rows:
             out.imu(t_ns, (accel[0], -accel[1], -accel[2]), (gyro[0], -gyro[1], -gyro[2]))
         if self._table.has("attitude[0]"):
             roll, pitch, yaw = (math.radians(n(row, f"attitude[{k}]") / 10.0) for k in range(3))
-            out.attitude(t_ns, quaternion_of_euler(roll, -pitch, yaw))
+            out.attitude(t_ns, quaternion_zyx(yaw, -pitch, roll))
         altitude_m = n(row, "BaroAlt") * self._table.scale("BaroAlt", 0.01)
         if math.isfinite(altitude_m):
             self._altitude_m = altitude_m
@@ -184,7 +182,7 @@ def _gps(out: LogBuilder, table: _Table, row: Sequence[str], t_ns: int) -> None:
         velocity = [speed * math.cos(course), speed * math.sin(course), 0.0] if known else [0.0, 0.0, 0.0]
     satellites = n("GPS_numSat")
     told = n("GPS_fixType")
-    fix = int(told) + 1 if math.isfinite(told) else 3 if satellites >= 5 else 1
+    fix = int(told) + 1 if math.isfinite(told) else FixType.FIX_3D if satellites >= 5 else FixType.NONE
     hdop, eph = n("GPS_hdop"), n("GPS_eph")
     out.gps(GpsSample(
         t_ns, n("GPS_coord[0]"), n("GPS_coord[1]"), n("GPS_altitude") * table.scale("GPS_altitude", 1.0),
@@ -194,15 +192,14 @@ def _gps(out: LogBuilder, table: _Table, row: Sequence[str], t_ns: int) -> None:
 
 
 def _gps_beside(out: LogBuilder, path: Path) -> None:
-    """The GPS table that the decoder writes beside the main one."""
+    """The GPS table that the decoder writes beside the main one, with the same clock."""
+    if out.breaks_ns:
+        out.note(f"its clock was started again: which part {shown(path.name, 80)} belongs to nothing tells, left out.")
+        return
     table = _Table(path)
     seconds = table.scale("time", 1e-6)
-    times = sorted(m.t_ns for m in out.messages)
-    if not times:
-        return
     for row in table.rows():
         time = table.number(row, "time")
-        if math.isfinite(time) and 0.0 <= time * seconds < 1e7:
-            t_ns = out.clock(round(time * seconds * 1e9)) if not out.breaks_ns else -1
-            if t_ns >= 0 and bisect.bisect_left(times, t_ns) < len(times):
-                _gps(out, table, row, t_ns)
+        t_ns = out.beside(round(time * seconds * 1e9)) if math.isfinite(time) else None
+        if t_ns is not None:
+            _gps(out, table, row, t_ns)

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from gps_denied_onboard.autopilot.gps_time import GPS_EPOCH_UNIX_S, WEEK_MS, leap_seconds
-from gps_denied_onboard.autopilot.mavlink.telemetry import true_per_equivalent_airspeed
+from gps_denied_onboard.autopilot.mavlink.telemetry import FACING_DOWN, true_per_equivalent_airspeed
 from gps_denied_onboard.errors import UserError
+from gps_denied_onboard.geometry.rotations import quaternion_zyx
 from gps_denied_onboard.messages import FixType, GpsSample, TakeoffOrigin
 from gps_denied_onboard.untrusted.text import shown
 from gps_denied_operator.logs.flight_log import (
@@ -21,14 +22,12 @@ from gps_denied_operator.logs.flight_log import (
     LogKind,
     LogText,
     horizontal_accuracy_m,
-    quaternion_of_euler,
 )
 
 TYPES = (
-    "IMU", "ATT", "BARO", "ARSP", "RFND", "GPS", "GPA", "CAM", "TRIG", "PARM", "MSG", "ARM", "EV", "POS",
+    "IMU", "ATT", "BARO", "ARSP", "RFND", "GPS", "GPA", "CAM", "TRIG", "MSG", "ARM", "EV", "POS",
 )  # fmt: skip
 ARMED_EVENT, DISARMED_EVENT = 10, 11
-FACING_DOWN = 25
 ACCURACY_AGE_NS = 1_500_000_000
 
 _UNITS = {
@@ -36,7 +35,7 @@ _UNITS = {
     "deg/s": math.radians(1.0), "rad/s": 1.0,
     "m": 1.0, "cm": 0.01, "mm": 0.001,
     "m/s": 1.0, "cm/s": 0.01, "mm/s": 0.001, "km/h": 1.0 / 3.6,
-    "m/s/s": 1.0, "cm/s/s": 0.01, "mm/s/s": 0.001, "Gauss": 1.0,
+    "m/s/s": 1.0, "cm/s/s": 0.01, "mm/s/s": 0.001,
 }  # fmt: skip
 """Units as FMTU tells them, to radians, metres and seconds."""
 
@@ -66,7 +65,6 @@ def read_dataflash(path: Path) -> FlightLog:
         builder.note(f"it is damaged ({error}): what came before was used.")
     if said.lines:
         builder.note("it has damaged parts, which were passed over.")
-    reader.finish()
     return builder.built()
 
 
@@ -104,19 +102,15 @@ class _Reader:
         self._out = builder
         self._accuracy: tuple[int, float] | None = None  # (t_ns, m) of the newest GPA
         self._altitude_m = 0.0
-        self._triggers: list[int] = []
         self._handlers = {
             "IMU": self._imu, "ATT": self._attitude, "BARO": self._baro, "ARSP": self._airspeed,
             "RFND": self._rangefinder, "GPS": self._gps, "GPA": self._gps_accuracy, "POS": self._position,
-            "MSG": self._text, "ARM": self._arm, "EV": self._event,
+            "MSG": self._text, "ARM": self._arm, "EV": self._event, "CAM": self._picture, "TRIG": self._trigger,
         }  # fmt: skip
 
     def take(self, m: Any) -> None:
         """Convert one message; what is incomplete or cannot be is counted."""
         kind = m.get_type()
-        if kind == "PARM":
-            self._parameter(m)
-            return
         log_ns = _time_ns(m)
         if log_ns is None:
             return
@@ -124,26 +118,15 @@ class _Reader:
         if _number(m, "I", default=0.0) != 0.0:
             return  # of another sensor than the first
         try:
-            if kind in ("CAM", "TRIG"):
-                self._out.picture(t_ns) if kind == "CAM" else self._trigger(t_ns)
-            else:
-                self._handlers[kind](m, t_ns)
+            self._handlers[kind](m, t_ns)
         except (_AbsentError, TypeError, ValueError, OverflowError):
             self._out.refuse(f"{kind} messages")
 
-    def finish(self) -> None:
-        """After the last message."""
-        if not self._out.camera and self._triggers:
-            for t_ns in self._triggers:
-                self._out.picture(t_ns)
+    def _picture(self, _m: Any, t_ns: int) -> None:
+        self._out.picture(t_ns)
 
-    def _trigger(self, t_ns: int) -> None:
-        """A trigger counts where no feedback (CAM) says when the picture was taken."""
-        self._triggers.append(t_ns)
-
-    def _parameter(self, m: Any) -> None:
-        with contextlib.suppress(_AbsentError, TypeError, ValueError):
-            self._out.parameters[shown(m.Name, 32)] = _number(m, "Value")
+    def _trigger(self, _m: Any, t_ns: int) -> None:
+        self._out.trigger(t_ns)
 
     def _imu(self, m: Any, t_ns: int) -> None:
         accel = tuple(_number(m, name, "m/s/s") for name in ("AccX", "AccY", "AccZ"))
@@ -151,7 +134,7 @@ class _Reader:
 
     def _attitude(self, m: Any, t_ns: int) -> None:
         roll, pitch, yaw = (_number(m, name, "deg") for name in ("Roll", "Pitch", "Yaw"))
-        self._out.attitude(t_ns, quaternion_of_euler(roll, pitch, yaw))
+        self._out.attitude(t_ns, quaternion_zyx(yaw, pitch, roll))
 
     def _baro(self, m: Any, t_ns: int) -> None:
         self._out.baro(t_ns, _number(m, "Alt", "m"), relative=True)
@@ -204,13 +187,13 @@ class _Reader:
     def _text(self, m: Any, t_ns: int) -> None:
         self._out.texts.append(LogText(t_ns, shown(getattr(m, "Message", ""), 120)))
 
-    def _arm(self, m: Any, t_ns: int) -> None:
-        self._out.arm(t_ns, _number(m, "ArmState") != 0.0)
+    def _arm(self, m: Any, _t_ns: int) -> None:
+        self._out.arm(_number(m, "ArmState") != 0.0)
 
-    def _event(self, m: Any, t_ns: int) -> None:
+    def _event(self, m: Any, _t_ns: int) -> None:
         number = _number(m, "Id")
         if number in (ARMED_EVENT, DISARMED_EVENT):
-            self._out.arm(t_ns, number == ARMED_EVENT)
+            self._out.arm(number == ARMED_EVENT)
 
 
 class _AbsentError(Exception):

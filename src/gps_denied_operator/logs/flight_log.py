@@ -5,19 +5,20 @@ from __future__ import annotations
 import itertools
 import math
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
 import numpy as np
 
+from gps_denied_onboard.autopilot.mavlink.telemetry import STANDARD_GRAVITY_MPS2
 from gps_denied_onboard.messages import (
     AirspeedSample,
     AttitudeSample,
     BaroSample,
+    FixType,
     GpsSample,
     ImuSample,
-    Quaternion,
     RangefinderSample,
     TakeoffOrigin,
     Telemetry,
@@ -45,22 +46,6 @@ class LogKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class CameraEvent:
-    """A picture was taken (or asked for) at `t_ns`; `number` counts the autopilot's events from 0."""
-
-    t_ns: int
-    number: int
-
-
-@dataclass(frozen=True, slots=True)
-class ArmingEvent:
-    """The motors were armed, or disarmed."""
-
-    t_ns: int
-    armed: bool
-
-
-@dataclass(frozen=True, slots=True)
 class LogText:
     """A line that the autopilot wrote for people."""
 
@@ -70,7 +55,8 @@ class LogText:
 
 @dataclass(frozen=True, slots=True)
 class FlightLog:
-    """A log: `t_ns` counts from its first message. `messages` are in the order of time.
+    """A log: `t_ns` counts from its first message. `messages` are in the order of time, and so is `camera_ns`: when
+    pictures were taken, or asked for where nothing tells that.
 
     `breaks_ns` are times at which the clock was started again or a part is missing: nothing goes on across them.
     `unix_ns_at_zero` is the UTC of t_ns = 0 by the log's own receiver, None where it never told. `own_origin` is the
@@ -81,18 +67,12 @@ class FlightLog:
     kind: LogKind
     duration_ns: int
     messages: tuple[Telemetry, ...]
-    camera: tuple[CameraEvent, ...] = ()
-    arming: tuple[ArmingEvent, ...] = ()
+    camera_ns: tuple[int, ...] = ()
     texts: tuple[LogText, ...] = ()
-    parameters: dict[str, float] = field(default_factory=dict)
     breaks_ns: tuple[int, ...] = ()
     unix_ns_at_zero: int | None = None
     own_origin: TakeoffOrigin | None = None
     notes: tuple[str, ...] = ()
-
-    def of(self, kind: type[Telemetry]) -> list[Telemetry]:
-        """The messages of one class, in the order of time."""
-        return [m for m in self.messages if type(m) is kind]
 
     def rate_hz(self, kind: type[Telemetry]) -> float:
         """How often a message comes, by the median of its steps; 0 for fewer than two."""
@@ -114,14 +94,15 @@ class LogBuilder:
         self._newest_ns = 0  # on the log's own clock
         self._shift_ns = 0  # from the log's own clock to t_ns
         self.messages: list[Telemetry] = []
-        self.camera: list[CameraEvent] = []
-        self.arming: list[ArmingEvent] = []
         self.texts: list[LogText] = []
-        self.parameters: dict[str, float] = {}
         self.breaks_ns: list[int] = []
         self.own_origin: TakeoffOrigin | None = None
         self._notes: dict[str, None] = {}
         self._refused: Counter[str] = Counter()
+        self._taken_ns: list[int] = []
+        self._triggers_ns: list[int] = []
+        self._armed = False
+        self._armings = 0
         self._restarts = 0
         self._end_ns = 0
         self._utc: list[tuple[int, int]] = []
@@ -145,6 +126,11 @@ class LogBuilder:
         t_ns = max(log_ns + self._shift_ns, 0)
         self._end_ns = max(self._end_ns, t_ns)
         return t_ns
+
+    def beside(self, log_ns: int) -> int | None:
+        """t_ns of a time in a table beside the log, read after it; None where the log itself has nothing."""
+        t_ns = log_ns + self._shift_ns
+        return t_ns if 0 <= t_ns <= self._end_ns else None
 
     def begin(self, log_ns: int) -> None:
         """Fix the time of the first message, where the format tells it."""
@@ -210,14 +196,18 @@ class LogBuilder:
             self._utc.append((sample.t_ns, sample.utc_ns))
         return self.messages.append(sample)
 
-    def arm(self, t_ns: int, armed: bool) -> None:
+    def arm(self, armed: bool) -> None:
         """The arming state; only changes count."""
-        if not self.arming or self.arming[-1].armed is not armed:
-            self.arming.append(ArmingEvent(t_ns, armed))
+        self._armings += armed and not self._armed
+        self._armed = armed
 
     def picture(self, t_ns: int) -> None:
-        """The camera was triggered."""
-        self.camera.append(CameraEvent(t_ns, len(self.camera)))
+        """A picture was taken."""
+        self._taken_ns.append(t_ns)
+
+    def trigger(self, t_ns: int) -> None:
+        """A picture was asked for: that counts where nothing tells when the pictures were taken."""
+        self._triggers_ns.append(t_ns)
 
     def built(self) -> FlightLog:
         """The whole log."""
@@ -230,9 +220,8 @@ class LogBuilder:
                 f"its clock was started again {self._restarts} times (two flights in one file, a restart in the air, "
                 "a clock that was set): each part is taken for itself."
             )
-        flights = sum(event.armed for event in self.arming)
-        if flights > 1:
-            self.note(f"the motors were armed {flights} times: it holds more than one flight.")
+        if self._armings > 1:
+            self.note(f"the motors were armed {self._armings} times: it holds more than one flight.")
         for what, count in sorted(self._refused.items()):
             self.note(f"{count} {what} cannot be (not finite, or out of all range): left out.")
         utc = sorted(utc_ns - t_ns for t_ns, utc_ns in self._utc)[len(self._utc) // 2] if self._utc else None
@@ -241,10 +230,8 @@ class LogBuilder:
             kind=self._kind,
             duration_ns=self._end_ns,
             messages=tuple(self.messages),
-            camera=tuple(sorted(self.camera, key=lambda e: e.t_ns)),
-            arming=tuple(sorted(self.arming, key=lambda e: e.t_ns)),
+            camera_ns=tuple(sorted(self._taken_ns or self._triggers_ns)),
             texts=tuple(self.texts),
-            parameters=self.parameters,
             breaks_ns=tuple(sorted(self.breaks_ns)),
             unix_ns_at_zero=utc,
             own_origin=self.own_origin,
@@ -252,8 +239,12 @@ class LogBuilder:
         )
 
 
-GRAVITY_MPS2 = 9.80665
-_ACCEL_UNITS = (("m/s²", 1.0), ("g", GRAVITY_MPS2), ("thousandths of g", GRAVITY_MPS2 / 1000.0), ("cm/s²", 0.01))
+_ACCEL_UNITS = (
+    ("m/s²", 1.0),
+    ("g", STANDARD_GRAVITY_MPS2),
+    ("thousandths of g", STANDARD_GRAVITY_MPS2 / 1000.0),
+    ("cm/s²", 0.01),
+)
 RATE_RADPS_MAX = 12.0
 """Half of the rates of an aircraft are never beyond this, by far; in degrees a second they would be."""
 
@@ -268,7 +259,9 @@ def checked_units(builder: LogBuilder) -> None:
     if len(samples) < 20:
         return
     force = float(np.median([math.sqrt(sum(a * a for a in m.accel_body_mps2)) for m in samples]))
-    unit = next((u for u in _ACCEL_UNITS if 0.6 * GRAVITY_MPS2 < force * u[1] < 1.6 * GRAVITY_MPS2), None)
+    unit = next(
+        (u for u in _ACCEL_UNITS if 0.6 * STANDARD_GRAVITY_MPS2 < force * u[1] < 1.6 * STANDARD_GRAVITY_MPS2), None
+    )
     if unit is None:
         builder.note(
             f"its accelerometer shows {force:.3g} at rest, which is gravity in no known unit: the IMU is left out."
@@ -315,7 +308,7 @@ def _baro_above_sea(messages: list[Telemetry]) -> list[Telemetry]:
     for m in messages:
         if isinstance(m, BaroSample):
             altitude = m.altitude_amsl_m
-        elif isinstance(m, GpsSample) and altitude is not None and m.fix_type >= 3 and m.satellites >= 6:
+        elif isinstance(m, GpsSample) and altitude is not None and m.fix_type >= FixType.FIX_3D and m.satellites >= 6:
             offsets.append(m.altitude_amsl_m - altitude)
             if len(offsets) >= CALIBRATION_SAMPLES:
                 break
@@ -323,19 +316,6 @@ def _baro_above_sea(messages: list[Telemetry]) -> list[Telemetry]:
         return messages
     offset = float(np.median(offsets))
     return [BaroSample(m.t_ns, m.altitude_amsl_m + offset) if isinstance(m, BaroSample) else m for m in messages]
-
-
-def quaternion_of_euler(roll_rad: float, pitch_rad: float, yaw_rad: float) -> Quaternion:
-    """Body to NED of roll, pitch, yaw (ZYX); NaN where one of them is not finite."""
-    if not all(math.isfinite(a) for a in (roll_rad, pitch_rad, yaw_rad)):
-        return (math.nan, math.nan, math.nan, math.nan)
-    cr, sr, cp, sp, cy, sy = (f(a / 2.0) for a in (roll_rad, pitch_rad, yaw_rad) for f in (math.cos, math.sin))
-    return (
-        cr * cp * cy + sr * sp * sy,
-        sr * cp * cy - cr * sp * sy,
-        cr * sp * cy + sr * cp * sy,
-        cr * cp * sy - sr * sp * cy,
-    )
 
 
 def horizontal_accuracy_m(told_m: float | None, hdop: float | None) -> float:

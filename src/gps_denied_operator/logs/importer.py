@@ -20,7 +20,15 @@ import numpy as np
 from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.geometry.camera import CameraModel
 from gps_denied_onboard.geometry.geodesy import mercator_px_from_geodetic, mercator_resolution_m
-from gps_denied_onboard.messages import AttitudeSample, FixType, GpsSample, TakeoffOrigin, Telemetry, TruthSample
+from gps_denied_onboard.messages import (
+    AttitudeSample,
+    FixType,
+    GpsSample,
+    ImuSample,
+    TakeoffOrigin,
+    Telemetry,
+    TruthSample,
+)
 from gps_denied_onboard.recorder.kinds import KIND_OF_CLASS
 from gps_denied_onboard.recorder.mcap_io import JUMP_AHEAD_NS, RecordingWriter
 from gps_denied_onboard.recorder.meta import FRAMES_FOLDER, RecordingMeta, iso_from_unix_ns, write_meta
@@ -78,7 +86,7 @@ def import_log(request: ImportRequest) -> dict[str, Any]:
         frames = folder / FRAMES_FOLDER
         frames.mkdir()
         whole, pictures = log, _pictures(request, log, frames)
-        log, pictures = _cut(log, pictures)
+        log = _cut(log, pictures)
         notes = [*log.notes, *([] if pictures is None else (*pictures.alignment.notes, *pictures.notes))]
         truth = truth_of(log)
         messages = with_start(log, truth, notes)
@@ -119,7 +127,7 @@ def longest_piece(log: FlightLog) -> FlightLog:
         f"{log.duration_ns / 1e9:.1f} s; cut the log to import another one."
     )
     return replace(log, messages=log.messages[first:end], notes=(*log.notes, note),
-                   camera=tuple(e for e in log.camera if begin_ns <= e.t_ns <= end_ns))  # fmt: skip
+                   camera_ns=tuple(t for t in log.camera_ns if begin_ns <= t <= end_ns))  # fmt: skip
 
 
 def _pictures(request: ImportRequest, log: FlightLog, frames: Path) -> Pictures | None:
@@ -130,14 +138,13 @@ def _pictures(request: ImportRequest, log: FlightLog, frames: Path) -> Pictures 
     return None
 
 
-def _cut(log: FlightLog, pictures: Pictures | None) -> tuple[FlightLog, Pictures | None]:
+def _cut(log: FlightLog, pictures: Pictures | None) -> FlightLog:
     """Without what lies long before the first picture and after the last one: there the navigation sees nothing."""
     if pictures is None or not pictures.frames:
-        return log, pictures
+        return log
     begin_ns = pictures.frames[0].t_ns - LEAD_NS
     end_ns = pictures.frames[-1].t_ns + LEAD_NS
-    kept = tuple(m for m in log.messages if begin_ns <= m.t_ns <= end_ns)
-    return replace(log, messages=kept), pictures
+    return replace(log, messages=tuple(m for m in log.messages if begin_ns <= m.t_ns <= end_ns))
 
 
 def truth_of(log: FlightLog) -> list[TruthSample]:
@@ -161,9 +168,9 @@ def truth_of(log: FlightLog) -> list[TruthSample]:
 def with_start(log: FlightLog, truth: Sequence[TruthSample], notes: list[str]) -> list[Telemetry]:
     """The messages with the one position that the navigation is told, at the first good fix of what was kept."""
     messages = list(log.messages)
-    first = next((t for t in truth), None)
-    if first is None:
+    if not truth:
         return messages
+    first = truth[0]
     own = log.own_origin
     if own is not None and abs(own.t_ns - first.t_ns) < 1_000_000_000:
         origin = own
@@ -179,8 +186,7 @@ def missing(log: FlightLog, truth: Sequence[TruthSample]) -> list[str]:
     """Sentences about sensors that the log does not hold."""
     counts = Counter(KIND_OF_CLASS[type(m)].name for m in log.messages)
     out = [f"it holds no {name}." for name in ("imu", "airspeed", "baro", "rangefinder") if not counts[name]]
-    rates = {kind: log.rate_hz(kind) for kind in {type(m) for m in log.messages}}
-    imu_hz = next((hz for kind, hz in rates.items() if KIND_OF_CLASS[kind].name == "imu"), 0.0)
+    imu_hz = log.rate_hz(ImuSample)
     if 0.0 < imu_hz < 20.0:
         out.append(f"its IMU comes {imu_hz:.0f} times a second: too seldom to carry a position; attitude and air do.")
     if not truth:

@@ -48,8 +48,11 @@ def take_photos(log: FlightLog, folder: Path, frames: Path, fov_deg: float | Non
     alignment = align_stamps(log, [_stamp(photo) for photo in source.photos])
     notes = [*source.problems]
     records = []
-    kept = sorted((t, photo) for t, photo in zip(alignment.times_ns, source.photos, strict=True) if t is not None
-                  and 0 <= t <= log.duration_ns)  # fmt: skip
+    kept = [
+        (t_ns, photo)
+        for t_ns, photo in zip(alignment.times_ns, source.photos, strict=True)
+        if t_ns is not None and 0 <= t_ns <= log.duration_ns
+    ]
     outside = len(source.photos) - len(kept)
     if outside and any(t is not None for t in alignment.times_ns):
         notes.append(f"{outside} of {len(source.photos)} pictures are of before or after the log: left out.")

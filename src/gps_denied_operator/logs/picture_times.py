@@ -11,7 +11,7 @@ from enum import StrEnum
 
 import numpy as np
 
-from gps_denied_onboard.messages import AttitudeSample, FloatArray, GpsSample, ImuSample
+from gps_denied_onboard.messages import AttitudeSample, FixType, FloatArray, GpsSample, ImuSample
 from gps_denied_operator.logs.flight_log import FlightLog
 
 EVENT_SIGMA_S = 0.03
@@ -70,7 +70,7 @@ def unaligned(count: int, why: str) -> Alignment:
 def align_stamps(log: FlightLog, stamps: Sequence[Stamp]) -> Alignment:
     """Place stills on the log's clock by the best that there is."""
     notes: list[str] = []
-    by_events = _by_events([e.t_ns for e in log.camera], [s.own_s for s in stamps], notes)
+    by_events = _by_events(log.camera_ns, [s.own_s for s in stamps], notes)
     if by_events is not None:
         return by_events
     own = [s.utc_s if s.utc_s is not None else s.own_s for s in stamps]
@@ -157,7 +157,7 @@ def _by_positions(
     log: FlightLog, placed: Sequence[tuple[Stamp, float]], candidates: Sequence[float], *, wide: bool
 ) -> tuple[float, float] | None:
     """(offset, sigma) that puts the pictures' own positions onto the receiver's track; None where nothing does."""
-    gps = [m for m in log.messages if isinstance(m, GpsSample) and m.fix_type >= 3]
+    gps = [m for m in log.messages if isinstance(m, GpsSample) and m.fix_type >= FixType.FIX_3D]
     if len(gps) < 10:
         return None
     t = np.array([m.t_ns for m in gps]) / 1e9

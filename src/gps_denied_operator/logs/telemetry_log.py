@@ -127,20 +127,17 @@ class _Reader:
         self._clock = _LogClock()
         self._decoder = TelemetryDecoder(self._clock)
         self._reboots = 0
-        self._triggers: list[int] = []
 
     def take(self, m: Any, arrival_us: int) -> None:
         """Convert one message of the vehicle."""
         now_ns = self._out.clock(arrival_us * 1000)
         kind = m.get_type()
         if kind == "HEARTBEAT":
-            self._out.arm(now_ns, bool(m.base_mode & ARMED))
-        elif kind == "PARAM_VALUE":
-            self._out.parameters[shown(m.param_id, 32)] = float(m.param_value)
+            self._out.arm(bool(m.base_mode & ARMED))
         elif kind in PICTURES:
             self._out.picture(self._stamped(m, now_ns))
         elif kind == "CAMERA_TRIGGER":
-            self._triggers.append(self._stamped(m, now_ns))
+            self._out.trigger(self._stamped(m, now_ns))
         elif kind == "STATUSTEXT":
             self._out.texts.append(LogText(now_ns, shown(m.text, 120)))
         for found in self._decoder.decode(m, now_ns):
@@ -156,10 +153,7 @@ class _Reader:
             self._out.own_origin = replace(self._decoder.last_position, t_ns=max(self._decoder.last_position.t_ns, 0))
 
     def finished(self) -> LogBuilder:
-        """After the last message: triggers count where nothing tells when the pictures were taken."""
-        if not self._out.camera:
-            for t_ns in self._triggers:
-                self._out.picture(t_ns)
+        """After the last message."""
         for _ in range(self._decoder.malformed):
             self._out.refuse("messages")
         return self._out

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from gps_denied_onboard.autopilot.mavlink.gnss_integrity import interference_of
+from gps_denied_onboard.autopilot.mavlink.telemetry import FACING_DOWN
 from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.messages import FloatArray, GpsSample, TakeoffOrigin
 from gps_denied_onboard.untrusted.text import shown
@@ -22,7 +23,6 @@ TOPICS = (
     "vehicle_global_position", "vehicle_imu",
 )  # fmt: skip
 ARMED = 2
-FACING_DOWN = 25
 UTC_KNOWN_US = 1_500_000_000_000_000
 STAMP_US_MAX = 4e15
 """A simulator's clock may count from 1970."""
@@ -48,7 +48,6 @@ def read_ulog(path: Path) -> FlightLog:
     lost_s = sum(float(d.duration) for d in log.dropouts) / 1000.0
     if lost_s > 1.0:
         builder.note(f"its writer lost {lost_s:.1f} s in {len(log.dropouts)} pieces (a slow card).")
-    builder.parameters = {shown(k, 32): float(v) for k, v in log.initial_parameters.items()}
     for line in log.logged_messages:
         builder.texts.append(LogText(builder.clock(int(line.timestamp) * 1000), shown(line.message, 120)))
     return builder.built()
@@ -192,8 +191,8 @@ class _Reader:
         for t_ns in [] if topic is None else topic.t_ns:
             self._out.picture(t_ns)
         if (status := self._topic("vehicle_status")) is not None:
-            for t_ns, state in zip(status.t_ns, status.column("arming_state", 0.0), strict=True):
-                self._out.arm(t_ns, state == ARMED)
+            for state in status.column("arming_state", 0.0).tolist():
+                self._out.arm(state == ARMED)
         if (place := self._topic("vehicle_global_position")) is not None and len(place.t_ns):
             row = place.columns(["lat", "lon", "alt", "vel_n", "vel_e", "vel_d"])[0]
             if np.isfinite(row[:3]).all():

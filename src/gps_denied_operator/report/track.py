@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import html
 import math
 from collections.abc import Sequence
 
 
-def track_svg(track: Sequence[tuple[float, float, float]], label: str = "track of the receiver") -> str:
-    """(seconds, latitude, longitude) as a line, north up, with a scale bar; nothing for fewer than two."""
+def track_svg(track: Sequence[tuple[float, float, float]]) -> str:
+    """A receiver's (seconds, latitude, longitude) as a line, north up, with a scale bar; nothing for fewer than two."""
     if len(track) < 2:
         return ""
     wide, high, edge = 1000.0, 420.0, 24.0
@@ -24,7 +23,7 @@ def track_svg(track: Sequence[tuple[float, float, float]], label: str = "track o
     bar_m = max((m for m in lengths if m * px_per_m <= 240.0), default=1.0)
     x0, y0 = line.split(" ")[0].split(",")
     return (
-        f'<svg viewBox="0 0 {wide:g} {high:g}" class="plot" role="img" aria-label="{html.escape(label)}">'
+        f'<svg viewBox="0 0 {wide:g} {high:g}" class="plot" role="img" aria-label="track of the receiver">'
         f'<polyline points="{line}" fill="none" style="stroke: var(--anchored)" stroke-width="2"/>'
         f'<circle cx="{x0}" cy="{y0}" r="5" style="fill: var(--ink)"/>'
         f'<path d="M12,{high - 12} h{bar_m * px_per_m:.1f}" style="stroke: var(--ink)" stroke-width="2"/>'

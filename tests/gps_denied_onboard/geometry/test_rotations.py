@@ -16,6 +16,7 @@ from gps_denied_onboard.geometry.rotations import (
     matrix_from_quaternion,
     nadir_camera_to_enu,
     quaternion_from_matrix,
+    quaternion_zyx,
     rotation_z,
     rotation_zyx,
     shortest_turn,
@@ -111,3 +112,13 @@ def test_the_shortest_turn_takes_one_direction_to_another(
     assert turn @ a == pytest.approx(b, abs=1e-9)
     assert turn @ turn.T == pytest.approx(np.eye(3), abs=1e-9)
     assert turn @ np.cross(a, b) == pytest.approx(np.cross(a, b), abs=1e-9)
+
+
+def test_the_quaternion_of_angles_is_that_of_their_matrix() -> None:
+    """Both forms of aerospace angles turn alike; an angle that is no number gives NaN, not an error."""
+    rng = np.random.default_rng(3)
+    for yaw, pitch, roll in rng.uniform(-3.0, 3.0, (20, 3)):
+        matrix = matrix_from_quaternion(quaternion_zyx(yaw, pitch, roll))
+        assert matrix == pytest.approx(rotation_zyx(yaw, pitch, roll), abs=1e-12)
+    for angles in ((math.nan, 0.0, 0.0), (0.0, math.inf, 0.0)):
+        assert all(math.isnan(part) for part in quaternion_zyx(*angles))

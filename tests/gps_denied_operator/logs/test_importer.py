@@ -6,6 +6,7 @@ import math
 import re
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ from gps_denied_operator.logs.importer import ImportRequest, import_log
 from gps_denied_operator.scoring.truth import truth_of_samples
 from tests.conftest import REPOSITORY
 from tests.gps_denied_operator.logs.flown import fly, stills, write_log
-from tests.gps_denied_operator.logs.log_files import dataflash_of, flight, write
+from tests.gps_denied_operator.logs.log_files import START_UNIX_NS, dataflash_of, flight, write
 
 
 def test_a_log_alone_becomes_a_recording(tmp_path: Path) -> None:
@@ -72,6 +73,24 @@ def test_pictures_without_times_are_told_and_left_out(tmp_path: Path) -> None:
     assert told["offset_s"] is None
     assert any("no times" in note for note in told["notes"])
     assert "it holds no imu." in told["notes"]
+
+
+def test_stills_of_one_second_are_all_taken(tmp_path: Path) -> None:
+    """A camera whose clock counts whole seconds gives several pictures one time: each is a frame, in their order."""
+    folder = tmp_path / "DCIM"
+    folder.mkdir()
+    for k in range(4):
+        exif = Image.Exif()
+        taken = datetime.fromtimestamp(START_UNIX_NS // 10**9 + 10 + k // 2, UTC)
+        exif.get_ifd(0x8769).update({0x9003: taken.strftime("%Y:%m:%d %H:%M:%S"), 0x9011: "+00:00"})
+        Image.fromarray(np.full((48, 64, 3), 80 + k, dtype=np.uint8)).save(folder / f"{k}.jpg", exif=exif)
+    out = tmp_path / "recording"
+    told = import_log(ImportRequest(write(tmp_path, ".bin", flight(minutes=0.5)), out, photos=folder))
+    assert told["aligned_by"] == "times of the pictures"
+    frames = list(RecordingReader(out).frames())
+    assert [frame.index for frame in frames] == [0, 1, 2, 3]
+    assert frames[0].t_ns == frames[1].t_ns < frames[2].t_ns == frames[3].t_ns
+    assert (out / "frames" / frames[1].name).read_bytes() == (folder / "1.jpg").read_bytes()
 
 
 def test_the_example_of_the_page_writes_a_recording(tmp_path: Path) -> None:

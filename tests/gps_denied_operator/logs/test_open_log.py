@@ -165,6 +165,22 @@ def test_another_systems_packets_are_not_the_vehicles(tmp_path: Path) -> None:
         open_log(path)
 
 
+def test_gps_in_the_table_beside_is_that_of_the_merged_one(tmp_path: Path) -> None:
+    """blackbox_decode without --merge-gps writes two tables: the GPS of the second comes at its own times."""
+    rows = [line.split(", ") for line in log_files.blackbox_of(flight(minutes=MINUTES)).decode().splitlines()]
+    at = rows[0].index("GPS_fixType")
+    main, gps = [row[:at] for row in rows], [[row[1], *row[at:]] for row in [rows[0], *rows[1::10]]]
+    path = tmp_path / "LOG00001.01.csv"
+    for name, table in ((path, main), (tmp_path / "LOG00001.01.gps.csv", gps)):
+        name.write_text("".join(", ".join(row) + "\n" for row in table))
+    log = open_log(path)
+    samples = [m for m in log.messages if isinstance(m, GpsSample)]
+    assert log.breaks_ns == ()
+    assert [(m.t_ns, m.latitude_deg) for m in samples] == [
+        ((int(row[0]) - int(rows[1][1])) * 1000, float(row[gps[0].index("GPS_coord[0]")])) for row in gps[1:]
+    ]
+
+
 def test_camera_messages_are_events(tmp_path: Path) -> None:
     """A CAM message and a CAMERA_FEEDBACK are pictures at their times."""
     messages = flight(minutes=MINUTES)
@@ -172,5 +188,4 @@ def test_camera_messages_are_events(tmp_path: Path) -> None:
     for suffix, made in ((".bin", dataflash_of), (".tlog", tlog_of), (".ulg", log_files.ulog_of)):
         path = tmp_path / f"shots{suffix}"
         path.write_bytes(made(messages, pictures_ns=shots))
-        events = open_log(path).camera
-        assert [e.t_ns / 1e9 for e in events] == pytest.approx([5.0, 9.0], abs=0.1), suffix
+        assert [t_ns / 1e9 for t_ns in open_log(path).camera_ns] == pytest.approx([5.0, 9.0], abs=0.1), suffix

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 from gps_denied_onboard.autopilot.gps_time import GPS_EPOCH_UNIX_S
 from gps_denied_onboard.autopilot.mavlink import gnss_integrity
 from gps_denied_onboard.autopilot.mavlink.clock import ClockAlignment
+from gps_denied_onboard.geometry.rotations import quaternion_zyx
 from gps_denied_onboard.messages import (
     AirspeedSample,
     Alert,
@@ -40,7 +41,7 @@ UTC_AGE_NS = 3_000_000_000
 INTERFERENCE_AGE_NS = 3_000_000_000
 UNKNOWN_16 = 65535
 EKF_POSITION_ABSOLUTE = 16
-_FACING_DOWN = 25  # MAV_SENSOR_ROTATION_PITCH_270
+FACING_DOWN = 25  # MAV_SENSOR_ROTATION_PITCH_270
 
 Received: TypeAlias = Telemetry | Alert
 
@@ -134,16 +135,7 @@ class TelemetryDecoder:
         t_ns = self._boot_time(m.time_boot_ms * 1_000_000, now_ns)
         if not self._attitude.allows(m.get_type(), now_ns):
             return None
-        (cr, sr), (cp, sp), (cy, sy) = (_half(a) for a in (m.roll, m.pitch, m.yaw))
-        return AttitudeSample(
-            t_ns,
-            (
-                cr * cp * cy + sr * sp * sy,
-                sr * cp * cy - cr * sp * sy,
-                cr * sp * cy + sr * cp * sy,
-                cr * cp * sy - sr * sp * cy,
-            ),
-        )
+        return AttitudeSample(t_ns, quaternion_zyx(m.yaw, m.pitch, m.roll))
 
     def _on_hud(self, m: Any, now_ns: int) -> list[Received]:
         """Airspeed, made true with the altitude's air density; and the altitude, where no pressure comes."""
@@ -234,7 +226,7 @@ class TelemetryDecoder:
 
     def _on_distance(self, m: Any, now_ns: int) -> Received | None:
         t_ns = self._boot_time(m.time_boot_ms * 1_000_000, now_ns)
-        if m.orientation != _FACING_DOWN or not m.min_distance < m.current_distance < m.max_distance:
+        if m.orientation != FACING_DOWN or not m.min_distance < m.current_distance < m.max_distance:
             return None
         return RangefinderSample(t_ns, m.current_distance / 100.0)
 
@@ -311,11 +303,6 @@ def true_per_equivalent_airspeed(altitude_amsl_m: float) -> float:
     """True over equivalent airspeed in the standard atmosphere, the root of sea level's density over this one's."""
     density_ratio = max(1.0 - 2.25577e-5 * min(max(altitude_amsl_m, -500.0), 11_000.0), 0.1) ** 4.25588
     return float(1.0 / math.sqrt(density_ratio))
-
-
-def _half(angle_rad: float) -> tuple[float, float]:
-    half = angle_rad / 2.0
-    return (math.cos(half), math.sin(half)) if math.isfinite(half) else (math.nan, math.nan)
 
 
 def _is_finite(message: Telemetry) -> bool:

@@ -12,6 +12,7 @@ import struct
 from collections.abc import Callable
 
 from gps_denied_onboard.autopilot.mavlink.telemetry import STANDARD_GRAVITY_MPS2, Received, true_per_equivalent_airspeed
+from gps_denied_onboard.geometry.rotations import quaternion_zyx
 from gps_denied_onboard.messages import AirspeedSample, AttitudeSample, BaroSample, ImuSample
 
 RAW_IMU = 102
@@ -85,16 +86,7 @@ class InavDecoder:
         if abs(v[0]) > 1800 or abs(v[1]) > 900 or not -360 <= v[2] <= 360:
             self.malformed += 1
             return None
-        cr, sr, cp, sp, cy, sy = (f(a / 2.0) for a in (roll, pitch, yaw) for f in (math.cos, math.sin))
-        return AttitudeSample(
-            now_ns,
-            (
-                cr * cp * cy + sr * sp * sy,
-                sr * cp * cy - cr * sp * sy,
-                cr * sp * cy + sr * cp * sy,
-                cr * cp * sy - sr * sp * cy,
-            ),
-        )
+        return AttitudeSample(now_ns, quaternion_zyx(yaw, pitch, roll))
 
     def _on_altitude(self, v: tuple[int, ...], now_ns: int) -> Received | None:
         altitude_m = self._ground_altitude_m + v[2] / 100.0

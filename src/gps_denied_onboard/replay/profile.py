@@ -95,23 +95,9 @@ def _summed(spent: dict[str, float]) -> Callable[[FrameTrace], None]:
 
 def function_times(stats: pstats.Stats) -> tuple[FunctionTime, ...]:
     """All functions, the one with the most time of its own first."""
-    out = [
-        FunctionTime(_name(path, line, function), row.ncalls_total, row.own_s, row.total_s)
-        for (path, line, function), row in _rows(stats).items()
-    ]
-    return tuple(sorted(out, key=lambda one: (-one.own_s, one.name)))
-
-
-@dataclass(frozen=True, slots=True)
-class _Row:
-    ncalls_total: int
-    own_s: float
-    total_s: float
-
-
-def _rows(stats: pstats.Stats) -> dict[tuple[str, int, str], _Row]:
     held: dict[tuple[str, int, str], tuple[int, int, float, float, object]] = stats.stats  # type: ignore[attr-defined]
-    return {key: _Row(calls, own, total) for key, (_, calls, own, total, _) in held.items()}
+    out = [FunctionTime(_name(*key), calls, own_s, total_s) for key, (_, calls, own_s, total_s, _) in held.items()]
+    return tuple(sorted(out, key=lambda one: (-one.own_s, one.name)))
 
 
 def _name(path: str, line: int, function: str) -> str:

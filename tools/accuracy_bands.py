@@ -17,7 +17,8 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
+
+from gps_denied_operator.compare.figures import flattened
 
 ROOT = Path(__file__).resolve().parents[1]
 BANDS = ROOT / "tests" / "gps_denied_operator" / "evaluate" / "accuracy_bands.csv"
@@ -44,14 +45,8 @@ def evaluate(arguments: list[str]) -> Figures:
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False, env=environment)
     if done.returncode:
         sys.exit(f"accuracy_bands: {' '.join(arguments)} ended with {done.returncode}: see its words above")
-    told = json.loads(done.stdout)
-    return {key: _value(told, key) for key in FLOORS}
-
-
-def _value(told: Any, key: str) -> float:
-    for part in key.split("."):
-        told = told[part]
-    return float(told)
+    told = flattened(json.loads(done.stdout))
+    return {key: told[key] for key in FLOORS}
 
 
 def measure(run: str) -> Figures:

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from gps_denied_operator.compare.figures import OF_FRAMES, Way
+from gps_denied_operator.compare.figures import OF_FRAMES, Way, flattened
 from gps_denied_operator.compare.judge import noise_of
 from gps_denied_operator.compare.results import read_side
 
@@ -69,9 +69,8 @@ def changes(page: str, runs: Mapping[str, Mapping[str, Any]], rows: Rows) -> lis
                 f"{name}: {figures.get('frames')} frames, {held.get('frames', 0):.0f} on the last page: another set"
             )
             continue
-        changed = [
-            _change(label, path, digits, held, figures, bounds) for label, path, digits in rows if path in JUDGED
-        ]
+        told = flattened(figures)
+        changed = [_change(label, path, digits, held, told, bounds) for label, path, digits in rows if path in JUDGED]
         out += [f"{name}: {line}" for line in changed if line]
         if not any(changed):
             out.append(f"{name}: nothing changed beyond noise" if bounds else f"{name}: its noise is not known")
@@ -79,10 +78,10 @@ def changes(page: str, runs: Mapping[str, Mapping[str, Any]], rows: Rows) -> lis
 
 
 def _change(
-    label: str, path: str, digits: int, held: Mapping[str, float], figures: Mapping[str, Any],
+    label: str, path: str, digits: int, held: Mapping[str, float], told: Mapping[str, float],
     bounds: Mapping[str, Sequence[float]],
 ) -> str:  # fmt: skip
-    was, now = held.get(label), value_of(figures, path)
+    was, now = held.get(label), told.get(path)
     if was is None or now is None or path not in bounds:
         return ""
     reach = [math.sqrt(2.0) * abs(bound - now) + 0.5 * 10.0**-digits for bound in bounds[path]]
@@ -90,11 +89,3 @@ def _change(
         return ""
     better = (now > was) is (JUDGED[path] is Way.HIGHER)
     return f"{label} {was:.{digits}f} -> {now:.{digits}f}, {'better' if better else 'WORSE'} beyond noise"
-
-
-def value_of(figures: Mapping[str, Any], path: str) -> float | None:
-    """Return a figure by its path of keys; None where there is none."""
-    value: Any = figures
-    for key in path.split("."):
-        value = value.get(key) if isinstance(value, Mapping) else None
-    return float(value) if isinstance(value, int | float) else None

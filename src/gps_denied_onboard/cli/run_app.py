@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import Any
 
 import typer
 
 from gps_denied_onboard.errors import UserError
-
-_CALLED_WRONGLY: Any = typer.BadParameter.__bases__[0]
-"""Typer's class of all such mistakes; it gives a name to this one of them only."""
 
 
 def run_app(app: typer.Typer, program: str, arguments: Sequence[str] | None = None) -> None:
@@ -24,8 +20,8 @@ def run_app(app: typer.Typer, program: str, arguments: Sequence[str] | None = No
         code = app(args=arguments, prog_name=program, standalone_mode=False)
     except typer.Abort:
         raise UserError("the question was not answered, so nothing was done.") from None
-    except _CALLED_WRONGLY as error:
-        context, message = error.ctx, error.format_message()
+    except typer.TyperException as error:
+        context, message = getattr(error, "ctx", None), error.format_message()
         if context is not None and message == context.get_help():  # no argument at all
             print(message, file=sys.stderr)
             sys.exit(2)

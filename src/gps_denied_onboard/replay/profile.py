@@ -96,7 +96,7 @@ def _summed(spent: dict[str, float]) -> Callable[[FrameTrace], None]:
 def function_times(stats: pstats.Stats) -> tuple[FunctionTime, ...]:
     """All functions, the one with the most time of its own first."""
     held: dict[tuple[str, int, str], tuple[int, int, float, float, object]] = stats.stats  # type: ignore[attr-defined]
-    out = [FunctionTime(_name(*key), calls, own, total) for key, (_, calls, own, total, _) in held.items()]
+    out = [FunctionTime(_name(*key), calls, own_s, total_s) for key, (_, calls, own_s, total_s, _) in held.items()]
     return tuple(sorted(out, key=lambda one: (-one.own_s, one.name)))
 
 

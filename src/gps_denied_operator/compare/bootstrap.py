@@ -81,34 +81,34 @@ def percentile(values: Sequence[FloatArray], percent: float) -> Statistic:
 
 
 def difference(
-    a: Statistic, b: Statistic, units: tuple[int, int], *, paired: bool, draws: int = DRAWS,
+    a: Statistic, b: Statistic, units: int, *, paired: bool, draws: int = DRAWS,
     judged: Callable[[FloatArray], FloatArray] = lambda values: values,
 ) -> Difference:  # fmt: skip
-    """The difference of a figure. units: how many A and B have; paired: they are the same ones, drawn together.
+    """The difference of a figure. units: how many each of A and B has; paired: they are the same ones, drawn
+    together.
 
     `judged` maps a figure to what counts of it, for `p` alone.
     """
     rng = np.random.default_rng(SEED)
-    of_all = [np.ones((1, n), dtype=np.int64) for n in units]
-    at_a, at_b = float(a(of_all[0])[0]), float(b(of_all[1])[0])
-    least = min(units)
-    if least < UNITS_MIN or not (math.isfinite(at_a) and math.isfinite(at_b)):
+    of_all = np.ones((1, units), dtype=np.int64)
+    at_a, at_b = float(a(of_all)[0]), float(b(of_all)[0])
+    if units < UNITS_MIN or not (math.isfinite(at_a) and math.isfinite(at_b)):
         return Difference(at_a, at_b, None, None, None)
-    drawn_a = rng.multinomial(units[0], np.full(units[0], 1.0 / units[0]), size=draws)
-    drawn_b = drawn_a if paired else rng.multinomial(units[1], np.full(units[1], 1.0 / units[1]), size=draws)
+    drawn_a = rng.multinomial(units, np.full(units, 1.0 / units), size=draws)
+    drawn_b = drawn_a if paired else rng.multinomial(units, np.full(units, 1.0 / units), size=draws)
     of_a, of_b = a(drawn_a), b(drawn_b)
     spread = of_b - of_a
     known = np.isfinite(spread)
     if known.sum() < draws / 2:
         return Difference(at_a, at_b, None, None, None)
-    wider = math.sqrt(least / (least - 1.0)) * float(stats.t.ppf(0.975, least - 1)) / NORMAL_95
+    wider = math.sqrt(units / (units - 1.0)) * float(stats.t.ppf(0.975, units - 1)) / NORMAL_95
     apart = at_b - at_a
     low, high = np.percentile(spread[known], [2.5, 97.5])
     counted = float(judged(np.array([at_b]))[0] - judged(np.array([at_a]))[0])
     noise = judged(of_b[known]) - judged(of_a[known])
     return Difference(
         at_a, at_b, apart + wider * min(float(low) - apart, 0.0), apart + wider * max(float(high) - apart, 0.0),
-        _chance(counted, float(np.std(noise)), least),
+        _chance(counted, float(np.std(noise)), units),
     )  # fmt: skip
 
 

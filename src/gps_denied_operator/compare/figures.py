@@ -1,5 +1,5 @@
-"""Which figures are compared, of which column, and which way is better; the names are those of results.json, and
-error_m.mean, which of all tells a small change of every frame best."""
+"""Which figures are compared, of which column, and which way is better; the names are those of results.json. Of frames
+alone there are error_m.mean, which of all tells a small change of every frame best, apart_m and ellipse_m."""
 
 from __future__ import annotations
 

@@ -283,8 +283,7 @@ def _differences(
         a = bootstrap.nothing if against_nothing else a
         values = sum(len(one.index) for one, _ in drawn)
         draws = bootstrap.DRAWS if values < bootstrap.LARGE_VALUES else bootstrap.DRAWS_LARGE
-        n = len(drawn)
-        found = bootstrap.difference(a, b, (n, n), paired=paired, draws=draws, judged=figure.counted)
+        found = bootstrap.difference(a, b, len(drawn), paired=paired, draws=draws, judged=figure.counted)
         if math.isfinite(found.a) or math.isfinite(found.b):
             out[figure] = found
     return out

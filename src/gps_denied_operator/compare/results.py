@@ -235,7 +235,7 @@ def _attacks(held: Mapping[str, Any], file: Path) -> tuple[list[FlightColumns], 
     of_flight: dict[str, dict[str, list[float]]] = {}
     minutes = held.get("minutes")
     told_length = f"{minutes:g} min" if isinstance(minutes, int | float) else "length unknown"
-    untold = 0
+    untold = undecided = 0
     for kind in (*campaign_plan.ATTACKS, *BLACKOUTS):
         part = of_kind(held.get(kind, {}), dict, f"{shown(file)}: '{kind}'")
         for number, one in enumerate(of_kind(part.get("each", []), list, f"{shown(file)}: '{kind}'")):
@@ -244,11 +244,14 @@ def _attacks(held: Mapping[str, Any], file: Path) -> tuple[list[FlightColumns], 
             known = type(seed) is int and seed >= 0
             untold += not known
             key = f"campaign, seed {seed}, {told_length}" if known else f"attack {number}"
+            undecided += kind in BLACKOUTS and "inside_95" not in values
             columns = of_flight.setdefault(key, {})
             for name, value in _scores(values, kind in campaign_plan.ATTACKS).items():
                 columns.setdefault(f"{kind}.{name}", []).append(value)
     if untold:
         notes.append("does not say of which flight each attack is (an earlier version): each counts as a flight")
+    if undecided:
+        notes.append("does not say which blackouts ended inside the ellipse (an earlier version): left out")
     return [
         FlightColumns(key, np.zeros(0, np.int64), {name: np.array(values) for name, values in columns.items()})
         for key, columns in of_flight.items()
@@ -262,7 +265,6 @@ def _scores(values: Mapping[str, Any], attack: bool) -> dict[str, float]:
         happened = {"left": "promotion_ms", "readmitted": "readmitted_ms"}
     else:
         happened = {"dead_reckoned": "dark_ms", "seen_again": "seen_again_ms"}
-        out["inside_95"] = float(out.get("error_m", math.inf) <= out.get("ellipse_m", 0.0))
     return out | {name: float(math.isfinite(out.get(source, math.nan))) for name, source in happened.items()}
 
 

@@ -13,18 +13,15 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gps_denied_operator.evaluate import campaign_plan, campaign_worker, machine, recordings
 from gps_denied_operator.evaluate.campaign_score import AttackScore, BlackoutScore
 from gps_denied_operator.evaluate.campaign_worker import CampaignTask
-from gps_denied_operator.evaluate.processes import Processes, Step
+from gps_denied_operator.evaluate.processes import Step, Steps
 from gps_denied_operator.evaluate.recordings import FlightKey
 from gps_denied_operator.evaluate.step_runner import step_runner
 from gps_denied_operator.scoring.metrics import level_spread, spread
-
-if TYPE_CHECKING:
-    from gps_denied_operator.evaluate.cluster_steps import ClusterSteps
 
 SCENARIO = "cruise"
 Scores = list[AttackScore] | list[BlackoutScore]
@@ -49,15 +46,15 @@ def run_campaign(request: CampaignRequest, progress: Callable[[int, str, int, in
     began = time.monotonic()
     came: list[tuple[CampaignTask, Scores]] = []
     tasks = _tasks(request)
-    with step_runner(request.workers, request.cluster, request.recordings, progress) as processes:
+    with step_runner(request.workers, request.cluster, request.recordings, progress) as steps:
         for task in tasks:
             if task.folder.is_dir():
-                _add(processes, request, task)
+                _add(steps, request, task)
             else:
-                processes.add(Step(_name(task), campaign_worker.simulate, task))
-        for done, scores in processes.results():
+                steps.add(Step(_name(task), campaign_worker.simulate, task))
+        for done, scores in steps.results():
             if scores is None:
-                _add(processes, request, done.argument)
+                _add(steps, request, done.argument)
             else:
                 came.append((done.argument, scores))
     came.sort(key=lambda one: (one[0].turn, one[0].key.seed))  # whoever was ready first: the same figures
@@ -100,12 +97,12 @@ def _tasks(request: CampaignRequest) -> list[CampaignTask]:
     return out
 
 
-def _add(processes: Processes[Any] | ClusterSteps[Any], request: CampaignRequest, task: CampaignTask) -> None:
+def _add(steps: Steps[Any], request: CampaignRequest, task: CampaignTask) -> None:
     """The flight's attacks, and as many passes of blackouts as all flights need to reach the count."""
-    processes.add(Step(_name(task), campaign_worker.attack, task))
+    steps.add(Step(_name(task), campaign_worker.attack, task))
     a_pass = len(campaign_plan.blackouts(task.key.seed, 0, request.minutes * 60.0)) // len(campaign_plan.BLACKOUTS_S)
     for turn in range(math.ceil(request.count / (max(a_pass, 1) * len(request.seeds)))):
-        processes.add(Step(_name(task), campaign_worker.black_out, replace(task, turn=turn)))
+        steps.add(Step(_name(task), campaign_worker.black_out, replace(task, turn=turn)))
 
 
 def attack_figures(scores: Sequence[AttackScore]) -> dict[str, Any]:

@@ -187,6 +187,7 @@ def gps(
     out: Annotated[
         Path | None, typer.Option(help="Folder for report.html and results.json; else nothing is kept.")
     ] = None,
+    replace: ReplaceOption = False,
     json: JsonOption = False,
 ) -> None:
     """Run the GPS monitor over the logs of real receivers: when each verdict would have changed, and why.
@@ -212,9 +213,11 @@ def gps(
         raise failures[0]
     figures = gps_page.results_of(results) | {"unread": [str(error) for error in failures]}
     if out is not None:
+        told = figures | {"evaluation": "gps"}
         with ResultsFolder(out) as folder:
+            folder.keep_others("gps", "", replace)
             folder.publish({
-                "results.json": orjson.dumps(figures, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE),
+                "results.json": orjson.dumps(told, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE),
                 "report.html": gps_page.gps_page(results, _command()).encode("utf-8"),
             })  # fmt: skip
     if json:

@@ -11,14 +11,14 @@ from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Self, TypeVar
 
 import distributed
 
 from gps_denied_onboard.errors import UserError
 from gps_denied_operator.cache.cluster import connected
 from gps_denied_operator.evaluate import machine, recordings
-from gps_denied_operator.evaluate.processes import Step, Tell
+from gps_denied_operator.evaluate.processes import Step, Steps, Tell
 
 Result = TypeVar("Result")
 POLL_S = 0.5
@@ -27,29 +27,21 @@ TOLD_A_STEP = 50
 """How many times a step tells of its progress at most: it goes through the scheduler."""
 
 
-class ClusterSteps(Generic[Result]):
-    """As Processes, on the workers of the scheduler at `address`; a context manager. A worker does one step a thread at
-    a time. Dask does a step again on another worker when its own dies. `folder`: one that all must see.
+class ClusterSteps(Steps[Result]):
+    """Runs steps on the workers of the scheduler at `address`; a worker does one step a thread at a time. Dask does a
+    step again on another worker when its own dies. `folder`: one that all must see.
 
     UserError where no scheduler answers, it has no workers, they are not like this machine, or a step's own.
     """
 
     def __init__(self, address: str, folder: Path, tell: Tell) -> None:
-        self._address, self._folder, self._tell = address, folder, tell
+        super().__init__(tell)
+        self._address, self._folder = address, folder
         self._stack = ExitStack()
-        self._waiting: deque[Step] = deque()
         self._running: dict[Future[Any], Step] = {}
         self._told: deque[tuple[Any, ...]] = deque()
 
-    def add(self, step: Step, *, first: bool = False) -> None:
-        """Queue a step; `first`: before those that wait here already."""
-        if first:
-            self._waiting.appendleft(step)
-        else:
-            self._waiting.append(step)
-
     def results(self) -> Iterator[tuple[Step, Result]]:
-        """Results as they come, until nothing is left; steps may be added between."""
         while self._waiting or self._running:
             while self._waiting and len(self._running) < 2 * self._threads:
                 step = self._waiting.popleft()
@@ -65,7 +57,7 @@ class ClusterSteps(Generic[Result]):
                     raise UserError(f"{step.name}: {error}") from None
                 yield step, result
 
-    def __enter__(self) -> ClusterSteps[Result]:
+    def __enter__(self) -> Self:
         with ExitStack() as stack:
             client = stack.enter_context(connected(self._address))
             self._refuse_others(client)

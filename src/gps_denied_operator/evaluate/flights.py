@@ -101,14 +101,14 @@ def _tasks(request: FlightsRequest, folder: Path) -> list[FlightTask]:
 def _run(tasks: Sequence[FlightTask], request: FlightsRequest, folder: Path, progress: Progress) -> list[FlightOutcome]:
     """All flights' outcomes in the order of the tasks; a flight is replayed before the next one is simulated."""
     outcomes: dict[int, FlightOutcome] = {}
-    with step_runner(request.workers, request.cluster, folder, progress) as processes:
+    with step_runner(request.workers, request.cluster, folder, progress) as steps:
         for task in tasks:
             step = flight_worker.replay if task.folder.is_dir() else flight_worker.simulate
-            processes.add(Step(f"flight with seed {task.key.seed}", step, task))
-        for step_done, outcome in processes.results():
+            steps.add(Step(f"flight with seed {task.key.seed}", step, task))
+        for step_done, outcome in steps.results():
             if outcome is None:
                 again = Step(step_done.name, flight_worker.replay, step_done.argument)
-                processes.add(again, first=True)
+                steps.add(again, first=True)
             else:
                 outcomes[outcome.key.seed] = outcome
     return [outcomes[task.key.seed] for task in tasks]

@@ -6,12 +6,13 @@ import contextlib
 import multiprocessing
 import os
 import signal
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 from gps_denied_onboard.errors import UserError
 
@@ -31,23 +32,12 @@ class Step:
     argument: Any
 
 
-@dataclass(frozen=True, slots=True)
-class _Failure:
-    sentence: str
+class Steps(ABC, Generic[Result]):
+    """Runs steps in the order in which they were added; a context manager. `tell` hears of a step's progress."""
 
-
-class Processes(Generic[Result]):
-    """Runs steps, at most `workers` at a time, in the order in which they were added; a context manager.
-
-    A UserError of a step is raised here in its words; any other exception shows its traceback there and is raised as
-    RuntimeError. Leaving early, for whatever reason, interrupts the processes and waits until they have cleaned up.
-    """
-
-    def __init__(self, workers: int, tell: Tell) -> None:
-        self._workers, self._tell = workers, tell
-        self._context = multiprocessing.get_context("spawn")
+    def __init__(self, tell: Tell) -> None:
+        self._tell = tell
         self._waiting: deque[Step] = deque()
-        self._running: dict[Connection, tuple[Step, BaseProcess]] = {}
 
     def add(self, step: Step, *, first: bool = False) -> None:
         """Queue a step; `first`: before those that wait already."""
@@ -56,8 +46,36 @@ class Processes(Generic[Result]):
         else:
             self._waiting.append(step)
 
+    @abstractmethod
     def results(self) -> Iterator[tuple[Step, Result]]:
-        """Results as they come, until nothing is left; steps may be added between."""
+        """Results as they come, until nothing is left; steps may be added between. UserError: a step's own."""
+
+    @abstractmethod
+    def __enter__(self) -> Self: ...
+
+    @abstractmethod
+    def __exit__(self, *_: object) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    sentence: str
+
+
+class Processes(Steps[Result]):
+    """Runs steps in processes of this machine, at most `workers` at a time.
+
+    A UserError of a step is raised here in its words; any other exception shows its traceback there and is raised as
+    RuntimeError. Leaving early, for whatever reason, interrupts the processes and waits until they have cleaned up.
+    """
+
+    def __init__(self, workers: int, tell: Tell) -> None:
+        super().__init__(tell)
+        self._workers = workers
+        self._context = multiprocessing.get_context("spawn")
+        self._running: dict[Connection, tuple[Step, BaseProcess]] = {}
+
+    def results(self) -> Iterator[tuple[Step, Result]]:
         while self._waiting or self._running:
             while self._waiting and len(self._running) < self._workers:
                 self._start(self._waiting.popleft())
@@ -65,7 +83,7 @@ class Processes(Generic[Result]):
                 assert isinstance(ready, Connection)
                 yield from self._hear(ready)
 
-    def __enter__(self) -> Processes[Result]:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -83,20 +83,23 @@ class ResultsFolder:
             raise self.explained(error) from error
 
     def keep_others(self, evaluation: str, configuration_sha256: str, replace: bool) -> None:
-        """UserError where a result of another evaluation or configuration lies here, unless it is to be replaced."""
+        """UserError where a result of another evaluation or configuration lies here, unless it is to be replaced.
+
+        `configuration_sha256` is empty where the evaluation takes no configuration.
+        """
         if replace or not (self.path / RESULTS_FILE).is_file():
             return
         try:
             held = read_results(self.path / RESULTS_FILE)
         except (OSError, UntrustedError):
             held = {}
-        there, sha256 = held.get("evaluation"), held.get(SHA256)
+        there, sha256 = held.get("evaluation"), held.get(SHA256, "")
         if there == evaluation and sha256 == configuration_sha256:
             return
-        if not isinstance(sha256, str):
-            what = "a result that does not name its configuration (of an earlier version, or damaged)"
-        elif there != evaluation:
+        if isinstance(there, str) and there != evaluation:
             what = f"a result of `evaluate {shown(there, 20)}`"
+        elif not isinstance(sha256, str) or not sha256:
+            what = "a result that does not name its configuration (of an earlier version, or damaged)"
         else:
             what = f"the result of another configuration ({shown(sha256, SHORT)}, now {configuration_sha256[:SHORT]})"
         raise UserError(f"{self.path} holds {what}: give --out another folder, or --replace to write over it.")

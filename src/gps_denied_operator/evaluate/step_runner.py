@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from gps_denied_operator.evaluate.processes import Processes, Tell
-
-if TYPE_CHECKING:
-    from gps_denied_operator.evaluate.cluster_steps import ClusterSteps
+from gps_denied_operator.evaluate.processes import Processes, Steps, Tell
 
 
-def step_runner(workers: int, address: str, folder: Path, tell: Tell) -> Processes[Any] | ClusterSteps[Any]:
+def step_runner(workers: int, address: str, folder: Path, tell: Tell) -> Steps[Any]:
     """A context manager that runs steps: on `workers` processes, or on the scheduler at `address` where one is given,
     whose workers see `folder`. UserError as ClusterSteps."""
     if not address:

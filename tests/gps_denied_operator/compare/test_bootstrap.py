@@ -43,7 +43,7 @@ def test_noise_alone_is_rarely_more_than_noise() -> None:
     inside = looked_at = apart = 0
     for trial in range(40):
         a, b = (some_figures(flights(10_000 + 40 * trial + shift)) for shift in (0, 20))
-        found = [difference(one, other, (10, 10), paired=True, draws=300) for one, other in zip(a, b, strict=True)]
+        found = [difference(one, other, 10, paired=True, draws=300) for one, other in zip(a, b, strict=True)]
         inside += sum(d.low <= 0.0 <= d.high for d in found if d.low is not None and d.high is not None)
         looked_at += len(found)
         apart += any(stand_together([d.p for d in found if d.p is not None]))
@@ -53,7 +53,7 @@ def test_noise_alone_is_rarely_more_than_noise() -> None:
 
 def test_two_flights_promise_little() -> None:
     """Two units that agree by chance are no proof: the interval is many times their spread."""
-    found = difference(ratio([1.0, 1.0]), ratio([2.0, 2.4]), (2, 2), paired=True)
+    found = difference(ratio([1.0, 1.0]), ratio([2.0, 2.4]), 2, paired=True)
     assert found.low is not None
     assert found.high is not None
     assert found.high - found.low > 4.0
@@ -63,14 +63,14 @@ def test_two_flights_promise_little() -> None:
 
 def test_one_unit_has_no_interval() -> None:
     """Of one unit the difference is known, its noise is not."""
-    found = difference(ratio([1.0]), ratio([2.0]), (1, 1), paired=True)
+    found = difference(ratio([1.0]), ratio([2.0]), 1, paired=True)
     assert (found.a, found.b, found.low, found.high, found.p) == (1.0, 2.0, None, None, None)
 
 
 def test_the_same_every_time() -> None:
     """Draws are seeded: two calls give the same interval."""
     a, b = some_figures(flights(0))[0], some_figures(flights(50))[0]
-    assert difference(a, b, (10, 10), paired=True) == difference(a, b, (10, 10), paired=True)
+    assert difference(a, b, 10, paired=True) == difference(a, b, 10, paired=True)
 
 
 def test_several_looks_ask_for_more() -> None:

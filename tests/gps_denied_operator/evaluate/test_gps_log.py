@@ -7,8 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from gps_denied_onboard.messages import GpsHealth, GpsSample, ImuSample
+from gps_denied_operator.cli import app
 from gps_denied_operator.evaluate.gps_log import GpsLogResult, watch_log
 from gps_denied_operator.evaluate.gps_page import gps_page, results_of
 from gps_denied_operator.logs.open_log import open_log
@@ -127,3 +129,19 @@ def test_the_figures_and_the_page_show_every_change(tmp_path: Path) -> None:
     page = gps_page([result], "command")
     assert "DEGRADED" in page
     assert "<b>.bin" not in page
+
+
+def test_a_result_of_another_evaluation_is_kept(tmp_path: Path) -> None:
+    """`evaluate gps` runs again into its own folder; that of another evaluation is refused until --replace."""
+    log = write(tmp_path, ".ulg", [m for m in flight(minutes=0.5) if isinstance(m, GpsSample)])
+    command = ["evaluate", "gps", str(log), "--out", str(tmp_path / "out"), "--json"]
+    results = tmp_path / "out" / "results.json"
+    for _ in range(2):
+        assert CliRunner().invoke(app, command).exit_code == 0
+    own = results.read_bytes()
+    results.write_bytes(own.replace(b'"gps"', b'"flights"'))
+    refused = CliRunner().invoke(app, command)
+    assert "a result of `evaluate flights`" in str(refused.exception)
+    assert b'"flights"' in results.read_bytes()
+    assert CliRunner().invoke(app, [*command, "--replace"]).exit_code == 0
+    assert results.read_bytes() == own

@@ -67,6 +67,10 @@ class RejectReason(StrEnum):
     RIVAL = "rival"
 
 
+SAYS_NOTHING = frozenset({RejectReason.NO_TEXTURE, RejectReason.OUTSIDE_MAP})
+"""Reasons of a picture that speaks neither for nor against any place or ground."""
+
+
 class ThermalState(StrEnum):
     """Whether the companion computer holds itself back for heat. UNKNOWN counts as not throttled."""
 

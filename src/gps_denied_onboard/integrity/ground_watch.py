@@ -18,6 +18,7 @@ from gps_denied_onboard.geometry.rotations import log_rotation
 from gps_denied_onboard.geometry.terrain import Terrain
 from gps_denied_onboard.integrity.source_label import horizontal_sigma_m
 from gps_denied_onboard.messages import (
+    SAYS_NOTHING,
     Alert,
     Estimate,
     FloatArray,
@@ -56,7 +57,6 @@ UNDER_SIGMAS = 4.0
 FAILED_BEFORE_PROBE, PROBES_WANTED = 4, 3
 """After so many frames that were not found, each other one is looked for on flat ground; when so many are found there,
 and none on the heights on board meanwhile, these are wrong."""
-NO_FAULT_OF_GROUND = (RejectReason.NO_TEXTURE, RejectReason.OUTSIDE_MAP)
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +230,7 @@ class GroundWatch:
 
     def _count(self, fix: PoseFix, flat: bool) -> None:
         """How many frames in turn were not found, and on which ground others were."""
-        if not self.believed or fix.reason in NO_FAULT_OF_GROUND:
+        if not self.believed or fix.reason in SAYS_NOTHING:
             return
         if not fix.accepted:
             self._failed += 1

@@ -12,9 +12,9 @@ import math
 from dataclasses import dataclass, replace
 
 from gps_denied_onboard.integrity.state_health_config import StateHealthConfig
-from gps_denied_onboard.messages import RejectReason
+from gps_denied_onboard.messages import SAYS_NOTHING, RejectReason
 
-NOT_COUNTED = frozenset({RejectReason.OUTSIDE_MAP, RejectReason.NO_TEXTURE, RejectReason.TILT})
+NOT_COUNTED = SAYS_NOTHING | {RejectReason.TILT}
 """Reasons of a fix that say nothing of the place: there was no map, nothing to be seen, or a steep bank."""
 
 

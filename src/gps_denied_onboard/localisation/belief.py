@@ -20,10 +20,8 @@ import numpy as np
 
 from gps_denied_onboard.localisation.belief_config import BeliefConfig
 from gps_denied_onboard.localisation.evidence import LOG_RATIO_MAX, wrong_probability
-from gps_denied_onboard.messages import CameraPrior, FloatArray, PoseFix, RejectReason
+from gps_denied_onboard.messages import SAYS_NOTHING, CameraPrior, FloatArray, PoseFix, RejectReason
 
-UNSEEN = frozenset({RejectReason.OUTSIDE_MAP, RejectReason.NO_TEXTURE})
-"""Reasons of a fix that say nothing of any place."""
 WAITING_MAX = 64
 POSITION_SIGMAS = 3.0
 
@@ -141,7 +139,7 @@ class PlaceBelief:
         if look is None:
             return Judged(fix, None, True)
         untouched = Judged(fix, look.motion, look.number is None)
-        if fix.reason in UNSEEN:
+        if fix.reason in SAYS_NOTHING:
             return untouched
         ratio, log_prior = (fix.gates.get(name, math.nan) for name in ("log_ratio", "log_prior"))
         if not _is_evidence(fix, ratio, log_prior):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gps_denied_onboard.errors import UserError
+from gps_denied_operator.console import print_json
 
 if TYPE_CHECKING:
     from gps_denied_operator.evaluate.results_folder import ResultsFolder
@@ -118,7 +119,7 @@ def campaign(
         folder.publish({"results.json": orjson.dumps(results, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)})
     shown = evaluation.without_lists(figures)
     if json:
-        typer.echo(orjson.dumps(shown, option=orjson.OPT_INDENT_2).decode())
+        print_json(shown)
     else:
         from gps_denied_operator.evaluate.table import print_campaign
 
@@ -221,7 +222,7 @@ def gps(
                 "report.html": gps_page.gps_page(results, _command()).encode("utf-8"),
             })  # fmt: skip
     if json:
-        typer.echo(orjson.dumps(figures, option=orjson.OPT_INDENT_2).decode())
+        print_json(figures)
         return
     for result in results:
         typer.echo(
@@ -240,13 +241,11 @@ def _command() -> str:
 
 def _finish(folder: ResultsFolder, report: Report, json: bool, more: dict[str, Any]) -> None:
     """Write the results; print the figures, or a table and where the report is."""
-    import orjson
-
     from gps_denied_operator.evaluate.output import result_files
 
     folder.publish(result_files(report, more))
     if json:
-        typer.echo(orjson.dumps(report.figures, option=orjson.OPT_INDENT_2).decode())
+        print_json(report.figures)
     else:
         from gps_denied_operator.evaluate.table import print_table
 

@@ -7,7 +7,7 @@ Which of the two a set is, its red channel says: heights on earth and under its 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import closing
 from enum import Enum
 from pathlib import Path
@@ -54,7 +54,7 @@ def read_height_tiles(path: Path, bbox_deg: Box | None, rows: str = "auto") -> R
     with closing(tiles):
         found = tiles.places()
         middle_deg = (bbox_deg[1] + bbox_deg[3]) / 2.0 if bbox_deg else _middle_deg(found)
-        zoom = _zoom(found, middle_deg)
+        zoom = post_zoom(found, middle_deg)
         wanted = _within(found[zoom], zoom, bbox_deg)
         if not wanted:
             raise UserError(f"{path} holds no tile of --bbox at zoom {zoom}: give the area that it is of.")
@@ -63,6 +63,12 @@ def read_height_tiles(path: Path, bbox_deg: Box | None, rows: str = "auto") -> R
                 f"{path} holds {len(wanted)} tiles at zoom {zoom}: give the flight's area with --bbox W,S,E,N."
             )
         return height_tiles(str(path), zoom, wanted, lambda x, y: tiles.read(zoom, x, y), tiles.notes)
+
+
+def post_zoom(zooms: Collection[int], latitude_deg: float) -> int:
+    """The finest zoom whose pixels are not finer than posts may be; else the coarsest that there is."""
+    fits = [zoom for zoom in zooms if geodesy.mercator_resolution_m(latitude_deg, zoom) ** 2 >= POST_M2_MIN]
+    return max(fits, default=min(zooms))
 
 
 def height_tiles(
@@ -200,12 +206,6 @@ def _middle_deg(found: dict[int, list[tuple[int, int]]]) -> float:
     zoom = max(found)
     rows = [y for _, y in found[zoom]]
     return float(geodesy.geodetic_from_mercator_px([[0.0, (min(rows) + max(rows) + 1) * TILE_PX / 2]], zoom)[0, 0])
-
-
-def _zoom(found: dict[int, list[tuple[int, int]]], latitude_deg: float) -> int:
-    """The finest zoom whose pixels are not finer than posts may be; else the coarsest that there is."""
-    fits = [zoom for zoom in found if geodesy.mercator_resolution_m(latitude_deg, zoom) ** 2 >= POST_M2_MIN]
-    return max(fits) if fits else min(found)
 
 
 def _within(places: list[tuple[int, int]], zoom: int, bbox_deg: Box | None) -> list[tuple[int, int]]:

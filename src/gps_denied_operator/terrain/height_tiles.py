@@ -25,7 +25,7 @@ from gps_denied_onboard.tiles.grid import TILE_PX, tile_range
 from gps_denied_onboard.tiles.terrain_file import HEIGHT_M_MAX, HEIGHT_M_MIN, POSTS_MAX
 from gps_denied_onboard.untrusted import UntrustedError
 from gps_denied_onboard.untrusted.picture import check_coding
-from gps_denied_operator.terrain.rasters import METRES_PER_DEG, POST_M2_MIN, Box, ReadHeights
+from gps_denied_operator.terrain.rasters import METRES_PER_DEG, POST_M2_MIN, Box, ReadHeights, block_means
 from gps_denied_operator.tiles.mbtiles import MbtilesFile
 from gps_denied_operator.tiles.row_order import SIZES_PX
 from gps_denied_operator.tiles.tilesets import TileSet, XyzFolder
@@ -110,13 +110,8 @@ class _Mosaic:
             self._make(len(metres))
         if len(metres) % self._side:
             raise ValueError(f"{len(metres)} pixels a side, unlike the others")
-        shrink = len(metres) // self._side
-        blocks = metres.reshape(self._side, shrink, self._side, shrink)
-        known = np.isfinite(blocks).sum(axis=(1, 3))
-        mean = np.where(2 * known >= shrink * shrink, np.nansum(blocks, axis=(1, 3)) / np.maximum(known, 1), np.nan)
-        mean[known == 0] = np.nan
         top, left = (y - self._box[1]) * self._side, (x - self._box[0]) * self._side
-        self._heights[top : top + self._side, left : left + self._side] = mean
+        self._heights[top : top + self._side, left : left + self._side] = block_means(metres, len(metres) // self._side)
 
     def _make(self, tile_px: int) -> None:
         x0, y0, x1, y1 = self._box

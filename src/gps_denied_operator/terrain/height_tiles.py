@@ -23,8 +23,6 @@ from gps_denied_onboard.messages import FloatArray
 from gps_denied_onboard.tiles import codec
 from gps_denied_onboard.tiles.grid import TILE_PX, tile_range
 from gps_denied_onboard.tiles.terrain_file import HEIGHT_M_MAX, HEIGHT_M_MIN, POSTS_MAX
-from gps_denied_onboard.untrusted import UntrustedError
-from gps_denied_onboard.untrusted.picture import check_coding
 from gps_denied_operator.terrain.rasters import METRES_PER_DEG, POST_M2_MIN, Box, ReadHeights, block_means
 from gps_denied_operator.tiles.mbtiles import MbtilesFile
 from gps_denied_operator.tiles.row_order import SIZES_PX
@@ -164,10 +162,7 @@ def _colours(data: bytes) -> FloatArray:
         raise ValueError("no PNG and no lossless WebP, so its heights are not exact")
     if codec.header_size(data) not in SIZES_PX:
         raise ValueError("not 256x256 or 512x512 pixels")
-    try:
-        check_coding(data)
-    except UntrustedError as error:
-        raise ValueError(str(error)) from None
+    codec.check_coding(data)
     image = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_UNCHANGED)
     if image is None or image.shape[:2] not in SIZES_PX or image.dtype != np.uint8:
         raise ValueError("no image of 8 bits that can be read")

@@ -7,8 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gps_denied_onboard.tiles.grid import TILE_PX
-from gps_denied_onboard.untrusted import UntrustedError
-from gps_denied_onboard.untrusted.picture import check_coding, open_picture
+from gps_denied_onboard.untrusted import UntrustedError, picture
 
 Grey = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.bool_]
@@ -36,7 +35,7 @@ def decode_mask(data: bytes | memoryview | None) -> Mask:
         return np.ones((TILE_PX, TILE_PX), dtype=bool)
     if header_size(data) != (TILE_PX, TILE_PX):
         raise ValueError("the mask is not a 256x256 image")
-    _check_coding(data)
+    check_coding(data)
     mask = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_GRAYSCALE)
     if mask is None or mask.shape != (TILE_PX, TILE_PX):
         raise ValueError("the mask is not a 256x256 image")
@@ -46,7 +45,7 @@ def decode_mask(data: bytes | memoryview | None) -> Mask:
 def picture_size(data: bytes) -> tuple[int, int]:
     """Return width and height as an image's header tells them, nothing decoded; ValueError where it is no image."""
     try:
-        with open_picture(data) as image:
+        with picture.open_picture(data) as image:
             return image.size
     except (OSError, ValueError, SyntaxError, UntrustedError) as error:
         raise ValueError("not an image") from error
@@ -67,15 +66,16 @@ def check_jpeg_tile(data: bytes) -> None:
         raise ValueError("not a whole JPEG")
     if _jpeg_size(data) != (TILE_PX, TILE_PX):
         raise ValueError("not 256x256 pixels")
-    _check_coding(data)
+    check_coding(data)
     small = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_REDUCED_GRAYSCALE_8)
     if small is None or small.shape != (TILE_PX // 8, TILE_PX // 8):
         raise ValueError("a JPEG that cannot be decoded")
 
 
-def _check_coding(data: bytes | memoryview) -> None:
+def check_coding(data: bytes | memoryview) -> None:
+    """As `untrusted.picture.check_coding`, with a ValueError."""
     try:
-        check_coding(data)
+        picture.check_coding(data)
     except UntrustedError as error:
         raise ValueError(str(error)) from error
 
@@ -95,7 +95,7 @@ def decode_tile(image: bytes | memoryview, mask: bytes | memoryview | None) -> t
     """Return a tile's (256, 256) grey values, 0 where there is no data, and its mask; ValueError if unreadable."""
     if header_size(image) != (TILE_PX, TILE_PX):
         raise ValueError("the tile is not a 256x256 image")
-    _check_coding(image)
+    check_coding(image)
     grey = cv2.imdecode(np.frombuffer(image, dtype=np.uint8), cv2.IMREAD_GRAYSCALE)
     if grey is None or grey.shape != (TILE_PX, TILE_PX):
         raise ValueError("the tile is not a 256x256 image")

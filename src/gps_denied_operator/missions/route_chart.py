@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from gps_denied_operator.missions.route_map import RouteMap, RoutePoint
 
@@ -63,7 +63,7 @@ def _chart(under: RouteMap, map_gsd: Sequence[float]) -> str:
     most = max(max(map_gsd), seen.gsd_m if seen else 0.0) * 1.25
 
     def x(distance_m: float) -> float:
-        return LEFT + distance_m / 1000.0 / length_km * (RIGHT - LEFT)
+        return across(distance_m, length_km)
 
     def y(gsd_m: float) -> float:
         return FOOT - gsd_m / most * (FOOT - TOP - 12.0)
@@ -85,20 +85,37 @@ def _chart(under: RouteMap, map_gsd: Sequence[float]) -> str:
         f'<svg id="route" class="plot" viewBox="0 0 {WIDTH:g} {HEIGHT:g}" role="img" aria-label="map and ground '
         'resolution along the route: metres a pixel over kilometres">'
         f'<text x="{LEFT - 10}" y="{TOP - 16}" text-anchor="end">map</text>{strip}'
-        + "".join(
-            f'<path d="M{LEFT},{y(v):.1f} H{RIGHT}" class="grid"/><text x="{LEFT - 10}" y="{y(v) + 5:.1f}" '
-            f'text-anchor="end" class="soft">{v:g}</text>'
-            for v in ticks(most, 4)
-        )
-        + "".join(
-            f'<path d="M{x(1000 * v):.1f},{FOOT} v5" class="axis"/><text x="{x(1000 * v):.1f}" y="{FOOT + 20}" '
-            f'text-anchor="middle" class="soft">{v:g}</text>'
-            for v in ticks(length_km, 8)
-        )
+        + axis_lines([(v, y(v)) for v in ticks(most, 4)], FOOT, length_km)
         + f'<path d="M{LEFT},{FOOT} H{RIGHT}" class="axis"/>{lines}{labels}'
-        f'<text x="{(LEFT + RIGHT) / 2}" y="{HEIGHT - 4}" text-anchor="middle">distance along the route, km</text>'
-        f'<text x="20" y="{(TOP + FOOT) / 2}" text-anchor="middle" transform="rotate(-90 20 {(TOP + FOOT) / 2})">'
-        "ground resolution, m a pixel</text></svg>"
+        + axis_names("ground resolution, m a pixel", HEIGHT, TOP, FOOT)
+        + "</svg>"
+    )
+
+
+def across(distance_m: float, length_km: float) -> float:
+    """Where a place along the route is on a chart."""
+    return LEFT + distance_m / 1000.0 / length_km * (RIGHT - LEFT)
+
+
+def axis_lines(levels: Iterable[tuple[float, float]], foot: float, length_km: float) -> str:
+    """Lines and numbers of a chart along the route. levels: a value and its height on the chart."""
+    return "".join(
+        f'<path d="M{LEFT},{at:.1f} H{RIGHT}" class="grid"/><text x="{LEFT - 10}" y="{at + 5:.1f}" '
+        f'text-anchor="end" class="soft">{value:g}</text>'
+        for value, at in levels
+    ) + "".join(
+        f'<path d="M{across(1000 * v, length_km):.1f},{foot} v5" class="axis"/>'
+        f'<text x="{across(1000 * v, length_km):.1f}" y="{foot + 20}" text-anchor="middle" class="soft">{v:g}</text>'
+        for v in ticks(length_km, 8)
+    )
+
+
+def axis_names(upwards: str, height: float, top: float, foot: float) -> str:
+    """What the two axes of a chart along the route are."""
+    middle = (top + foot) / 2
+    return (
+        f'<text x="{(LEFT + RIGHT) / 2}" y="{height - 4}" text-anchor="middle">distance along the route, km</text>'
+        f'<text x="20" y="{middle}" text-anchor="middle" transform="rotate(-90 20 {middle})">{upwards}</text>'
     )
 
 

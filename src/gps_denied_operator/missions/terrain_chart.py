@@ -6,7 +6,18 @@ import html
 import math
 from itertools import groupby
 
-from gps_denied_operator.missions.route_chart import COVERED, GAP, LEFT, OLD, RIGHT, WIDTH, ticks
+from gps_denied_operator.missions.route_chart import (
+    COVERED,
+    GAP,
+    LEFT,
+    OLD,
+    RIGHT,
+    WIDTH,
+    across,
+    axis_lines,
+    axis_names,
+    ticks,
+)
 from gps_denied_operator.missions.terrain_profile import ProfilePoint, TerrainProfile
 
 HEIGHT, TOP, FOOT = 280.0, 24.0, 238.0
@@ -73,7 +84,7 @@ def _chart(profile: TerrainProfile, length_m: float) -> str:
     length_km = max(length_m / 1000.0, 1e-3)
 
     def x(distance_m: float) -> float:
-        return LEFT + distance_m / 1000.0 / length_km * (RIGHT - LEFT)
+        return across(distance_m, length_km)
 
     def y(altitude_m: float) -> float:
         return FOOT - (altitude_m - bottom) / (top - bottom) * (FOOT - TOP)
@@ -104,19 +115,8 @@ def _chart(profile: TerrainProfile, length_m: float) -> str:
     return (
         f'<svg id="ground" class="plot" viewBox="0 0 {WIDTH:g} {HEIGHT:g}" role="img" aria-label="ground along the '
         'route: metres above mean sea level over kilometres">'
-        + "".join(
-            f'<path d="M{LEFT},{y(v):.1f} H{RIGHT}" class="grid"/><text x="{LEFT - 10}" y="{y(v) + 5:.1f}" '
-            f'text-anchor="end" class="soft">{v:g}</text>'
-            for v in levels
-            if bottom <= v <= top
-        )
-        + "".join(
-            f'<path d="M{x(1000 * v):.1f},{FOOT} v5" class="axis"/><text x="{x(1000 * v):.1f}" y="{FOOT + 20}" '
-            f'text-anchor="middle" class="soft">{v:g}</text>'
-            for v in ticks(length_km, 8)
-        )
+        + axis_lines([(v, y(v)) for v in levels if bottom <= v <= top], FOOT, length_km)
         + f'{drawn}{flight}{marks}<path d="M{LEFT},{FOOT} H{RIGHT}" class="axis"/>'
-        f'<text x="{(LEFT + RIGHT) / 2}" y="{HEIGHT - 4}" text-anchor="middle">distance along the route, km</text>'
-        f'<text x="20" y="{(TOP + FOOT) / 2}" text-anchor="middle" transform="rotate(-90 20 {(TOP + FOOT) / 2})">'
-        "m above sea level</text></svg>"
+        + axis_names("m above sea level", HEIGHT, TOP, FOOT)
+        + "</svg>"
     )

@@ -7,6 +7,7 @@ what is known of the difference can be told, as a sigma or as a refusal.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import warnings
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from pyproj.datadir import get_user_data_dir  # type: ignore[attr-defined]
 from pyproj.transformer import AreaOfInterest, TransformerGroup
 
 from gps_denied_onboard.errors import UserError
-from gps_denied_onboard.geometry.terrain import HeightArray, TerrainGrid
+from gps_denied_onboard.geometry.terrain import TerrainGrid
 
 EGM2008_SIGMA_M = 2.0
 """Of heights over EGM2008 that stand for those over EGM96: PROJ gives each model 1 m, and 2 m the way between them."""
@@ -119,7 +120,7 @@ def to_egm96(grid: TerrainGrid, vertical: Vertical) -> tuple[TerrainGrid, str]:
     if not group.transformers:
         if vertical.name == Datum.EGM2008.value:
             sigma_m = math.hypot(grid.sigma_m, EGM2008_SIGMA_M)
-            return _with(grid, grid.heights_amsl_m, sigma_m), (
+            return dataclasses.replace(grid, sigma_m=sigma_m), (
                 f"heights over EGM2008 are taken as over EGM96, with {EGM2008_SIGMA_M:g} m more of sigma: PROJ lacks "
                 f"{' and '.join(lacking) or 'the grids'} to convert them"
             )
@@ -147,8 +148,4 @@ def to_egm96(grid: TerrainGrid, vertical: Vertical) -> tuple[TerrainGrid, str]:
         )
     accuracy_m = transformer.accuracy if transformer.accuracy is not None and transformer.accuracy > 0.0 else 2.0
     told = f"heights over {vertical.name} were brought to EGM96 by PROJ ({transformer.description}), {accuracy_m:g} m"
-    return _with(grid, out, math.hypot(grid.sigma_m, accuracy_m)), told
-
-
-def _with(grid: TerrainGrid, heights_m: HeightArray, sigma_m: float) -> TerrainGrid:
-    return TerrainGrid(grid.south_deg, grid.west_deg, grid.step_lat_deg, grid.step_lon_deg, heights_m, sigma_m)
+    return dataclasses.replace(grid, heights_amsl_m=out, sigma_m=math.hypot(grid.sigma_m, accuracy_m)), told

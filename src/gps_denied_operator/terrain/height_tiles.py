@@ -7,7 +7,7 @@ Which of the two a set is, its red channel says: heights on earth and under its 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import closing
 from enum import Enum
 from pathlib import Path
@@ -23,9 +23,7 @@ from gps_denied_onboard.messages import FloatArray
 from gps_denied_onboard.tiles import codec
 from gps_denied_onboard.tiles.grid import TILE_PX, tile_range
 from gps_denied_onboard.tiles.terrain_file import HEIGHT_M_MAX, HEIGHT_M_MIN, POSTS_MAX
-from gps_denied_onboard.untrusted import UntrustedError
-from gps_denied_onboard.untrusted.picture import check_coding
-from gps_denied_operator.terrain.rasters import METRES_PER_DEG, POST_M2_MIN, Box, ReadHeights
+from gps_denied_operator.terrain.rasters import METRES_PER_DEG, POST_M2_MIN, Box, ReadHeights, block_means
 from gps_denied_operator.tiles.mbtiles import MbtilesFile
 from gps_denied_operator.tiles.row_order import SIZES_PX
 from gps_denied_operator.tiles.tilesets import TileSet, XyzFolder
@@ -54,7 +52,7 @@ def read_height_tiles(path: Path, bbox_deg: Box | None, rows: str = "auto") -> R
     with closing(tiles):
         found = tiles.places()
         middle_deg = (bbox_deg[1] + bbox_deg[3]) / 2.0 if bbox_deg else _middle_deg(found)
-        zoom = _zoom(found, middle_deg)
+        zoom = post_zoom(found, middle_deg)
         wanted = _within(found[zoom], zoom, bbox_deg)
         if not wanted:
             raise UserError(f"{path} holds no tile of --bbox at zoom {zoom}: give the area that it is of.")
@@ -63,6 +61,12 @@ def read_height_tiles(path: Path, bbox_deg: Box | None, rows: str = "auto") -> R
                 f"{path} holds {len(wanted)} tiles at zoom {zoom}: give the flight's area with --bbox W,S,E,N."
             )
         return height_tiles(str(path), zoom, wanted, lambda x, y: tiles.read(zoom, x, y), tiles.notes)
+
+
+def post_zoom(zooms: Collection[int], latitude_deg: float) -> int:
+    """The finest zoom whose pixels are not finer than posts may be; else the coarsest that there is."""
+    fits = [zoom for zoom in zooms if geodesy.mercator_resolution_m(latitude_deg, zoom) ** 2 >= POST_M2_MIN]
+    return max(fits, default=min(zooms))
 
 
 def height_tiles(
@@ -104,13 +108,8 @@ class _Mosaic:
             self._make(len(metres))
         if len(metres) % self._side:
             raise ValueError(f"{len(metres)} pixels a side, unlike the others")
-        shrink = len(metres) // self._side
-        blocks = metres.reshape(self._side, shrink, self._side, shrink)
-        known = np.isfinite(blocks).sum(axis=(1, 3))
-        mean = np.where(2 * known >= shrink * shrink, np.nansum(blocks, axis=(1, 3)) / np.maximum(known, 1), np.nan)
-        mean[known == 0] = np.nan
         top, left = (y - self._box[1]) * self._side, (x - self._box[0]) * self._side
-        self._heights[top : top + self._side, left : left + self._side] = mean
+        self._heights[top : top + self._side, left : left + self._side] = block_means(metres, len(metres) // self._side)
 
     def _make(self, tile_px: int) -> None:
         x0, y0, x1, y1 = self._box
@@ -163,10 +162,7 @@ def _colours(data: bytes) -> FloatArray:
         raise ValueError("no PNG and no lossless WebP, so its heights are not exact")
     if codec.header_size(data) not in SIZES_PX:
         raise ValueError("not 256x256 or 512x512 pixels")
-    try:
-        check_coding(data)
-    except UntrustedError as error:
-        raise ValueError(str(error)) from None
+    codec.check_coding(data)
     image = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_UNCHANGED)
     if image is None or image.shape[:2] not in SIZES_PX or image.dtype != np.uint8:
         raise ValueError("no image of 8 bits that can be read")
@@ -200,12 +196,6 @@ def _middle_deg(found: dict[int, list[tuple[int, int]]]) -> float:
     zoom = max(found)
     rows = [y for _, y in found[zoom]]
     return float(geodesy.geodetic_from_mercator_px([[0.0, (min(rows) + max(rows) + 1) * TILE_PX / 2]], zoom)[0, 0])
-
-
-def _zoom(found: dict[int, list[tuple[int, int]]], latitude_deg: float) -> int:
-    """The finest zoom whose pixels are not finer than posts may be; else the coarsest that there is."""
-    fits = [zoom for zoom in found if geodesy.mercator_resolution_m(latitude_deg, zoom) ** 2 >= POST_M2_MIN]
-    return max(fits) if fits else min(found)
 
 
 def _within(places: list[tuple[int, int]], zoom: int, bbox_deg: Box | None) -> list[tuple[int, int]]:

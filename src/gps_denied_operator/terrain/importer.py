@@ -65,8 +65,9 @@ def import_heights(path: Path, how: HowToRead, root: Path) -> dict[str, Any]:
     notes = [*read.notes, *notes, *([told] if told else [])]
     notes += _doubts(path, read, grid, root, name)
     about = {
-        "file": str(path), "kind": "tiles" if tiled else "raster", "datum": vertical.name, "stored_datum": "egm96",
-        "unit": "m" if read.unit_m == 1.0 else "ft", "notes": notes,
+        "file": str(path), "kind": "tiles" if tiled else "raster", "datum": vertical.name,
+        "stored_datum": Datum.EGM96.value, "unit": (Unit.METRE if read.unit_m == 1.0 else Unit.FOOT).value,
+        "notes": notes,
     }  # fmt: skip
     changed = keep_heights(root, name, grid, about)
     return {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import re
 from collections.abc import Mapping
@@ -104,6 +105,14 @@ def remove_heights(root: Path, name: str) -> None:
     file.with_suffix(".json").unlink(missing_ok=True)
 
 
+def with_margin(bbox_deg: Box, margin_m: float = MARGIN_M) -> Box:
+    """A box and `margin_m` around it; it may reach beyond the 180th meridian."""
+    west, south, east, north = bbox_deg
+    lat_margin = margin_m / METRES_PER_DEG
+    lon_margin = lat_margin / math.cos(math.radians(max(abs(south), abs(north))))
+    return west - lon_margin, south - lat_margin, east + lon_margin, north + lat_margin
+
+
 def mission_heights(root: Path, bbox_deg: Box, margin_m: float = MARGIN_M) -> MissionHeights | None:
     """The heights of a box (west, south, east, north) and `margin_m` around it, of all imports that touch it.
 
@@ -111,10 +120,7 @@ def mission_heights(root: Path, bbox_deg: Box, margin_m: float = MARGIN_M) -> Mi
     ones win, holes are filled by the next, and the sigma is that of the least sure one used. None where no import
     holds a height of the box.
     """
-    west, south, east, north = bbox_deg
-    lat_margin = margin_m / METRES_PER_DEG
-    lon_margin = lat_margin / math.cos(math.radians(max(abs(south), abs(north))))
-    wide = (west - lon_margin, south - lat_margin, east + lon_margin, north + lat_margin)
+    wide = with_margin(bbox_deg, margin_m)
     near = [one for one in stored_heights(root) if _overlaps(one.grid, wide)]
     if not near:
         return None
@@ -130,9 +136,7 @@ def mission_heights(root: Path, bbox_deg: Box, margin_m: float = MARGIN_M) -> Mi
         return None
     if grid.step_lat_deg > 1.5 * finest.step_lat_deg:
         sigma_m = math.hypot(sigma_m, _lost_m(grid, finest))
-    made = TerrainGrid(
-        grid.south_deg, grid.west_deg, grid.step_lat_deg, grid.step_lon_deg, grid.heights_amsl_m, sigma_m
-    )
+    made = dataclasses.replace(grid, sigma_m=sigma_m)
     return MissionHeights(made, terrain_bytes(made), tuple(names), holes)
 
 

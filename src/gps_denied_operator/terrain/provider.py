@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import math
 import re
 from pathlib import Path
 from typing import Any
 
 from gps_denied_onboard.errors import UserError
-from gps_denied_onboard.geometry import geodesy
 from gps_denied_onboard.tiles.codec import TILE_BYTES_MAX
 from gps_denied_onboard.tiles.grid import TILE_PX, ZOOM_MAX, tile_range
 from gps_denied_onboard.tiles.terrain_file import POSTS_MAX
@@ -18,9 +16,9 @@ from gps_denied_onboard.untrusted import UntrustedError
 from gps_denied_onboard.untrusted.json import field, in_range, read_json
 from gps_denied_onboard.untrusted.text import shown
 from gps_denied_operator.terrain.datum import Datum, to_egm96, vertical_of
-from gps_denied_operator.terrain.height_tiles import height_tiles
-from gps_denied_operator.terrain.library import MARGIN_M, has_heights, keep_heights
-from gps_denied_operator.terrain.rasters import METRES_PER_DEG, POST_M2_MIN, Box
+from gps_denied_operator.terrain.height_tiles import height_tiles, post_zoom
+from gps_denied_operator.terrain.library import has_heights, keep_heights, with_margin
+from gps_denied_operator.terrain.rasters import Box
 from gps_denied_operator.tiles.feeds import API_KEY_HEADER
 from gps_denied_operator.tiles.http import HttpClient, RetrySchedule
 
@@ -40,15 +38,6 @@ class _Offer:
     zoom_max: int
     version: str
 
-    def zoom(self, latitude_deg: float) -> int:
-        """The finest zoom that is not finer than posts may be."""
-        fits = [
-            zoom
-            for zoom in range(self.zoom_min, self.zoom_max + 1)
-            if geodesy.mercator_resolution_m(latitude_deg, zoom) ** 2 >= POST_M2_MIN
-        ]
-        return max(fits, default=self.zoom_min)
-
 
 def fetch_heights(url: str, api_key: str, ca: Path | None, bbox_deg: Box, root: Path) -> dict[str, Any]:
     """Fetch the heights of a box (west, south, east, north) and its margin into a store's folder; what was done.
@@ -67,11 +56,9 @@ def fetch_heights(url: str, api_key: str, ca: Path | None, bbox_deg: Box, root: 
 
 
 def _fetched(http: HttpClient, offer: _Offer, bbox_deg: Box, root: Path) -> dict[str, Any]:
-    west, south, east, north = bbox_deg
-    lat_margin = MARGIN_M / METRES_PER_DEG
-    lon_margin = lat_margin / math.cos(math.radians(max(abs(south), abs(north))))
-    wide = (max(west - lon_margin, -180.0), south - lat_margin, min(east + lon_margin, 180.0), north + lat_margin)
-    zoom = offer.zoom((south + north) / 2.0)
+    west, south, east, north = with_margin(bbox_deg)
+    wide = (max(west, -180.0), south, min(east, 180.0), north)
+    zoom = post_zoom(range(offer.zoom_min, offer.zoom_max + 1), (bbox_deg[1] + bbox_deg[3]) / 2.0)
     x0, y0, x1, y1 = tile_range(*wide, zoom)
     while (x1 - x0) * (y1 - y0) > TILES_AT_ONCE and zoom > offer.zoom_min:
         zoom -= 1
@@ -95,7 +82,7 @@ def _fetched(http: HttpClient, offer: _Offer, bbox_deg: Box, root: Path) -> dict
     notes = [*read.notes, *([told] if told else []), *([f"{missing} tiles were not there: holes"] if missing else [])]
     about = {
         "file": f"{http.shown} heights, zoom {zoom}", "kind": "provider", "datum": offer.datum.value,
-        "stored_datum": "egm96", "unit": "m", "notes": notes,
+        "stored_datum": Datum.EGM96.value, "unit": "m", "notes": notes,
     }  # fmt: skip
     keep_heights(root, name, grid, about)
     return {"outcome": "success", "name": name, "tiles": len(had), "notes": notes}

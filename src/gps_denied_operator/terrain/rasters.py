@@ -147,16 +147,32 @@ def _window(path: Path, dataset: Any, flat: pyproj.CRS, bbox_deg: Box | None) ->
     return Window(c0, r0, c1 - c0, r1 - r0)
 
 
+def _pixel_m2(place: pyproj.Transformer, transform: Any, column: float, row: float) -> float:
+    """Ground under a pixel at a column and row; `place` leads to longitude and latitude."""
+    places = [transform @ at for at in ((column, row), (column + 1, row), (column, row + 1))]
+    lon, lat = place.transform(*np.array(places).T)
+    sides = pyproj.Geod(ellps="WGS84").inv([lon[0]] * 2, [lat[0]] * 2, lon[1:], lat[1:])[2]
+    return float(sides[0] * sides[1])
+
+
 def _shrink(dataset: Any, flat: pyproj.CRS, window: Window) -> int:
     """How many pixels a side make up one post."""
     column, row = window.col_off + window.width / 2.0, window.row_off + window.height / 2.0
-    places = [dataset.transform @ at for at in ((column, row), (column + 1, row), (column, row + 1))]
-    lon, lat = pyproj.Transformer.from_crs(flat, 4326, always_xy=True).transform(*np.array(places).T)
-    sides = pyproj.Geod(ellps="WGS84").inv([lon[0]] * 2, [lat[0]] * 2, lon[1:], lat[1:])[2]
-    area_m2 = float(sides[0] * sides[1])
+    area_m2 = _pixel_m2(pyproj.Transformer.from_crs(flat, 4326, always_xy=True), dataset.transform, column, row)
     if not (math.isfinite(area_m2) and area_m2 > 0.0):
         raise UserError("the raster's coordinate system does not lead to a place on earth: give it the right one.")
     return max(math.ceil(math.sqrt(POST_M2_MIN / area_m2) - 1e-3), 1)
+
+
+def block_means(metres: FloatArray, shrink: int) -> FloatArray:
+    """Means of shrink x shrink heights (rows, columns), NaN where too few of them are known."""
+    if shrink == 1:
+        return metres
+    rows, columns = metres.shape
+    blocks = metres.reshape(rows // shrink, shrink, columns // shrink, shrink)
+    known = np.isfinite(blocks).sum(axis=(1, 3))
+    enough = known >= max(FULL_SHARE * shrink * shrink, 1.0)
+    return np.where(enough, np.nansum(blocks, axis=(1, 3)) / np.maximum(known, 1), np.nan)
 
 
 @dataclass(slots=True)
@@ -179,13 +195,7 @@ class _Strips:
             count = min(at_once, rows - first)
             part = Window(window.col_off, window.row_off + first * shrink, columns * shrink, count * shrink)
             metres = self._metres(read_window(self.path, self.dataset, [1], part, masked=True)[0])
-            if shrink > 1:
-                blocks = metres.reshape(count, shrink, columns, shrink)
-                known = np.isfinite(blocks).sum(axis=(1, 3))
-                total = np.nansum(blocks, axis=(1, 3))
-                enough = known >= max(FULL_SHARE * shrink * shrink, 1.0)
-                metres = np.where(enough, total / np.maximum(known, 1), np.nan)
-            out[first : first + count] = metres
+            out[first : first + count] = block_means(metres, shrink)
         if np.isnan(out).all():
             raise UserError(f"{self.path} holds no height at all, here every pixel is empty: give another file or box.")
         return out
@@ -238,11 +248,7 @@ def _on_degrees(path: Path, cells: FloatArray, transform: Any, flat: pyproj.CRS)
     if not (np.isfinite(lon).all() and np.isfinite(lat).all()):
         raise UserError(f"{path} reaches beyond what its coordinate system can place: cut it with --bbox.")
     west, south, east, north = (float(f(e)) for e, f in ((lon, np.min), (lat, np.min), (lon, np.max), (lat, np.max)))
-    middle = np.array([[columns / 2, rows / 2], [columns / 2 + 1, rows / 2], [columns / 2, rows / 2 + 1]]).T
-    mid_lon, mid_lat = place.transform(*(transform @ (middle[0], middle[1])))
-    sides = pyproj.Geod(ellps="WGS84").inv([mid_lon[0]] * 2, [mid_lat[0]] * 2, mid_lon[1:], mid_lat[1:])[2]
-    step_m = math.sqrt(float(sides[0] * sides[1]))
-    step_lat = step_m / METRES_PER_DEG
+    step_lat = math.sqrt(_pixel_m2(place, transform, columns / 2, rows / 2)) / METRES_PER_DEG
     step_lon = step_lat / math.cos(math.radians(min(max(abs(south), abs(north)), LATITUDE_DEG_MAX)))
     shape = (math.floor((north - south) / step_lat) + 1, math.floor((east - west) / step_lon) + 1)
     if min(shape) < 2 or shape[0] * shape[1] > POSTS_MAX:

@@ -17,8 +17,6 @@ from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.geometry import geodesy
 from gps_denied_onboard.tiles import codec
 from gps_denied_onboard.tiles.grid import TILE_PX
-from gps_denied_onboard.untrusted import UntrustedError
-from gps_denied_onboard.untrusted.picture import check_coding
 
 PAIRS_MAX = 24
 SEAM_RATIO = 1.3  # the wrong order's seams must be so much harder than the right one's
@@ -123,8 +121,8 @@ def _grey(read: Callable[[int, int, int], bytes], zoom: int, column: int, row: i
         data = read(zoom, column, row)
         if codec.header_size(data) not in SIZES_PX:
             return None
-        check_coding(data)
-    except (OSError, KeyError, ValueError, UntrustedError):
+        codec.check_coding(data)
+    except (OSError, KeyError, ValueError):
         return None
     image = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_GRAYSCALE)
     return None if image is None else image.astype(float)

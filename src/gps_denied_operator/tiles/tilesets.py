@@ -19,7 +19,6 @@ from gps_denied_onboard.tiles.grid import TILE_PX, ZOOM_MAX
 from gps_denied_onboard.untrusted import UntrustedError
 from gps_denied_onboard.untrusted.bounded import read_file
 from gps_denied_onboard.untrusted.json import read_json
-from gps_denied_onboard.untrusted.picture import check_coding
 from gps_denied_onboard.untrusted.text import whole_number
 from gps_denied_operator.tiles.row_order import SIZES_PX, RowEvidence, finest, from_south, places_by_row, read_bounds
 
@@ -137,10 +136,7 @@ def placed_tiles(data: bytes, x: int, y: int) -> Iterator[PlacedTile]:
         raise ValueError("truncated JPEG")
     if codec.header_size(data) not in SIZES_PX:
         raise ValueError("not an image of 256x256 or 512x512 pixels")
-    try:
-        check_coding(data)
-    except UntrustedError as error:
-        raise ValueError(str(error)) from error
+    codec.check_coding(data)
     image = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_UNCHANGED)
     if image is None or image.shape[:2] not in SIZES_PX:
         raise ValueError("not an image of 256x256 or 512x512 pixels")

@@ -1,30 +1,42 @@
-"""Files of heights for the tests: the fault at Jacksboro that Matplotlib ships, and made ones."""
+"""Files of heights for the tests: the simulator's hills, and smoother ones."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
-import pytest
 import rasterio
 from rasterio.transform import Affine, from_origin
 
 from gps_denied_onboard.geometry import geodesy
+from gps_denied_sim.scenarios import make_scenario
+from gps_denied_sim.scene.terrain import Terrain
 
-JACKSBORO_BOX = (-84.413750, 36.446250, -84.077917, 36.732917)
+MOUNTAINS_BOX = (-84.413750, 36.446250, -84.077917, 36.732917)
 """West, south, east, north of the edges of its pixels."""
+SEED, STEEPER, LEVEL_M = 1, 2.0, 650.0
 
 
-def jacksboro() -> tuple[Any, Affine]:
-    """Real heights in metres (344, 403), 236 to 1076, and the transform of their pixels' corners (EPSG:4326)."""
-    cbook: Any = pytest.importorskip("matplotlib.cbook", reason="Matplotlib and its heights are not installed")
-    found = cbook.get_sample_data("jacksboro_fault_dem.npz")
-    with found:
-        step = float(found["dx"])
-        return np.array(found["elevation"]), from_origin(JACKSBORO_BOX[0], JACKSBORO_BOX[3], step, step)
+@functools.cache
+def mountains() -> tuple[Any, Affine]:
+    """Heights in whole metres (344, 403) every 3", and the transform of their pixels' corners (EPSG:4326).
+
+    They are the ground of the simulator's scenario relief-300, twice as high: slopes to 40 degrees, as real mountains
+    have. Nothing writes to them: every test gets the same array.
+    """
+    west, south, east, north = MOUNTAINS_BOX
+    transform = from_origin(west, north, 1.0 / 1200.0, 1.0 / 1200.0)
+    longitudes, latitudes = transform @ np.meshgrid(np.arange(403) + 0.5, np.arange(344) + 0.5)
+    frame = geodesy.LocalFrame((south + north) / 2.0, (west + east) / 2.0, LEVEL_M)
+    at = frame.enu_from_geodetic(latitudes, longitudes, LEVEL_M)
+    relief_m = Terrain(SEED, make_scenario("relief-300", SEED, 60.0).style).relief_m(at[..., 0], at[..., 1])
+    heights = np.round(LEVEL_M + STEEPER * relief_m).astype(np.int16)
+    heights.setflags(write=False)
+    return heights, transform
 
 
 def geotiff(path: Path, values: Any, transform: Affine, crs: str = "EPSG:9707", **options: Any) -> Path:

@@ -22,7 +22,7 @@ BOX = (-84.30, 36.55, -84.20, 36.65)
 
 def test_a_mission_gets_the_posts_of_its_file(tmp_path: Path) -> None:
     """Heights of one file are copied, not interpolated; the margin of 2 km around the box is there."""
-    heights, transform = making.jacksboro()
+    heights, transform = making.mountains()
     import_heights(making.geotiff(tmp_path / "a.tif", heights, transform), HowToRead(sigma_m=7.0), tmp_path)
     found = mission_heights(tmp_path, BOX)
     assert found is not None
@@ -55,7 +55,7 @@ def test_the_surer_heights_win_and_others_fill_their_holes(tmp_path: Path) -> No
 
 def test_two_sheets_meet_without_a_seam(tmp_path: Path) -> None:
     """Between the last column of one raster and the first of the next no posts are lost."""
-    heights, transform = making.jacksboro()
+    heights, transform = making.mountains()
     left = making.geotiff(tmp_path / "left.tif", heights[:, :200], transform)
     shifted = transform @ transform.translation(200, 0)
     right = making.geotiff(tmp_path / "right.tif", heights[:, 200:], shifted)
@@ -88,7 +88,7 @@ def test_a_large_mission_gets_coarser_posts_and_says_what_that_costs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where the file would be too large every second post is taken, and the sigma grows by what that loses."""
-    heights, transform = making.jacksboro()
+    heights, transform = making.mountains()
     import_heights(making.geotiff(tmp_path / "a.tif", heights, transform), HowToRead(sigma_m=7.0), tmp_path)
     fine = mission_heights(tmp_path, BOX)
     monkeypatch.setattr("gps_denied_operator.terrain.library.POSTS_MAX", 10_000)
@@ -106,7 +106,7 @@ def test_a_large_mission_gets_coarser_posts_and_says_what_that_costs(
 
 def test_the_same_again_changes_nothing(tmp_path: Path) -> None:
     """A second import is no work; another sigma replaces the first; after `remove` nothing is left."""
-    heights, transform = making.jacksboro()
+    heights, transform = making.mountains()
     file = making.geotiff(tmp_path / "a.tif", heights, transform)
     outcomes = [import_heights(file, HowToRead(sigma_m=sigma), tmp_path)["outcome"] for sigma in (10.0, 10.0, 5.0)]
     assert outcomes == ["success", "idempotent_no_op", "success"]
@@ -124,7 +124,7 @@ def test_the_same_again_changes_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize("damage", ["grid", "notes", "no notes"])
 def test_damaged_imports_are_named(tmp_path: Path, damage: str) -> None:
     """A stored import that is truncated, or whose notes are gone, is named with what to do."""
-    heights, transform = making.jacksboro()
+    heights, transform = making.mountains()
     name = import_heights(making.geotiff(tmp_path / "a.tif", heights, transform), HowToRead(), tmp_path)["name"]
     file, notes = (tmp_path / "terrain" / f"{name}.{suffix}" for suffix in ("grid", "json"))
     if damage == "grid":
@@ -139,7 +139,7 @@ def test_damaged_imports_are_named(tmp_path: Path, damage: str) -> None:
 
 def test_the_same_heights_give_the_same_file(tmp_path: Path) -> None:
     """A mission's file is the same to the byte, so that a cache that has it is not built again."""
-    heights, transform = making.jacksboro()
+    heights, transform = making.mountains()
     import_heights(making.geotiff(tmp_path / "a.tif", heights, transform), HowToRead(), tmp_path)
     first, second = (mission_heights(tmp_path, BOX) for _ in range(2))
     assert first is not None

@@ -39,8 +39,8 @@ def sampled(path: Path, grid: TerrainGrid) -> Any:
 @pytest.mark.slow
 @pytest.mark.parametrize("point", [False, True])
 def test_a_raster_on_degrees_keeps_its_posts(tmp_path: Path, point: bool) -> None:
-    """Real heights on latitude and longitude come through unchanged, whether a pixel is an area or a point."""
-    heights, transform = making.jacksboro()
+    """Heights on latitude and longitude come through unchanged, whether a pixel is an area or a point."""
+    heights, transform = making.mountains()
     path = making.geotiff(tmp_path / "a.tif", heights, transform)
     if point:
         with rasterio.open(path, "r+") as file:
@@ -68,8 +68,8 @@ def test_an_srtm_file_is_placed_by_its_name(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("crs", ["EPSG:32616", "EPSG:3857", "EPSG:3035"])
 def test_another_projection_is_that_of_rasterio(tmp_path: Path, crs: str) -> None:
-    """Posts of real heights in other projections are those that GDAL's bilinear warp gives, to centimetres."""
-    heights, transform = making.jacksboro()
+    """Posts of heights in other projections are those that GDAL's bilinear warp gives, to centimetres."""
+    heights, transform = making.mountains()
     if crs == "EPSG:3035":  # a place in Europe
         transform = from_origin(10.0, 50.0, transform.a, transform.a)
     source = tmp_path / "degrees.tif"
@@ -125,7 +125,7 @@ def test_a_fine_raster_is_averaged(tmp_path: Path) -> None:
 
 def test_a_box_of_a_large_raster(tmp_path: Path) -> None:
     """Only what --bbox names is read; its posts are those of the whole."""
-    heights, transform = making.jacksboro()
+    heights, transform = making.mountains()
     path = making.geotiff(tmp_path / "a.tif", heights, transform)
     box = (-84.30, 36.50, -84.20, 36.60)
     grid = read_raster(path, None, box).grid
@@ -139,7 +139,7 @@ def test_a_box_of_a_large_raster(tmp_path: Path) -> None:
 
 def test_scale_offset_and_feet(tmp_path: Path) -> None:
     """A band's own scale and offset count, and feet of both kinds become metres."""
-    heights, transform = making.jacksboro()
+    heights, transform = making.mountains()
     for unit, metres in (("ft", 0.3048), ("US survey foot", 1200 / 3937), ("metre", 1.0)):
         path = making.geotiff(tmp_path / "a.tif", heights * np.int16(10), transform, "EPSG:4326", unit=unit)
         with rasterio.open(path, "r+") as file:

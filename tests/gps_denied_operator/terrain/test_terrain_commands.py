@@ -23,7 +23,7 @@ def told(*arguments: str) -> Any:
 
 def test_import_show_remove(tmp_path: Path) -> None:
     """What is imported is shown with box, posts, datum, sigma, lowest, highest and holes, and can be removed."""
-    heights, transform = making.jacksboro()
+    heights, transform = making.mountains()
     first = making.geotiff(tmp_path / "a.tif", heights[:, :200], transform)
     second = making.hgt(tmp_path / "N36W085.hgt", making.np.full((1201, 1201), 300))
     store = ("--store", str(tmp_path / "store"))

@@ -155,14 +155,17 @@ class Eskf:
         return self._fix_noise.common_m2
 
     def subsets(self, t_ns: int) -> tuple[SubsetSolution, ...]:
-        """The solutions without one source; of the two without the map, the one that has gone without it for longer."""
+        """The solutions without one source; of the two without the map, the one that has gone without it for longer.
+
+        What fixes share is in all of them: those that see the map follow it, and one without began from a state that did.
+        """
         older = min(MAP_LANES, key=lambda lane: self._core.lane_since_ns(lane) or 0)
         out = []
         for lane, without in ((EskfLane.no_odometry, ExcludedSource.ODOMETRY), (EskfLane.no_air, ExcludedSource.AIR),
                               (older, ExcludedSource.MAP)):  # fmt: skip
             s = self._core.lane(lane, t_ns)
             if s is not None and s.healthy and s.position_known:
-                out.append(SubsetSolution(without, s.position[:2].copy(), s.covariance[:2, :2].copy()))
+                out.append(SubsetSolution(without, s.position[:2].copy(), s.covariance[:2, :2] + self.common_m2))
         return tuple(out)
 
     def renew_without_map(self, t_ns: int, both: bool = False) -> None:

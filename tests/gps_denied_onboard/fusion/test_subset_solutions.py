@@ -9,6 +9,7 @@ import pytest
 
 from gps_denied_onboard.fusion.eskf import Eskf
 from gps_denied_onboard.fusion.reasons import FilterReason
+from gps_denied_onboard.geometry.rotations import exp_rotation
 from gps_denied_onboard.messages import AirspeedSample, ExcludedSource, OdometryStep, PoseFix
 
 from .synthetic import CAMERA, FRAME, Flight, Plan, make_flight
@@ -49,6 +50,30 @@ def test_in_a_sound_flight_all_lanes_agree(flight: Flight) -> None:
     for subset in whole.subsets:
         apart = subset.position_en_m - whole.position_enu_m[:2]
         assert float(apart @ np.linalg.solve(subset.covariance_m2, apart)) < 16.0
+
+
+def test_what_fixes_share_is_in_every_solution(flight: Flight) -> None:
+    """Fixes that are worse than they say make the subsets as much less sure as the whole, so that the difference stays
+    that of the source left out."""
+    rng = np.random.default_rng(4)
+
+    def worse(message: object) -> object:
+        if not isinstance(message, PoseFix):
+            return message
+        told = 100.0 * message.covariance
+        error = 2.0 * np.linalg.cholesky(told) @ rng.standard_normal(6)
+        position, turned = message.position_enu_m + error[:3], exp_rotation(error[3:]) @ message.rotation_camera_to_enu
+        return replace(message, position_enu_m=position, rotation_camera_to_enu=turned, covariance=told)
+
+    fusion = flown(flight, worse)
+    whole, core = fusion.estimate(end_ns(flight)), fusion.state(end_ns(flight))
+    assert whole is not None
+    assert core is not None
+    shared = whole.covariance[:2, :2] - core.covariance[:2, :2]
+    assert np.linalg.eigvalsh(shared)[0] > 1.0
+    fusion._fix_noise.forget()
+    for subset, alone in zip(whole.subsets, fusion.subsets(end_ns(flight)), strict=True):
+        assert subset.covariance_m2 - alone.covariance_m2 == pytest.approx(shared)
 
 
 def test_the_lane_without_odometry_is_free_of_its_lie(flight: Flight) -> None:

@@ -189,7 +189,7 @@ void bind_state(py::module_& module) {
       .def_readwrite("airspeed_scale", &State::airspeed_scale)
       .def_readwrite("map_offset", &State::map_offset)
       .def_readwrite("odometry_scale", &State::odometry_scale)
-      .def_property_readonly("gust_scale", [](const State& s) { return s.gusts.scale; })
+      .def_property_readonly("gust_scale", &State::gust_scale)
       .def_property_readonly("autopilot_scale", [](const State& s) { return s.autopilot.scale; })
       .def_readonly("travelled", &State::travelled)
       .def_readonly("position_known", &State::position_known)

@@ -48,12 +48,10 @@ void fuse_baro(const Config& config, State& state, double altitude_up_m, AidSour
 void fuse_airspeed(const Config& config, State& state, double speed_mps, AidSourceStatus& aid);
 void fuse_rangefinder(const Config& config, State& state, double distance_m, AidSourceStatus& aid);
 void fuse_attitude(const Config& config, State& state, const Quat& body_to_enu, AidSourceStatus& aid);
-void fuse_odometry(const Config& config, State& state, const Odometry& step, bool decide, AidSourceStatus& aid);
+// `refused`: it was refused before, and stays out.
+void fuse_odometry(const Config& config, State& state, const Odometry& step, bool decide, bool refused,
+                   AidSourceStatus& aid);
 void fuse_fix(const Config& config, State& state, const Fix& fix, FixMode mode, AidSourceStatus& aid);
-// A step that its gate refused. Several of one direction are evidence that the state's motion is wrong, or that the
-// pictures move (clouds): nobody knows which, so position and velocity are opened by what the two differ. No air moves
-// an aircraft by more than `refused_speed_max_mps` so soon: then it is the pictures.
-void count_refused(const Config& config, State& state, const Odometry& step);
 // Innovation of a fix against this state, which stays as it is.
 void test_fix(const Config& config, const State& state, const Fix& fix, AidSourceStatus& aid);
 

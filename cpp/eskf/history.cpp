@@ -193,10 +193,7 @@ void DelayedHistory::apply(State& s, const Event& e, AidSourceStatus& aid) const
       break;
     case Source::odometry:
       remember(s);
-      if (e.odometry && e.refused)
-        count_refused(config_, s, *e.odometry);
-      else if (e.odometry)
-        fuse_odometry(config_, s, *e.odometry, !e.decided, aid);
+      if (e.odometry) fuse_odometry(config_, s, *e.odometry, !e.decided, e.refused, aid);
       break;
     case Source::fix:
       // Before and after: always at the same point, whoever asked for it first; a relocation forgets all clones.
@@ -296,6 +293,8 @@ bool DelayedHistory::seed(const State& given) {
   s.position_known = true;
   s.travelled = own->travelled;
   s.gusts = own->gusts;
+  s.gusts_seen = own->gusts_seen;
+  s.odometry_mean = own->odometry_mean;
   s.autopilot = own->autopilot;
   s.attitude_mean = own->attitude_mean;
   drop_clones(s);

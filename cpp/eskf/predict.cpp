@@ -30,7 +30,7 @@ void propagate_covariance(const Config& c, State& s, const Mat3& rotation, const
   const Mat3 turn = -rotation * dt;
   const double autopilot = std::sqrt(s.autopilot.scale);
   const double tilt_rad = c.autopilot_tilt_sigma_rad * autopilot, yaw_rad = c.autopilot_yaw_sigma_rad * autopilot;
-  const double gust_mps = c.gust_sigma_mps * std::sqrt(s.gusts.scale);
+  const double gust_mps = c.gust_sigma_mps * std::sqrt(s.gust_scale());
   const std::array<Decay, 11> decays = {{{kAutopilotBias, tilt_rad, c.autopilot_tilt_time_s},
                                          {kAutopilotBias + 1, tilt_rad, c.autopilot_tilt_time_s},
                                          {kAutopilotBias + 2, yaw_rad, c.autopilot_yaw_time_s},
@@ -62,7 +62,7 @@ void propagate_covariance(const Config& c, State& s, const Mat3& rotation, const
   add(kAttitude, 3, gyro_noise * gyro_noise * dt);
   add(kGyroBias, 3, c.gyro_bias_walk_radps_rts * c.gyro_bias_walk_radps_rts * dt);
   add(kAccelBias, 3, c.accel_bias_walk_mps2_rts * c.accel_bias_walk_mps2_rts * dt);
-  add(kWind, 2, c.wind_walk_mps_rts * c.wind_walk_mps_rts * s.gusts.scale * dt);
+  add(kWind, 2, c.wind_walk_mps_rts * c.wind_walk_mps_rts * s.gust_scale() * dt);
   add(kMount, 3, c.mount_walk_rad_rts * c.mount_walk_rad_rts * dt);
   for (const Decay& d : decays) add(d.index, 1, d.sigma * d.sigma * (1.0 - std::exp(-2.0 * dt / d.time_s)));
 }

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <Eigen/Dense>
+#include <algorithm>
 #include <array>
 #include <cstdint>
 
@@ -84,7 +85,9 @@ struct State {
   Vec2 gust = Vec2::Zero();
   Vec3 travelled = Vec3::Zero();  // integral of the velocity; no correction of the position ever moves it
   bool position_known = false;
-  LearnedNoise gusts;                 // of gusts and of the wind's walk
+  LearnedNoise gusts;                 // of gusts and of the wind's walk, by the airspeed's innovations
+  LearnedNoise gusts_seen;            // the same by the odometry's; `nis` is of the mean innovation
+  Vec2 odometry_mean = Vec2::Zero();  // mean of the odometry's horizontal innovations, each over its sigma
   LearnedNoise autopilot;             // of the autopilot's attitude error; `nis` is of the mean innovation
   Vec3 attitude_mean = Vec3::Zero();  // mean of the attitude's innovations, each over its sigma
   Vec2 refused_m = Vec2::Zero();      // what successive refused odometry steps of one direction add up to
@@ -95,6 +98,7 @@ struct State {
   Covariance covariance = Covariance::Zero();
 
   int size() const { return kCore + clones * kCloneSize; }
+  double gust_scale() const { return std::max(gusts.scale, gusts_seen.scale); }
 };
 
 // All numbers of the filter; defaults live in Python (fusion/config.py), which sets every one.

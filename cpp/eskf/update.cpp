@@ -144,6 +144,22 @@ void learn_attitude(const Config& c, State& s, const AidSourceStatus& aid) {
         kAttitudeForgets, s.autopilot);
 }
 
+// Air that changes for long (a front, a shear) is a steady acceleration, which airspeed and IMU together explain by a
+// tilt: no innovation of theirs shows it. The ground in the pictures does, by steps of one sign, as noise has none.
+void learn_from_odometry(const Config& c, State& s, const AidSourceStatus& aid) {
+  const double dt =
+      s.gusts_seen.t_ns == 0 ? 0.0 : std::min(static_cast<double>(s.t_ns - s.gusts_seen.t_ns) * 1e-9, 1.0);
+  const double share = 1.0 - std::exp(-std::max(dt, 0.0) / c.gust_learning_s);
+  const double limit = std::sqrt(c.nis_counted_max);
+  for (int i = 0; i < 2; ++i) {
+    const double z = aid.innovation(i) / std::sqrt(std::max(aid.innovation_variance(i), 1e-12));
+    s.odometry_mean(i) += share * (std::clamp(z, -limit, limit) - s.odometry_mean(i));
+  }
+  const double expected = std::max(share / (2.0 - share), 1e-3);
+  learn(c, s.t_ns, s.odometry_mean.squaredNorm() / (2.0 * expected), c.gust_learning_s, c.gust_scale_max, kGustsForget,
+        s.gusts_seen);
+}
+
 void replace_position(State& s, const Vec3& position, const Vec3& sigma) {
   drop_clones(s);
   s.covariance.middleRows<3>(kPosition).setZero();
@@ -213,6 +229,29 @@ int clone_at(const State& s, std::int64_t t_ns) {
   int k = 0;
   while (k < s.clones && s.clone[k].t_ns != t_ns) ++k;
   return k;
+}
+
+// A step that its gate refused. Several of one direction are evidence that the state's motion is wrong, or that the
+// pictures move (clouds): nobody knows which, so position and velocity are opened by what the two differ. No air moves
+// an aircraft by more than `refused_speed_max_mps` so soon: then it is the pictures.
+void count_refused(const Config& c, State& s, const Odometry& step, const Vec2& innovation) {
+  const double dt = std::max(static_cast<double>(s.t_ns - step.t0_ns) * 1e-9, 0.05);
+  const bool plausible = innovation.norm() <= c.refused_speed_max_mps * dt;
+  const bool same = plausible && innovation.dot(s.refused_m) > 0.0;
+  s.refused_m = same ? Vec2(s.refused_m + innovation) : innovation;
+  s.refused_steps = same ? s.refused_steps + 1 : plausible ? 1 : 0;
+  if (s.refused_steps < static_cast<int>(c.refused_steps_min)) return;
+  // The first time for all of them at once, then for each as it comes.
+  const Vec2 apart = s.refused_steps == static_cast<int>(c.refused_steps_min) ? s.refused_m : innovation;
+  const double sigma = std::sqrt(s.covariance(kPosition, kPosition) + s.covariance(kPosition + 1, kPosition + 1));
+  // Errors of one direction add up as they are, not as their squares.
+  const double growth = apart.norm() * (2.0 * sigma + apart.norm());
+  const Vec2 axis = apart.normalized();
+  s.covariance.block<2, 2>(kPosition, kPosition) += growth * axis * axis.transpose();
+  const Vec2 speed = innovation / dt;
+  s.covariance.block<2, 2>(kVelocity, kVelocity) += speed * speed.transpose();
+  drop_clones(s);
+  remember(s);
 }
 
 }  // namespace
@@ -323,42 +362,22 @@ void fuse_attitude(const Config& c, State& s, const Quat& body_to_enu, AidSource
   learn_attitude(c, s, aid);
 }
 
-void fuse_odometry(const Config& c, State& s, const Odometry& step, bool decide, AidSourceStatus& aid) {
+void fuse_odometry(const Config& c, State& s, const Odometry& step, bool decide, bool refused, AidSourceStatus& aid) {
   const int k = clone_at(s, step.t0_ns);
   if (k == s.clones) {
     aid.accepted = false;
     aid.reason = Reason::no_clone;
     return;
   }
-  if (fuse(s, odometry_measurement(c, s, step, k), c.gate_odometry, decide, true, aid)) {
+  const bool fits = fuse(s, odometry_measurement(c, s, step, k), c.gate_odometry, decide, !refused, aid);
+  learn_from_odometry(c, s, aid);
+  if (fits && !refused) {
     s.refused_m.setZero();
     s.refused_steps = 0;
   } else {
-    count_refused(c, s, step);
+    aid.accepted = false;
+    count_refused(c, s, step, aid.innovation.head<2>());
   }
-}
-
-void count_refused(const Config& c, State& s, const Odometry& step) {
-  const int k = clone_at(s, step.t0_ns);
-  if (k == s.clones) return;
-  const Vec2 innovation = odometry_measurement(c, s, step, k).residual.head<2>();
-  const double dt = std::max(static_cast<double>(s.t_ns - step.t0_ns) * 1e-9, 0.05);
-  const bool plausible = innovation.norm() <= c.refused_speed_max_mps * dt;
-  const bool same = plausible && innovation.dot(s.refused_m) > 0.0;
-  s.refused_m = same ? Vec2(s.refused_m + innovation) : innovation;
-  s.refused_steps = same ? s.refused_steps + 1 : plausible ? 1 : 0;
-  if (s.refused_steps < static_cast<int>(c.refused_steps_min)) return;
-  // The first time for all of them at once, then for each as it comes.
-  const Vec2 apart = s.refused_steps == static_cast<int>(c.refused_steps_min) ? s.refused_m : innovation;
-  const double sigma = std::sqrt(s.covariance(kPosition, kPosition) + s.covariance(kPosition + 1, kPosition + 1));
-  // Errors of one direction add up as they are, not as their squares.
-  const double growth = apart.norm() * (2.0 * sigma + apart.norm());
-  const Vec2 axis = apart.normalized();
-  s.covariance.block<2, 2>(kPosition, kPosition) += growth * axis * axis.transpose();
-  const Vec2 speed = innovation / dt;
-  s.covariance.block<2, 2>(kVelocity, kVelocity) += speed * speed.transpose();
-  drop_clones(s);
-  remember(s);
 }
 
 void test_fix(const Config& c, const State& s, const Fix& fix, AidSourceStatus& aid) {

@@ -106,6 +106,25 @@ def test_airspeed_that_does_not_fit_gives_gusts_more_room(flight: Flight) -> Non
     assert stormy.gust_scale > 5.0
 
 
+@pytest.mark.parametrize(("one_sign", "least", "most"), [(True, 4.0, 64.0), (False, 1.0, 1.5)])
+def test_steps_of_one_sign_give_the_air_more_room(flight: Flight, one_sign: bool, least: float, most: float) -> None:
+    """Pictures that say for seconds that the aircraft is being carried off are a wind that changes, which airspeed and
+    IMU take for a tilt; as large errors of changing sign are the pictures' own."""
+    half_ns = end_ns(flight) - 15_000_000_000
+    sign = 1.0
+
+    def carried(message: object) -> object:
+        nonlocal sign
+        if not isinstance(message, OdometryStep) or message.t0_ns < half_ns:
+            return message
+        sign = sign if one_sign else -sign
+        return replace(message, displacement_enu_m=message.displacement_enu_m + sign * np.array([2.0, 0.0, 0.0]))
+
+    state = flown(flight, carried).state(end_ns(flight))
+    assert state is not None
+    assert least <= state.gust_scale <= most
+
+
 def test_a_relocation_keeps_height_wind_and_biases(flight: Flight) -> None:
     """Fixes 400 m away, four of them over enough ground: the place is theirs, the rest stays."""
     fusion = flown(flight)

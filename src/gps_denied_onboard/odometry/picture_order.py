@@ -84,7 +84,8 @@ class PictureOrder:
         across_m = float(step.displacement_enu_m[1] * ahead[0] - step.displacement_enu_m[0] * ahead[1])
         recent = [s for t_ns, s in self._speeds if step.t1_ns - t_ns <= SPEED_AGE_S * 1e9]
         measured = float(np.median(recent)) if len(recent) >= STEPS_MIN else None
-        limit_m = max(SHARE * speed, 2.0 * velocity_sigma_mps) * dt_s
+        step_sigma_m = math.sqrt(max(float(ahead @ step.covariance[:2, :2] @ ahead), 0.0))
+        limit_m = max(SHARE * speed, 2.0 * velocity_sigma_mps) * dt_s + 2.0 * step_sigma_m
         off_m = [along_m - expected * dt_s for expected in (speed, measured) if expected is not None]
         if any(abs(off) < limit_m for off in off_m) and along_m > 0.0:
             self._speeds.append((step.t1_ns, along_m / dt_s))

@@ -30,6 +30,8 @@ GOOD_AGAIN = 5
 REFUTED_SHARE = 0.35
 FIX_DOUBT_M = 10.0
 """A fix before the attitude is known to it: a degree of tilt at 500 m."""
+HARMLESS_M = 5.0
+"""A lag within which the aircraft does not come farther than this is no worse than a fix's own error."""
 LAGS_KEPT = 64
 FIXES_BEYOND = 3
 """So many fixes in a row farther off than any lag would put them: what told of a lag was the state's own error."""
@@ -78,7 +80,7 @@ class PictureWatch:
         if late and self._delay.contradicts(-self._order.lag_s):
             self._order.forget()
         lag_s = -delay_s or self._order.lag_s
-        if lag_s == 0.0:
+        if lag_s == 0.0 or (velocity is not None and abs(lag_s) * float(np.hypot(*velocity[:2])) < HARMLESS_M):
             return True
         self._lags.append((frame.t_ns, lag_s))
         return self._refuse(frame.t_ns, frame.index, NotNew.ORDER, f"{lag_s:+.1f} s")

@@ -124,7 +124,8 @@ class Pipeline:
     def _heard(self, message: Telemetry) -> list[Output]:
         if isinstance(message, GpsSample):
             known = self._integrity.is_comparable(message.t_ns)
-            return list(self._ask(self._integrity.on_gps, message, self._estimate(message.t_ns) if known else None))
+            told = self._ask(self._integrity.on_gps, message, self._estimate(message.t_ns) if known else None)
+            return [*told, *(self._beside_gps(message.t_ns) if known else [])]
         if isinstance(message, RelocHint):
             return self.on_hint(message)
         self._integrity.on_sample(message.t_ns)
@@ -136,6 +137,12 @@ class Pipeline:
         elif isinstance(message, AttitudeSample) and self._watch is not None:
             self._watch.on_attitude(message)
         return list(self._fusion.update(message))
+
+    def _beside_gps(self, t_ns: int) -> list[Output]:
+        """What a GPS elsewhere says of a state that nothing has confirmed."""
+        if self._monitor.on_gps(self._integrity.sound_gps_en_m, self._fusion.estimate(t_ns)):
+            return self._assessed(t_ns)
+        return []
 
     def on_hint(self, hint: RelocHint) -> list[Output]:
         """The operator's place: the next frames are searched there until one is found, for two minutes at most."""
@@ -317,16 +324,21 @@ class Pipeline:
         if motion is None:
             return []
         self._monitor.on_picture(fix, used, motion.flown_m, motion.footprint_m)
+        return self._assessed(fix.t_ns, renew=True)
+
+    def _assessed(self, t_ns: int, renew: bool = False) -> list[Output]:
+        """Doubt and verdict anew, and what there is to tell of them."""
         self._fusion.doubt(self._monitor.elsewhere_m)
-        self._renew(fix.t_ns)
-        reason = self._monitor.assess(self._fusion.estimate(fix.t_ns))  # after the doubt and the renewal
+        if renew:
+            self._renew(t_ns)
+        reason = self._monitor.assess(self._fusion.estimate(t_ns))  # after the doubt and the renewal
         if reason is None:
             return []
         text = f"state is UNHEALTHY: {reason}" if reason else "state is healthy again"
         severity = Severity.WARNING if reason else Severity.NOTICE
         healthy = not reason
-        record = AidRecord(fix.t_ns, AidSource.STATE_HEALTH, (), (), (), (), 0.0, healthy, reason or "healthy")
-        return [record, Alert(fix.t_ns, severity, text, always=True)]
+        record = AidRecord(t_ns, AidSource.STATE_HEALTH, (), (), (), (), 0.0, healthy, reason or "healthy")
+        return [record, Alert(t_ns, severity, text, always=True)]
 
     def _renew(self, t_ns: int) -> None:
         """Let the solutions without the map begin anew in turn, but not while they are the old state in a contest."""

@@ -88,6 +88,15 @@ class Integrity:
         """The limits of the failsafe ladder and of the verdicts."""
         return self._config
 
+    @property
+    def sound_gps_en_m(self) -> FloatArray | None:
+        """(2,) where the GPS said last that it is; None where it says itself, or contradicts itself so that it shows,
+        that it is not good."""
+        if not self._claims or self._health.health not in (GpsHealth.UNKNOWN, GpsHealth.STABLE_NON_SPOOFED):
+            return None
+        claim = self._claims[-1]
+        return None if gps_health.quality_faults(claim, self._config) else np.array(claim.position_en_m)
+
     def is_comparable(self, t_ns: int) -> bool:
         """Whether a GPS sample of this time can be compared with a state: not far from the flight's own time."""
         return self._now_ns is None or abs(t_ns - self._now_ns) <= FAR_IN_TIME_S * 1e9

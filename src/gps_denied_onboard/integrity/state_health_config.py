@@ -64,6 +64,10 @@ class StateHealthConfig:
     silence_growth: float = 1.5
     silence_sigma_m_max: float = 6000.0
 
+    # A GPS elsewhere than a state that no map fix has confirmed.
+    gps_sigma_m: float = 5.0
+    gps_gate: float = 30.0  # 2
+
     # The camera's clock against the autopilot's, until turns have told it (fusion/time_offset.py).
     camera_clock_sigma_s: float = 0.04
 

@@ -20,6 +20,7 @@ from gps_denied_onboard.messages import (
     AidSource,
     Estimate,
     ExcludedSource,
+    FloatArray,
     OdometryStep,
     PoseFix,
     RejectReason,
@@ -43,6 +44,7 @@ class StateMonitor:
         self._contest_factor = 1.0
         self._fits = 0
         self._sound = False
+        self._gps_apart_m: FloatArray | None = None
         self.reason = ""
         self._told = ""
         self.drop_rival = False
@@ -72,6 +74,7 @@ class StateMonitor:
             self._steps.clear()
             self.silence = silence.relocated(self.silence, self._config)
             self._fits = 1
+            self._gps_apart_m = None
             if record.reason == FilterReason.RELOCATED:
                 self._contested_since_m, self._contest_fits = math.nan, 0
                 # An aircraft does not jump: against a state that fixes had just confirmed, it takes more to believe so.
@@ -81,6 +84,8 @@ class StateMonitor:
         if record.accepted:
             self._sound = self.healthy and self._fits >= 10
             self._fits += 1
+            if self._fits >= 2:
+                self._gps_apart_m = None
             self._contest_fits += 1
             self._steps.refused = 0
         else:
@@ -111,13 +116,30 @@ class StateMonitor:
             self._contested_since_m = None
             self.drop_rival = True
 
+    def on_gps(self, place_en_m: FloatArray | None, estimate: Estimate | None) -> bool:
+        """Where a GPS that says nothing wrong of itself puts the aircraft (2,); None for one that does. Returns whether
+        that changed what is thought of the state.
+
+        A state that no map fix has confirmed rests on a place that somebody entered: then a GPS elsewhere is as likely
+        to be right, and the position may be at either. What was seen stays, whatever becomes of the GPS, until fixes
+        confirm the state or the GPS agrees.
+        """
+        if self._fits >= 2 or place_en_m is None or estimate is None or not estimate.position_known:
+            return False
+        apart, before = place_en_m - estimate.position_enu_m[:2], self._gps_apart_m
+        spread = estimate.covariance[:2, :2] + np.eye(2) * self._config.gps_sigma_m**2
+        far = float(apart @ np.linalg.solve(spread, apart)) > self._config.gps_gate
+        self._gps_apart_m = apart if far else None
+        return (before is None) is not (self._gps_apart_m is None)
+
     @property
     def elsewhere_m(self) -> float:
         """How far around the state it may be, one sigma, when the map's silence makes that likely enough; else 0."""
+        apart_m = 0.0 if self._gps_apart_m is None else float(np.linalg.norm(self._gps_apart_m))
         wrong = silence.probability_wrong(self.silence, self._config)
         if self.silence.silent <= 0.0 or wrong <= WRONG_TOLD:
-            return 0.0
-        return silence.elsewhere_sigma_m(self.silence, self._config)
+            return apart_m
+        return max(silence.elsewhere_sigma_m(self.silence, self._config), apart_m)
 
     def trusted(self, step: OdometryStep) -> OdometryStep:
         """The step with the covariance that it has where frames match, or do not match, the map."""
@@ -136,6 +158,8 @@ class StateMonitor:
         velocity = estimate.velocity_enu_mps[:2] * min(self.camera_clock_sigma_s, self._config.camera_clock_sigma_s)
         wide = covering(position, own, found) * self._factor() + np.outer(velocity, velocity)
         wide = wide + np.eye(2) * silence.radius_m(self.silence, WRONG_TOLD, self._config) ** 2 / CHI2_95_2DOF
+        if self._gps_apart_m is not None:
+            wide = wide + 0.25 * np.outer(self._gps_apart_m, self._gps_apart_m)
         covariance = estimate.covariance.copy()
         covariance[:2, :2] = wide
         level_m = max(
@@ -181,6 +205,8 @@ class StateMonitor:
             return f"map fixes do not fit: {self._fixes.mean_square:.0f} times their variance"
         if self._steps.refused >= 3 and self._steps.run > config.run_gate:
             return f"odometry does not fit: {self._steps.refused} steps refused on one side"
+        if self._gps_apart_m is not None:
+            return f"take-off place and GPS are {float(np.linalg.norm(self._gps_apart_m)):.0f} m apart"
         if self.elsewhere_m > 0.0:
             return "the map does not confirm the position"
         if self._contested_since_m is not None:

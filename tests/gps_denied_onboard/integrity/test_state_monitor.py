@@ -178,3 +178,60 @@ def test_a_verdict_is_told_once(flight: Flight) -> None:
     assert flight.monitor.assess(estimate((far[0],)))
     assert flight.monitor.assess(estimate((far[1],))) is None
     assert flight.monitor.assess(estimate()) == ""
+
+
+def east_m(flight: Flight, bearing: tuple[float, float] = (1.0, 0.0)) -> float:
+    """Half the 95 % ellipse's width along a direction."""
+    out = flight.monitor.protect(estimate())
+    assert out is not None
+    axis = np.array(bearing)
+    return float(np.sqrt(5.991 * axis @ out.covariance[:2, :2] @ axis))
+
+
+def test_a_gps_elsewhere_puts_a_state_in_doubt_that_nothing_confirmed(flight: Flight) -> None:
+    """The place that somebody entered and the GPS are both within the ellipse, and neither is believed."""
+    assert flight.monitor.on_gps(np.array([0.0, 900.0]), estimate())
+    assert not flight.monitor.on_gps(np.array([0.0, 900.0]), estimate())
+    assert flight.monitor.assess(estimate()) == "take-off place and GPS are 900 m apart"
+    assert not flight.healthy
+    assert flight.monitor.elsewhere_m == pytest.approx(900.0)
+    assert 900.0 < east_m(flight, (0.0, 1.0)) < 1200.0
+    assert east_m(flight) < 10.0
+    out = flight.monitor.protect(estimate())
+    assert out is not None
+    assert out.protection_level_m > 900.0
+
+
+def test_that_doubt_stays_when_the_gps_goes_and_ends_when_it_agrees(flight: Flight) -> None:
+    """A GPS that was jammed since had said it all the same; one that comes to agree takes it back."""
+    flight.monitor.on_gps(np.array([0.0, 900.0]), estimate())
+    assert not flight.monitor.on_gps(None, estimate())
+    assert not flight.monitor.on_gps(np.array([0.0, 0.0]), None)
+    assert not flight.healthy
+    assert flight.monitor.on_gps(np.array([6.0, 6.0]), estimate())
+    assert flight.healthy
+    assert flight.monitor.elsewhere_m == 0.0
+
+
+@pytest.mark.parametrize(("reason", "count"), [(FilterReason.FUSED, 2), (FilterReason.POSITION_STARTS, 1)])
+def test_that_doubt_ends_with_fixes(flight: Flight, reason: str, count: int) -> None:
+    """Two fixes that fit confirm the state, and one that sets it anew replaces it, whatever the GPS says."""
+    flight.monitor.on_gps(np.array([0.0, 900.0]), estimate())
+    flight.fits(count, reason)
+    assert flight.healthy
+    assert east_m(flight, (0.0, 1.0)) < 15.0
+
+
+def test_a_gps_is_no_evidence_against_fixes(flight: Flight) -> None:
+    """A state that map fixes vouch for is not put in doubt by a GPS that may be forged; one fix does not yet vouch."""
+    flight.fits(1)
+    assert flight.monitor.on_gps(np.array([0.0, 900.0]), estimate())
+    flight.fits(1)
+    assert not flight.monitor.on_gps(np.array([0.0, 900.0]), estimate())
+    assert flight.healthy
+
+
+def test_a_gps_within_its_own_and_the_states_doubt_says_nothing(flight: Flight) -> None:
+    """30 m are within the gate of a state known to 3 m and a GPS taken as 5 m; 33 m are not."""
+    assert not flight.monitor.on_gps(np.array([30.0, 0.0]), estimate())
+    assert flight.monitor.on_gps(np.array([33.0, 0.0]), estimate())

@@ -361,3 +361,26 @@ def test_alerts_of_a_tick_have_its_time_and_severity() -> None:
     ]
     (record,) = flight.records("failsafe")
     assert (record.t_ns, record.reason, record.accepted) == (SECOND_NS, "3D fix", False)
+
+
+@pytest.mark.parametrize(
+    ("changes", "sound"),
+    [({}, True), ({"fix_type": 2}, False), ({"satellites": 3}, False), ({"horizontal_accuracy_m": math.nan}, False)],
+)
+def test_a_gps_is_sound_while_it_says_nothing_wrong_of_itself(changes: dict[str, object], sound: bool) -> None:
+    """Its place is told as long as the receiver itself calls it good; before the first sample there is none."""
+    monitor = Integrity(FRAME, LabelLimits(), IntegrityConfig(), 1.5)
+    assert monitor.sound_gps_en_m is None
+    monitor.on_gps(told(SECOND_NS, 40.0, **changes), None)
+    place = monitor.sound_gps_en_m
+    assert (place is not None) is sound
+    assert place is None or place == pytest.approx([17.0, 40.0], abs=0.01)
+
+
+def test_a_gps_that_contradicts_itself_is_not_sound() -> None:
+    """A jump that its velocity does not explain, though each sample alone is of good quality."""
+    monitor = Integrity(FRAME, LabelLimits(), IntegrityConfig(), 1.5)
+    for k in range(20):
+        monitor.on_gps(told(k * STEP, 0.0 if k < 10 else 900.0), None)
+    assert monitor.health is GpsHealth.SPOOFED
+    assert monitor.sound_gps_en_m is None

@@ -85,7 +85,7 @@ class FusionConfig:
     # Errors that fixes share and how large they are: see fix_noise.py.
     fix_correlation_heights: float = 0.3
     fix_noise_memory: float = 8.0
-    fix_common_share: float = 0.3
+    fix_common_share: float = 0.5
     rangefinder_noise_m: float = 1.0
     ground_up_m: float = 0.0
 

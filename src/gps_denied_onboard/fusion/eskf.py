@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from gps_denied_onboard._native import EskfAid, EskfFilter, EskfFixMode, EskfLane, EskfSource, EskfState
+from gps_denied_onboard._native import EskfAid, EskfFilter, EskfFixMode, EskfLane, EskfSource, EskfState, eskf_layout
 from gps_denied_onboard.errors import EstimatorAlreadyStartedError
 from gps_denied_onboard.fusion import FusionInput
 from gps_denied_onboard.fusion.config import FusionConfig
@@ -21,6 +21,7 @@ from gps_denied_onboard.geometry.camera import CameraModel
 from gps_denied_onboard.geometry.geodesy import LocalFrame
 from gps_denied_onboard.geometry.rotations import quaternion_from_matrix
 from gps_denied_onboard.messages import (
+    SAYS_NOTHING,
     AidRecord,
     AidSource,
     AirspeedSample,
@@ -83,6 +84,19 @@ def record_of(aid: EskfAid) -> AidRecord:
 def refusal(t_ns: int, source: AidSource, reason: str) -> AidRecord:
     """Record of a message that never reached the filter."""
     return AidRecord(t_ns, source, (), (), (), (), 0.0, False, reason)
+
+
+def camera_gain(state: EskfState, covariance: FloatArray) -> FloatArray:
+    """(6, 6) by how much the camera's pose of `state` follows a fix of `covariance` (6, 6), both as in PoseFix."""
+    body = np.zeros((6, len(state.covariance)))
+    for row, name in ((0, "position"), (3, "attitude")):
+        at, count = eskf_layout[name]
+        body[row : row + 3, at : at + count] = np.eye(3)
+    at, count = eskf_layout["mount"]
+    body[3:, at : at + count] = state.rotation_body_to_enu
+    pose = body @ state.covariance @ body.T
+    gain: FloatArray = np.linalg.solve(pose + covariance, pose).T
+    return gain
 
 
 class Eskf:
@@ -246,6 +260,8 @@ class Eskf:
 
     def _fix(self, fix: PoseFix) -> tuple[AidRecord, ...]:
         if not fix.accepted:
+            if fix.reason not in SAYS_NOTHING:
+                self._fix_noise.missed()
             return ()
         camera = quaternion_from_matrix(fix.rotation_camera_to_enu)
         tested = record_of(self._core.test(fix.t_ns, fix.position_enu_m, camera, fix.covariance))
@@ -277,7 +293,8 @@ class Eskf:
         if record.accepted:
             if mode is not EskfFixMode.update:
                 self._fix_noise.forget()
-            self._fix_noise.fused(travelled_m, fix.covariance[:2, :2])
+            gain = camera_gain(state, fix.covariance * self.fix_factor)
+            self._fix_noise.fused(travelled_m, fix.covariance, gain)
         return (record,)
 
     def _learn_noise(self, fix: PoseFix, tested: AidRecord) -> None:

@@ -8,7 +8,11 @@ matches, they are worse. Both are learned from the innovations (Mehra, "On the i
 Kalman filtering", 1970); of the correlation the overlap of the ground is the first guess.
 
 What all fixes of a stretch share for longer the state follows, and no innovation shows it: fixes that differ from one
-another by more than good ones do are taken to share a part of that, and the position is as uncertain by it.
+another by more than good ones do are taken to share a part of that. A tilt and a displacement look alike to a fix, so
+most of its error is of both together, and how much of it is in the position is a matter of how well the camera's level
+was known when it was fused: the first fixes tell the mount, and what they share stays in it. So the shared error is
+carried beside the filter, as one that is considered and not estimated (Schmidt 1966; Jazwinski, "Stochastic Processes
+and Filtering Theory", 8.4), for fixes that share all that they claim, and scaled by what they are found to share.
 """
 
 from __future__ import annotations
@@ -28,20 +32,22 @@ COUNTED_MAX = 3.0
 NIS_MAX = 9.0
 GOOD_NIS = 0.3
 """Fixes of ground with texture stay below it: what those share is the map's own error, a state of the filter."""
+CLAIMED_NIS = 1.0
 RHO_MAX = 0.95
 
 
 class FixNoise:
     """`factor` before a fix is fused, `learn` after each that was tested, `fused` after each that was fused.
 
-    `common_m2` (2, 2) is the covariance of what the fixes of now share.
+    `common_m2` (2, 2) is the covariance of what the position has of the errors that fixes share.
     """
 
     def __init__(self, config: FusionConfig) -> None:
         self._config = config
         self._fused_at_m: float | None = None
         self._last: FloatArray | None = None
-        self.common_m2: FloatArray = np.zeros((2, 2))
+        self._pose: FloatArray = np.zeros((6, 6))
+        self._cross: FloatArray = np.zeros((6, 6))
         self._nis = self._square = START_NIS
         self._product = 0.0
 
@@ -68,16 +74,30 @@ class FixNoise:
             self._product += weight * (float(z @ self._last) / len(z) - self._product)
         self._last = z
 
-    def fused(self, travelled_m: float, covariance_m2: FloatArray) -> None:
-        """A fix was fused there, whose own horizontal covariance (2, 2) is `covariance_m2`."""
-        self._fused_at_m = travelled_m
+    @property
+    def common_m2(self) -> FloatArray:
+        """See the class."""
         worse = max(self._nis - GOOD_NIS, 0.0)
-        shared = self._config.fix_common_share**2 * worse * covariance_m2
-        self.common_m2 = self.common_m2 + (shared - self.common_m2) / self._config.fix_noise_memory
+        return np.asarray(self._config.fix_common_share**2 * worse * self._pose[:2, :2])
+
+    def missed(self) -> None:
+        """A picture of ground was not found on the map: then those that are found are not of ground with texture, and
+        are taken as no better than they say until they have shown it."""
+        self._nis += max(CLAIMED_NIS - self._nis, 0.0) / self._config.fix_noise_memory
+
+    def fused(self, travelled_m: float, covariance: FloatArray, gain: FloatArray) -> None:
+        """A fix was fused there, of `covariance` (6, 6) as in PoseFix; `gain` (6, 6) is by how much the camera's pose
+        followed it."""
+        self._fused_at_m = travelled_m
+        keep = np.eye(6) - gain
+        both = keep @ self._cross @ gain.T
+        pose = keep @ self._pose @ keep.T + both + both.T + gain @ covariance @ gain.T
+        self._pose = 0.5 * (pose + pose.T)
+        self._cross = (1.0 - 1.0 / self._config.fix_noise_memory) * (keep @ self._cross + gain @ covariance)
 
     def forget(self) -> None:
         """The state was set anew: what innovations said of the fixes was said by a wrong state."""
         self._fused_at_m = self._last = None
-        self.common_m2 = np.zeros((2, 2))
+        self._pose, self._cross = np.zeros((6, 6)), np.zeros((6, 6))
         self._nis = self._square = START_NIS
         self._product = 0.0

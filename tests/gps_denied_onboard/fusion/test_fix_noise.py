@@ -11,7 +11,8 @@ from gps_denied_onboard.messages import FloatArray
 
 STEP_M, HEIGHT_M = 15.0, 350.0
 UNIT = np.ones(6)
-OWN_M2 = 25.0**2 * np.eye(2)
+OWN = np.diag([25.0**2] * 3 + [0.04**2] * 3)
+GAIN = 0.2 * np.eye(6)
 
 
 def factor_after(innovations: FloatArray, step_m: float = STEP_M, own_share: float = 1.0) -> float:
@@ -19,7 +20,7 @@ def factor_after(innovations: FloatArray, step_m: float = STEP_M, own_share: flo
     noise = FixNoise(FusionConfig())
     for i, innovation in enumerate(innovations):
         noise.learn(innovation, UNIT, float(innovation @ innovation), own_share)
-        noise.fused(i * step_m, OWN_M2)
+        noise.fused(i * step_m, OWN, GAIN)
     return noise.factor(len(innovations) * step_m, HEIGHT_M)
 
 
@@ -72,7 +73,7 @@ def test_after_a_new_start_the_past_is_forgotten() -> None:
     noise = FixNoise(FusionConfig())
     for k in range(30):
         noise.learn(3.0 * UNIT, UNIT, 54.0, 1.0)
-        noise.fused(k * STEP_M, OWN_M2)
+        noise.fused(k * STEP_M, OWN, GAIN)
     assert noise.factor(30 * STEP_M, HEIGHT_M) > 9.0
     noise.forget()
     assert noise.factor(30 * STEP_M, HEIGHT_M) == 1.0
@@ -86,7 +87,43 @@ def test_fixes_that_differ_much_are_taken_to_share_a_part_of_it() -> None:
         noise = FixNoise(FusionConfig())
         for k, innovation in enumerate(size * rng.standard_normal((60, 6))):
             noise.learn(innovation, UNIT, float(innovation @ innovation), 1.0)
-            noise.fused(k * STEP_M, OWN_M2)
+            noise.fused(k * STEP_M, OWN, GAIN)
         common_m.append(float(np.sqrt(noise.common_m2[0, 0])))
     assert common_m[0] < 1.0
     assert 5.0 < common_m[1] < 25.0
+
+
+def shared_m(gains: list[float]) -> float:
+    """Sigma of the position's part in the fixes' shared error after a fix of each gain, all of them poor."""
+    noise = FixNoise(FusionConfig())
+    rng = np.random.default_rng(6)
+    for k, gain in enumerate(gains):
+        innovation = 1.5 * rng.standard_normal(6)
+        noise.learn(innovation, UNIT, float(innovation @ innovation), 1.0)
+        noise.fused(k * STEP_M, OWN, gain * np.eye(6))
+    return float(np.sqrt(noise.common_m2[0, 0]))
+
+
+def test_a_pose_that_does_not_follow_the_fixes_shares_nothing_of_their_error() -> None:
+    """What is known better from elsewhere stays that; the less is followed, the less is shared."""
+    assert shared_m([0.0] * 30) == 0.0
+    assert 0.0 < shared_m([0.01] * 30) < 0.5 * shared_m([0.3] * 30)
+
+
+def test_what_the_first_fixes_shared_stays_when_later_ones_are_not_followed() -> None:
+    """A mount that the first fixes told keeps their error; fixes of other ground that are followed average it out."""
+    first = [0.9] * 4
+    assert shared_m([*first, *[0.0] * 30]) > 5.0
+    assert shared_m([*first, *[0.05] * 200]) < 0.7 * shared_m([*first, *[0.0] * 200])
+
+
+def test_pictures_that_were_not_found_make_the_next_fixes_doubted() -> None:
+    """Ground of which nothing is found is none with texture: its fixes are taken as no better than they say."""
+    noise = FixNoise(FusionConfig())
+    noise.fused(0.0, OWN, GAIN)
+    assert noise.common_m2[0, 0] == 0.0
+    before = noise.factor(STEP_M, HEIGHT_M)
+    for _ in range(40):
+        noise.missed()
+    assert noise.common_m2[0, 0] > 1.0
+    assert noise.factor(STEP_M, HEIGHT_M) == pytest.approx(before / 0.3, rel=0.05)

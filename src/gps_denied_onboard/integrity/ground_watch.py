@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from gps_denied_onboard.geometry.raster_terrain import ERROR_LENGTH_M
 from gps_denied_onboard.geometry.rotations import log_rotation
 from gps_denied_onboard.geometry.terrain import Terrain
 from gps_denied_onboard.integrity.source_label import horizontal_sigma_m
@@ -51,6 +52,8 @@ STEP_SHARE = 2.0
 """Of the ground's sigma over the height: the share of its way by which a step over hills is off."""
 LEVEL_FIX_SIGMA_M = 6.0
 """How well a fix tells the way to the ground, where that is hilly."""
+ALIKE_WAY_M_MIN = 5.0
+"""Fixes nearer together count as if they were so far apart."""
 LOOKED_AT, WRONG_SIGMAS = 8, 3.0
 """Heights on board are wrong when so many fixes in turn are off by this, root mean square."""
 UNDER_SIGMAS = 4.0
@@ -68,7 +71,7 @@ OPEN_SHARE, OPEN_GROWTH, OPEN_SHARE_MAX = 0.12, 1.3, 0.33
 """Of the height above ground: its sigma in the first such search, by how much more in each next one, and the most."""
 LEVEL_WAY_M = 250.0
 """Heights that stay the same over such a way are another level of the ground, no hill: that would show its slope."""
-LEVEL_OVER_RELIEF = 3.0
+LEVEL_OVER_RELIEF = 4.0
 """How many times what hills may be left a level must be off to count as one."""
 
 
@@ -95,6 +98,7 @@ class GroundWatch:
         self.believed = terrain.flat is not None
         self._seen_height_m2 = self._seen_slope_rad2 = 0.0
         self._last_m: FloatArray | None = None
+        self._way_m: float | None = None
         self._off: deque[_Off] = deque(maxlen=LOOKED_AT)
         self._heights: deque[_Off] = deque(maxlen=LOOKED_AT)
         self._tilts: deque[_Off] = deque(maxlen=LOOKED_AT)
@@ -255,6 +259,8 @@ class GroundWatch:
         relief_m2 = max(told_m2, self._relief_m2(seen_height_m2))
         curved_m2 = CURVED_SHARE**2 * max(relief_m2 - LEVEL_SIGMA_M**2, 0.0)
         more_slope_rad2 = max(relief_m2 / HILL_LENGTH_M**2, seen_slope_rad2) - LEVEL_SLOPE_RAD**2
+        if not flat:
+            more_slope_rad2 = max(more_slope_rad2, 0.0) + self._terrain.slope_sigma_rad**2 * self._shared()
         if more_height_m2 == 0.0 and more_slope_rad2 <= 0.0:
             return fix
         height_m = self._above_ground_m(fix, flat) + (self._level_off_m if flat else 0.0)
@@ -281,7 +287,8 @@ class GroundWatch:
 
     def _forget(self, travelled_enu_m: FloatArray) -> None:
         if self._last_m is not None:
-            kept = math.exp(-float(np.linalg.norm(travelled_enu_m - self._last_m)) / REMEMBERED_M)
+            self._way_m = float(np.linalg.norm(travelled_enu_m - self._last_m))
+            kept = math.exp(-self._way_m / REMEMBERED_M)
             self._seen_height_m2 *= kept
             self._seen_slope_rad2 *= kept
         self._last_m = travelled_enu_m.copy()
@@ -310,6 +317,14 @@ class GroundWatch:
         way_m = float(np.linalg.norm(self._profile[-1][1] - self._profile[0][1]))
         spread_m = max(float(offs_m.std()), LEVEL_FIX_SIGMA_M / math.sqrt(len(offs_m)))
         return way_m, float(np.median(offs_m)), spread_m * max(HILL_LENGTH_M / max(way_m, 1.0), 1.0)
+
+    def _shared(self) -> float:
+        """By how many of its variances an error that is alike along the way is to count more in a fix, so that this one
+        and those before it tell as much together as the error lets them: of a first-order Gauss-Markov error."""
+        if self._way_m is None:
+            return 0.0
+        alike = math.exp(-max(self._way_m, ALIKE_WAY_M_MIN) / ERROR_LENGTH_M)
+        return (1.0 + alike) / (1.0 - alike) - 1.0
 
     def _relief_m2(self, seen_height_m2: float) -> float:
         """The part of heights that were seen which hills may be: less where fixes are plainly off all alike."""

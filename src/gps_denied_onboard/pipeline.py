@@ -222,17 +222,19 @@ class Pipeline:
             out.append(_passed_over(dropped.frame, "dropped: the queue was full"))
         self._last_job_ns = frame.t_ns
         motion = self._motion(self._fusion.estimate(frame.t_ns))
-        where = self._belief.look(self._on_ground(prior), motion, self._monitor.elsewhere_m)
+        prior = self._on_ground(prior)
+        where = self._belief.look(prior, motion, self._monitor.elsewhere_m)
+        where = self._ground.opened(where, self._fusion.estimate(frame.t_ns) if where is prior else None)
         self._jobs.append(MatchJob(frame, where))
         return [*out, *self._ground.take()]
 
     def _on_ground(self, prior: CameraPrior) -> CameraPrior:
         """The prior with the ground on which its frame is to be found."""
-        if not self._ground.has_heights:
-            return prior
-        estimate = self._estimate(prior.t_ns)
-        flat = self._ground.looks_flat(prior.t_ns, estimate)
-        return camera_prior(estimate, self._ground.level) if flat and estimate is not None else prior
+        if self._ground.has_heights:
+            estimate = self._estimate(prior.t_ns)
+            if self._ground.looks_flat(prior.t_ns, estimate) and estimate is not None:
+                return camera_prior(estimate, self._ground.level, self._ground.off_level(estimate))
+        return prior
 
     def _motion(self, estimate: Estimate | None) -> Motion | None:
         """How far the aircraft has come; None of pictures alone: nothing tells by how much two show other ground."""

@@ -14,12 +14,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from gps_denied_onboard.geometry.raster_terrain import ERROR_LENGTH_M
 from gps_denied_onboard.geometry.rotations import log_rotation
 from gps_denied_onboard.geometry.terrain import Terrain
 from gps_denied_onboard.integrity.source_label import horizontal_sigma_m
 from gps_denied_onboard.messages import (
     SAYS_NOTHING,
     Alert,
+    CameraPrior,
     Estimate,
     FloatArray,
     OdometryStatus,
@@ -50,6 +52,8 @@ STEP_SHARE = 2.0
 """Of the ground's sigma over the height: the share of its way by which a step over hills is off."""
 LEVEL_FIX_SIGMA_M = 6.0
 """How well a fix tells the way to the ground, where that is hilly."""
+ALIKE_WAY_M_MIN = 5.0
+"""Fixes nearer together count as if they were so far apart."""
 LOOKED_AT, WRONG_SIGMAS = 8, 3.0
 """Heights on board are wrong when so many fixes in turn are off by this, root mean square."""
 UNDER_SIGMAS = 4.0
@@ -57,6 +61,18 @@ UNDER_SIGMAS = 4.0
 FAILED_BEFORE_PROBE, PROBES_WANTED = 4, 3
 """After so many frames that were not found, each other one is looked for on flat ground; when so many are found there,
 and none on the heights on board meanwhile, these are wrong."""
+FAILED_BEFORE_OPEN = 3
+"""After so many good pictures that were not found, each other one is looked for at other heights, too."""
+OPEN_PROBABILITY = 0.5
+"""That it is the height which is wrong then, and not the place."""
+PROMISING_PROBABILITY, PROMISING_SHARE = 0.1, 0.04
+"""A place at another height that is wrong with less than this is looked for again there, its height known so well."""
+OPEN_SHARE, OPEN_GROWTH, OPEN_SHARE_MAX = 0.12, 1.3, 0.33
+"""Of the height above ground: its sigma in the first such search, by how much more in each next one, and the most."""
+LEVEL_WAY_M = 250.0
+"""Heights that stay the same over such a way are another level of the ground, no hill: that would show its slope."""
+LEVEL_OVER_RELIEF = 4.0
+"""How many times what hills may be left a level must be off to count as one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +98,17 @@ class GroundWatch:
         self.believed = terrain.flat is not None
         self._seen_height_m2 = self._seen_slope_rad2 = 0.0
         self._last_m: FloatArray | None = None
+        self._way_m: float | None = None
         self._off: deque[_Off] = deque(maxlen=LOOKED_AT)
         self._heights: deque[_Off] = deque(maxlen=LOOKED_AT)
         self._tilts: deque[_Off] = deque(maxlen=LOOKED_AT)
-        self._failed = self._found_flat = 0
+        self._failed = self._found_flat = self._unfound = self._opened = 0
         self._flat_frames: deque[int] = deque(maxlen=64)
+        self._opened_frames: deque[int] = deque(maxlen=64)
+        self._promising_height_m: float | None = None
+        self._level_off_m = 0.0
+        self._profile: deque[tuple[float, FloatArray]] = deque(maxlen=64)
+        self._is_open = self._told_uneven = False
         self._in_hole = False
         self._told: list[Alert] = []
         self._offered: tuple[int, float] | None = None
@@ -129,10 +151,38 @@ class GroundWatch:
             self._flat_frames.append(t_ns)
         return flat
 
+    def opened(self, prior: CameraPrior, estimate: Estimate | None) -> CameraPrior:
+        """The prior of a frame's search; with the height open where good pictures are not found for a while, as the
+        ground may lie elsewhere than it is told. Then the place counts as known as the fusion's own `estimate` claims:
+        a map that is silent under a wrong height says nothing of it, and further around it would take too long. None:
+        this frame is not looked for where the state is."""
+        was_open, self._is_open = self._is_open and self._promising_height_m is None, False
+        if self._unfound < FAILED_BEFORE_OPEN or was_open or estimate is None or not prior.position_known:
+            return prior
+        if self._last_m is not None and estimate.travelled_enu_m is not None and (
+            float(np.linalg.norm(estimate.travelled_enu_m - self._last_m)) < REMEMBERED_M
+        ):
+            return prior  # a fix has told the height
+        self._is_open = True
+        self._opened_frames.append(prior.t_ns)
+        place = replace(prior, covariance_enu_m2=estimate.covariance[:3, :3], place_probability=OPEN_PROBABILITY)
+        height_m, self._promising_height_m = self._promising_height_m, None
+        if height_m is not None:
+            sigma_m = max(prior.height_sigma_m, PROMISING_SHARE * height_m)
+            return replace(place, height_m=height_m, height_sigma_m=sigma_m)
+        share = min(OPEN_SHARE * OPEN_GROWTH**self._opened, OPEN_SHARE_MAX)
+        self._opened += 1
+        return replace(place, height_sigma_m=max(prior.height_sigma_m, share * prior.height_m))
+
     def on_fix(self, fix: PoseFix, estimate: Estimate | None) -> PoseFix:
-        """The fix with what the ground may do to it in its covariance. `estimate` is of its time, without the fix."""
+        """The fix with what the ground may do to it in its covariance, and at the height that it has over the level
+        found in flight. `estimate` is of its time, without the fix."""
         flat = not self.has_heights or fix.t_ns in self._flat_frames
         self._count(fix, flat)
+        if fix.t_ns in self._opened_frames and fix.wrong_probability < PROMISING_PROBABILITY:
+            self._promising_height_m = self._above_ground_m(fix, flat)
+        if flat and self._level_off_m:
+            fix = replace(fix, position_enu_m=fix.position_enu_m - np.array([0.0, 0.0, self._level_off_m]))
         sure = fix.accepted or (fix.reason is RejectReason.HEIGHT and fix.wrong_probability <= SURE_PROBABILITY)
         if not sure or estimate is None or not estimate.position_known or estimate.travelled_enu_m is None:
             return self._honest(fix, flat, 0.0, 0.0) if fix.accepted else fix  # pictures alone do not contradict
@@ -146,6 +196,10 @@ class GroundWatch:
             seen.append(off)
         self._seen_height_m2 = max(self._seen_height_m2, _plainly_seen(self._heights))
         self._seen_slope_rad2 = max(self._seen_slope_rad2, _plainly_seen(self._tilts))
+        if fix.t_ns in self._opened_frames and height.square > PLAIN_SIGMAS**2:
+            self._seen_height_m2 = max(self._seen_height_m2, height.off**2)
+        if flat:
+            self._look_for_level(fix, estimate.travelled_enu_m, height.off)
         if not fix.accepted:
             return fix
         own = [off.off**2 if off.square > PLAIN_SIGMAS**2 else 0.0 for off in (height, tilt)]
@@ -183,13 +237,15 @@ class GroundWatch:
         """How much more is under the aircraft than the flat model says, by the last fix, and one sigma of it; None over
         level or known ground."""
         position = estimate.position_enu_m
-        if self.believed or not estimate.position_known or self.relief_sigma_m(position) == 0.0:
+        if self.believed or not estimate.position_known:
             return None
         ground_m = max(self._sigma_m(position, True), math.sqrt(self._seen_height_m2))
+        if self.relief_sigma_m(position) == 0.0:
+            return (self._level_off_m, ground_m) if self._level_off_m else None
         if self._level is None or estimate.travelled_enu_m is None:
-            return 0.0, ground_m
+            return self._level_off_m, ground_m
         way_m = float(np.linalg.norm(estimate.travelled_enu_m - self._level[1]))
-        return self._level[0], min(math.hypot(LEVEL_FIX_SIGMA_M, ground_m / HILL_LENGTH_M * way_m), ground_m)
+        return self._level_off_m + self._level[0], min(math.hypot(LEVEL_FIX_SIGMA_M, ground_m / HILL_LENGTH_M * way_m), ground_m)
 
     def relief_sigma_m(self, position_enu_m: FloatArray) -> float:
         """How wrong the heights around a place may be beyond what any flight bears; 0 over level or known ground."""
@@ -198,13 +254,16 @@ class GroundWatch:
 
     def _honest(self, fix: PoseFix, flat: bool, seen_height_m2: float, seen_slope_rad2: float) -> PoseFix:
         """The fix, turned about the ground that it sees by slopes that nobody knows, and higher or lower by hills."""
-        ground_m2 = max(self._sigma_m(fix.position_enu_m, flat) ** 2, seen_height_m2)
-        more_height_m2 = max(ground_m2 - LEVEL_SIGMA_M**2, 0.0)
-        more_slope_rad2 = max(ground_m2 / HILL_LENGTH_M**2, seen_slope_rad2) - LEVEL_SLOPE_RAD**2
+        told_m2 = self._sigma_m(fix.position_enu_m, flat) ** 2
+        more_height_m2 = max(told_m2 - LEVEL_SIGMA_M**2, seen_height_m2 - LEVEL_SIGMA_M**2, 0.0)
+        relief_m2 = max(told_m2, self._relief_m2(seen_height_m2))
+        curved_m2 = CURVED_SHARE**2 * max(relief_m2 - LEVEL_SIGMA_M**2, 0.0)
+        more_slope_rad2 = max(relief_m2 / HILL_LENGTH_M**2, seen_slope_rad2) - LEVEL_SLOPE_RAD**2
+        if not flat:
+            more_slope_rad2 = max(more_slope_rad2, 0.0) + self._terrain.slope_sigma_rad**2 * self._shared()
         if more_height_m2 == 0.0 and more_slope_rad2 <= 0.0:
             return fix
-        ground = self.level if flat else self._terrain
-        height_m = max(float(fix.position_enu_m[2]) - ground.up_m(fix.position_enu_m[:2]), 1.0)
+        height_m = self._above_ground_m(fix, flat) + (self._level_off_m if flat else 0.0)
         axis = fix.rotation_camera_to_enu[:, 2]
         ray = axis / max(-float(axis[2]), 0.2) * height_m
         turn = np.zeros((6, 2))
@@ -212,8 +271,13 @@ class GroundWatch:
             turn[:3, k] = np.cross(np.eye(3)[k], -ray)
             turn[3:, k] = np.eye(3)[k]
         covariance = fix.covariance + turn @ turn.T * max(more_slope_rad2, 0.0)
-        covariance[:3, :3] += np.diag([CURVED_SHARE**2, CURVED_SHARE**2, 1.0]) * more_height_m2
+        covariance[:3, :3] += np.diag([curved_m2, curved_m2, more_height_m2])
         return replace(fix, covariance=covariance)
+
+    def _above_ground_m(self, fix: PoseFix, flat: bool) -> float:
+        """How high a fix is above the ground on which it was found, at least 1 m."""
+        ground = self.level if flat else self._terrain
+        return max(float(fix.position_enu_m[2]) - ground.up_m(fix.position_enu_m[:2]), 1.0)
 
     def _sigma_m(self, position_enu_m: FloatArray, flat: bool) -> float:
         """One sigma of the ground under a camera that a fix does not have in its covariance: one on heights has it."""
@@ -223,14 +287,58 @@ class GroundWatch:
 
     def _forget(self, travelled_enu_m: FloatArray) -> None:
         if self._last_m is not None:
-            kept = math.exp(-float(np.linalg.norm(travelled_enu_m - self._last_m)) / REMEMBERED_M)
+            self._way_m = float(np.linalg.norm(travelled_enu_m - self._last_m))
+            kept = math.exp(-self._way_m / REMEMBERED_M)
             self._seen_height_m2 *= kept
             self._seen_slope_rad2 *= kept
         self._last_m = travelled_enu_m.copy()
 
+    def _look_for_level(self, fix: PoseFix, travelled_enu_m: FloatArray, off_m: float) -> None:
+        """Take another level for the ground where fixes are off by the same height all along their way."""
+        self._profile.append((off_m, travelled_enu_m.copy()))
+        while float(np.linalg.norm(travelled_enu_m - self._profile[0][1])) > 2.0 * LEVEL_WAY_M:
+            self._profile.popleft()
+        way_m, level_m, relief_m = self._level_seen()
+        sigma_m = math.hypot(LEVEL_SIGMA_M, self._sigma_m(fix.position_enu_m, True))
+        if way_m < LEVEL_WAY_M or abs(level_m) < max(LEVEL_OVER_RELIEF * relief_m, PLAIN_SIGMAS * sigma_m):
+            return
+        self._level_off_m += level_m
+        self._seen_height_m2, self._level = relief_m**2, None
+        for seen in (self._heights, self._profile):
+            seen.clear()
+        text = f"the ground is {-self._level_off_m:+.0f} m off the altitude it is told at, or the barometer is"
+        self._told.append(Alert(fix.t_ns, Severity.WARNING, text, always=True))
+
+    def _level_seen(self) -> tuple[float, float, float]:
+        """Over which way fixes were off in height, by how much, and how high hills may be that differ so little on it."""
+        if len(self._profile) < SEEN_MIN:
+            return 0.0, 0.0, math.inf
+        offs_m = np.array([off for off, _ in self._profile])
+        way_m = float(np.linalg.norm(self._profile[-1][1] - self._profile[0][1]))
+        spread_m = max(float(offs_m.std()), LEVEL_FIX_SIGMA_M / math.sqrt(len(offs_m)))
+        return way_m, float(np.median(offs_m)), spread_m * max(HILL_LENGTH_M / max(way_m, 1.0), 1.0)
+
+    def _shared(self) -> float:
+        """By how many of its variances an error that is alike along the way is to count more in a fix, so that this one
+        and those before it tell as much together as the error lets them: of a first-order Gauss-Markov error."""
+        if self._way_m is None:
+            return 0.0
+        alike = math.exp(-max(self._way_m, ALIKE_WAY_M_MIN) / ERROR_LENGTH_M)
+        return (1.0 + alike) / (1.0 - alike) - 1.0
+
+    def _relief_m2(self, seen_height_m2: float) -> float:
+        """The part of heights that were seen which hills may be: less where fixes are plainly off all alike."""
+        _, level_m, relief_m = self._level_seen()
+        return min(seen_height_m2, relief_m**2) if abs(level_m) > LEVEL_OVER_RELIEF * relief_m else seen_height_m2
+
     def _count(self, fix: PoseFix, flat: bool) -> None:
         """How many frames in turn were not found, and on which ground others were."""
-        if not self.believed or fix.reason in SAYS_NOTHING:
+        if fix.reason in SAYS_NOTHING:
+            return
+        self._unfound = 0 if fix.accepted else self._unfound + 1
+        if fix.accepted:
+            self._opened = 0
+        if not self.believed:
             return
         if not fix.accepted:
             self._failed += 1

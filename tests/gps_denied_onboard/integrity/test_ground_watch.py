@@ -13,7 +13,7 @@ from gps_denied_onboard.geometry.raster_terrain import RasterTerrain
 from gps_denied_onboard.geometry.rotations import exp_rotation, nadir_camera_to_enu
 from gps_denied_onboard.geometry.terrain import FlatTerrain
 from gps_denied_onboard.integrity.ground_watch import FAILED_BEFORE_PROBE, LOOKED_AT, PROBES_WANTED, GroundWatch
-from gps_denied_onboard.messages import Estimate, OdometryStatus, OdometryStep, PoseFix, RejectReason, TakeoffOrigin
+from gps_denied_onboard.messages import CameraPrior, Estimate, OdometryStatus, OdometryStep, PoseFix, RejectReason, TakeoffOrigin
 from tests.gps_denied_onboard.geometry.hills import hill, hill_grid
 
 LOCAL = LocalFrame(48.0, 37.0, 150.0)
@@ -125,6 +125,83 @@ def test_right_heights_are_kept() -> None:
         assert not watch.looks_flat(k * 10**9 + 1, estimate(k))
     assert watch.believed
     assert watch.take() == []
+
+
+@pytest.mark.parametrize(("way_m", "times"), [(17.0, 28.0), (5000.0, 0.0)])
+def test_fixes_near_together_share_the_slope_of_the_heights(way_m: float, times: float) -> None:
+    """The heights' error in slope is alike over 250 m: after 17 m it counts 28 times more in a fix, after 5 km not."""
+    terrain = hill(LOCAL)
+    watch = GroundWatch(terrain)
+    alone = fix(0)
+    assert watch.on_fix(alone, estimate(0)) is alone
+    after = replace(estimate(1), travelled_enu_m=np.array([way_m, 0.0, UP_M]))
+    more_rad2 = watch.on_fix(fix(1), after).covariance[3:5, 3:5] - alone.covariance[3:5, 3:5]
+    np.testing.assert_allclose(more_rad2, np.eye(2) * times * terrain.slope_sigma_rad**2, rtol=0.02, atol=1e-9)
+
+
+def prior(k: int, state: Estimate) -> CameraPrior:
+    """What the search of second `k` is told: 500 m over the ground to 8 m, the place hardly."""
+    return CameraPrior(
+        k * 10**9, state.position_enu_m, np.eye(3) * 300.0**2, nadir_camera_to_enu(0.3), 0.02, 0.02, 500.0, 8.0, True,
+    )  # fmt: skip
+
+
+def test_heights_are_open_while_nothing_is_found() -> None:
+    """After three good pictures in vain each other one is looked for at other heights, ever further, at the place that
+    the fusion claims; a dark picture does not count, and where a fix told the height nothing opens."""
+    watch = flat(8.0)
+    opened = []
+    for k in range(8):
+        told = watch.opened(prior(k, estimate(k)), estimate(k))
+        opened.append(told.height_sigma_m)
+        if told.height_sigma_m > 8.0:
+            assert told.horizontal_sigma_m == pytest.approx(5.0)
+            assert told.place_probability < 1.0
+        reason = RejectReason.NO_TEXTURE if k == 0 else RejectReason.UNSURE
+        watch.on_fix(replace(fix(k, reason=reason), wrong_probability=1.0), estimate(k))
+    assert opened == pytest.approx([8.0] * 4 + [60.0, 8.0, 78.0, 8.0])
+    watch.on_fix(fix(8), estimate(8))
+    for k in range(9, 20):
+        assert watch.opened(prior(k, estimate(k)), estimate(k)).height_sigma_m == 8.0
+        watch.on_fix(fix(k, reason=RejectReason.UNSURE), estimate(k))
+
+
+def test_a_promising_height_is_looked_at_again() -> None:
+    """A place that is nearly sure at another height is looked for there with the very next picture."""
+    watch = flat(8.0)
+    for k in range(4):
+        watch.opened(prior(k, estimate(k)), estimate(k))
+        watch.on_fix(replace(fix(k, 120.0, reason=RejectReason.UNSURE), wrong_probability=1e-3), estimate(k))
+    told = watch.opened(prior(4, estimate(4)), estimate(4))
+    assert (told.height_m, told.height_sigma_m) == (pytest.approx(UP_M + 120.0, abs=0.1), pytest.approx(24.8, abs=0.1))
+
+
+@pytest.mark.parametrize("off_m", [120.0, -120.0])
+def test_ground_at_another_altitude_is_told_and_flown_over(off_m: float) -> None:
+    """Fixes off by one height all along 250 m move the level: one alert with the difference, fixes where the barometer
+    has them, hardly less sure than over known ground, and the height above ground is right."""
+    watch, rng = flat(8.0), np.random.default_rng(3)
+    told, last = [], fix(0)
+    for k in range(40):
+        last = watch.on_fix(fix(k, off_m + float(rng.normal(0.0, 4.0))), estimate(k))
+        watch.on_used(last)
+        told += watch.take()
+    assert len(told) == 1
+    assert float(told[0].text.split()[3]) == pytest.approx(-off_m, abs=4.0)
+    assert abs(last.position_enu_m[2] - UP_M) < 15.0
+    assert math.sqrt(last.covariance[0, 0]) < 30.0
+    level = watch.off_level(estimate(40))
+    assert level is not None
+    assert level[0] == pytest.approx(off_m, abs=5.0)
+
+
+def test_a_ridge_is_no_level() -> None:
+    """Heights that come and go by 80 m over some hundred metres are hills, and stay in each fix's covariance."""
+    watch = flat(5.0)
+    for k in range(80):
+        watch.on_fix(fix(k, 80.0 * math.sin(17.0 * k / 100.0)), estimate(k))
+    assert not any("m off" in alert.text for alert in watch.take())
+    assert math.sqrt(watch.on_fix(fix(80, 60.0), estimate(80)).covariance[1, 1]) > 60.0
 
 
 def test_no_aircraft_flies_under_the_ground() -> None:

@@ -21,8 +21,8 @@ COLUMNS = (
     "longitude_deg", "altitude_amsl_m", "source_label", "anchor_age_ms", "error_m", "error_east_m", "error_north_m",
     "inside_95", "nees", "ellipse_semi_major_m", "ellipse_semi_minor_m", "ellipse_azimuth_deg",
     "protection_level_m", "hazardous", "map_fix",
-    "map_fix_reason", "inliers", "matches", "reprojection_px", "fix_error_m", "odometry", "odometry_reason", "latency_ms",
-    *(f"{stage}_ms" for stage in STAGES),
+    "map_fix_reason", "inliers", "matches", "reprojection_px", "fix_error_m", "odometry", "odometry_reason",
+    "latency_ms", *(f"{stage}_ms" for stage in STAGES),
 )  # fmt: skip
 
 

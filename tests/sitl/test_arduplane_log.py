@@ -38,6 +38,8 @@ TELEMETRY_HZ = {"RAW_IMU": 50.0, "ATTITUDE": 25.0, "VFR_HUD": 10.0, "SCALED_PRES
 SETTLING_S = 20.0
 """The replay starts with the first picture: as long is not scored of both."""
 WORSE_SHARE = 1.1
+WRITING_S = 3.0
+"""The autopilot writes its log from a buffer."""
 
 pytestmark = [
     pytest.mark.slow,
@@ -132,6 +134,7 @@ def fly(flight: Flight, telemetry: Path) -> dict[str, Any]:
     flight.fly(60.0 * float(os.environ.get(MINUTES, "3")))
     flight.mark("ended")
     plane.command(mavlink.MAV_CMD_IMAGE_STOP_CAPTURE, 0)
+    flight.fly(WRITING_S)
     flight.companion.end()
     began = flight.began
     return figures(claims(flight.recordings, plane.track, SCENE.frame(), began["at_height"], began["ended"]))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import collections
 import math
 import os
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -183,6 +185,8 @@ def scheduler(tmp_path: Path) -> Iterator[Callable[[int], str]]:
         running.append(process)
         assert process.stderr is not None
         assert any(until in line for line in process.stderr), f"{module} ended before it was ready"
+        # What nobody reads fills the pipe, and then the process stands still in the middle of a log line.
+        threading.Thread(target=collections.deque, args=(process.stderr, 0), daemon=True).start()
 
     def begin(workers: int) -> str:
         address = f"tcp://127.0.0.1:{free_port(socket.SOCK_STREAM)}"
@@ -195,4 +199,4 @@ def scheduler(tmp_path: Path) -> Iterator[Callable[[int], str]]:
     yield begin
     for process in running:
         process.kill()
-        process.communicate()
+        process.wait()

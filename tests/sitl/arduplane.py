@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import struct
 import subprocess
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from pymavlink import mavutil
@@ -91,6 +92,7 @@ class ArduPlane:
             ],
             cwd=folder, stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log,
         )  # fmt: skip
+        self._kept: BinaryIO | None = None
         self._stop = threading.Event()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -107,6 +109,17 @@ class ArduPlane:
             self._process.wait()
         self._link.close()
         self._log.close()
+        if self._kept is not None:
+            self._kept.close()
+
+    def keep_telemetry(self, file: Path, rates_hz: Mapping[str, float]) -> None:
+        """Keep all that is heard from now on as a ground station's .tlog, with these messages as often; it asks for the
+        parameters as a ground station does."""
+        self._kept = file.open("wb")
+        self.send(mavlink.MAVLink_param_request_list_message(1, 1))
+        for name, rate_hz in rates_hz.items():
+            number = getattr(mavlink, f"MAVLINK_MSG_ID_{name}")
+            self.command(mavlink.MAV_CMD_SET_MESSAGE_INTERVAL, number, 1e6 / rate_hz, timeout_s=20.0)
 
     def wait(self, kind: str, right: Callable[[Any], bool], timeout_s: float, again: Callable[[], None]) -> Any:
         """A message of this type that is `right`, newer than this call; `again` asks for it now and twice a second."""
@@ -208,6 +221,8 @@ class ArduPlane:
                 )
             if message is None or message.get_type() == "BAD_DATA":
                 continue
+            if self._kept is not None:
+                self._kept.write(struct.pack(">Q", time.time_ns() // 1000) + message.get_msgbuf())
             if message.get_type() == "SIM_STATE":
                 self._on_truth(now_ns, message)
                 continue

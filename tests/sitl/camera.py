@@ -74,16 +74,16 @@ class Camera:
         return counts
 
 
-class _Drawing:
+class Drawing:
     """Draws the ground as the camera sees it from the poses that are known."""
 
-    def __init__(self, scene: Scene) -> None:
+    def __init__(self, scene: Scene, kept: int = 2000) -> None:
         from gps_denied_sim.noise import stream
         from gps_denied_sim.render.atmosphere import Air, dark_picture, make_sensor
         from gps_denied_sim.render.sim_camera import SimCamera
 
         camera, model = scene.camera()
-        self.track = Track(kept=2000)
+        self.track = Track(kept)
         self.repeat_until_ns = 0
         ground = scene.camera_ground()
         for chunk in scene.chunks(AROUND_M):
@@ -114,7 +114,7 @@ def _jpeg(image: np.ndarray) -> bytes:
     return data.tobytes()
 
 
-def _hear(drawing: _Drawing, stop: threading.Event) -> None:
+def _hear(drawing: Drawing, stop: threading.Event) -> None:
     """Poses from stdin until it ends."""
     for line in sys.stdin:
         t_ns, *values = line.split()
@@ -128,7 +128,7 @@ def _hear(drawing: _Drawing, stop: threading.Event) -> None:
 
 def main(scene: Scene) -> None:
     """Serve pictures until stdin ends."""
-    drawing, stream, stop = _Drawing(scene), MjpegServer(), threading.Event()
+    drawing, stream, stop = Drawing(scene), MjpegServer(), threading.Event()
     threading.Thread(target=_hear, args=(drawing, stop), daemon=True).start()
     print(stream.url, flush=True)
     counts = {"pictures": 0, "dark": 0, "late": 0}

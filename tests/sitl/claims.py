@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,23 +41,28 @@ class Claims:
 
 
 def claims(flights: Path, track: Track, home: LocalFrame, from_ns: int, to_ns: int) -> Claims:
-    """What the companion said within a time; it must have ended. Every position counts that has a fix and a truth."""
+    """What the companion said within a time; it must have ended."""
+    folders = sorted(path for path in flights.iterdir() if path.is_dir())
+    states = [state for folder in folders for state in FlightReader(folder).messages({"navstate"}, from_ns, to_ns)]
+    return claims_of([state for state in states if isinstance(state, NavState)], track, home)
+
+
+def claims_of(states: Iterable[NavState], track: Track, home: LocalFrame) -> Claims:
+    """Positions against a track on the same clock. Every one counts that has a fix and a truth."""
     rows = []
-    for folder in sorted(path for path in flights.iterdir() if path.is_dir()):
-        for state in FlightReader(folder).messages({"navstate"}, from_ns, to_ns):
-            assert isinstance(state, NavState)
-            truth, before = track.at_ns(state.t_ns), track.at_ns(state.t_ns - 200_000_000)
-            if truth is None or before is None or state.fix_type < FixType.FIX_2D:
-                continue
-            said = home.enu_from_geodetic(state.latitude_deg, state.longitude_deg, 0.0)[:2]
-            error = np.asarray(said) - truth.position_enu_m[:2]
-            ahead = truth.position_enu_m[:2] - before.position_enu_m[:2]
-            ahead /= max(float(np.hypot(*ahead)), 1e-9)
-            covariance = np.array(state.covariance_enu_m2).reshape(3, 3)[:2, :2]
-            square = float(error @ np.linalg.solve(covariance, error))
-            right = np.array([ahead[1], -ahead[0]])
-            sigma_m = float(np.linalg.eigvalsh(covariance)[-1]) ** 0.5
-            hazardous = is_hazardous(state, float(error[0]), float(error[1]))
-            rows.append((error @ ahead, error @ right, sigma_m, square <= CHI2_95_2DOF, hazardous))
+    for state in states:
+        truth, before = track.at_ns(state.t_ns), track.at_ns(state.t_ns - 200_000_000)
+        if truth is None or before is None or state.fix_type < FixType.FIX_2D:
+            continue
+        said = home.enu_from_geodetic(state.latitude_deg, state.longitude_deg, 0.0)[:2]
+        error = np.asarray(said) - truth.position_enu_m[:2]
+        ahead = truth.position_enu_m[:2] - before.position_enu_m[:2]
+        ahead /= max(float(np.hypot(*ahead)), 1e-9)
+        covariance = np.array(state.covariance_enu_m2).reshape(3, 3)[:2, :2]
+        square = float(error @ np.linalg.solve(covariance, error))
+        right = np.array([ahead[1], -ahead[0]])
+        sigma_m = float(np.linalg.eigvalsh(covariance)[-1]) ** 0.5
+        hazardous = is_hazardous(state, float(error[0]), float(error[1]))
+        rows.append((error @ ahead, error @ right, sigma_m, square <= CHI2_95_2DOF, hazardous))
     along, across, sigma, inside, hazardous_too = np.array(rows).reshape(-1, 5).T
     return Claims(along, across, sigma, inside > 0.5, hazardous_too > 0.5)

@@ -24,16 +24,22 @@ END_S = 30.0
 
 def write_config(out: Path, camera: CameraModel, map_folder: Path, mission: str, frames: str, more: str = "") -> Path:
     """Write `out`: a camera's calibration, the lines of [mission] and [frames], and other tables."""
-    c = camera
-    rows = ", ".join(str(list(row)) for row in c.rotation_camera_to_body)
     out.write_text(
         f'[mission]\n{mission}[map]\ndirectory = "{map_folder}"\n[frames]\n{frames}rate_hz = {RATE_HZ}\n'
+        f'{camera_lines(camera)}[recorder]\ndirectory = "{out.parent / "flights"}"\n{more}'
+    )
+    return out
+
+
+def camera_lines(camera: CameraModel) -> str:
+    """The table of a camera's calibration."""
+    c = camera
+    rows = ", ".join(str(list(row)) for row in c.rotation_camera_to_body)
+    return (
         f"[camera]\nwidth_px = {c.width_px}\nheight_px = {c.height_px}\nfx_px = {c.fx_px}\nfy_px = {c.fy_px}\n"
         f'cx_px = {c.cx_px}\ncy_px = {c.cy_px}\ndistortion_model = "{c.distortion_model}"\n'
         f"distortion = {list(c.distortion)}\nrotation_camera_to_body = [{rows}]\n"
-        f'[recorder]\ndirectory = "{out.parent / "flights"}"\n{more}'
     )
-    return out
 
 
 def mission_lines(latitude_deg: float, longitude_deg: float, ground_m: float, ground_sigma_m: float) -> str:

@@ -1,5 +1,7 @@
 """Which figures are compared, of which column, and which way is better; the names are those of results.json. Of frames
-alone there are error_m.mean, which of all tells a small change of every frame best, apart_m and ellipse_m."""
+alone there are error_m.mean, which of all tells a small change of every frame best, apart_m, ellipse_m and fix_error_m:
+of the accepted map fixes before any fusion, which errors of neighbouring frames do not tie together, so that a matcher
+is judged by few flights."""
 
 from __future__ import annotations
 
@@ -61,6 +63,8 @@ OF_FRAMES: tuple[Figure, ...] = (
     Figure("error_m.p95", "error_m", Made.P95, Way.LOWER),
     Figure("anchored_error_m.median", "anchored_error_m", Made.P50, Way.LOWER),
     Figure("anchored_error_m.p95", "anchored_error_m", Made.P95, Way.LOWER),
+    Figure("fix_error_m.median", "fix_error_m", Made.P50, Way.LOWER),
+    Figure("fix_error_m.mean", "fix_error_m", Made.MEAN, Way.LOWER),
     Figure("false_anchors", "false_anchor", Made.SUM, Way.LOWER),
     Figure("hazardous", "hazardous", Made.SUM, Way.LOWER),
     Figure("coverage_95", "inside_95", Made.MEAN, Way.HIGHER, 0.95),

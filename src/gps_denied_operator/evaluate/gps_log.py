@@ -59,7 +59,8 @@ class VerdictChange:
 @dataclass(frozen=True, slots=True)
 class GpsLogResult:
     """What the monitor says of one log. `alarms` counts the times at which a receiver that had been good was called
-    spoofed, or degraded for DEGRADED_ALARM_S; `watched_s` is how long it was watched in all."""
+    spoofed, or degraded for DEGRADED_ALARM_S; `watched_s` is how long it was watched in all. `slowest_drift_mps`: a
+    receiver that drifts more slowly than this, its velocity agreeing, is not told; None: no drift is, however fast."""
 
     log: str
     duration_s: float
@@ -71,6 +72,7 @@ class GpsLogResult:
     watched_s: float
     compared_with: str
     notes: tuple[str, ...]
+    slowest_drift_mps: float | None = None
     track: tuple[tuple[float, float, float], ...] = ()
 
 
@@ -298,6 +300,7 @@ def _result(
         watched_s=monitor.watched_ns / 1e9,
         compared_with=compared,
         notes=tuple(notes),
+        slowest_drift_mps=monitor.reckoning.slowest_drift_mps,
         track=tuple((s.t_ns / 1e9, s.latitude_deg, s.longitude_deg) for s in samples[::stride]),
     )
 

@@ -38,8 +38,8 @@ def results_of(results: Sequence[GpsLogResult]) -> dict[str, Any]:
 def _row(result: GpsLogResult) -> dict[str, Any]:
     row = asdict(result)
     row.pop("track")
-    for name in ("duration_s", "spoofed_s", "degraded_s", "watched_s"):
-        row[name] = round(row[name], 3)
+    for name in ("duration_s", "spoofed_s", "degraded_s", "watched_s", "slowest_drift_mps"):
+        row[name] = None if row[name] is None else round(row[name], 3)
     row["verdicts"] = [
         {"t_s": round(c.t_s, 3), "verdict": c.verdict.value, "reason": c.reason} for c in result.verdicts
     ]
@@ -67,12 +67,24 @@ def _section(result: GpsLogResult) -> str:
         ("alarms", str(result.alarms), "", ""),
         ("spoofed", f"{result.spoofed_s:.0f}", "s", ""),
         ("degraded", f"{result.degraded_s:.0f}", "s", ""),
+        ("slowest drift seen", *_slowest(result)),
     ]
     notes = "".join(f'<p class="note">{html.escape(note)}</p>' for note in result.notes)
     name = html.escape(shown(Path(result.log).name, 120))
     return (
         f"<section><h2>{name}</h2>{cards(rows)}{notes}{timeline(result.verdicts, result.duration_s)}"
         f"{track_svg(result.track)}{_table(result.verdicts)}</section>"
+    )
+
+
+def _slowest(result: GpsLogResult) -> tuple[str, str, str]:
+    """Value, unit and words of what this log's sensors cannot see."""
+    if result.slowest_drift_mps is None:
+        return "none", "", "a receiver whose position and velocity drift together is not seen at any speed"
+    return (
+        f"{result.slowest_drift_mps:.1f}",
+        "m/s",
+        "slower, or setting in over a minute, with an agreeing velocity: not seen",
     )
 
 

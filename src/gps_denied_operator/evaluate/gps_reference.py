@@ -55,7 +55,9 @@ NO_TURN_RAD2 = 1.0e4
 @dataclass(slots=True)
 class _Solution:
     """One filter: `origin_ns` when it was placed (None: not yet), `alone_ns` since when it goes alone; `off_sigmas` is
-    how far the receiver was from it at the most, while nobody doubted the receiver."""
+    how far the receiver was from it at the most, while nobody doubted the receiver; `slowest_mps` the slowest drift
+    with an agreeing velocity that it would have told until now. A drift begins a period after it went alone at the
+    latest: what begins later is for the next solution."""
 
     filter: Eskf
     born_ns: int
@@ -63,6 +65,7 @@ class _Solution:
     alone_ns: int | None = None
     led_ns: int = 0
     off_sigmas: float = 0.0
+    slowest_mps: float = math.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +88,13 @@ class DeadReckoning:
         self._sensed_ns: dict[type[Telemetry], int] = {}
         self._proven = 0
         self._off_sigmas = 0.0
+        self._slowest_mps: list[float] = []
+
+    @property
+    def slowest_drift_mps(self) -> float | None:
+        """The slowest drift of a receiver, its velocity agreeing, that would have been told from the errors of what it
+        was compared with, by the middle of all solutions that went their whole way; None where none did."""
+        return float(np.median(self._slowest_mps)) if self._slowest_mps else None
 
     @property
     def widened(self) -> float:
@@ -139,6 +149,7 @@ class DeadReckoning:
             oldest = min(alone, key=lambda s: s.alone_ns or 0)
             self._solutions.remove(oldest)
             self._proven += 1
+            self._slowest_mps.append(oldest.slowest_mps)
             self._off_sigmas = max(self._off_sigmas, oldest.off_sigmas)
 
     def _lead(self, solution: _Solution, sample: GpsSample, claim: GpsMeasurement, config: IntegrityConfig) -> None:
@@ -188,9 +199,22 @@ class DeadReckoning:
             ratio = max(off.position_ratio, off.velocity_ratio)
             solution.off_sigmas = max(solution.off_sigmas, math.sqrt(ratio * config.position_gate))
             chosen = _widened(plain, self.widened**2)
+            drawn_s = (claim.t_ns - (solution.alone_ns or 0) - self._period_ns) / 1e9
+            solution.slowest_mps = min(solution.slowest_mps, slowest_told_mps(claim, chosen, drawn_s, config))
             if ratio > self.widened**2:
                 return chosen
         return chosen
+
+
+def slowest_told_mps(claim: GpsMeasurement, reference: Reference, drawn_s: float, config: IntegrityConfig) -> float:
+    """The slowest drift, agreed to by the claimed velocity, that is beyond a gate `drawn_s` after it set in at once."""
+    if drawn_s <= 0.0:
+        return math.inf
+    fast = replace(reference, position_covariance_m2=reference.velocity_covariance_m2ps2).sigma_m
+    fast_mps = math.sqrt(config.velocity_gate) * math.hypot(fast, config.gps_speed_floor_mps)
+    claim_m = min(max(claim.accuracy_m, config.gps_floor_m), config.gps_believed_m_max)
+    far_m = math.sqrt(config.position_gate) * math.hypot(reference.sigma_m, claim_m)
+    return min(max(far_m, config.wrong_m_min) / drawn_s, fast_mps)
 
 
 def _widened(reference: Reference, factor: float) -> Reference:

@@ -21,11 +21,12 @@ from gps_denied_operator.logs.flight_log import (
     LogBuilder,
     LogKind,
     LogText,
+    Receivers,
     horizontal_accuracy_m,
 )
 
 TYPES = (
-    "IMU", "ATT", "BARO", "ARSP", "RFND", "GPS", "GPA", "CAM", "TRIG", "MSG", "ARM", "EV", "POS",
+    "IMU", "ATT", "BARO", "ARSP", "RFND", "GPS", "GPA", "CAM", "TRIG", "MSG", "ARM", "EV", "POS", "PARM",
 )  # fmt: skip
 ARMED_EVENT, DISARMED_EVENT = 10, 11
 ACCURACY_AGE_NS = 1_500_000_000
@@ -65,6 +66,8 @@ def read_dataflash(path: Path) -> FlightLog:
         builder.note(f"it is damaged ({error}): what came before was used.")
     if said.lines:
         builder.note("it has damaged parts, which were passed over.")
+    if reader.receivers.sentence():
+        builder.note(reader.receivers.sentence())
     return builder.built()
 
 
@@ -102,10 +105,12 @@ class _Reader:
         self._out = builder
         self._accuracy: tuple[int, float] | None = None  # (t_ns, m) of the newest GPA
         self._altitude_m = 0.0
+        self.receivers = Receivers()
         self._handlers = {
             "IMU": self._imu, "ATT": self._attitude, "BARO": self._baro, "ARSP": self._airspeed,
             "RFND": self._rangefinder, "GPS": self._gps, "GPA": self._gps_accuracy, "POS": self._position,
             "MSG": self._text, "ARM": self._arm, "EV": self._event, "CAM": self._picture, "TRIG": self._trigger,
+            "PARM": self._parameter,
         }  # fmt: skip
 
     def take(self, m: Any) -> None:
@@ -115,7 +120,7 @@ class _Reader:
         if log_ns is None:
             return
         t_ns = self._out.clock(log_ns)
-        if _number(m, "I", default=0.0) != 0.0:
+        if _number(m, "I", default=0.0) != (self.receivers.instance if kind in ("GPS", "GPA") else 0.0):
             return  # of another sensor than the first
         try:
             self._handlers[kind](m, t_ns)
@@ -183,6 +188,10 @@ class _Reader:
 
     def _position(self, m: Any, _t_ns: int) -> None:
         self._altitude_m = _number(m, "Alt", "m")
+
+    def _parameter(self, m: Any, _t_ns: int) -> None:
+        if self.receivers.parameter(str(m.Name), _number(m, "Value")):
+            self._out.drop_gps()
 
     def _text(self, m: Any, t_ns: int) -> None:
         self._out.texts.append(LogText(t_ns, shown(getattr(m, "Message", ""), 120)))

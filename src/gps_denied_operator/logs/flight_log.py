@@ -34,6 +34,9 @@ HDOP_M = 3.0
 UNKNOWN_ACCURACY_M = 9999.0
 SPEED_MPS_MAX = 400.0
 CALIBRATION_SAMPLES = 10
+FED_GPS = 14
+"""ArduPilot's type of a receiver that another computer feeds by MAVLink, as a companion's position is."""
+GPS_TYPE_PARAMETERS = {"GPS_TYPE": 0, "GPS1_TYPE": 0, "GPS_TYPE2": 1, "GPS2_TYPE": 1}
 
 
 class LogKind(StrEnum):
@@ -79,6 +82,34 @@ class FlightLog:
         times = np.array([m.t_ns for m in self.messages if type(m) is kind])
         steps = np.diff(times)[np.diff(times) > 0] if len(times) > 1 else np.array([])
         return 1e9 / float(np.median(steps)) if len(steps) else 0.0
+
+
+class Receivers:
+    """Which of an ArduPilot's receivers is a real one: what a companion feeds is its own claim, and no truth."""
+
+    def __init__(self) -> None:
+        self._types: dict[int, int] = {}
+        self.instance = 0
+
+    def parameter(self, name: str, value: float) -> bool:
+        """Hear of a parameter; True where another receiver is the one to take from now on."""
+        if name not in GPS_TYPE_PARAMETERS or not math.isfinite(value):
+            return False
+        self._types[GPS_TYPE_PARAMETERS[name]] = round(value)
+        before = self.instance
+        self.instance = int(self._types.get(0) == FED_GPS and self._types.get(1, 0) not in (0, FED_GPS))
+        return self.instance != before
+
+    def sentence(self) -> str:
+        """What is to be said of the choice; empty where there was none."""
+        if self._types.get(self.instance) == FED_GPS:
+            return (
+                "its only receiver is fed by another computer (GPS1_TYPE 14): that computer's claim is taken for the "
+                "truth, so do not score the computer by it."
+            )
+        return "" if self.instance == 0 else (
+            "its first receiver is fed by another computer (GPS1_TYPE 14): the second one was taken."
+        )  # fmt: skip
 
 
 class LogBuilder:
@@ -184,6 +215,12 @@ class LogBuilder:
         if not 0.0 < distance_m < 1000.0:
             return self.refuse("distances to the ground")
         return self.messages.append(RangefinderSample(t_ns, float(distance_m)))
+
+    def drop_gps(self) -> None:
+        """Forget what was taken of a receiver: it is not the one."""
+        self.messages = [m for m in self.messages if not isinstance(m, GpsSample)]
+        self.own_origin = None
+        self._utc.clear()
 
     def gps(self, sample: GpsSample) -> None:
         """A receiver's claim. Numbers that cannot be are refused; a place of (0, 0) without a fix is kept."""

@@ -41,6 +41,7 @@ from gps_denied_operator.logs.import_page import import_page
 from gps_denied_operator.logs.open_log import open_log
 from gps_denied_operator.logs.picture_files import FOV_ASSUMED_DEG, Pictures, take_photos, take_video
 from gps_denied_operator.logs.picture_times import AlignedBy
+from gps_denied_operator.logs.receiver_delay import ReceiverDelay, receiver_delay
 from gps_denied_operator.tiles.direct import open_tile_source
 
 PAGE_FILE = "import.html"
@@ -88,7 +89,9 @@ def import_log(request: ImportRequest) -> dict[str, Any]:
         whole, pictures = log, _pictures(request, log, frames)
         log = _cut(log, pictures)
         notes = [*log.notes, *([] if pictures is None else (*pictures.alignment.notes, *pictures.notes))]
-        truth = truth_of(log)
+        delay = receiver_delay(log)
+        notes.append(_of_delay(delay))
+        truth = truth_of(log, 0.0 if delay is None else delay.delay_s)
         messages = with_start(log, truth, notes)
         notes += missing(log, truth)
         if not any(isinstance(m, AttitudeSample) for m in messages):
@@ -147,21 +150,32 @@ def _cut(log: FlightLog, pictures: Pictures | None) -> FlightLog:
     return replace(log, messages=tuple(m for m in log.messages if begin_ns <= m.t_ns <= end_ns))
 
 
-def truth_of(log: FlightLog) -> list[TruthSample]:
-    """The receiver's good fixes as truth, with the autopilot's attitude of the moment (the nearest one)."""
+def _of_delay(delay: ReceiverDelay | None) -> str:
+    if delay is None:
+        return "how late its receiver is nothing tells: the truth is late by as much, usually 0.1 to 0.2 s."
+    return (
+        f"its receiver is late by {delay.delay_s:.2f} s (sigma {delay.sigma_s:.2f} s), by what the accelerometers "
+        "felt: the truth is set back by that."
+    )
+
+
+def truth_of(log: FlightLog, late_s: float = 0.0) -> list[TruthSample]:
+    """The receiver's good fixes, each `late_s` before it came, as truth, with the autopilot's attitude of that moment
+    (the nearest one)."""
     attitudes = [m for m in log.messages if isinstance(m, AttitudeSample)]
     times = [m.t_ns for m in attitudes]
     out = []
     for m in log.messages:
         if not isinstance(m, GpsSample) or m.fix_type < FixType.FIX_3D or m.satellites < 5:
             continue
-        k = bisect_left(times, m.t_ns)
-        near = min(attitudes[max(k - 1, 0) : k + 1], key=lambda a: abs(a.t_ns - m.t_ns), default=None)
+        t_ns = m.t_ns - round(late_s * 1e9)
+        if t_ns < 0:
+            continue
+        k = bisect_left(times, t_ns)
+        near = min(attitudes[max(k - 1, 0) : k + 1], key=lambda a: abs(a.t_ns - t_ns), default=None)
         level = (1.0, 0.0, 0.0, 0.0)
-        turned = (
-            near.quaternion_body_to_ned if near is not None and abs(near.t_ns - m.t_ns) < ATTITUDE_AGE_NS else level
-        )
-        out.append(TruthSample(m.t_ns, m.latitude_deg, m.longitude_deg, m.altitude_amsl_m, m.velocity_ned_mps, turned))
+        turned = near.quaternion_body_to_ned if near is not None and abs(near.t_ns - t_ns) < ATTITUDE_AGE_NS else level
+        out.append(TruthSample(t_ns, m.latitude_deg, m.longitude_deg, m.altitude_amsl_m, m.velocity_ned_mps, turned))
     return out
 
 

@@ -19,7 +19,14 @@ from gps_denied_onboard.autopilot.mavlink.telemetry import UNKNOWN_16, Telemetry
 from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.messages import Alert, FixType, GpsSample, RelocHint
 from gps_denied_onboard.untrusted.text import shown
-from gps_denied_operator.logs.flight_log import FlightLog, LogBuilder, LogKind, LogText, horizontal_accuracy_m
+from gps_denied_operator.logs.flight_log import (
+    FlightLog,
+    LogBuilder,
+    LogKind,
+    LogText,
+    Receivers,
+    horizontal_accuracy_m,
+)
 
 ARMED = 128  # MAV_MODE_FLAG_SAFETY_ARMED
 NO_AUTOPILOT = 8  # MAV_AUTOPILOT_INVALID
@@ -127,6 +134,7 @@ class _Reader:
         self._clock = _LogClock()
         self._decoder = TelemetryDecoder(self._clock)
         self._reboots = 0
+        self._receivers = Receivers()
 
     def take(self, m: Any, arrival_us: int) -> None:
         """Convert one message of the vehicle."""
@@ -138,6 +146,10 @@ class _Reader:
             self._out.picture(self._stamped(m, now_ns))
         elif kind == "CAMERA_TRIGGER":
             self._out.trigger(self._stamped(m, now_ns))
+        elif kind == "PARAM_VALUE":
+            if self._receivers.parameter(m.param_id, m.param_value):
+                self._decoder.watch_receiver(self._receivers.instance)
+                self._out.drop_gps()
         elif kind == "STATUSTEXT":
             self._out.texts.append(LogText(now_ns, shown(m.text, 120)))
         for found in self._decoder.decode(m, now_ns):
@@ -156,6 +168,8 @@ class _Reader:
         """After the last message."""
         for _ in range(self._decoder.malformed):
             self._out.refuse("messages")
+        if self._receivers.sentence():
+            self._out.note(self._receivers.sentence())
         return self._out
 
     def _stamped(self, m: Any, now_ns: int) -> int:

@@ -32,6 +32,7 @@ from enum import StrEnum
 import numpy as np
 import pyproj
 
+from gps_denied_onboard.geometry.geodesy import LocalFrame
 from gps_denied_onboard.messages import FloatArray, NavState, OdometryStatus, SourceLabel
 from gps_denied_operator.scoring.frames import STAGES, FrameResult, RunFacts
 from gps_denied_operator.scoring.protection import ellipses_away, is_hazardous, protection_level_m, worst_flight
@@ -102,6 +103,19 @@ def _nees(state: NavState, east_m: float, north_m: float) -> float:
     values, vectors = np.linalg.eigh((covariance + covariance.T) / 2.0)
     projected = vectors.T @ np.array([east_m, north_m])
     return float(np.sum(projected**2 / np.maximum(values, VARIANCE_FLOOR_M2)))
+
+
+def fix_error_m(row: FrameResult, local: LocalFrame | None) -> float | None:
+    """Horizontal distance from the truth to where an accepted map fix alone places the camera, before any fusion; None
+    without both. `local`: the frame of the fix."""
+    fix = row.fix
+    if fix is None or not fix.accepted or local is None:
+        return None
+    if row.truth_latitude_deg is None or row.truth_longitude_deg is None:
+        return None
+    altitude_m = local.altitude_m if row.truth_altitude_m is None else row.truth_altitude_m
+    true = local.enu_from_geodetic(row.truth_latitude_deg, row.truth_longitude_deg, altitude_m)
+    return math.hypot(float(fix.position_enu_m[0] - true[0]), float(fix.position_enu_m[1] - true[1]))
 
 
 def is_anchored(row: FrameResult) -> bool:

@@ -10,6 +10,7 @@ import numpy as np
 import orjson
 import pytest
 
+from gps_denied_onboard.messages import PoseFix, RejectReason
 from gps_denied_operator.evaluate.configuration import configuration_facts
 from gps_denied_operator.evaluate.output import frames_csv
 from gps_denied_operator.scoring.frames import FrameResult, RunFacts
@@ -17,6 +18,7 @@ from gps_denied_operator.scoring.metrics import figures
 
 RUN = RunFacts(10.0, 300.0, "0123456789ab", 2, 0)
 FRAMES = 120
+FIX_SIGMA_M = 2.0
 Change = Callable[[int, np.ndarray], np.ndarray]
 
 
@@ -31,6 +33,17 @@ def errors_m(seed: int, frames: int) -> np.ndarray:
     return np.array(out) * rng.uniform(1.0, 2.0)
 
 
+def fix_noise_m(seed: int, frames: int, more_m: float) -> np.ndarray:
+    """(frames, 2) errors of one flight's map fixes, each its own; `more_m`: sigma of what a worse matcher adds."""
+    rng = np.random.default_rng(7000 + seed)
+    return rng.normal(0.0, FIX_SIGMA_M, (frames, 2)) + more_m * rng.normal(0.0, 1.0, (frames, 2))
+
+
+def map_fix(t_ns: int, position_enu_m: np.ndarray) -> PoseFix:
+    """An accepted fix there."""
+    return PoseFix(t_ns, True, RejectReason.NONE, position_enu_m, np.eye(3), np.eye(6), 40, 60, 0.8, False)
+
+
 Write = Callable[..., Path]
 
 
@@ -38,24 +51,27 @@ Write = Callable[..., Path]
 def write_result(tmp_path: Path, make_state: Any, origin: Any) -> Write:
     """Return what writes a result of flights under a name and gives its folder.
 
-    `change` makes other errors of a flight's (seed, errors); `more` overwrites keys of results.json.
+    `change` makes other errors of a flight's (seed, errors); `more` overwrites keys of results.json; `fixes_m` is how
+    much noise its map fixes have beyond that of every result.
     """
 
     def write(
         name: str, seeds: range = range(10), change: Change = lambda _seed, errors: errors, frames: int = FRAMES,
-        more: dict[str, Any] | None = None, with_frames: bool = True,
+        more: dict[str, Any] | None = None, with_frames: bool = True, fixes_m: float = 0.0,
     ) -> Path:  # fmt: skip
         folder = tmp_path / name
         folder.mkdir()
         flights: list[tuple[str, list[FrameResult]]] = []
         for seed in seeds:
             rows = []
+            noise = fix_noise_m(seed, frames, fixes_m)
             for k, error in enumerate(change(seed, errors_m(seed, frames))):
                 truth = np.array([15.0 * k, 200.0 * seed, 400.0])
                 lat, lon, alt = (float(v) for v in origin.geodetic_from_enu(truth))
                 t_ns = (k + 1) * 1_000_000_000
                 state = make_state(t_ns, truth + np.array([*error, 0.0]))
-                rows.append(FrameResult(t_ns, k, f"{k}.jpg", lat, lon, alt, state))
+                fix = map_fix(t_ns, truth + np.array([*noise[k], 0.0]))
+                rows.append(FrameResult(t_ns, k, f"{k}.jpg", lat, lon, alt, state, fix))
             flights.append((f"cruise, seed {seed}", rows))
         each = [
             {"title": title, "note": "", "scenario": "cruise", "seed": seed, "minutes": 2.0, "simulator": "s1"}
@@ -67,7 +83,7 @@ def write_result(tmp_path: Path, make_state: Any, origin: Any) -> Write:
         result |= {"flights": each, **(more or {})}
         (folder / "results.json").write_bytes(orjson.dumps(result))
         if with_frames:
-            (folder / "frames.csv").write_bytes(frames_csv(flights))
+            (folder / "frames.csv").write_bytes(frames_csv([(title, rows, origin) for title, rows in flights]))
         return folder
 
     return write

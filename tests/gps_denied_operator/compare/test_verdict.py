@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 from gps_denied_operator.compare.judge import Comparison, compare, noise_of
 from gps_denied_operator.compare.page import sentence
 from gps_denied_operator.compare.sides import read_any
-from tests.gps_denied_operator.compare.conftest import Write, errors_m
+from tests.gps_denied_operator.compare.conftest import FIX_SIGMA_M, Write, errors_m
 
 
 def compared(a: Path, b: Path) -> Comparison:
@@ -50,6 +51,18 @@ def test_a_tenth_worse_over_ten_flights_is_worse(write_result: Write) -> None:
     back = compared(b, a)
     assert {"error_m.median", "error_m.p95"} <= set(back.better)
     assert back.worse == ()
+
+
+def test_a_matcher_a_tenth_worse_is_worse_on_ten_short_flights(write_result: Write) -> None:
+    """Fixes a tenth worse, too little to be seen in what was fused of them, are told by the fixes' own errors."""
+    more_m = FIX_SIGMA_M * math.sqrt(1.1**2 - 1.0)
+    a, b = write_result("a", frames=60), write_result("b", change=jittered, frames=60, fixes_m=more_m)
+    found = compared(a, b)
+    figure = found.figures["fix_error_m.mean"]
+    assert 1.04 < figure.b / figure.a < 1.16
+    assert "fix_error_m.mean" in found.worse
+    assert set(found.worse) <= {"fix_error_m.mean", "fix_error_m.median"}
+    assert compared(a, write_result("c", frames=60)).worse == ()
 
 
 def test_figures_of_a_side_are_those_of_its_result(write_result: Write) -> None:

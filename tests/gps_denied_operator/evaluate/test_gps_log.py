@@ -46,6 +46,8 @@ def test_a_good_receiver_raises_no_alarm(seed: int, tmp_path: Path) -> None:
     assert result.alarms == 0
     assert result.spoofed_s == result.degraded_s == 0.0
     assert result.watched_s > 200.0
+    assert result.slowest_drift_mps is not None
+    assert 5.0 < result.slowest_drift_mps < 10.0
     assert any(c.verdict is GpsHealth.STABLE_NON_SPOOFED for c in result.verdicts)
 
 
@@ -145,3 +147,21 @@ def test_a_result_of_another_evaluation_is_kept(tmp_path: Path) -> None:
     assert b'"flights"' in results.read_bytes()
     assert CliRunner().invoke(app, [*command, "--replace"]).exit_code == 0
     assert results.read_bytes() == own
+
+
+@pytest.mark.slow
+def test_the_slowest_drift_that_is_seen_is_told(tmp_path: Path) -> None:
+    """A drift well above the told one is found, one far below it is not; without other sensors none is promised."""
+    messages = flight(minutes=3.0)
+    floor_mps = watched(messages, tmp_path).slowest_drift_mps
+    assert floor_mps is not None
+
+    def drift(share: float) -> GpsLogResult:
+        speed = share * floor_mps
+        drawn = forged(messages, lambda s, t: faster(moved(s, speed * t, 0.0), speed), SINCE_S)
+        return watched(drawn, tmp_path)
+
+    assert any(c.verdict is GpsHealth.SPOOFED for c in drift(1.6).verdicts)
+    assert all(c.verdict is not GpsHealth.SPOOFED for c in drift(0.3).verdicts)
+    alone = watched([m for m in messages if isinstance(m, GpsSample)], tmp_path)
+    assert alone.slowest_drift_mps is None

@@ -147,11 +147,12 @@ def dataflash_of(messages: Iterable[Telemetry], *, boot_ns: int = BOOT_NS, pictu
         while shots and shots[0][0] <= m.t_ns:
             t_ns, number = shots.pop(0)
             out.append(packed("CAM", (boot_ns + t_ns) // 1000, 0, number, 0))
-        out.append(_dataflash_message(m, (boot_ns + m.t_ns) // 1000, ground_m))
+        out.append(dataflash_message(m, (boot_ns + m.t_ns) // 1000, ground_m))
     return b"".join(out)
 
 
-def _dataflash_message(m: Telemetry, us: int, ground_m: float) -> bytes:
+def dataflash_message(m: Telemetry, us: int, ground_m: float, receiver: int = 0) -> bytes:
+    """A message as the autopilot writes it; `receiver` is the instance of a GPS sample."""
     if isinstance(m, ImuSample):
         return packed("IMU", us, 0, *m.gyro_body_radps, *m.accel_body_mps2)
     if isinstance(m, AttitudeSample):
@@ -168,11 +169,11 @@ def _dataflash_message(m: Telemetry, us: int, ground_m: float) -> bytes:
     gps_ms = round((m.utc_ns / 1e9 - GPS_EPOCH_S + LEAP_S) * 1000.0)
     course = math.degrees(math.atan2(east, north)) % 360.0
     gps = packed(
-        "GPS", us, 0, m.fix_type, gps_ms % (WEEK_S * 1000), gps_ms // (WEEK_S * 1000), m.satellites,
+        "GPS", us, receiver, m.fix_type, gps_ms % (WEEK_S * 1000), gps_ms // (WEEK_S * 1000), m.satellites,
         round(m.horizontal_accuracy_m / 3.0 * 100.0), round(m.latitude_deg * 1e7), round(m.longitude_deg * 1e7),
         round(m.altitude_amsl_m * 100.0), math.hypot(north, east), course, down, 0.0,
     )  # fmt: skip
-    return gps + packed("GPA", us, 0, 100, min(round(m.horizontal_accuracy_m * 100.0), 65_535), 200, 50)
+    return gps + packed("GPA", us, receiver, 100, min(round(m.horizontal_accuracy_m * 100.0), 65_535), 200, 50)
 
 
 # --- MAVLink telemetry log --------------------------------------------------------------------------------------------

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import struct
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +23,19 @@ from gps_denied_onboard.messages import (
 from gps_denied_operator.logs.flight_log import FlightLog, LogKind
 from gps_denied_operator.logs.open_log import open_log
 from tests.gps_denied_operator.logs import log_files
-from tests.gps_denied_operator.logs.log_files import WRITERS, dataflash_of, flight, tlog_of, write
+from tests.gps_denied_operator.logs.log_files import (
+    BOOT_NS,
+    START_UNIX_NS,
+    WRITERS,
+    dataflash_head,
+    dataflash_message,
+    dataflash_of,
+    flight,
+    moved,
+    packed,
+    tlog_of,
+    write,
+)
 
 MINUTES = 0.5
 
@@ -189,3 +203,65 @@ def test_camera_messages_are_events(tmp_path: Path) -> None:
         path = tmp_path / f"shots{suffix}"
         path.write_bytes(made(messages, pictures_ns=shots))
         assert [t_ns / 1e9 for t_ns in open_log(path).camera_ns] == pytest.approx([5.0, 9.0], abs=0.1), suffix
+
+
+def fed_dataflash(messages: Sequence[Telemetry], second: int) -> bytes:
+    """A log whose first receiver is a companion's, 300 m off; `second` is the type of the second one."""
+    out = [dataflash_head()]
+    for name, value in (("GPS1_TYPE", 14.0), ("GPS2_TYPE", float(second))):
+        out.append(packed("PARM", BOOT_NS // 1000, name, value, 0.0))
+    for m in messages:
+        us = (BOOT_NS + m.t_ns) // 1000
+        if isinstance(m, GpsSample):
+            out.append(dataflash_message(moved(m, 300.0, 0.0), us, 0.0, 0))
+        if second or not isinstance(m, GpsSample):
+            out.append(dataflash_message(m, us, 0.0, 1 if isinstance(m, GpsSample) else 0))
+    return b"".join(out)
+
+
+def fed_tlog(messages: Sequence[Telemetry]) -> bytes:
+    """The like as a .tlog, whose parameters come in the middle."""
+    from pymavlink.dialects.v20 import ardupilotmega as dialect
+
+    mav = dialect.MAVLink(None, srcSystem=1, srcComponent=1)
+    half = len(messages) // 2
+    stamp = struct.pack(">Q", ((START_UNIX_NS + messages[half].t_ns) // 1000) & ~3)
+    told = [dialect.MAVLink_param_value_message(name, value, 9, 900, 1)
+            for name, value in ((b"GPS1_TYPE", 14.0), (b"GPS2_TYPE", 1.0))]  # fmt: skip
+    out = [tlog_of([moved(m, 300.0, 0.0) if isinstance(m, GpsSample) else m for m in messages[:half]])]
+    out += [stamp + m.pack(mav) for m in told]
+    for m in messages[half:]:
+        piece = tlog_of([m])
+        if isinstance(m, GpsSample):
+            us, deg = (BOOT_NS + m.t_ns) // 1000, 1e7
+            second = dialect.MAVLink_gps2_raw_message(
+                us, m.fix_type, round(m.latitude_deg * deg), round(m.longitude_deg * deg),
+                round(m.altitude_amsl_m * 1e3), 100, 100, 2000, 0, m.satellites, 0, 0,
+            )  # fmt: skip
+            piece += struct.pack(">Q", ((START_UNIX_NS + m.t_ns) // 1000) & ~3) + second.pack(mav)
+        out.append(piece)
+    return b"".join(out)
+
+
+@pytest.mark.parametrize("suffix", [".bin", ".tlog"])
+def test_a_companions_own_feed_is_no_receiver(suffix: str, tmp_path: Path) -> None:
+    """Where the first receiver is what a companion feeds (type 14) the second one is read, whenever that is told."""
+    messages = flight(minutes=MINUTES)
+    path = tmp_path / f"fed{suffix}"
+    path.write_bytes(fed_dataflash(messages, 1) if suffix == ".bin" else fed_tlog(messages))
+    log = open_log(path)
+    samples = [m for m in log.messages if isinstance(m, GpsSample)]
+    true = [m for m in messages if isinstance(m, GpsSample)]
+    assert len(samples) >= len(true) // 2 - 2
+    low, high = min(m.latitude_deg for m in true), max(m.latitude_deg for m in true)
+    assert all(low - 1e-5 < m.latitude_deg < high + 1e-5 for m in samples)
+    assert any("second one was taken" in note for note in log.notes)
+
+
+def test_a_feed_that_is_the_only_receiver_is_said(tmp_path: Path) -> None:
+    """A log with nothing but a companion's feed says that it is no truth."""
+    path = tmp_path / "fed.bin"
+    path.write_bytes(fed_dataflash(flight(minutes=MINUTES), 0))
+    log = open_log(path)
+    assert any(isinstance(m, GpsSample) for m in log.messages)
+    assert any("do not score the computer by it" in note for note in log.notes)

@@ -92,7 +92,7 @@ def test_verdicts(make_flight: MakeFlight) -> None:
 def test_the_table_of_frames(make_flight: MakeFlight) -> None:
     """One line a frame, all columns; a name that a spreadsheet would run as a formula is defused."""
     rows = make_flight(0, 5, name="=cmd()|{}.jpg")
-    lines = frames_csv([("a, b", rows)]).decode().splitlines()
+    lines = frames_csv([("a, b", rows, None)]).decode().splitlines()
     assert lines[0].split(",") == list(COLUMNS)
     assert len(lines) == 6
     assert lines[4].startswith('"a, b",13,3,\'=cmd()|3.jpg,')

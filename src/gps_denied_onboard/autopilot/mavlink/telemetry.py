@@ -56,8 +56,7 @@ class TelemetryDecoder:
 
     def __init__(self, clock: ClockAlignment, real_gps_instance: int = 0) -> None:
         self._clock = clock
-        self._gps_id = real_gps_instance
-        self._gps_type = GPS_MESSAGES[real_gps_instance] if real_gps_instance >= 0 else ""
+        self.watch_receiver(real_gps_instance)
         self._imu = _Preference("HIGHRES_IMU", "RAW_IMU", "SCALED_IMU2")
         self._attitude = _Preference("ATTITUDE_QUATERNION", "ATTITUDE")
         self._height = _Preference("SCALED_PRESSURE", "VFR_HUD")
@@ -83,6 +82,11 @@ class TelemetryDecoder:
             "STATUSTEXT": self._on_text,
             "SYSTEM_TIME": self._on_system_time,
         }
+
+    def watch_receiver(self, instance: int) -> None:
+        """From now on the claims of this receiver are watched (-1: of none)."""
+        self._gps_id = instance
+        self._gps_type = GPS_MESSAGES[instance] if instance >= 0 else ""
 
     def decode(self, message: Any, now_ns: int) -> list[Received]:
         """Our messages for one parsed MAVLink message that arrived at `now_ns`."""

@@ -10,9 +10,9 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import numpy.typing as npt
-import scipy.fft
 
 from gps_denied_onboard._native import normalise_planes, orientation_harmonics
+from gps_denied_onboard.imaging import fft
 from gps_denied_onboard.messages import ImageArray
 
 FieldArray = npt.NDArray[np.float32]
@@ -55,18 +55,18 @@ def correlate(template: FieldArray, field: FieldArray) -> FieldArray:
 
 def field_shape(height: int, width: int) -> tuple[int, int]:
     """Transform size for a field of this size."""
-    return (scipy.fft.next_fast_len(height, real=True), scipy.fft.next_fast_len(width, real=True))
+    return (fft.next_fast_len(height), fft.next_fast_len(width))
 
 
 def field_spectrum(field: FieldArray, shape: tuple[int, int]) -> SpectrumArray:
     """(C, rows, columns) transform of a map's field, for many templates."""
-    return np.asarray(scipy.fft.rfft2(field, s=shape))
+    return fft.rfft2(field, shape)
 
 
 def template_spectrum(template: FieldArray, shape: tuple[int, int]) -> SpectrumArray:
     """(C, rows, columns) conjugate transform of a template, for many fields."""
     # Row by row first: most of the rows that rfft2 would transform are padding.
-    t = scipy.fft.fft(scipy.fft.rfft(template, n=shape[1], axis=2), n=shape[0], axis=1, overwrite_x=True)
+    t = fft.fft(fft.rfft(template, shape[1], 2), shape[0], 1)
     return np.asarray(np.conjugate(t, out=t))
 
 
@@ -76,7 +76,7 @@ def correlate_spectra(template: SpectrumArray, field: SpectrumArray, shape: tupl
     term = np.empty_like(product)
     for k in range(1, len(template)):
         product += np.multiply(template[k], field[k], out=term)
-    return np.asarray(scipy.fft.irfft2(product, s=shape, overwrite_x=True), dtype=np.float32)
+    return np.asarray(fft.irfft2(product, shape), dtype=np.float32)
 
 
 def subpixel_peak(surface: FieldArray, row: int, column: int) -> tuple[float, float]:

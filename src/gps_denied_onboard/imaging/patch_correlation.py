@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import scipy.fft
 from numpy.lib.stride_tricks import sliding_window_view
 
+from gps_denied_onboard.imaging import fft
 from gps_denied_onboard.imaging.orientation import FieldArray, MaskArray
 from gps_denied_onboard.messages import FloatArray
 
@@ -87,7 +87,7 @@ def _block_surfaces(
         for dx in (0, 1):
             needed[dy : dy + rows, dx : dx + columns] |= used
     region_px = block_px + side - 1
-    size = scipy.fft.next_fast_len(region_px, real=True)
+    size = fft.next_fast_len(region_px)
     blocks = sliding_window_view(template, (block_px, block_px), axis=(1, 2))
     regions = sliding_window_view(field, (region_px, region_px), axis=(1, 2))
     out = np.zeros((rows + 1, columns + 1, side, side), np.float32)
@@ -95,12 +95,12 @@ def _block_surfaces(
         column = np.flatnonzero(needed[row])
         y, x = start[0] + block_px * row, start[1] + block_px * column
         # Axis by axis: most of a block's rows are padding, and most of the result's rows are of no use.
-        spectrum = scipy.fft.rfft(blocks[:, y, x], n=size, axis=3)
-        spectrum = scipy.fft.fft(spectrum, n=size, axis=2, overwrite_x=True)
+        spectrum = fft.rfft(blocks[:, y, x], size, 3)
+        spectrum = fft.fft(spectrum, size, 2)
         np.conjugate(spectrum, out=spectrum)
-        spectrum *= scipy.fft.rfft2(regions[:, y, x], s=(size, size))
-        wrapped = scipy.fft.ifft(spectrum.sum(axis=0), axis=1, overwrite_x=True)[:, :side]
-        out[row, column] = scipy.fft.irfft(wrapped, n=size, axis=2)[:, :, :side]
+        spectrum *= fft.rfft2(regions[:, y, x], (size, size))
+        wrapped = fft.ifft(spectrum.sum(axis=0), 1)[:, :side]
+        out[row, column] = fft.irfft(wrapped, size, 2)[:, :, :side]
     return out
 
 

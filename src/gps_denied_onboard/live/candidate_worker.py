@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from contextlib import ExitStack, nullcontext
 from pathlib import Path
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from gps_denied_onboard.config import Config
@@ -15,9 +16,11 @@ from gps_denied_onboard.messages import Alert, Severity
 from gps_denied_onboard.pipeline_parts import Stage
 from gps_denied_onboard.recorder.snapshots import TileSnapshots
 from gps_denied_onboard.runtime_root.build import World
-from gps_denied_onboard.tiles.budget import CacheBudget
 from gps_denied_onboard.tiles.records import NewTile
-from gps_denied_onboard.tiles.store import TileStore
+
+if TYPE_CHECKING:  # the database's client, 11 MB, comes with the store alone
+    from gps_denied_onboard.tiles.budget import CacheBudget
+    from gps_denied_onboard.tiles.store import TileStore
 
 
 class CandidateWriter:
@@ -131,6 +134,9 @@ def build_candidate_writer(
             "tiles.candidates needs a trusted clock: set mission.utc_at_zero (a recording: utc_at_zero in its "
             "recording.json), or switch it off."
         )
+    from gps_denied_onboard.tiles.budget import CacheBudget
+    from gps_denied_onboard.tiles.store import TileStore
+
     store = stack.enter_context(TileStore.open(Path(config.map.directory)))
     maker = CandidateMaker(
         world.local, world.camera, tiles.candidate_zoom, tiles.candidate_sharpness_min, flight_id, unix_ns_at_zero

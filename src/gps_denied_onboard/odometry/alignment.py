@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from scipy import fft
 
 from gps_denied_onboard.geometry.camera import CameraModel
 from gps_denied_onboard.geometry.rotations import rotation_z
+from gps_denied_onboard.imaging import fft
 from gps_denied_onboard.imaging.orientation import FieldArray, MaskArray, orientation_field
 from gps_denied_onboard.messages import FloatArray, ImageArray
 from gps_denied_onboard.odometry.picture import Picture, picture_noise
@@ -70,7 +70,10 @@ def correlate(
     Fields (C, H, W), masks (H, W); the energies under the overlap normalise the agreement (Padfield, "Masked object
     registration in the Fourier domain", 2012).
     """
-    size = tuple(fft.next_fast_len(a + b - 1, real=True) for a, b in zip(mask0.shape, mask1.shape, strict=True))
+    size = (
+        fft.next_fast_len(mask0.shape[0] + mask1.shape[0] - 1),
+        fft.next_fast_len(mask0.shape[1] + mask1.shape[1] - 1),
+    )
 
     def compared(a: FieldArray, b: FieldArray) -> FloatArray:
         product = (np.conj(fft.rfft2(a, size)) * fft.rfft2(b, size)).sum(axis=0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Any, TypeAlias
 
@@ -20,6 +21,10 @@ CORNER_RISE = 2.0
 """A corner is this many times stronger than the picture's noise would make one."""
 STILL_CONTRAST = 0.02
 """SIFT's contrast threshold; half the usual one, for bare fields."""
+STRIP_PX = 200_000
+"""Pixels of a picture at which SIFT looks at once, about."""
+STRIP_MARGIN_PX = 48
+"""Rows beyond its strip that SIFT sees: as far as the descriptors of all but the largest keypoints reach."""
 FIELD_WIDTH_PX = 192
 """Width of the small picture that is compared as a whole."""
 
@@ -72,14 +77,7 @@ class Picture:
     def still_features(self) -> tuple[FloatArray, npt.NDArray[np.float32]]:
         """SIFT keypoints (N, 2) and root descriptors (N, 128) of the reduced picture."""
         if self._still is None:
-            sift: Any = cv2.SIFT_create(  # type: ignore[attr-defined]  # absent from the type stubs
-                self._config.still_features, contrastThreshold=STILL_CONTRAST
-            )
-            keypoints, descriptors = sift.detectAndCompute(self.grey, None)
-            if descriptors is None:
-                descriptors = np.zeros((0, 128), np.float32)
-            descriptors = np.sqrt(descriptors / np.maximum(descriptors.sum(axis=1, keepdims=True), 1e-6))
-            self._still = (np.array([k.pt for k in keypoints], dtype=np.float64).reshape(-1, 2), descriptors)
+            self._still = find_still_features(self.grey, self._config.still_features)
         return self._still
 
     @property
@@ -133,6 +131,30 @@ def find_corners(grey: ImageArray, limit: int) -> PointArray:
     keep = value > CORNER_RISE * corner_noise(grey)
     order = np.argsort(-value[keep], kind="stable")
     return np.asarray(np.stack([x, y], axis=1)[keep][order], dtype=np.float32)
+
+
+def find_still_features(grey: ImageArray, limit: int) -> tuple[FloatArray, npt.NDArray[np.float32]]:
+    """SIFT keypoints (N, 2) and root descriptors (N, 128), about `limit`, the strongest of each strip.
+
+    Strip by strip, because its pyramid takes 250 bytes a pixel.
+    """
+    height, width = grey.shape
+    edges = np.linspace(0, height, -(-height * width // STRIP_PX) + 1).astype(int)
+    points, found = [np.zeros((0, 2))], [np.zeros((0, 128), np.float32)]
+    for first, end in itertools.pairwise(edges):
+        top, bottom = max(first - STRIP_MARGIN_PX, 0), min(end + STRIP_MARGIN_PX, height)
+        sift: Any = cv2.SIFT_create(  # type: ignore[attr-defined]  # absent from the type stubs
+            -(-limit * (bottom - top) // height), contrastThreshold=STILL_CONTRAST
+        )
+        own = np.zeros((bottom - top, width), np.uint8)
+        own[first - top : end - top] = 255
+        keypoints, descriptors = sift.detectAndCompute(grey[top:bottom], own)
+        if descriptors is not None:
+            points.append(np.array([(k.pt[0], k.pt[1] + top) for k in keypoints]))
+            found.append(descriptors)
+    together = np.concatenate(found)
+    roots = np.sqrt(together / np.maximum(together.sum(axis=1, keepdims=True), 1e-6))
+    return np.concatenate(points), roots
 
 
 def corner_noise(grey: ImageArray) -> float:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import numpy as np
 
 from gps_denied_onboard.geometry.camera import CameraModel
 from gps_denied_onboard.geometry.rotations import image_up_yaw, rotation_z
-from gps_denied_onboard.geometry.terrain import Terrain, meet_ground
+from gps_denied_onboard.geometry.terrain import Terrain
 from gps_denied_onboard.messages import CameraPrior, FloatArray, Frame, OdometryStep
 from gps_denied_onboard.odometry.config import OdometryConfig
+from gps_denied_onboard.odometry.hills import with_hills
 from gps_denied_onboard.odometry.picture import Picture
 from gps_denied_onboard.odometry.plane_motion import MotionPrior, PlaneMotion
 from gps_denied_onboard.odometry.registration import YAW_KNOWN_RAD, Candidate, Registration
@@ -47,7 +47,7 @@ class PlanarOdometry:
         if fault:
             self._motion = None
             return lost_step(first, second, prior0, fault)
-        prior = self._with_hills(self._motion_prior(prior0, prior1), prior0)
+        prior = with_hills(self._motion_prior(prior0, prior1), self._terrain, prior0)
         yaw_sigma_rad = max(prior0.yaw_sigma_rad, prior1.yaw_sigma_rad)
         pair = Registration(first, second, prior, yaw_sigma_rad, self._config)
         best = self._best(pair, self._guesses(first, second, prior0, prior1))
@@ -57,24 +57,6 @@ class PlanarOdometry:
             return lost_step(first, second, prior0, reason, best)
         self._keep_motion(pair, prior, best)
         return registered_step(pair, prior0, image_up_yaw(prior.rotation0), best, self._config)
-
-    def _with_hills(self, prior: MotionPrior, prior0: CameraPrior) -> MotionPrior:
-        """The prior with the heights on board, where it is known over which of them the camera is."""
-        terrain, height_m = self._terrain, prior0.height_m
-        if terrain is None or terrain.flat is None or prior0.ground_flat or not prior0.position_known:
-            return prior
-        position = np.array([*prior0.position_enu_m[:2], terrain.up_m(prior0.position_enu_m[:2]) + height_m])
-
-        def relief(rays_enu: FloatArray) -> FloatArray:
-            met = meet_ground(terrain, position, rays_enu)
-            return np.asarray(np.nan_to_num((met[:, 2] - position[2]) / height_m + 1.0))
-
-        return replace(
-            prior,
-            slope_sigma=math.hypot(prior.slope_sigma, terrain.slope_sigma_rad),
-            relief_sigma=math.hypot(prior.relief_sigma, terrain.sigma_m(position[:2], 0.0) / height_m),
-            relief=relief,
-        )
 
     def _motion_prior(self, prior0: CameraPrior, prior1: CameraPrior) -> MotionPrior:
         tilt = max(prior0.tilt_sigma_rad, 1e-3)

@@ -215,7 +215,8 @@ class Pipeline:
             out.append(_passed_over(dropped.frame, "dropped: the queue was full"))
         self._last_job_ns = frame.t_ns
         motion = self._motion(self._fusion.estimate(frame.t_ns))
-        where = self._belief.look(self._on_ground(prior), motion, self._monitor.elsewhere_m)
+        doubt = (self._monitor.elsewhere_m, self._monitor.elsewhere_probability)
+        where = self._belief.look(self._on_ground(prior), motion, *doubt)
         self._jobs.append(MatchJob(frame, where))
         return [*out, *self._ground.take()]
 

@@ -112,10 +112,14 @@ class StateMonitor:
             self.drop_rival = True
 
     @property
+    def elsewhere_probability(self) -> float:
+        """That the state is elsewhere, by the map's silence."""
+        return silence.probability_wrong(self.silence, self._config)
+
+    @property
     def elsewhere_m(self) -> float:
         """How far around the state it may be, one sigma, when the map's silence makes that likely enough; else 0."""
-        wrong = silence.probability_wrong(self.silence, self._config)
-        if self.silence.silent <= 0.0 or wrong <= WRONG_TOLD:
+        if self.silence.silent <= 0.0 or self.elsewhere_probability <= WRONG_TOLD:
             return 0.0
         return silence.elsewhere_sigma_m(self.silence, self._config)
 

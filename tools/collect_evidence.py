@@ -3,9 +3,10 @@
     .venv/bin/python tools/collect_evidence.py --shared ../shared/data --recordings build/recordings \\
         --out build/evidence.jsonl
 
-Every set of photographs is searched on its own map, where it has one, and on the maps of the others, where no place is
-right; every recording of the simulator (`gps-denied-sim fly`) on its own tiles and on those of the next one. Heading
-and height are told with errors of 5 degrees and 8 %, with no position, and for some with one that is 30 m off.
+Every set of photographs is searched on its own map, where it has one, and on those of the other sets and of two
+recordings, where no place is right; every recording of the simulator (`gps-denied-sim fly`) on its own tiles, on those
+of the next one and on the map of a set. Heading and height are told with errors of 5 degrees and 8 %, with no position,
+and for some with one that is 30 m off.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import math
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -120,13 +122,13 @@ def looks_of_photos(shared: Path, name: str) -> tuple[CameraModel, list[Appearan
     return camera, looks
 
 
-def looks_of_recording(folder: Path, every: int) -> tuple[CameraModel, list[Appearance]]:
+def looks_of_recording(folder: Path) -> tuple[CameraModel, list[Appearance]]:
     """The pictures of a simulated flight."""
     meta, reader = read_meta(folder), RecordingReader(folder)
     truth = {sample.t_ns: sample for sample in reader.truth()}
     times = np.array(sorted(truth))
     looks = []
-    for frame in RecordingFrames(folder, list(reader.frames())[::every], grey=True):
+    for frame in RecordingFrames(folder, list(reader.frames()), grey=True):
         sample = truth[int(times[np.abs(times - frame.t_ns).argmin()])]
         body_to_enu = ROTATION_NED_TO_ENU @ matrix_from_quaternion(sample.quaternion_body_to_ned)
         rotation = body_to_enu @ np.array(NADIR_CAMERA_TO_BODY)
@@ -163,17 +165,41 @@ def lines(
         place = GridPlace(mosaic, local, config.place)
         localiser = Localiser(camera, place, matcher.matcher, terrain, config.pose)
         rng = np.random.default_rng(len(name) * 1000 + len(on))
-        for look in looks:
+        for k, look in enumerate(looks):
             if not own:
                 latitude, longitude = rng.uniform(box[:2], box[2:])
                 look = replace(look, latitude_deg=float(latitude), longitude_deg=float(longitude))
-            for near in (False, True) if look.frame.index % 4 == 0 or not own else (False,):
+            for near in (False, True) if k % (4 if own else 2) == 0 else (False,):
                 prior = prior_of(look, local, near, rng)
                 truth = local.enu_from_geodetic(look.latitude_deg, look.longitude_deg, 0.0)[:2]
                 length_m = look.height_m * camera.width_px / camera.fx_px
                 for one in localiser.examine(look.frame, prior, PLACES):
                     off = math.dist(one.solution.position_enu_m[:2], truth) / length_m if own else math.inf
                     yield line(name, on, look.frame.index, near, one, off, prior)
+
+
+def few(looks: list[Appearance], most: int) -> list[Appearance]:
+    """At most so many of them, evenly over the set."""
+    return looks[:: max(1, math.ceil(len(looks) / max(most, 1)))]
+
+
+def map_of_photos(shared: Path, name: str) -> MapMosaic:
+    """The map of a set's place."""
+    return MapMosaic(open_tile_source((shared / PHOTOS[name][1],)), cache_bytes=128 << 20)
+
+
+def map_of_recording(folder: Path) -> MapMosaic:
+    """The tiles that a simulated flight had."""
+    meta = read_meta(folder)
+    source = DirectoryTileSource(tiles_inside(folder, meta) or folder, meta.tiles_zoom)
+    return MapMosaic(source, cache_bytes=128 << 20)
+
+
+def pairs_in(path: Path) -> set[tuple[str, str]]:
+    """Set and map of what a collection that was cut short has already."""
+    if not path.exists():
+        return set()
+    return {(told["set"], told["map"]) for told in map(orjson.loads, path.read_bytes().splitlines())}
 
 
 def line(name: str, on: str, index: int, near: bool, one: Examined, off: float, prior: CameraPrior) -> bytes:
@@ -188,14 +214,15 @@ def line(name: str, on: str, index: int, near: bool, one: Examined, off: float, 
 
 
 def main() -> None:
-    """Collect from all sets, or from those that --only names."""
+    """Collect from all sets, or from those that --only names; what --out holds of a set on a map is kept."""
     options = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     options.add_argument("--shared", type=Path, required=True)
     options.add_argument("--recordings", type=Path, required=True)
     options.add_argument("--out", type=Path, required=True)
     options.add_argument("--only", default="")
     options.add_argument("--matching", default="classic")
-    options.add_argument("--every", type=int, default=1)
+    options.add_argument("--frames", type=int, default=12, help="of a set on a map of another place, at most")
+    options.add_argument("--own-frames", type=int, default=60, help="of a set on its own map, at most")
     told = options.parse_args()
     cv2.setNumThreads(1)
     config = Config(strategies=StrategyNames(matching=told.matching))
@@ -203,28 +230,26 @@ def main() -> None:
         manifest, _ = write_manifest(told.shared / "models", told.out.parent / "models.json")
         inference = InferenceConfig(str(told.shared / "models"), str(manifest))
         config = Config(strategies=config.strategies, inference=inference)
-    maps = {
-        name: MapMosaic(open_tile_source((told.shared / entry[1],)), cache_bytes=128 << 20)
-        for name, entry in PHOTOS.items()
-        if entry[1]
-    }
     flights = sorted(p.parent for p in told.recordings.glob("*/recording.json"))
+    maps = {name: partial(map_of_photos, told.shared, name) for name, entry in PHOTOS.items() if entry[1]}
+    simulated = {folder.name: partial(map_of_recording, folder) for folder in flights}
+    further = dict(list(simulated.items())[:: max(1, (len(flights) + 1) // 2)])
+    sets = {name: (partial(looks_of_photos, told.shared, name), maps | further) for name in PHOTOS}
+    for k, folder in enumerate(flights):
+        on = (folder.name, list(simulated)[(k + 1) % len(flights)], list(maps)[k % len(maps)])
+        chosen = {name: opened for name, opened in (simulated | maps).items() if name in on}
+        sets[folder.name] = (partial(looks_of_recording, folder), chosen)
+    done = pairs_in(told.out)
     with told.out.open("ab") as out:
-        for name in (n for n in PHOTOS if not told.only or n in told.only.split(",")):
-            camera, looks = looks_of_photos(told.shared, name)
-            for on, mosaic in maps.items():
-                chosen = looks if on == name else looks[:: told.every]
-                out.writelines(lines(name, on, camera, chosen, mosaic, on == name, config))
-                out.flush()
-        for k, folder in enumerate(flights):
-            if told.only and folder.name not in told.only.split(","):
+        for name, (opened_looks, chosen) in sets.items():
+            left = [on for on in chosen if (name, on) not in done]
+            if not left or (told.only and name not in told.only.split(",")):
                 continue
-            camera, looks = looks_of_recording(folder, 2 * told.every)
-            for own, other in ((True, folder), (False, flights[(k + 1) % len(flights)])):
-                meta = read_meta(other)
-                source = DirectoryTileSource(tiles_inside(other, meta) or other, meta.tiles_zoom)
-                mosaic = MapMosaic(source, cache_bytes=128 << 20)
-                out.writelines(lines(folder.name, other.name, camera, looks[:: 1 if own else 3], mosaic, own, config))
+            camera, looks = opened_looks()
+            for on in left:
+                own = on == name
+                some = few(looks, told.own_frames if own else told.frames)
+                out.write(b"".join(lines(name, on, camera, some, chosen[on](), own, config)))
                 out.flush()
 
 

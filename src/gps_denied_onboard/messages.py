@@ -270,7 +270,8 @@ class CameraPrior:
     the two tilt angles, yaw sigma of the rotation about the vertical (pi or more: unknown). `height_m` is above the
     ground under the camera; `height_sigma_m` >= `height_m` means that the scale is unknown. `position_known` is False
     for a kidnapped start: then `position_enu_m` means nothing. `place_probability` is that the aircraft is there at
-    all, where a frame has said so and not the state. `ground_flat`: the ground counts as flat, whatever heights are on
+    all, where a frame has said so and not the state. Where the state is in doubt, it has `state_probability` of being
+    right with `state_covariance_en_m2` (2, 2), else the aircraft is as far around as the covariance says. `ground_flat`: the ground counts as flat, whatever heights are on
     board.
     """
 
@@ -284,6 +285,8 @@ class CameraPrior:
     height_sigma_m: float
     position_known: bool = True
     place_probability: float = 1.0
+    state_covariance_en_m2: FloatArray | None = None
+    state_probability: float = 1.0
     ground_flat: bool = False
 
     @property

@@ -223,7 +223,7 @@ class Pipeline:
         self._last_job_ns = frame.t_ns
         motion = self._motion(self._fusion.estimate(frame.t_ns))
         prior = self._on_ground(prior)
-        where = self._belief.look(prior, motion, self._monitor.elsewhere_m)
+        where = self._belief.look(prior, motion, self._monitor.elsewhere_m, self._monitor.elsewhere_probability)
         where = self._ground.opened(where, self._fusion.estimate(frame.t_ns) if where is prior else None)
         self._jobs.append(MatchJob(frame, where))
         return [*out, *self._ground.take()]

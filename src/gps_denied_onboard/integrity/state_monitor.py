@@ -133,6 +133,12 @@ class StateMonitor:
         return (before is None) is not (self._gps_apart_m is None)
 
     @property
+    def elsewhere_probability(self) -> float:
+        """That the state is elsewhere, by the map's silence, and by a GPS that is elsewhere (as likely right as not)."""
+        by_silence = silence.probability_wrong(self.silence, self._config)
+        return by_silence if self._gps_apart_m is None else max(by_silence, 0.5)
+
+    @property
     def elsewhere_m(self) -> float:
         """How far around the state it may be, one sigma, when the map's silence makes that likely enough; else 0."""
         apart_m = 0.0 if self._gps_apart_m is None else float(np.linalg.norm(self._gps_apart_m))

@@ -112,8 +112,11 @@ class PlaceBelief:
         """A fix was fused: the state is where a frame was found, and nothing else is asked for."""
         self._places, self._hint = (), None
 
-    def look(self, prior: CameraPrior, motion: Motion | None, elsewhere_m: float) -> CameraPrior:
-        """Where to look for the next frame. `elsewhere_m` is how far from the state the aircraft may be (0: no doubt).
+    def look(
+        self, prior: CameraPrior, motion: Motion | None, elsewhere_m: float, elsewhere_probability: float = 0.0
+    ) -> CameraPrior:
+        """Where to look for the next frame. `elsewhere_m` is how far from the state the aircraft may be (0: no doubt),
+        and with which probability it is not where the state says.
 
         In turn: where the state says; as far around as it may be wrong, as near by a frame is found that a search of
         everywhere would hold ambiguous; and at the likeliest place that a frame has left.
@@ -127,7 +130,7 @@ class PlaceBelief:
         if chosen is not None and of_place:
             where = self._prior_at(chosen, prior, motion, 1.0 / (1.0 + math.exp(-chosen.log_odds)))
         else:
-            chosen, where = None, self._told(self._doubted(prior, elsewhere_m), motion)
+            chosen, where = None, self._told(self._doubted(prior, elsewhere_m, elsewhere_probability), motion)
         self._looks[t_ns] = _Look(motion, None if chosen is None else chosen.number, where)
         while len(self._looks) > WAITING_MAX:
             del self._looks[next(iter(self._looks))]
@@ -272,7 +275,7 @@ class PlaceBelief:
                 return one
         return None
 
-    def _doubted(self, prior: CameraPrior, elsewhere_m: float) -> CameraPrior:
+    def _doubted(self, prior: CameraPrior, elsewhere_m: float, elsewhere_probability: float) -> CameraPrior:
         """Where the state is, and each other time as far around as it may be wrong."""
         self._far = not self._far
         if not self._far or elsewhere_m <= prior.horizontal_sigma_m:
@@ -280,7 +283,12 @@ class PlaceBelief:
         covariance = prior.covariance_enu_m2.copy()
         covariance[0, 0] += elsewhere_m**2
         covariance[1, 1] += elsewhere_m**2
-        return replace(prior, covariance_enu_m2=covariance)
+        return replace(
+            prior,
+            covariance_enu_m2=covariance,
+            state_covariance_en_m2=prior.covariance_enu_m2[:2, :2],
+            state_probability=1.0 - elsewhere_probability,
+        )
 
     def _told(self, prior: CameraPrior, motion: Motion | None) -> CameraPrior:
         """The prior, or the place that was told, where the state is less sure than that."""
@@ -305,6 +313,7 @@ class PlaceBelief:
             covariance_enu_m2=covariance,
             position_known=True,
             place_probability=probability,
+            state_covariance_en_m2=None,
         )
 
 

@@ -21,7 +21,7 @@ import numpy as np
 if TYPE_CHECKING:
     from gps_denied_onboard.localisation.matching.map_projector import PassResult
     from gps_denied_onboard.localisation.plane_pose import PoseSolution
-    from gps_denied_onboard.messages import CameraPrior, PlaceCandidate
+    from gps_denied_onboard.messages import CameraPrior, FloatArray, PlaceCandidate
 
 HEIGHT_SIGMA_MIN = 0.03
 """Of the height: what a picture tells of it is no better (one sigma of relief and tilt)."""
@@ -74,6 +74,19 @@ class EvidenceModel:
         share = 1.0 if proposed <= 1 else self.ahead if rank == 0 else (1.0 - self.ahead) / (proposed - 1)
         more = math.log(max(tried / self.tried, 1.0))
         return math.log(right_among / (1.0 - right_among)) + math.log(share) - more
+
+
+def prior_density(off_en_m: FloatArray, prior: CameraPrior, place_sigma_m: float) -> float:
+    """How many times likelier than in a search that holds all places alike (1) a place is, `off_en_m` (2,) from the
+    state's and itself known to `place_sigma_m`: where the state is in doubt it is the state's own place, or any one of
+    the square of 3 sigma that is searched."""
+    if prior.state_covariance_en_m2 is None:
+        return 1.0
+    covariance = prior.state_covariance_en_m2 + np.eye(2) * place_sigma_m**2
+    alike_m2 = (6.0 * prior.horizontal_sigma_m) ** 2
+    over = alike_m2 / (2.0 * math.pi * math.sqrt(float(np.linalg.det(covariance))))
+    at_state = over * math.exp(-0.5 * float(off_en_m @ np.linalg.solve(covariance, off_en_m)))
+    return prior.state_probability * at_state + 1.0 - prior.state_probability
 
 
 def first_features(first: PassResult) -> dict[str, float]:

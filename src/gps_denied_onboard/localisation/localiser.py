@@ -15,7 +15,13 @@ from gps_denied_onboard.geometry.rotations import image_up_yaw, log_rotation, ro
 from gps_denied_onboard.geometry.terrain import Terrain
 from gps_denied_onboard.imaging.orthorectify import Orthorectifier, Undistorter
 from gps_denied_onboard.localisation.acceptance import is_unique, refused_by
-from gps_denied_onboard.localisation.evidence import first_features, prior_features, second_features, wrong_probability
+from gps_denied_onboard.localisation.evidence import (
+    first_features,
+    prior_density,
+    prior_features,
+    second_features,
+    wrong_probability,
+)
 from gps_denied_onboard.localisation.matching import Matcher
 from gps_denied_onboard.localisation.matching.map_projector import PassResult
 from gps_denied_onboard.localisation.place_search import GridPlace
@@ -26,6 +32,9 @@ from gps_denied_onboard.messages import CameraPrior, FloatArray, Frame, PlaceCan
 REPEAT_AGREEING_MIN = 6
 """With fewer agreeing matches the first pass is not repeated: of the right places of the fit all but one in a hundred
 had seven and more, of the wrong ones half have less."""
+
+PRIOR_DENSITY_MIN = 1e-3
+"""Of a place in a doubted state's wide search: how far a state may be wrong is itself only guessed."""
 
 Stage = Callable[[str], AbstractContextManager[object]]
 
@@ -103,7 +112,7 @@ class Localiser:
             tried = self._place.tried(prior, footprint_m, search_stage)
             right_among = self._gates.right_among_tracked if self._tracking(prior) else self._gates.right_among
             right_among *= prior.place_probability
-            log_prior = {id(v): self._log_prior(v, len(places), tried, right_among) for v in (best, *others)}
+            log_prior = {id(v): self._log_prior(v, len(places), tried, right_among, prior) for v in (best, *others)}
             with stage("match"):
                 worth = self._worth_refining(best, log_prior[id(best)])
                 refined = self._refine(rectifier, frame, best) if worth else None
@@ -149,11 +158,23 @@ class Localiser:
         clear = ratio > self._gates.clear_inlier_ratio and verified.place.margin > self._gates.clear_margin
         return clear and self._tracking(prior)
 
-    def _log_prior(self, verified: _Verified, proposed: int, tried: float, right_among: float) -> float:
-        """Log odds of a proposed place before it is looked at; 0 without a model of the evidence."""
+    def _log_prior(
+        self, verified: _Verified, proposed: int, tried: float, right_among: float, prior: CameraPrior
+    ) -> float:
+        """Log odds of a proposed place before it is looked at; 0 without a model of the evidence. In a wide search
+        around a state that is in doubt none is likelier than one that a search of the state's own place proposes."""
         if self._evidence is None:
             return 0.0
-        return self._evidence.prior_log_odds(right_among, verified.rank, proposed, tried)
+        alike = self._evidence.prior_log_odds(right_among, verified.rank, proposed, tried)
+        if prior.state_covariance_en_m2 is None:
+            return alike
+        place_sigma_m = math.hypot(
+            self._place.same_place * self._footprint_m(prior.height_m), prior.tilt_sigma_rad * prior.height_m
+        )
+        off = np.array(verified.place.centre_enu_m) - prior.position_enu_m[:2]
+        likelier = math.log(max(prior_density(off, prior, place_sigma_m), PRIOR_DENSITY_MIN))
+        most = prior.state_probability * self._gates.right_among_tracked
+        return min(alike + likelier, max(alike, math.log(most / (1.0 - most)) if most > 0.0 else alike))
 
     def _worth_refining(self, best: _Verified, log_prior: float) -> bool:
         """Whether the second pass could still make the place sure enough."""

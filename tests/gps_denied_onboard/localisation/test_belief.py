@@ -217,3 +217,18 @@ def test_a_confirmed_state_forgets_the_other_places() -> None:
     belief.settled()
     priors = [prior_at(t, known=True, sigma_m=500.0) for t in (1.0, 2.0, 3.0)]
     assert all(belief.look(prior, motion_at(1.0), 0.0) is prior for prior in priors)
+
+
+def test_a_wide_search_knows_what_the_state_is_worth() -> None:
+    """Where the state is in doubt every other look is wide, and says how likely and how well known the state's place
+    is; a look at a place that a frame has left says nothing of the state."""
+    belief = new_belief()
+    prior = prior_at(0.0, known=True)
+    looks = [belief.look(prior_at(float(k), known=True), motion_at(float(k)), 400.0, 0.3) for k in range(4)]
+    wide = [look for look in looks if look.horizontal_sigma_m > 100.0]
+    assert len(wide) == 2
+    for look in wide:
+        assert look.state_probability == pytest.approx(0.7)
+        assert look.state_covariance_en_m2 is not None
+        assert look.state_covariance_en_m2.tolist() == prior.covariance_enu_m2[:2, :2].tolist()
+    assert all(look.state_covariance_en_m2 is None for look in looks if look not in wide)

@@ -77,6 +77,23 @@ def test_cells_are_valid_that_the_frame_shows(painted_ground: Any, level: int) -
     assert (laid.valid & ~shown).sum() < 0.8 * (h + w)
 
 
+def test_cells_outside_of_the_lens_are_not_valid(painted_ground: Any) -> None:
+    """Where a pincushion lens has no pixel of the ideal picture's corners, the cells there hold no data."""
+    camera = replace(painted_ground.camera, distortion=(0.25, 0.0, 0.0, 0.0))
+    pose = painted_ground.pose()
+    grid = MapGrid.at(painted_ground.local, painted_ground.zoom, 0, pose[0][:2], 0.0)
+    laid = Orthorectifier(painted_ground.frame(pose), Undistorter(camera)).orthorectify(grid, *pose)
+    assert laid is not None
+    h, w = laid.valid.shape
+    x, y = np.meshgrid(laid.x0 + 0.5 + np.arange(w), laid.y0 + 0.5 + np.arange(h))
+    ideal = pixels_from_cells(laid, np.stack([x, y], axis=-1).reshape(-1, 2))
+    seen = camera.distort((ideal - (camera.cx_px, camera.cy_px)) / (camera.fx_px, camera.fy_px)).reshape(h, w, 2)
+    outside_px = np.maximum(-seen, seen - (camera.width_px - 1, camera.height_px - 1)).max(axis=-1)
+    assert not laid.valid[outside_px > 1.5].any()
+    assert laid.valid[outside_px < -1.5].mean() > 0.99
+    assert (outside_px[laid.valid] < 1.5).all()
+
+
 def test_cells_and_pixels_agree_with_the_camera_model(painted_ground: Any) -> None:
     """The pixel of a cell is where the camera model sees that piece of ground, to a twentieth of a pixel."""
     pose = painted_ground.pose()

@@ -40,8 +40,8 @@ lint: setup ## layout, style and types of every file with code in it: Python, C+
 bench: setup ## measure the figures of _docs/benchmarks.md again; SETS="video" for some (an hour)
 	$(BIN)/python tools/bench $(SETS)
 
-mutate: setup ## break the integrity monitor in many small ways and count what its tests notice (half an hour)
-	@tools/mutate $(PART)
+mutate: setup ## break the integrity monitor in many small ways and count what its tests notice (half an hour); SAMPLE=200 PART=tiles: of all code
+	@$(if $(SAMPLE),$(BIN)/python tools/mutate_sample.py --count $(SAMPLE) --part "$(PART)",tools/mutate $(PART))
 
 pins: setup ## make requirements/*.txt again from requirements/*.in (needs a package index)
 	cd requirements && for name in onboard operator sim dev; do CUSTOM_COMPILE_COMMAND="make pins" \

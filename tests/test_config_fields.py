@@ -10,6 +10,8 @@ from pathlib import Path
 
 from gps_denied_onboard.config import Config
 
+from .source_trees import tree_of
+
 SRC = Path(__file__).resolve().parents[1] / "src"
 
 
@@ -24,7 +26,7 @@ def config_fields(kind: type) -> Iterator[tuple[str, str]]:
 
 @functools.cache
 def _trees(source: Path) -> tuple[ast.Module, ...]:
-    return tuple(ast.parse(file.read_text(encoding="utf-8")) for file in sorted(source.rglob("*.py")))
+    return tuple(tree_of(file) for file in sorted(source.rglob("*.py")))
 
 
 def attributes_read(source: Path, without: set[str]) -> set[str]:

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from .source_trees import tree_of
+
 ROOT = Path(__file__).resolve().parents[1]
 SRC = ROOT / "src"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -28,7 +30,7 @@ def imports(file: Path, *, late: bool) -> tuple[tuple[int, str], ...]:
 
 
 def _imports(file: Path, late: bool) -> Iterator[tuple[int, str]]:
-    waiting: list[ast.AST] = [ast.parse(file.read_text(encoding="utf-8"))]
+    waiting: list[ast.AST] = [tree_of(file)]
     while waiting:
         node = waiting.pop()
         if isinstance(node, ast.Import):

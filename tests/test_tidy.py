@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import functools
 import importlib
 import re
 import tomllib
@@ -12,6 +11,8 @@ from pathlib import Path
 
 import pytest
 import typer
+
+from .source_trees import tree_of
 
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS: dict[str, str] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["scripts"]
@@ -61,11 +62,6 @@ def tree_files(*tops: str) -> list[Path]:
 
 def python_files(*tops: str) -> list[Path]:
     return [file for file in tree_files(*tops) if file.suffix == ".py"]
-
-
-@functools.cache
-def parsed(file: Path) -> ast.Module:
-    return ast.parse(file.read_text(encoding="utf-8"), filename=str(file))
 
 
 def relative(file: Path) -> str:
@@ -121,7 +117,7 @@ def test_python_functions_fit_a_screen() -> None:
         f"{relative(file)}:{function.lineno} {function.name} {function.end_lineno - function.lineno + 1}"
         for file in python_files("src", "tests", "migrations")
         if relative(file) not in EXEMPT_FROM_SIZE
-        for function in functions(parsed(file))
+        for function in functions(tree_of(file))
         if function.end_lineno is not None and function.end_lineno - function.lineno + 1 > MAX_FUNCTION_LINES
     ]
     assert not long
@@ -140,7 +136,7 @@ def crowded_constructors(tree: ast.AST) -> Iterator[str]:
 
 def test_constructors_take_seven_arguments_at_most() -> None:
     """No constructor in src takes more than seven arguments: more of them are grouped in a frozen dataclass."""
-    crowded = {relative(file): list(crowded_constructors(parsed(file))) for file in python_files("src")}
+    crowded = {relative(file): list(crowded_constructors(tree_of(file))) for file in python_files("src")}
     assert {name: classes for name, classes in crowded.items() if classes} == {}
 
 
@@ -172,9 +168,9 @@ def constant_twins(tree: ast.AST) -> list[float]:
 
 def test_constants_of_nature_stand_in_one_place() -> None:
     """The earth's radii and the 95 % chi-square are written in geodesy.py alone, but for the twins told by name."""
-    twins = {relative(file) for file in python_files("src") if constant_twins(parsed(file))}
+    twins = {relative(file) for file in python_files("src") if constant_twins(tree_of(file))}
     assert twins == {SINGLE_PLACE, *TWINS_ALLOWED}
-    assert set(constant_twins(parsed(ROOT / SINGLE_PLACE))) == set(CONSTANTS_OF_NATURE)
+    assert set(constant_twins(tree_of(ROOT / SINGLE_PLACE))) == set(CONSTANTS_OF_NATURE)
 
 
 def test_cpp_functions_fit_a_screen() -> None:
@@ -217,7 +213,7 @@ def impurities(tree: ast.Module) -> Iterator[str]:
 def test_the_core_touches_no_clock_socket_thread_or_file() -> None:
     """The pure packages import no clock, socket, thread or process and open no file."""
     found = {
-        relative(file): list(impurities(parsed(file)))
+        relative(file): list(impurities(tree_of(file)))
         for file in python_files("src/gps_denied_onboard")
         if is_pure(file)
     }
@@ -229,7 +225,7 @@ def test_random_numbers_have_a_seed_from_outside() -> None:
     unseeded = [
         f"{relative(file)}:{node.lineno}"
         for file in python_files("src")
-        for node in ast.walk(parsed(file))
+        for node in ast.walk(tree_of(file))
         if isinstance(node, ast.Call) and not node.args and not node.keywords
         and isinstance(node.func, ast.Name | ast.Attribute)
         and (node.func.id if isinstance(node.func, ast.Name) else node.func.attr) == "default_rng"
@@ -286,7 +282,7 @@ def test_every_test_says_what_it_shows() -> None:
     silent = [
         f"{relative(file)}:{function.lineno} {function.name}"
         for file in python_files("tests")
-        for function in functions(parsed(file))
+        for function in functions(tree_of(file))
         if function.name.startswith("test_") and not ast.get_docstring(function)
     ]
     assert not silent
@@ -304,7 +300,7 @@ def named_by(module: str, file: Path, known: dict[str, Path]) -> set[str]:
     """Return the project modules that one module imports or names in a string, e.g. in a registry of strategies."""
     package = module if file.name == "__init__.py" else module.rpartition(".")[0]
     found: set[str] = set()
-    for node in ast.walk(parsed(file)):
+    for node in ast.walk(tree_of(file)):
         if isinstance(node, ast.Import):
             found.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):

@@ -41,6 +41,7 @@ from gps_denied_sim.render.sim_camera import CameraTruth, SimCamera, make_camera
 from gps_denied_sim.render.world import GroundPicture, World
 from gps_denied_sim.scenarios import make_scenario
 from gps_denied_sim.schedule import Scenario
+from gps_denied_sim.sensors.error_table import SensorError
 from gps_denied_sim.sensors.height_raster import height_raster
 from gps_denied_sim.sensors.telemetry import NANOSECONDS, Rates, telemetry, truth_samples
 from gps_denied_sim.vehicle.flight import FlightTruth, fly, make_air, scheduled_air
@@ -298,7 +299,8 @@ def _write_messages(prepared: Prepared, folder: Path) -> None:
     request = prepared.request
     rates = Rates(imu_hz=request.imu_hz)
     with RecordingWriter(folder) as writer:
-        times = [START_NS + round(t_s * NANOSECONDS) for t_s in prepared.frame_times_s]
+        late_s = SensorError.CAMERA_CLOCK.value.drawn(stream(request.seed, "camera-clock"))
+        times = [START_NS + round((t_s + late_s) * NANOSECONDS) for t_s in prepared.frame_times_s]
         frames = [FrameRecord(t_ns, index, frame_name(index)) for index, t_ns in enumerate(times)]
         sensed = telemetry(prepared.flight, prepared.scenario, prepared.frame, request.seed, START_NS, rates)
         writer.write_all([*sensed, *frames])

@@ -23,6 +23,8 @@ from typer.testing import CliRunner
 from gps_denied_onboard.errors import UserError
 from gps_denied_operator.cli import app, main
 
+from ..source_trees import tree_of
+
 ROOT = Path(__file__).resolve().parents[2]
 SOURCE = ROOT / "src" / "gps_denied_operator"
 HEAVY = {
@@ -90,7 +92,7 @@ def exit_codes() -> dict[str, int]:
     """The exit code of each error of the operator's package that has one of its own."""
     found = {}
     for file in sorted(SOURCE.rglob("*.py")):
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        for node in ast.walk(tree_of(file)):
             if isinstance(node, ast.ClassDef) and "exit_code" in ast.unparse(node):
                 module = ".".join(file.relative_to(ROOT / "src").with_suffix("").parts)
                 kind = getattr(importlib.import_module(module), node.name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import re
 import shlex
@@ -22,6 +23,14 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "_docs").glob("operating*.md")), RO
 SCRIPTS: dict[str, str] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
 
 
+@functools.cache
+def program_parser(program: str) -> TyperGroup:
+    """Return the parser of one of the three programs."""
+    parser: Any = typer.main.get_command(importlib.import_module(SCRIPTS[program].split(":")[0]).app)
+    assert isinstance(parser, TyperGroup)
+    return parser
+
+
 def documented() -> list[str]:
     """Commands of the code blocks, without what a shell does around them."""
     prompt = r"^(?: {4})?(?:\.venv/bin/|workstation\$ |companion\$ )"
@@ -40,9 +49,7 @@ def test_all_three_programs_are_documented() -> None:
 def test_the_documented_command_is_accepted(command: str) -> None:
     """The command line is parsed to its end by the program's own parser: no unknown option, nothing missing."""
     program, *arguments = shlex.split(command)
-    module = importlib.import_module(SCRIPTS[Path(program).name].split(":")[0])
-    parser: Any = typer.main.get_command(module.app)
-    assert isinstance(parser, TyperGroup)
+    parser: Any = program_parser(Path(program).name)
     arguments = spread(arguments)
     context = parser.make_context(None, [*arguments], resilient_parsing=True)
     while isinstance(parser, TyperGroup):
@@ -64,8 +71,7 @@ def options(command: Any, name: str) -> list[str]:
 def test_every_option_is_documented(program: str) -> None:
     """Each option that `--help` lists stands in one of the operating pages."""
     text = "\n".join(page.read_text(encoding="utf-8") for page in PAGES if page.name.startswith("operating"))
-    module = importlib.import_module(SCRIPTS[program].split(":")[0])
-    known = options(typer.main.get_command(module.app), program)
+    known = options(program_parser(program), program)
     assert known
     assert [line for line in known if not re.search(rf"{line.split()[-1]}(?![\w-])", text)] == []
 

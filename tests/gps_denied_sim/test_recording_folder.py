@@ -68,12 +68,12 @@ def test_recording_is_whole(recorded: Path) -> None:
     assert all(cv2.imread(str(t)).shape == (256, 256, 3) for t in tiles)
 
 
-def test_refuses_a_folder_that_holds_something(recorded: Path) -> None:
-    """A second run on the same folder is refused with a sentence, and changes nothing."""
-    before = contents(recorded)
+def test_refuses_a_folder_that_holds_something(tmp_path: Path) -> None:
+    """A folder with a file in it is refused with a sentence, and nothing in it changes."""
+    (tmp_path / "meta.json").write_text("{}")
     with pytest.raises(UserError, match="is not empty"):
-        make_recording(REQUEST, recorded, quiet)
-    assert contents(recorded) == before
+        make_recording(REQUEST, tmp_path, quiet)
+    assert contents(tmp_path) == {"meta.json": b"{}"}
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])

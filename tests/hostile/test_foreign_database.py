@@ -76,7 +76,7 @@ def planted(cluster: Path, store: Path, attack: Callable[[Path, Path], None], pr
             os.chown(path, user.uid, user.gid)
 
 
-@pytest.mark.parametrize("attack", ATTACKS)
+@pytest.mark.parametrize("attack", [ATTACKS[0], *(pytest.param(a, marks=pytest.mark.slow) for a in ATTACKS[1:])])
 def test_a_strangers_database_is_not_started(
     open_folder: Path, cluster: Path, attack: Callable[[Path, Path], None]
 ) -> None:

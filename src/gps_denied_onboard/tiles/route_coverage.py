@@ -26,14 +26,17 @@ ROUTE_GAP_CODE = 22
 """Exit code of build-cache and verify-cache where a leg has no map."""
 STEP_M = 20.0
 GAP_M_MAX = 2000.0
-"""A stretch without map that is longer is a gap, too, where its leg has some map elsewhere."""
+"""A stretch without map that is longer is a gap, too, where its legs have some map elsewhere."""
 LEGS_SHOWN = 5
 Path_deg = Sequence[Sequence[float]]
 
 
 @dataclass(frozen=True, slots=True)
 class LegCoverage:
-    """A leg from one waypoint to the next: its length, the metres of it with map, the longest stretch without."""
+    """A leg from one waypoint to the next: its length, the metres of it with map, the longest stretch without.
+
+    A stretch that began on legs before counts with what it has there: an aircraft flies through waypoints.
+    """
 
     number: int
     begin_deg: tuple[float, float]
@@ -103,12 +106,17 @@ def route_coverage(store: TileStore, source: str, zoom: int, paths_deg: Iterable
     held = _Held(store, source, zoom)
     legs: list[LegCoverage] = []
     for path in paths_deg:
+        dark_m = 0.0
         for begin, end in itertools.pairwise(path):
-            legs.append(_leg(held, len(legs) + 1, begin, end))
+            leg, dark_m = _leg(held, len(legs) + 1, begin, end, dark_m)
+            legs.append(leg)
     return RouteCoverage(tuple(leg for leg in legs if leg.length_m > 0.0))
 
 
-def _leg(held: _Held, number: int, begin: Sequence[float], end: Sequence[float]) -> LegCoverage:
+def _leg(
+    held: _Held, number: int, begin: Sequence[float], end: Sequence[float], dark_m: float
+) -> tuple[LegCoverage, float]:
+    """A leg, entered after `dark_m` without map, and how long the stretch without map is where it ends."""
     geod = pyproj.Geod(ellps="WGS84")
     _, _, length_m = geod.inv(begin[1], begin[0], end[1], end[0])
     pieces = max(math.ceil(float(length_m) / STEP_M), 1)
@@ -118,11 +126,12 @@ def _leg(held: _Held, number: int, begin: Sequence[float], end: Sequence[float])
     seen = np.array([held.has(place) for place in pixel])
     step_m = float(length_m) / pieces
     both = seen[:-1] & seen[1:]
-    longest = max((len(run) for run in "".join("x" if s else " " for s in both).split("x")), default=0)
+    dark_runs_m = [len(run) * step_m for run in "".join("x" if s else " " for s in both).split("x")]
+    dark_runs_m[0] += dark_m if dark_runs_m[0] else 0.0
     return LegCoverage(
         number, (float(begin[0]), float(begin[1])), (float(end[0]), float(end[1])), float(length_m),
-        float(length_m) * (float(both.sum()) / pieces), longest * step_m,
-    )  # fmt: skip
+        float(length_m) * (float(both.sum()) / pieces), max(dark_runs_m),
+    ), dark_runs_m[-1]  # fmt: skip
 
 
 class _Held:

@@ -43,7 +43,7 @@ class CampaignRequest:
 
 def run_campaign(request: CampaignRequest, progress: Callable[[int, str, int, int], None]) -> dict[str, Any]:
     """Fly what is not recorded yet, run all attacks and blackouts, and return the figures."""
-    began = time.monotonic()
+    began, load = time.monotonic(), machine.load_average()
     came: list[tuple[CampaignTask, Scores]] = []
     tasks = _tasks(request)
     with step_runner(request.workers, request.cluster, request.recordings, progress) as steps:
@@ -72,6 +72,7 @@ def run_campaign(request: CampaignRequest, progress: Callable[[int, str, int, in
         "wall_s": round(time.monotonic() - began, 1),
         "commit": machine.commit(),
         "cores": machine.cores(),
+        "load_average": machine.load_over(load),
     }
 
 

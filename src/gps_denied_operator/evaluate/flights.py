@@ -59,7 +59,7 @@ def parse_seeds(told: str) -> tuple[int, ...]:
 
 def evaluate_flights(request: FlightsRequest, folder: Path, command: str, progress: Progress) -> Report:
     """Simulate what is not recorded yet, replay all, and score. UserError with the first flight's complaint."""
-    began = time.monotonic()
+    began, load = time.monotonic(), machine.load_average()
     tasks = _tasks(request, folder)
     outcomes = _run(tasks, request, folder, progress)
     facts = RunFacts(
@@ -68,6 +68,7 @@ def evaluate_flights(request: FlightsRequest, folder: Path, command: str, progre
         commit=machine.commit(),
         cores=machine.cores(),
         true_gps_left=sum(outcome.true_gps_left for outcome in outcomes),
+        load_average=machine.load_over(load),
     )
     return _report(request, outcomes, facts, command)
 

@@ -1,4 +1,4 @@
-"""What the machine says about a run: commit, cores, memory."""
+"""What the machine says about a run: commit, cores, load, memory."""
 
 from __future__ import annotations
 
@@ -23,6 +23,19 @@ def commit() -> str:
 def cores() -> int:
     """How many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def load_average() -> float | None:
+    """Processes that ran or waited for a core or a disk, over the last minute; None where the system does not tell."""
+    try:
+        return round(os.getloadavg()[0], 2)
+    except OSError:
+        return None
+
+
+def load_over(before: float | None) -> dict[str, float | None]:
+    """The load `before` a run, which is others' alone, and now, its own among it: times measured beside others lie."""
+    return {"before": before, "after": load_average()}
 
 
 def own_rss_peak_mb() -> float:

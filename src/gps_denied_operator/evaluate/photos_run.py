@@ -302,7 +302,7 @@ def evaluate_photos(
     request: PhotosRequest, prepared: PreparedPhotos, command: str, progress: Callable[[int], None]
 ) -> Report:
     """Estimate, score and illustrate."""
-    began = time.monotonic()
+    began, load = time.monotonic(), machine.load_average()
     watched = _Watched(chosen_frames(prepared), prepared.lookup)
     collector = Collector(prepared.lookup, progress)
     with ExitStack() as closing:
@@ -314,7 +314,13 @@ def evaluate_photos(
     rows = collector.rows
     if not rows:
         raise UserError(f"{request.photos} gave no frame that could be used; look at the pictures or the video.")
-    facts = RunFacts(time.monotonic() - began, machine.own_rss_peak_mb(), machine.commit(), machine.cores())
+    facts = RunFacts(
+        wall_s=time.monotonic() - began,
+        rss_peak_mb=machine.own_rss_peak_mb(),
+        commit=machine.commit(),
+        cores=machine.cores(),
+        load_average=machine.load_over(load),
+    )
     found_deg = (options.boresight.roll_deg, options.boresight.pitch_deg) if options.boresight else in_flight_deg
     result = figures([rows], facts, (request.photos.name,)) | photo_figures(rows, found_deg)
     hint = "" if result["anchored"] else _scale_hint(prepared)

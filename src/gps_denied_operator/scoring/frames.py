@@ -56,10 +56,11 @@ class FrameResult:
 
 @dataclass(frozen=True, slots=True)
 class RunFacts:
-    """What the machine says about a run. `true_gps_left` None: nothing is known of the GPS."""
+    """What the machine says about a run; None: not known. `load_average`: of one minute, `before` and `after` it."""
 
     wall_s: float
     rss_peak_mb: float
     commit: str
     cores: int
     true_gps_left: int | None = None
+    load_average: dict[str, float | None] | None = None

@@ -160,6 +160,7 @@ def figures(flights: Sequence[Sequence[FrameResult]], run: RunFacts, names: Sequ
         "wall_s": _rounded(run.wall_s, 2),
         "commit": run.commit,
         "cores": run.cores,
+        "load_average": run.load_average,
     }
 
 

@@ -6,14 +6,17 @@ import re
 
 FOOT_M = 0.3048
 CELL_CHARACTERS_MAX = 200
-MICRO, MILLI = ("us", "usec", "microsecond", "microseconds", "µs"), ("ms", "msec", "millisecond", "milliseconds")
+MICRO, MILLI = ("us", "usec", "microsecond", "microseconds", "µs", "μs", "usecs"), (
+    "ms", "msec", "millisecond", "milliseconds", "msecs",
+)  # fmt: skip
+"""Micro is written with two letters that look alike: U+00B5 and the Greek U+03BC."""
 _TIME_S: dict[str, float] = {
     **dict.fromkeys(("s", "sec", "secs", "second", "seconds"), 1.0),
     **dict.fromkeys(MILLI, 1e-3),
     **dict.fromkeys(MICRO, 1e-6),
     **dict.fromkeys(("ns", "nsec", "nanosecond", "nanoseconds"), 1e-9),
-    **dict.fromkeys(("min", "minute", "minutes"), 60.0),
-    **dict.fromkeys(("h", "hour", "hours"), 3600.0),
+    **dict.fromkeys(("min", "mins", "minute", "minutes"), 60.0),
+    **dict.fromkeys(("h", "hr", "hrs", "hour", "hours"), 3600.0),
 }
 _LENGTH_M: dict[str, float] = {
     **dict.fromkeys(("m", "meter", "meters", "metre", "metres"), 1.0),
@@ -21,7 +24,10 @@ _LENGTH_M: dict[str, float] = {
     **dict.fromkeys(("cm", "centimeter", "centimeters", "centimetre", "centimetres"), 1e-2),
     **dict.fromkeys(("dm",), 0.1),
     **dict.fromkeys(("mm", "millimeter", "millimeters", "millimetre", "millimetres"), 1e-3),
-    **dict.fromkeys(("km",), 1e3),
+    **dict.fromkeys(("km", "kilometer", "kilometers", "kilometre", "kilometres"), 1e3),
+    **dict.fromkeys(("in", "inch", "inches"), 0.0254),
+    **dict.fromkeys(("yd", "yard", "yards"), 0.9144),
+    **dict.fromkeys(("usft", "us-ft", "ftus", "us survey foot", "us survey feet"), 1200.0 / 3937.0),
 }
 _DEGREE: dict[str, float] = {
     **dict.fromkeys(("deg", "degs", "degree", "degrees", "decimal degrees", "°", "dd", "wgs84"), 1.0),
@@ -58,7 +64,8 @@ def split_unit(cell: str) -> tuple[str, str]:
     inside = re.findall(r"[\[(]([^\])]*)[\])]", text)
     plain = re.sub(r"[^a-z0-9]+", "_", re.sub(r"[\[(].*?[\])]", "", text)).strip("_")
     units = [unit.strip() for unit in inside if unit.strip() and unit.strip() not in _NOT_A_UNIT]
-    return plain, units[0] if units else ""
+    words = units[0].split() if units else []  # "ft msl" is feet, whatever they are counted from
+    return plain, " ".join(word for word in words if word not in _NOT_A_UNIT)
 
 
 def scale_of(what: str, plain: str, unit: str, name: str, *, needs_unit: bool = False) -> float | None:

@@ -22,11 +22,15 @@ from gps_denied_onboard.messages import (
 )
 from gps_denied_sim.noise import stream
 from gps_denied_sim.schedule import Event, Scenario
-from gps_denied_sim.sensors.imu_parts import warm_up_errors
+from gps_denied_sim.sensors.error_table import SensorError
+from gps_denied_sim.sensors.imu_parts import flicker, vibration, warm_up_errors
 from gps_denied_sim.sensors.sensor_faults import indicated_airspeed_mps, level_errors
 from gps_denied_sim.vehicle.flight import FlightTruth, exp_rotations
 
 NANOSECONDS = 1_000_000_000
+METRES_PER_HPA = 8.3
+"""Of the standard atmosphere near the ground."""
+TENDENCY_S = 3.0 * 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,22 +70,21 @@ def _vector(v: FloatArray) -> tuple[float, float, float]:
 
 
 def imu_samples(flight: FlightTruth, seed: int, start_ns: int, scenario: Scenario | None = None) -> list[ImuSample]:
-    """A MEMS IMU: turn-on bias, bias instability, white noise; each sample is the mean over the step before it.
+    """A MEMS IMU of a named part; each sample is the mean over the step before it.
 
-    Accelerometer 0.05 m/s2 bias, 0.01 m/s2 instability over 300 s, 1.5 mm/s2/sqrt(Hz); gyroscope 0.003 rad/s bias,
-    0.0002 rad/s instability, 0.00012 rad/s/sqrt(Hz).
+    What the autopilot's calibration left, bias instability, temperature, white noise and the propeller's vibration.
     """
     rng = stream(seed, "imu")
     n, dt = len(flight.position_enu_m), flight.dt_s
-    root = math.sqrt(1.0 / dt)
-    accel = flight.specific_force_body_mps2 * (1.0 + rng.normal(0.0, 0.0008, 3)) + rng.normal(0.0, 0.05, 3)
-    accel = accel + wander(rng, n, dt, 0.01, 300.0) + rng.standard_normal((n, 3)) * 0.0015 * root
-    gyro = flight.rate_body_radps * (1.0 + rng.normal(0.0, 0.0008, 3)) + rng.normal(0.0, 0.003, 3)
-    gyro = gyro + wander(rng, n, dt, 0.0002, 300.0) + rng.standard_normal((n, 3)) * 0.00012 * root
     warming = None if scenario is None else scenario.active("imu_warmup", 0.0)
-    if warming is not None:
-        more_accel, more_gyro, _ = warm_up_errors(stream(seed, "imu-warmup"), warming.value, n, dt)
-        accel, gyro = accel + more_accel, gyro + more_gyro
+    accel, gyro, part = warm_up_errors(stream(seed, "imu-warmup"), 0.0 if warming is None else warming.value, n, dt)
+    scale = SensorError.ACCEL_SCALE.value.drawn(rng)
+    accel += flight.specific_force_body_mps2 * (1.0 + rng.normal(0.0, scale, 3))
+    accel += rng.normal(0.0, SensorError.ACCEL_OFFSET.value.drawn(rng), 3) + vibration(rng, n, dt)
+    accel += flicker(rng, SensorError.ACCEL_INSTABILITY.value.drawn(rng), n, dt)
+    gyro += flight.rate_body_radps * (1.0 + rng.normal(0.0, part.gyro_scale_sigma, 3))
+    gyro += rng.normal(0.0, SensorError.GYRO_OFFSET.value.drawn(rng), 3)
+    gyro += flicker(rng, SensorError.GYRO_INSTABILITY.value.drawn(rng), n, dt)
     rows = zip(np.round(accel, 5).tolist(), np.round(gyro, 6).tolist(), strict=True)
     return [
         ImuSample(_time_ns(flight, k, start_ns), (a[0], a[1], a[2]), (g[0], g[1], g[2]))
@@ -92,18 +95,19 @@ def imu_samples(flight: FlightTruth, seed: int, start_ns: int, scenario: Scenari
 def attitude_samples(
     flight: FlightTruth, seed: int, start_ns: int, rate_hz: float, scenario: Scenario | None = None
 ) -> list[AttitudeSample]:
-    """The autopilot's attitude: level to 0.3-0.7 degrees, slowly wandering; a compass wrong by 1 to 4 degrees."""
+    """The autopilot's attitude: its level wanders and gives way to accelerations, in turns too; its compass is off."""
     rng = stream(seed, "attitude")
     rows = _rows(flight, rate_hz)
     dt = 1.0 / rate_hz
-    level = math.radians(float(rng.uniform(0.3, 0.7)))
-    error = wander(rng, len(rows), dt, level, 50.0)
-    error[:, 2] = wander(rng, len(rows), dt, math.radians(0.7), 90.0)[:, 2]
-    error[:, 2] += math.radians(float(rng.uniform(1.0, 4.0)) * float(rng.choice([-1.0, 1.0])))
-    error += rng.standard_normal(error.shape) * math.radians(0.04)
+    level = math.radians(SensorError.LEVEL.value.drawn(rng))
+    error = wander(rng, len(rows), dt, level, SensorError.LEVEL_TIME.value.drawn(rng))
+    heading = math.radians(SensorError.COMPASS_WANDER.value.drawn(rng))
+    error[:, 2] = wander(rng, len(rows), dt, heading, SensorError.COMPASS_TIME.value.drawn(rng))[:, 2]
+    error[:, 2] += math.radians(SensorError.COMPASS.value.drawn(rng) * float(rng.choice([-1.0, 1.0])))
+    error += rng.standard_normal(error.shape) * math.radians(SensorError.ATTITUDE_NOISE.value.drawn(rng))
+    share = SensorError.LEVEL_SHARE.value.drawn(rng)
     shaken = None if scenario is None else scenario.active("attitude_shaken", 0.0)
-    if shaken is not None:
-        error += level_errors(flight, shaken.value)[rows]
+    error += level_errors(flight, share if shaken is None else shaken.value)[rows]
     ned = ROTATION_NED_TO_ENU @ flight.rotation_body_to_enu[rows]
     wrong = exp_rotations(error) @ ned
     return [
@@ -113,24 +117,30 @@ def attitude_samples(
 
 
 def baro_samples(flight: FlightTruth, altitude_m: FloatArray, seed: int, start_ns: int, hz: float) -> list[BaroSample]:
-    """Barometric altitude: offset of some metres, weather drift, 1 % scale on the height, 0.25 m noise."""
+    """Barometric altitude: an offset, the weather's course, pressure in the hull, scale of the height, noise."""
     rng = stream(seed, "baro")
     rows = _rows(flight, hz)
-    drift = wander(rng, len(rows), 1.0 / hz, 2.0, 600.0)[:, 0] + float(rng.normal(0.0, 2.0))
-    scale = 1.0 + float(rng.normal(0.0, 0.004))
+    rate_mps = SensorError.PRESSURE_TENDENCY.value.drawn(rng) * METRES_PER_HPA / TENDENCY_S
+    drift = rows * flight.dt_s * rate_mps * float(rng.choice([-1.0, 1.0]))
+    drift = drift + float(rng.normal(0.0, SensorError.BARO_OFFSET.value.drawn(rng)))
+    hull = SensorError.BARO_WANDER.value.drawn(rng), SensorError.BARO_TIME.value.drawn(rng)
+    drift += wander(rng, len(rows), 1.0 / hz, *hull)[:, 0]
+    scale = 1.0 + float(rng.normal(0.0, SensorError.BARO_SCALE.value.drawn(rng)))
+    noise = SensorError.BARO_NOISE.value.drawn(rng)
     base = float(altitude_m[0])
-    values = base + (altitude_m[rows] - base) * scale + drift + rng.normal(0.0, 0.25, len(rows))
+    values = base + (altitude_m[rows] - base) * scale + drift + rng.normal(0.0, noise, len(rows))
     return [BaroSample(_time_ns(flight, int(row), start_ns), round(float(values[k]), 3)) for k, row in enumerate(rows)]
 
 
 def airspeed_samples(
     flight: FlightTruth, scenario: Scenario, seed: int, start_ns: int, hz: float
 ) -> list[AirspeedSample]:
-    """True airspeed from a pitot tube: some per cent of scale error, 0.35 m/s noise; nothing while it is blocked."""
+    """True airspeed from a pitot tube: some per cent of scale error, noise; nothing while it is blocked."""
     rng = stream(seed, "airspeed")
     rows = _rows(flight, hz)
-    scale = 1.0 + float(rng.normal(0.0, 0.025))
-    values = flight.airspeed_mps[rows] * scale + rng.normal(0.0, 0.35, len(rows))
+    scale = 1.0 + float(rng.normal(0.0, SensorError.PITOT_SCALE.value.drawn(rng)))
+    noise = SensorError.PITOT_NOISE.value.drawn(rng)
+    values = flight.airspeed_mps[rows] * scale + rng.normal(0.0, noise, len(rows))
     values = indicated_airspeed_mps(flight, scenario, np.asarray(rows * flight.dt_s), np.asarray(values))
     return [
         AirspeedSample(_time_ns(flight, int(row), start_ns), round(float(values[k]), 3))
@@ -151,9 +161,10 @@ class GpsReceiver:
         flight, rng = self._flight, self._rng
         rows = _rows(flight, hz)
         rows = rows[(rows * flight.dt_s >= from_s) & (rows * flight.dt_s < until_s)]
-        error = wander(rng, len(rows), 1.0 / hz, 1.0, 40.0) * np.array([1.0, 1.0, 1.7])
-        error += rng.standard_normal(error.shape) * 0.15
-        speed_error = rng.normal(0.0, 0.12, error.shape)
+        slow = SensorError.GPS_WANDER.value.drawn(rng), SensorError.GPS_TIME.value.drawn(rng)
+        error = wander(rng, len(rows), 1.0 / hz, *slow) * np.array([1.0, 1.0, 1.7])
+        error += rng.standard_normal(error.shape) * SensorError.GPS_NOISE.value.drawn(rng)
+        speed_error = rng.normal(0.0, SensorError.GPS_SPEED.value.drawn(rng), error.shape)
         out = []
         for k, row in enumerate(rows):
             t_s = float(row) * flight.dt_s

@@ -16,6 +16,8 @@ from gps_denied_onboard.geometry.rotations import nadir_camera_to_enu
 from gps_denied_onboard.imaging.orthorectify import MapGrid, Orthorectifier, Undistorter, pixels_from_cells
 from gps_denied_onboard.messages import Frame
 
+from .shifts import shift_px
+
 
 @pytest.mark.parametrize("level", [0, 1, 2])
 def test_a_picture_from_a_known_pose_lies_on_the_map(painted_ground: Any, level: int) -> None:
@@ -43,6 +45,53 @@ def test_a_picture_from_a_known_pose_lies_on_the_map(painted_ground: Any, level:
                     shifts.append(shift)
     assert len(shifts) >= 8
     assert float(np.max(np.hypot(*np.array(shifts).T))) < 0.5
+
+
+@pytest.mark.parametrize("level", [0, 1, 2, 3])
+def test_nothing_is_half_a_pixel_off(painted_ground: Any, level: int) -> None:
+    """The shift that fits the picture best to the map is nothing, at the picture's own scale and shrunk for the map."""
+    pose = painted_ground.pose()
+    rectifier = Orthorectifier(painted_ground.frame(pose), Undistorter(painted_ground.camera))
+    laid = rectifier.orthorectify(MapGrid.at(painted_ground.local, painted_ground.zoom, level, pose[0][:2], 0.0), *pose)
+    assert laid is not None
+    h, w = laid.valid.shape
+    grey, _ = painted_ground.mosaic().window(level, laid.x0, laid.y0, w, h)
+    assert shift_px(laid.image, grey, laid.valid) == pytest.approx([0.0, 0.0], abs=0.05)
+
+
+@pytest.mark.parametrize("level", [0, 1])
+def test_cells_are_valid_that_the_frame_shows(painted_ground: Any, level: int) -> None:
+    """A cell counts where its middle lies within the frame's outermost edges, and a rim of half a cell more."""
+    camera = replace(painted_ground.camera, distortion_model="none", distortion=())
+    pose = painted_ground.pose()
+    grid = MapGrid.at(painted_ground.local, painted_ground.zoom, level, pose[0][:2], 0.0)
+    laid = Orthorectifier(painted_ground.frame(pose), Undistorter(camera)).orthorectify(grid, *pose)
+    assert laid is not None
+    h, w = laid.valid.shape
+    x, y = np.meshgrid(laid.x0 + 0.5 + np.arange(w), laid.y0 + 0.5 + np.arange(h))
+    pixels = pixels_from_cells(laid, np.stack([x, y], axis=-1).reshape(-1, 2)).reshape(h, w, 2)
+    size = (camera.width_px, camera.height_px)
+    depth_px = np.minimum(pixels + 0.5, np.array(size) - 0.5 - pixels).min(axis=-1)  # inside the edges where above 0
+    shown = depth_px > 0.0
+    assert (shown & ~laid.valid).sum() < 0.1 * (h + w)
+    assert (laid.valid & ~shown).sum() < 0.8 * (h + w)
+
+
+def test_cells_outside_of_the_lens_are_not_valid(painted_ground: Any) -> None:
+    """Where a pincushion lens has no pixel of the ideal picture's corners, the cells there hold no data."""
+    camera = replace(painted_ground.camera, distortion=(0.25, 0.0, 0.0, 0.0))
+    pose = painted_ground.pose()
+    grid = MapGrid.at(painted_ground.local, painted_ground.zoom, 0, pose[0][:2], 0.0)
+    laid = Orthorectifier(painted_ground.frame(pose), Undistorter(camera)).orthorectify(grid, *pose)
+    assert laid is not None
+    h, w = laid.valid.shape
+    x, y = np.meshgrid(laid.x0 + 0.5 + np.arange(w), laid.y0 + 0.5 + np.arange(h))
+    ideal = pixels_from_cells(laid, np.stack([x, y], axis=-1).reshape(-1, 2))
+    seen = camera.distort((ideal - (camera.cx_px, camera.cy_px)) / (camera.fx_px, camera.fy_px)).reshape(h, w, 2)
+    outside_px = np.maximum(-seen, seen - (camera.width_px - 1, camera.height_px - 1)).max(axis=-1)
+    assert not laid.valid[outside_px > 1.5].any()
+    assert laid.valid[outside_px < -1.5].mean() > 0.99
+    assert (outside_px[laid.valid] < 1.5).all()
 
 
 def test_cells_and_pixels_agree_with_the_camera_model(painted_ground: Any) -> None:

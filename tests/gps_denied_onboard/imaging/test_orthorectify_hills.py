@@ -13,6 +13,8 @@ from gps_denied_onboard.imaging.orthorectify import MapGrid, Orthorectifier, Und
 from gps_denied_onboard.messages import Frame
 from tests.gps_denied_onboard.geometry.hills import hill
 
+from .shifts import shift_px
+
 
 def over_the_hill(ground: Any, pose: Any) -> Frame:
     """What the camera sees of the map's ground draped over the hill: each pixel's ray is followed to it."""
@@ -42,6 +44,19 @@ def test_a_picture_of_a_hill_lies_on_the_map(painted_ground: Any) -> None:
         difference = np.abs(cv2.blur(laid.image, (3, 3)).astype(float) - cv2.blur(grey, (3, 3)))
         off.append(float(difference[both].mean()))
     assert off[0] < 0.4 * off[1]
+
+
+@pytest.mark.parametrize("level", [0, 1, 2])
+def test_on_a_hill_nothing_is_half_a_pixel_off(painted_ground: Any, level: int) -> None:
+    """The shift that fits the picture best to the map is nothing, at the picture's own scale and shrunk."""
+    pose, terrain = painted_ground.pose(), hill(painted_ground.local)
+    rectifier = Orthorectifier(over_the_hill(painted_ground, pose), Undistorter(painted_ground.camera), terrain)
+    grid = MapGrid.at(painted_ground.local, painted_ground.zoom, level, pose[0][:2], terrain.up_m(pose[0][:2]))
+    laid = rectifier.orthorectify(grid, *pose)
+    assert laid is not None
+    h, w = laid.valid.shape
+    grey, _ = painted_ground.mosaic().window(level, laid.x0, laid.y0, w, h)
+    assert shift_px(laid.image, grey, laid.valid) == pytest.approx([0.0, 0.0], abs=0.06)
 
 
 def test_cells_on_a_hill_have_the_pixels_that_see_them(painted_ground: Any) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gps_denied_onboard.geometry.rotations import rotation_z, wrap_angle
+from gps_denied_onboard.geometry.rotations import exp_rotation, nadir_camera_to_enu, rotation_z, wrap_angle
 from gps_denied_onboard.imaging.orthorectify import Orthorectifier, Undistorter
 from gps_denied_onboard.localisation.place_config import PlaceConfig
 from gps_denied_onboard.localisation.place_search import GridPlace, InOrder
@@ -63,6 +63,54 @@ def test_other_ground_has_no_clear_winner(painted_ground: Any) -> None:
     frame = painted_ground.frame(pose, painted_ground.paint(99))
     prior = painted_ground.prior(pose, known=False)
     assert search(painted_ground, frame, prior)[0].margin < 1.25
+
+
+SMALL_M = 100.0
+
+
+def places_tried(ground: Any, position_m: tuple[float, float], tilt_rad: float = 0.0, **prior: float) -> float:
+    """How many places are compared around a camera 300 m over a place, tilted to look east; the map is 819 m wide."""
+    pose = (np.array([*position_m, 300.0]), exp_rotation(np.array([0.0, -tilt_rad, 0.0])) @ nadir_camera_to_enu(0.0))
+    place, told = GridPlace(ground.mosaic(), ground.local, PlaceConfig()), ground.prior(pose, **prior)
+    return place.tried(told, SMALL_M, place.search_stages(told, SMALL_M)[0])
+
+
+@pytest.mark.parametrize(
+    ("sigma_m", "tilt_sigma_rad"), [(10.0, 0.0), (40.0, 0.0), (10.0, 0.05), (10.0, 0.15), (10.0, 0.3), (10.0, 3.0)]
+)
+def test_the_reach_is_that_of_position_and_tilt(painted_ground: Any, sigma_m: float, tilt_sigma_rad: float) -> None:
+    """Three sigmas of the place, as many of the tilt over the height up to 0.7 rad, and three quarters of a picture."""
+
+    def half_m(sigma: float, tilt: float) -> float:
+        return 3.0 * sigma + 150.0 * math.tan(min(3.0 * tilt, 0.7)) + 0.75 * SMALL_M
+
+    tried, known = (
+        places_tried(painted_ground, (0.0, 0.0), sigma_m=sigma, tilt_sigma_rad=tilt, height_m=150.0)
+        for sigma, tilt in ((sigma_m, tilt_sigma_rad), (20.0, 0.0))
+    )
+    assert tried / known == pytest.approx((half_m(sigma_m, tilt_sigma_rad) / half_m(20.0, 0.0)) ** 2, rel=0.03)
+
+
+def test_the_search_is_around_what_the_camera_looks_at(painted_ground: Any) -> None:
+    """Leaning east by 0.5 rad it looks 164 m east of its place: over the map's eastern end, or back onto it."""
+    inside = places_tried(painted_ground, (0.0, 0.0), sigma_m=20.0, tilt_sigma_rad=0.0)
+    half_m, lean_m, end_m = 60.0 + 0.75 * SMALL_M, 300.0 * math.tan(0.5), 0.5 * 2048 * 0.398
+    for east_m in (300.0, -450.0):
+        tried = places_tried(painted_ground, (east_m, 0.0), 0.5, sigma_m=20.0, tilt_sigma_rad=0.0)
+        west, east = east_m + lean_m - half_m, east_m + lean_m + half_m
+        share = max(min(east, end_m) - max(west, -end_m), 0.0) / (2.0 * half_m)
+        assert tried / inside == pytest.approx(share, abs=0.05)
+
+
+def test_every_height_and_heading_is_a_place_more(painted_ground: Any) -> None:
+    """Twice as many heights or headings are twice as many places that could be right by chance."""
+    known = places_tried(painted_ground, (0.0, 0.0), height_sigma_m=0.0, yaw_sigma_rad=0.0)
+    assert places_tried(painted_ground, (0.0, 0.0), height_sigma_m=10.0, yaw_sigma_rad=0.0) == pytest.approx(
+        3.0 * known
+    )
+    assert places_tried(painted_ground, (0.0, 0.0), height_sigma_m=0.0, yaw_sigma_rad=0.05) == pytest.approx(
+        5.0 * known
+    )
 
 
 def test_outside_the_map_there_is_nothing(painted_ground: Any) -> None:

@@ -53,6 +53,23 @@ def test_overlapping_patches_count_less() -> None:
     assert np.diag(grown) == pytest.approx([3.0, 3.0], rel=1e-3)
 
 
+def test_patches_that_agree_too_well_are_not_believed() -> None:
+    """Without any residual the noise counts as 0.4 map cells, and as the residuals say from there on."""
+    config = replace(ALONE, correlation_length=6.0)
+    none, little, real = (np.diag(solved(config, noise_m).covariance)[:2] for noise_m in (0.0, 0.1, 0.5))
+    assert none == pytest.approx(little, rel=0.02)
+    assert none / real == pytest.approx([0.08 / 0.25] * 2, rel=0.15)
+
+
+def test_relief_begins_where_flat_ground_ends() -> None:
+    """Residuals up to 0.8 cells are those of flat ground; what is more is trees and houses, which look like a tilt."""
+    config = replace(ALONE, relief_tilt_gain=20.0)
+    flat, trees = (np.sqrt(np.diag(solved(config, noise_m).covariance)[3:5]) for noise_m in (0.5, 1.0))
+    assert flat == pytest.approx([0.0, 0.0], abs=1e-4)
+    beyond_m = math.sqrt(2.0 * 0.9**2 - 0.8**2)  # rms of two components, a little cut off by the inliers
+    assert trees == pytest.approx([20.0 * beyond_m / HEIGHT_M] * 2, rel=0.15)
+
+
 @pytest.mark.parametrize("height_m", [100.0, 1000.0])
 def test_height_is_worth_two_thousandths_of_itself(height_m: float) -> None:
     """The scale of the camera's calibration is good to 0.2 %, whatever the patches say."""

@@ -11,7 +11,12 @@ from gps_denied_onboard.runtime_root.strategies import STRATEGIES, load_composit
 
 from .ground import CAMERA
 
-each_odometry = pytest.mark.parametrize("name", sorted(STRATEGIES["odometry"]))
+_NAMES = sorted(STRATEGIES["odometry"])
+each_odometry = pytest.mark.parametrize("name", _NAMES)
+each_odometry_features_slow = pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name == "features" else name for name in _NAMES]
+)
+"""The same where `features`, which nothing flies by default, takes many times as long: with the slow tests."""
 
 
 def odometry(name: str, camera: CameraModel = CAMERA, config: OdometryConfig | None = None) -> Odometry:

@@ -13,7 +13,7 @@ from gps_denied_onboard.messages import FloatArray, ImageArray, OdometryStep
 from gps_denied_onboard.odometry import Odometry
 
 from .ground import CAMERA, HEIGHT_M, Ground, camera_attitude, frame, prior
-from .strategies import each_odometry, odometry
+from .strategies import each_odometry, each_odometry_features_slow, odometry
 
 MOVED = np.array([24.0, 6.0, 0.0])
 ATTITUDE = camera_attitude(90.0, 1.0, -1.0)
@@ -83,7 +83,7 @@ def test_motion_blur_is_survived_or_lost(ground: Ground, name: str) -> None:
     assert registered >= 3
 
 
-@each_odometry
+@each_odometry_features_slow
 def test_exposure_and_haze_do_not_matter(ground: Ground, name: str) -> None:
     """Half the light, or a third of the contrast in mist, gives the same displacement."""
     first, second = pair(ground)
@@ -130,7 +130,7 @@ def test_overlay_does_not_hold_the_picture_still(ground: Ground, name: str) -> N
     assert np.linalg.norm(step.displacement_enu_m - MOVED) < 2.0
 
 
-@each_odometry
+@each_odometry_features_slow
 def test_overlay_on_faint_ground_does_not_hold_the_picture_still(ground: Ground, name: str) -> None:
     """Over ground with little contrast the text does not make the aircraft stand still."""
     for faint in (0.35, 0.15, 0.06):
@@ -151,7 +151,7 @@ def rows_picture(position: FloatArray, rng: np.random.Generator, irregular: floa
     return np.clip(rows + rng.standard_normal(rows.shape), 0, 255).astype(np.uint8)
 
 
-@each_odometry
+@each_odometry_features_slow
 @pytest.mark.parametrize("irregular", [0.0, 3.0, 25.0])
 def test_crop_rows_never_slip_by_a_row(irregular: float, name: str) -> None:
     """Over regular rows the step is right or lost: perfect rows tell nothing, plants that differ tell enough."""

@@ -13,7 +13,7 @@ from gps_denied_onboard.messages import OdometryStep
 from gps_denied_onboard.odometry.config import OdometryConfig
 
 from .ground import HEIGHT_M, Ground, camera_attitude, frame, prior, yaw_change
-from .strategies import each_odometry, odometry
+from .strategies import each_odometry, each_odometry_features_slow, odometry
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ LEGS = {
 }
 
 
-@each_odometry
+@each_odometry_features_slow
 @pytest.mark.parametrize("motion", LEGS)
 def test_step_measures_the_motion(ground: Ground, motion: str, name: str) -> None:
     """The displacement is right to 1 % of the height, the turn to 0.2 degrees, the scale to 1 %."""
@@ -81,7 +81,7 @@ def test_five_percent_of_overlap_is_right_or_lost(ground: Ground, name: str) -> 
             assert np.linalg.norm(error) < 15.0
 
 
-@each_odometry
+@each_odometry_features_slow
 def test_stills_without_attitude(ground: Ground, name: str) -> None:
     """Tilts of 6 degrees that no prior knows are found in the picture, the displacement good to 4 % of the height."""
     rng = np.random.default_rng(5)

@@ -108,6 +108,7 @@ def test_kept_pictures_go_through_the_matcher_again(
         assert (tmp_path / "same" / name).read_bytes() != (tmp_path / "changed" / name).read_bytes()
 
 
+@pytest.mark.slow
 def test_a_recording_says_where_its_pictures_are_not(flown_with_pictures: Path, short_recording: Path) -> None:
     """Without the volume the recorded fixes are taken, bit by bit, and it is said; a folder of something else no."""
     summary = replay_flight(flown_with_pictures, None, None)
@@ -119,6 +120,7 @@ def test_a_recording_says_where_its_pictures_are_not(flown_with_pictures: Path, 
         replay_flight(flown_with_pictures, None, None, short_recording / "tiles")
 
 
+@pytest.mark.slow
 def test_hostile_pictures_are_left_out(short_recording: Path, flown_with_pictures: Path, tmp_path: Path) -> None:
     """A torn file, a bomb of pixels and a link are told; the recorded fixes stand for them."""
     kept = tmp_path / "kept"

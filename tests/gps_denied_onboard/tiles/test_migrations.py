@@ -12,7 +12,7 @@ from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.tiles import schema, server
 
 SERVERS = server.installed_servers()
-MAJORS = ("15", "18")  # Debian 12's, which the images hold, and the embedded one
+MAJORS = ("15", pytest.param("18", marks=pytest.mark.slow))  # Debian 12's, which the images hold, and the embedded one
 INSERT = """
     INSERT INTO tiles (zoom, x, y, tile_size_m, source, content_sha256, size_bytes, ground_resolution_m_px)
     VALUES (18, 1, 2, 90, 'provider', sha256('a'), 9000, 0.5)

@@ -65,6 +65,20 @@ def test_levels_are_means_of_what_has_data(level: int) -> None:
     np.testing.assert_array_equal(grey, WHOLE[level][0][MARGIN:-MARGIN, MARGIN:-MARGIN])
 
 
+def test_a_whole_map_is_rounded_as_any_other() -> None:
+    """Blocks whose every pixel has data take another way; half a grey is rounded up there, too."""
+    land = Land()
+    land.valid[:] = True
+    land.grey = np.random.default_rng(8).integers(1, 256, land.grey.shape, dtype=np.uint8)
+    for level in (1, 3, 5):
+        size = BLOCK_PX >> level
+        left, top = -(-X0 // 4) * size, -(-Y0 // 4) * size  # the first block that lies on the map wholly
+        grey, valid = MapMosaic(land).window(level, left, top, size, size)
+        assert valid.all()
+        u, v = left - (X0 * 256 >> level), top - (Y0 * 256 >> level)
+        np.testing.assert_array_equal(grey, expected(land, level)[0][v : v + size, u : u + size])
+
+
 @pytest.mark.slow
 @settings(max_examples=30, deadline=None)
 @given(

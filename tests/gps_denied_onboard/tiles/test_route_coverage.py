@@ -77,6 +77,20 @@ def test_a_leg_without_map_is_a_gap_and_named(store: TileStore) -> None:
     assert route_coverage(store, "other", ZOOM, [[at(0.0), at(1.0)]]).share == 0.0
 
 
+def test_a_stretch_without_map_goes_on_through_waypoints(store: TileStore) -> None:
+    """1.8 km without map on each side of a waypoint are 3.6 km in the dark: a gap, though neither leg has 2 km."""
+    tile_m = route_coverage(store, "m", ZOOM, [[at(0.0), at(1.0)]]).length_m
+    away = 6.0 + 1800.0 / tile_m
+    alone = route_coverage(store, "m", ZOOM, [[at(5.5), at(away)], [at(away), at(5.5)]])
+    assert not alone.gaps
+    assert alone.legs[0].longest_gap_m == pytest.approx(1800.0, abs=30.0)
+    through = route_coverage(store, "m", ZOOM, [[at(5.5), at(away), at(5.5)]])
+    assert [leg.number for leg in through.gaps] == [2]
+    assert through.legs[1].longest_gap_m == pytest.approx(3600.0, abs=60.0)
+    near = 6.0 + 900.0 / tile_m  # over the map the count begins anew
+    assert not route_coverage(store, "m", ZOOM, [[at(5.5), at(near), at(0.5), at(near), at(5.5)]]).gaps
+
+
 def test_a_share_is_never_rounded_up_to_all(store: TileStore) -> None:
     """A step without map in a long route is no 100 %."""
     back_and_forth = [at(0.0), at(2.9)] * 200

@@ -33,6 +33,10 @@ def errors_m(seed: int, frames: int) -> np.ndarray:
     return np.array(out) * rng.uniform(1.0, 2.0)
 
 
+def unchanged(_seed: int, errors: np.ndarray) -> np.ndarray:
+    return errors
+
+
 def fix_noise_m(seed: int, frames: int, more_m: float) -> np.ndarray:
     """(frames, 2) errors of one flight's map fixes, each its own; `more_m`: sigma of what a worse matcher adds."""
     rng = np.random.default_rng(7000 + seed)
@@ -45,6 +49,7 @@ def map_fix(t_ns: int, position_enu_m: np.ndarray) -> PoseFix:
 
 
 Write = Callable[..., Path]
+_unchanged: dict[tuple[int, int, float], list[FrameResult]] = {}
 
 
 @pytest.fixture
@@ -55,23 +60,32 @@ def write_result(tmp_path: Path, make_state: Any, origin: Any) -> Write:
     much noise its map fixes have beyond that of every result.
     """
 
+    def flight_rows(seed: int, errors: np.ndarray, fixes_m: float) -> list[FrameResult]:
+        rows = []
+        noise = fix_noise_m(seed, len(errors), fixes_m)
+        for k, error in enumerate(errors):
+            truth = np.array([15.0 * k, 200.0 * seed, 400.0])
+            lat, lon, alt = (float(v) for v in origin.geodetic_from_enu(truth))
+            t_ns = (k + 1) * 1_000_000_000
+            state = make_state(t_ns, truth + np.array([*error, 0.0]))
+            fix = map_fix(t_ns, truth + np.array([*noise[k], 0.0]))
+            rows.append(FrameResult(t_ns, k, f"{k}.jpg", lat, lon, alt, state, fix))
+        return rows
+
     def write(
-        name: str, seeds: range = range(10), change: Change = lambda _seed, errors: errors, frames: int = FRAMES,
+        name: str, seeds: range = range(10), change: Change = unchanged, frames: int = FRAMES,
         more: dict[str, Any] | None = None, with_frames: bool = True, fixes_m: float = 0.0,
     ) -> Path:  # fmt: skip
         folder = tmp_path / name
         folder.mkdir()
         flights: list[tuple[str, list[FrameResult]]] = []
         for seed in seeds:
-            rows = []
-            noise = fix_noise_m(seed, frames, fixes_m)
-            for k, error in enumerate(change(seed, errors_m(seed, frames))):
-                truth = np.array([15.0 * k, 200.0 * seed, 400.0])
-                lat, lon, alt = (float(v) for v in origin.geodetic_from_enu(truth))
-                t_ns = (k + 1) * 1_000_000_000
-                state = make_state(t_ns, truth + np.array([*error, 0.0]))
-                fix = map_fix(t_ns, truth + np.array([*noise[k], 0.0]))
-                rows.append(FrameResult(t_ns, k, f"{k}.jpg", lat, lon, alt, state, fix))
+            if change is not unchanged:
+                rows = flight_rows(seed, change(seed, errors_m(seed, frames)), fixes_m)
+            elif (seed, frames, fixes_m) not in _unchanged:
+                rows = _unchanged[seed, frames, fixes_m] = flight_rows(seed, errors_m(seed, frames), fixes_m)
+            else:
+                rows = _unchanged[seed, frames, fixes_m]
             flights.append((f"cruise, seed {seed}", rows))
         each = [
             {"title": title, "note": "", "scenario": "cruise", "seed": seed, "minutes": 2.0, "simulator": "s1"}

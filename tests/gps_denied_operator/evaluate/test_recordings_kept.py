@@ -12,6 +12,14 @@ from gps_denied_onboard.errors import UserError
 from gps_denied_operator.evaluate.recordings import FlightKey, asks_for_heights, simulator_hash
 
 
+@pytest.fixture(scope="module")
+def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a copy of the simulator's package."""
+    copy = tmp_path_factory.mktemp("copy") / "gps_denied_sim"
+    shutil.copytree(gps_denied_sim.__path__[0], copy, ignore=shutil.ignore_patterns("__pycache__"))
+    return copy
+
+
 @pytest.mark.parametrize(
     ("changed", "thrown_away"),
     [
@@ -26,15 +34,16 @@ from gps_denied_operator.evaluate.recordings import FlightKey, asks_for_heights,
     ],
 )
 def test_only_what_makes_a_recording_counts(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: str, thrown_away: bool
+    package: Path, monkeypatch: pytest.MonkeyPatch, changed: str, thrown_away: bool
 ) -> None:
     """A change below `recording` makes a new recording; one of the command line or the tile provider does not."""
-    package = tmp_path / "gps_denied_sim"
-    shutil.copytree(gps_denied_sim.__path__[0], package, ignore=shutil.ignore_patterns("__pycache__"))
     monkeypatch.setattr(gps_denied_sim, "__path__", [str(package)])
+    unchanged = (package / changed).read_bytes()
     before = simulator_hash()
-    (package / changed).write_bytes((package / changed).read_bytes() + b"\nCHANGED = True\n")
-    assert (simulator_hash() != before) is thrown_away
+    (package / changed).write_bytes(unchanged + b"\nCHANGED = True\n")
+    after = simulator_hash()
+    (package / changed).write_bytes(unchanged)
+    assert (after != before) is thrown_away
 
 
 def test_flights_with_and_without_heights_share_what_they_can() -> None:

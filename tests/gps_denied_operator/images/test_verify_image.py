@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,9 +19,14 @@ PUBLIC = KEY.public_key().public_bytes_raw()
 SALT = "ab" * 32
 
 
+@pytest.fixture(scope="module")
+def signed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_release(tmp_path_factory.mktemp("signed") / "release", "1.2.0", SALT, KEY)
+
+
 @pytest.fixture
-def release(tmp_path: Path) -> Path:
-    return make_release(tmp_path / "release", "1.2.0", SALT, KEY)
+def release(signed: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(signed, tmp_path / "release"))
 
 
 def test_a_signed_release_is_accepted(release: Path) -> None:

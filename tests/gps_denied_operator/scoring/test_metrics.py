@@ -20,7 +20,7 @@ RUN = RunFacts(1.5, 100.0, "abc", 2)
 KEYS = {
     "frames", "scored", "with_estimate", "anchored", "within_m", "error_m", "anchored_error_m", "false_anchors",
     "coverage_95", "ellipse_95", "nees_mean", "odometry", "latency_ms", "worst_flight", "hazardous",
-    "protection_level_m", "true_gps_left", "stage_ms_p95", "rss_peak_mb", "wall_s", "commit", "cores",
+    "protection_level_m", "true_gps_left", "stage_ms_p95", "rss_peak_mb", "wall_s", "commit", "cores", "load_average",
 }  # fmt: skip
 
 STEP_M = 20.02  # a whole window of 500 m takes 25 steps

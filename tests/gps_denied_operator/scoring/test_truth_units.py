@@ -31,6 +31,14 @@ TABLES: dict[str, tuple[bytes, float, float | None]] = {
     "a degree sign of Windows": (b"t_s,lat (\xb0),lon (\xb0)\n0,33.1,72.2\n1,33.2,72.3\n", 1.0, None),
     "a comment above": (b"# made by hand\nt_s,lat,lon\n0,33.1,72.2\n1,33.2,72.3\n", 1.0, None),
     "minutes": (b"time [min],lat,lon\n0,33.1,72.2\n0.5,33.2,72.3\n", 30.0, None),
+    "microseconds with the micro sign": (
+        "time [\u00b5s],lat,lon\n0,33.1,72.2\n2500000,33.2,72.3\n".encode(), 2.5, None),
+    "microseconds with the Greek letter": (
+        "time [\u03bcs],lat,lon\n0,33.1,72.2\n2500000,33.2,72.3\n".encode(), 2.5, None),
+    "hours": (b"elapsed (hrs),lat,lon\n0,33.1,72.2\n0.5,33.2,72.3\n", 1800.0, None),
+    "inches": (b"t_s,lat,lon,alt(inch)\n0,33.1,72.2,1\n1,33.2,72.3,1000\n", 1.0, 25.4),
+    "US survey feet": (b"t_s,lat,lon,elevation [US-ft]\n0,33.1,72.2,1\n1,33.2,72.3,3937\n", 1.0, 1200.0),
+    "a unit with what it is above": (b"t_s,lat,lon,alt (ft MSL)\n0,33.1,72.2,1\n1,33.2,72.3,1000\n", 1.0, 304.8),
     "a datum in brackets is no unit": (b"t_s,lat (WGS84),lon (WGS84),alt (AMSL)\n0,33.1,72.2,1\n1,33.2,72.3,7\n",
                                        1.0, 7.0),
 }  # fmt: skip

@@ -36,7 +36,7 @@ def packed_mbtiles(folder: Path, path: Path) -> Path:
 
 @pytest.mark.parametrize(("pack", "step_m"), [(making.terrarium, 1 / 256), (making.mapbox, 0.1)])
 @pytest.mark.parametrize("kind", ["folder", "mbtiles"])
-@pytest.mark.parametrize("size", [256, 512])
+@pytest.mark.parametrize("size", [256, pytest.param(512, marks=pytest.mark.slow)])
 def test_they_are_those_of_rasterio(tmp_path: Path, pack: Any, step_m: float, kind: str, size: int) -> None:
     """The grid's posts are the colours' heights as GDAL's warp from Web-Mercator gives them, and the hill's own."""
     folder = making.tile_folder(tmp_path / "tiles", ZOOM, X0, Y0, 2, pack, size=size)

@@ -98,7 +98,12 @@ def check_rim(grey: np.ndarray, valid: np.ndarray) -> None:
     assert (np.abs(grey[near].astype(int) - np.median(grey[inner])) < 40).mean() > 0.98
 
 
-@pytest.mark.parametrize("make", WHOLE + HOLED)
+QUICK = {rgb, turned, with_alpha, with_collar}
+
+
+@pytest.mark.parametrize(
+    "make", [make if make in QUICK else pytest.param(make, marks=pytest.mark.slow) for make in WHOLE + HOLED]
+)
 def test_spots_are_where_pyproj_puts_them(
     tmp_path: Path, store: TileStore, put: Import, make: Callable[[Path], Drawn]
 ) -> None:
@@ -141,7 +146,7 @@ def test_sixteen_bit_uses_the_whole_range(tmp_path: Path, store: TileStore, put:
     assert grey[valid].max() > 240
 
 
-@pytest.mark.parametrize("tile_px", [256, 512])
+@pytest.mark.parametrize("tile_px", [256, pytest.param(512, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("kind", ["xyz", "tms", "mbtiles"])
 def test_tile_sets_keep_their_place(tmp_path: Path, store: TileStore, put: Import, kind: str, tile_px: int) -> None:
     """Folders counted from north or south and MBTiles, of 256 or 512 pixels, land where their spots are."""

@@ -79,6 +79,38 @@ def alpha_and_infrared(path: Path) -> Path:
     return drawn.path
 
 
+def white_low_with_holes(path: Path) -> Path:
+    """White as the lowest of the data, and 0 for no data."""
+    grey = np.where(hole(), np.maximum(255 - eight_bit(), 1), 0)
+    return draw(path, grey[None].astype(np.uint8), photometric="MINISWHITE", nodata=0).path
+
+
+def palette(hole_colour: tuple[int, int, int, int], **options: object) -> Make:
+    """Colours in reverse order of their brightness, 255 for a hole."""
+
+    def make(path: Path) -> Path:
+        table = {number: (254 - number,) * 3 + (255,) for number in range(255)} | {255: hole_colour}
+        numbers = np.where(hole(), 254 - np.minimum(eight_bit(), 254), 255)
+        return draw(path, numbers[None].astype(np.uint8), colormap=table, **options).path
+
+    return make
+
+
+def below_zero(path: Path) -> Path:
+    return draw(path, np.where(hole(), eight_bit() * 30.0 - 2000.0, -9999.0)[None].astype(np.int16), nodata=-9999).path
+
+
+def from_the_south(path: Path) -> Path:
+    """The first row is the southern one."""
+    drawn = draw(path, eight_bit()[None])
+    with rasterio.open(drawn.path) as dataset:
+        bands, profile, place = dataset.read(), dataset.profile, dataset.transform
+        profile["transform"] = rasterio.Affine(place.a, 0.0, place.c, 0.0, -place.e, place.f + place.e * dataset.height)
+    with rasterio.open(drawn.path, "w", **profile) as dataset:
+        dataset.write(bands[:, ::-1])
+    return drawn.path
+
+
 SEEN = hole().mean()
 # what -> maker, share with data, a word of the notes
 KINDS: dict[str, tuple[Make, float, str]] = {
@@ -93,6 +125,11 @@ KINDS: dict[str, tuple[Make, float, str]] = {
     "near-infrared and alpha": (alpha_and_infrared, SEEN, ""),
     "MINISWHITE": (inverted("uint8"), 1.0, "white as the lowest"),
     "MINISWHITE, 16 bit": (inverted("uint16"), 1.0, "white as the lowest"),
+    "MINISWHITE with no data": (white_low_with_holes, SEEN, "white as the lowest"),
+    "palette with a transparent colour": (palette((255, 255, 255, 0)), SEEN, ""),
+    "palette with no data": (palette((255, 0, 255, 255), nodata=255), SEEN, ""),
+    "values below zero": (below_zero, SEEN, ""),
+    "rows from the south": (from_the_south, 1.0, ""),
     "CMYK": (cmyk, 1.0, ""),
     "four bits a pixel": (few_bits, 1.0, ""),
 }  # fmt: skip

@@ -20,7 +20,7 @@ from gps_denied_sim.vehicle.flight import fly, make_air
 from gps_denied_sim.vehicle.route import make_route
 
 
-@pytest.mark.parametrize("name", RELIEF_M)
+@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow) if n == "relief-50" else n for n in RELIEF_M])
 def test_hills_are_as_high_and_steep_as_told(name: str) -> None:
     """Over 6 km they rise by what the name says, a third more or less; no slope exceeds 25 degrees by much."""
     for seed in (1, 8):

@@ -342,7 +342,7 @@ class Localiser:
         both = self._evidence.both
         # Without the second pass a place is no surer than the second pass could have made it.
         ratio = min(first.log_ratio, both.ceiling(first.features)) if refined is None else both.log_ratio(numbers)
-        numbers |= {"log_ratio": ratio, "log_prior": log_prior[id(first)]}
+        numbers |= {"log_ratio": ratio, "log_prior": log_prior[id(first)], "alike_log_ratio": self._evidence.alike}
         rivals = [v.log_ratio + log_prior[id(v)] for v in others]
         if rivals:
             numbers["rival_log_odds"] = max(rivals)

@@ -6,6 +6,9 @@
 A logistic regression with weights of one sign (more agreement never speaks against a place), ridge, and no set of
 pictures counts for more than 40 of its places. The ridge is the one that predicts left-out sets best; the figures of
 the report are of sets that the fit had not seen.
+
+With --judge nothing is fitted: what the committed table of `classic` says of these places is told, which tests it where
+they are of sets that its fit had not seen.
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ import orjson
 from scipy.optimize import minimize
 
 from gps_denied_onboard.localisation.evidence import EvidenceModel, Terms, wrong_probability
+from gps_denied_onboard.localisation.evidence_table import CLASSIC
 from gps_denied_onboard.localisation.pose_config import GateConfig
 
 Array = npt.NDArray[np.float64]
@@ -200,7 +204,7 @@ def tail(data: Data, ratio: Array) -> list[str]:
     """Of held-out wrong places: how many have at least this log ratio, and how many may, if it is what it says."""
     wrong, count = ratio[~data.right], int((~data.right).sum())
     lines = ["| log ratio of a wrong place, at least | places | by what it claims, at most |", "|---|---|---|"]
-    lines += [f"| {least:g} | {int((wrong >= least).sum())} | {count * np.exp(-least):.1f} |" for least in TAIL_RATIOS]
+    lines += [f"| {least:g} | {int((wrong >= least).sum())} | {count * np.exp(-least):.2g} |" for least in TAIL_RATIOS]
     return lines
 
 
@@ -247,16 +251,32 @@ def section(title: str, data: Data, terms: Terms, ridge: float, ratio: Array) ->
     return [*lines, "", *reliability(data, ratio), "", *tail(data, ratio), "", *by_set(data, ratio), ""]
 
 
+def judged_by_table(paths: Sequence[Path]) -> list[str]:
+    """What the committed table says of places: how high wrong ones reach, by set, and which looks give a fix."""
+    judged: list[tuple[Data, Array]] = []
+    report = []
+    for terms, title in ((CLASSIC.first, "first pass"), (CLASSIC.both, "both passes")):
+        data = read(paths, terms.names)
+        ratio = np.array([terms.log_ratio(dict(zip(terms.names, row, strict=True))) for row in data.x])
+        judged.append((data, ratio))
+        report += [f"{title.capitalize()}: {len(ratio)} places.", "", *tail(data, ratio), "", *by_set(data, ratio), ""]
+    return [*report, *decided(*judged[0], *judged[1], CLASSIC.ahead)]
+
+
 def main() -> None:
     """Fit both passes of each matcher and write table and report."""
     options = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     for name in MATCHERS:
         options.add_argument(f"--{name}", type=Path, nargs="+", default=[], help="what was collected with this matcher")
+    options.add_argument("--judge", action="store_true", help="fit nothing, tell what the committed table says")
     options.add_argument("--table", type=Path)
     options.add_argument("--report", type=Path)
     told = options.parse_args()
     if not any(getattr(told, name) for name in MATCHERS):
         options.error("give what tools/collect_evidence.py wrote, with --classic or --learned.")
+    if told.judge:
+        print("\n".join(judged_by_table(told.classic)))
+        return
     body, made, report = [], [], []
     for name, (first, second) in MATCHERS.items():
         places, alike = getattr(told, name), 0.0

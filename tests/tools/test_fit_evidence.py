@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+
+from gps_denied_onboard.localisation.evidence_table import CLASSIC
 
 SIGNS = [1, -1]
 
@@ -73,3 +76,16 @@ def test_wrong_fixes_of_looks_are_counted(fitting: ModuleType) -> None:
     sure = np.array([20.0, 20.0])
     told = fitting.decided(data, sure, data, sure, 0.9)
     assert told[-2:] == ["| on their own map, 1 | 1 | 1 | 0 |", "| on the map of another place, 1 | 0 | 0 | 1 |"]
+
+
+def test_the_committed_table_judges_new_places(fitting: ModuleType, tmp_path: Path) -> None:
+    """A place on another map with all that speaks for it counts as a wrong fix, one with nothing does not."""
+    terms = CLASSIC.both
+    of = (terms.names, terms.weights, terms.low, terms.high)
+    best = {n: h if w > 0.0 else low for n, w, low, h in zip(*of, strict=True)}
+    worst = {n: low if w > 0.0 else h for n, w, low, h in zip(*of, strict=True)}
+    told = {"set": "a", "map": "b", "near": False, "rank": 0, "off": -1.0, "right": False, "log_height": 0.0}
+    path = tmp_path / "places.jsonl"
+    path.write_text("".join(json.dumps(told | {"frame": k, "features": f}) + "\n" for k, f in enumerate((best, worst))))
+    report = fitting.judged_by_table([path])
+    assert report[-1] == "| on the map of another place, 2 | 0 | 0 | 1 |"

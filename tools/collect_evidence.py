@@ -236,8 +236,8 @@ def main() -> None:
     further = dict(list(simulated.items())[:: max(1, (len(flights) + 1) // 2)])
     sets = {name: (partial(looks_of_photos, told.shared, name), maps | further) for name in PHOTOS}
     for k, folder in enumerate(flights):
-        on = (folder.name, list(simulated)[(k + 1) % len(flights)], list(maps)[k % len(maps)])
-        chosen = {name: opened for name, opened in (simulated | maps).items() if name in on}
+        searched = (folder.name, list(simulated)[(k + 1) % len(flights)], list(maps)[k % len(maps)])
+        chosen = {name: opened for name, opened in (simulated | maps).items() if name in searched}
         sets[folder.name] = (partial(looks_of_recording, folder), chosen)
     done = pairs_in(told.out)
     with told.out.open("ab") as out:

@@ -1,11 +1,14 @@
 """Fit the log-likelihood ratios of localisation/evidence.py, and write their table and the fit's report.
 
-    .venv/bin/python tools/fit_evidence.py build/evidence*.jsonl \\
+    .venv/bin/python tools/fit_evidence.py --classic build/evidence*.jsonl --learned build/learned*.jsonl \\
         --table src/gps_denied_onboard/localisation/evidence_table.py --report _docs/evidence.md
 
 A logistic regression with weights of one sign (more agreement never speaks against a place), ridge, and no set of
 pictures counts for more than 40 of its places. The ridge is the one that predicts left-out sets best; the figures of
 the report are of sets that the fit had not seen.
+
+With --judge nothing is fitted: what the committed table of `classic` says of these places is told, which tests it where
+they are of sets that its fit had not seen.
 """
 
 from __future__ import annotations
@@ -22,7 +25,9 @@ import numpy.typing as npt
 import orjson
 from scipy.optimize import minimize
 
-from gps_denied_onboard.localisation.evidence import Terms
+from gps_denied_onboard.localisation.evidence import EvidenceModel, Terms, wrong_probability
+from gps_denied_onboard.localisation.evidence_table import CLASSIC
+from gps_denied_onboard.localisation.pose_config import GateConfig
 
 Array = npt.NDArray[np.float64]
 FIRST = {
@@ -30,6 +35,7 @@ FIRST = {
     "height_sigmas": -1,
 }  # fmt: skip
 SECOND = {"second_log_inliers": 1, "second_shift_cells": -1}
+MATCHERS = {"classic": (FIRST, SECOND), "learned": (FIRST, SECOND)}
 """Features of each pass and the sign that their weight may have. The patches' scores are left out: how high they are is
 the sensors' and the season's, and a fit on one pair of sensors is wrong about another."""
 RIDGES = (0.3, 1.0, 3.0, 10.0)
@@ -44,22 +50,26 @@ SET_PLACES = 40
 TAIL_EXCESSES = 10.0
 TRIED = 30_000.0
 """Independent places that the searches of the collection compared, by `GridPlace.tried`: 20,000 to 40,000."""
+KEY = ("set", "map", "frame", "near", "rank")
+TAIL_RATIOS = (2.0, 4.0, 6.0, 8.0)
 BINS = (0.0, 1e-4, 1e-3, 1e-2, 0.1, 0.5, 0.9, 0.99, 1.0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Data:
-    """Places as rows: features (N, F), whether right (N,), set and map of each."""
+    """Places as rows: features (N, F), whether right (N,), set and map of each, and `key`: set, map, frame, whether its
+    position was told, rank of the place in its search."""
 
     x: Array
     right: npt.NDArray[np.bool_]
     group: npt.NDArray[np.str_]
     place: npt.NDArray[np.str_]
+    key: list[tuple[Any, ...]]
 
 
 def read(paths: Sequence[Path], names: Sequence[str]) -> Data:
     """Places of all files that have these features; those of which nobody knows whether they are right are left out."""
-    rows, right, group, place = [], [], [], []
+    rows, right, group, place, key = [], [], [], [], []
     for path in paths:
         for text in path.read_bytes().splitlines():
             told: dict[str, Any] = orjson.loads(text)
@@ -73,7 +83,8 @@ def read(paths: Sequence[Path], names: Sequence[str]) -> Data:
             right.append(is_right)
             group.append(told["set"])
             place.append(told["map"])
-    return Data(np.array(rows), np.array(right), np.array(group), np.array(place))
+            key.append(tuple(told[name] for name in KEY))
+    return Data(np.array(rows), np.array(right), np.array(group), np.array(place), key)
 
 
 def share_ahead(paths: Sequence[Path]) -> float:
@@ -82,7 +93,7 @@ def share_ahead(paths: Sequence[Path]) -> float:
     for path in paths:
         for told in map(orjson.loads, path.read_bytes().splitlines()):
             if told["right"] and abs(told["log_height"]) < HEIGHT_PLAUSIBLE:
-                key = (told["set"], told["map"], told["frame"], told["near"])
+                key = tuple(told[name] for name in KEY[:-1])
                 ranks[key] = min(ranks.get(key, told["rank"]), told["rank"])
     return (sum(rank == 0 for rank in ranks.values()) + 1) / (len(ranks) + 2)
 
@@ -189,6 +200,40 @@ def by_set(data: Data, ratio: Array) -> list[str]:
     return lines
 
 
+def tail(data: Data, ratio: Array) -> list[str]:
+    """Of held-out wrong places: how many have at least this log ratio, and how many may, if it is what it says."""
+    wrong, count = ratio[~data.right], int((~data.right).sum())
+    lines = ["| log ratio of a wrong place, at least | places | by what it claims, at most |", "|---|---|---|"]
+    lines += [f"| {least:g} | {int((wrong >= least).sum())} | {count * np.exp(-least):.2g} |" for least in TAIL_RATIOS]
+    return lines
+
+
+def decided(first: Data, first_ratio: Array, both: Data, both_ratio: Array, ahead: float) -> list[str]:
+    """Of held-out looks, all their places weighed against one another as in flight: how many give a fix."""
+    gates, nothing = GateConfig(), Terms(0.0, (), (), (), ())
+    model = EvidenceModel(nothing, nothing, TRIED, ahead, 0.0)
+    seconds = dict(zip(both.key, both_ratio, strict=True))
+    looks: dict[tuple[Any, ...], list[tuple[float, bool, int]]] = {}
+    for key, ratio, right in zip(first.key, first_ratio, first.right, strict=True):
+        looks.setdefault(key[:-1], []).append((float(ratio), bool(right), key[-1]))
+    lines = ["| looks | with the right place | of these found | wrong fixes |", "|---|---|---|---|"]
+    for title, own in (("on their own map", True), ("on the map of another place", False)):
+        chosen = {key: places for key, places in looks.items() if (key[0] == key[1]) == own}
+        found = wrong = 0
+        for key, places in chosen.items():
+            among = gates.right_among_tracked if key[3] else gates.right_among
+            prior = {rank: model.prior_log_odds(among, rank, max(3, len(places)), TRIED) for _, _, rank in places}
+            _, is_right, rank = best = max(places)
+            second = seconds.get((*key, rank))
+            rivals = [ratio + prior[other] for ratio, _, other in places if other != best[2]]
+            if second is None or wrong_probability(second + prior[rank], rivals) > gates.wrong_probability_max:
+                continue
+            found, wrong = found + is_right, wrong + (not is_right)
+        there = sum(any(right for _, right, _ in places) for places in chosen.values())
+        lines.append(f"| {title}, {len(chosen)} | {there} | {found} | {wrong} |")
+    return lines
+
+
 def terms_text(name: str, terms: Terms) -> str:
     rows = "\n".join(f"    {tuple_!r}," for tuple_ in (terms.names, terms.weights, terms.low, terms.high))
     return f"{name} = Terms(\n    {terms.bias!r},\n{rows}\n)\n"
@@ -201,31 +246,60 @@ def section(title: str, data: Data, terms: Terms, ridge: float, ratio: Array) ->
     for k, name in enumerate(terms.names):
         share = spans[k] / max(sum(spans), 1e-9)
         lines.append(f"| {name} | {terms.weights[k]:.3g} | {terms.low[k]:.3g} | {terms.high[k]:.3g} | {share:.0%} |")
-    return [*lines, "", *reliability(data, ratio), "", *by_set(data, ratio), ""]
+    sure = float((ratio[data.right] >= -np.log(BINS[1])).mean())
+    lines += ["", f"Of the right places {sure:.0%} are wrong with less than {BINS[1]:g} by their own evidence."]
+    return [*lines, "", *reliability(data, ratio), "", *tail(data, ratio), "", *by_set(data, ratio), ""]
+
+
+def judged_by_table(paths: Sequence[Path]) -> list[str]:
+    """What the committed table says of places: how high wrong ones reach, by set, and which looks give a fix."""
+    judged: list[tuple[Data, Array]] = []
+    report = []
+    for terms, title in ((CLASSIC.first, "first pass"), (CLASSIC.both, "both passes")):
+        data = read(paths, terms.names)
+        ratio = np.array([terms.log_ratio(dict(zip(terms.names, row, strict=True))) for row in data.x])
+        judged.append((data, ratio))
+        report += [f"{title.capitalize()}: {len(ratio)} places.", "", *tail(data, ratio), "", *by_set(data, ratio), ""]
+    return [*report, *decided(*judged[0], *judged[1], CLASSIC.ahead)]
 
 
 def main() -> None:
-    """Fit both passes and write table and report."""
+    """Fit both passes of each matcher and write table and report."""
     options = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    options.add_argument("places", type=Path, nargs="+")
+    for name in MATCHERS:
+        options.add_argument(f"--{name}", type=Path, nargs="+", default=[], help="what was collected with this matcher")
+    options.add_argument("--judge", action="store_true", help="fit nothing, tell what the committed table says")
     options.add_argument("--table", type=Path)
     options.add_argument("--report", type=Path)
     told = options.parse_args()
-    fitted, report = {}, []
-    for name, signs in (("FIRST", FIRST), ("BOTH", FIRST | SECOND)):
-        data = read(told.places, list(signs))
-        terms, ridge, ratio = best_fit(data, list(signs), list(signs.values()))
-        fitted[name] = terms
-        title = "First pass" if name == "FIRST" else "Both passes"
-        report += section(title, data, terms, ridge, ratio)
-    ahead = share_ahead(told.places)
-    report.append(f"Of the right places {ahead:.0%} were the best of their search.")
+    if not any(getattr(told, name) for name in MATCHERS):
+        options.error("give what tools/collect_evidence.py wrote, with --classic or --learned.")
+    if told.judge:
+        print("\n".join(judged_by_table(told.classic)))
+        return
+    body, made, report = [], [], []
+    for name, (first, second) in MATCHERS.items():
+        places, alike = getattr(told, name), 0.0
+        if not places:
+            continue
+        judged: list[tuple[Data, Array]] = []
+        for kind, signs in (("first", first), ("both", first | second)):
+            data = read(places, list(signs))
+            terms, ridge, ratio = best_fit(data, list(signs), list(signs.values()))
+            body.append(terms_text(f"_{name}_{kind}".upper(), terms))
+            title = f"`{name}`, {'first pass' if kind == 'first' else 'both passes'}"
+            report += section(title, data, terms, ridge, ratio)
+            judged.append((data, ratio))
+            alike = max(alike, float(ratio[~data.right].max()), float(np.log((~data.right).sum())))
+        ahead = share_ahead(places)
+        report += [f"Of the right places {ahead:.0%} were the best of their search.", ""]
+        report += [*decided(*judged[0], *judged[1], ahead), ""]
+        parts = f"_{name}_first, _{name}_both".upper()
+        made.append(f"{name.upper()} = EvidenceModel({parts}, {TRIED!r}, {ahead:.3f}, {alike:.2f})")
     if told.table:
         head = '"""Fitted by tools/fit_evidence.py: see _docs/evidence.md. Not to be edited."""\n\n'
         head += "from gps_denied_onboard.localisation.evidence import EvidenceModel, Terms\n\n"
-        body = "\n".join(terms_text(f"_{name}", terms) for name, terms in fitted.items())
-        made = f"CLASSIC = EvidenceModel(_FIRST, _BOTH, {TRIED!r}, {ahead:.3f})"
-        told.table.write_text(f"{head}{body}\n{made}\n", encoding="utf-8")
+        told.table.write_text("\n".join([head + "\n".join(body), *made, ""]), encoding="utf-8")
     if told.report:
         text = told.report.read_text(encoding="utf-8") if told.report.exists() else ""
         marker = "<!-- fit -->"

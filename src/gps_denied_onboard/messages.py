@@ -271,8 +271,8 @@ class CameraPrior:
     ground under the camera; `height_sigma_m` >= `height_m` means that the scale is unknown. `position_known` is False
     for a kidnapped start: then `position_enu_m` means nothing. `place_probability` is that the aircraft is there at
     all, where a frame has said so and not the state. Where the state is in doubt, it has `state_probability` of being
-    right with `state_covariance_en_m2` (2, 2), else the aircraft is as far around as the covariance says. `ground_flat`: the ground counts as flat, whatever heights are on
-    board.
+    right with `state_covariance_en_m2` (2, 2), else the aircraft is as far around as the covariance says.
+    `ground_flat`: the ground counts as flat, whatever heights are on board.
     """
 
     t_ns: int

@@ -199,7 +199,7 @@ class PlaceBelief:
         if before is None:
             return self._new(fix.t_ns, position, variance, look.motion, log_prior + ratio, unaided=fix.global_search)
         config = self._config
-        gain = min(max(ratio - config.alike_log_ratio, -config.loss_max), config.gain_max)
+        gain = min(max(ratio - fix.gates["alike_log_ratio"], -config.loss_max), config.gain_max)
         log_odds = before.log_odds + self._weight(before, look.motion) * gain
         return replace(
             before,
@@ -319,7 +319,8 @@ class PlaceBelief:
 
 def _is_evidence(fix: PoseFix, ratio: float, log_prior: float) -> bool:
     """Whether a fix has a place and says how likely it is; one of `learned`, or of a damaged recording, does not."""
-    numbers = [ratio, log_prior, *fix.position_enu_m, *fix.covariance[:2, :2].ravel()]
+    alike = fix.gates.get("alike_log_ratio", math.nan)
+    numbers = [ratio, log_prior, alike, *fix.position_enu_m, *fix.covariance[:2, :2].ravel()]
     return bool(np.isfinite(numbers).all()) and (not fix.accepted or 0.0 <= fix.wrong_probability < 1.0)
 
 

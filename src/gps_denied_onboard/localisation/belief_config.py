@@ -16,9 +16,6 @@ class BeliefConfig:
     """Places beside the state's that are remembered, the most likely ones."""
     opens_at_log_odds: float = -3.0
     """A place that is at least so likely is looked at again, in a window of its own."""
-    alike_log_ratio: float = 6.0
-    """What of every further frame's log ratio does not count: a place that looks alike goes on looking alike along the
-    way, and no wrong place was seen with more (3.0 in the fit, held out; 5.9 of real photographs on another map)."""
     gain_max: float = 8.0
     loss_max: float = 4.0
     """What one further frame adds at most, and takes."""

@@ -60,13 +60,15 @@ class Terms:
 class EvidenceModel:
     """`first` judges a place by the first pass alone, `both` by the first and the refining pass. The fit's searches
     tried up to `tried` independent places, and what a search proposes is the best of those: more are held against it.
-    Of the right places the share `ahead` was the best of its search.
+    Of the right places the share `ahead` was the best of its search. As many wrong places
+    as the fit had show no log ratio of more than `alike`; one that looks alike goes on looking alike along the way.
     """
 
     first: Terms
     both: Terms
     tried: float
     ahead: float
+    alike: float
 
     def prior_log_odds(self, right_among: float, rank: int, proposed: int, tried: float) -> float:
         """Log odds, before any look, of the place of `rank` among the `proposed` ones being right, against none of them

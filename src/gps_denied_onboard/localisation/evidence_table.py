@@ -27,4 +27,4 @@ _BOTH = Terms(
     (3.8712, 11.108, 0.67784, 0.6717, 0.31046, 4.2996, 4.6695, 5.7473),
 )
 
-CLASSIC = EvidenceModel(_FIRST, _BOTH, 30000.0, 0.942)
+CLASSIC = EvidenceModel(_FIRST, _BOTH, 30000.0, 0.942, 5.93)

@@ -29,12 +29,8 @@ from gps_denied_onboard.localisation.plane_pose import PoseSolution, solve_pose
 from gps_denied_onboard.localisation.pose_config import PoseConfig
 from gps_denied_onboard.messages import CameraPrior, FloatArray, Frame, PlaceCandidate, PoseFix, RejectReason
 
-REPEAT_AGREEING_MIN = 6
-"""With fewer agreeing matches the first pass is not repeated: of the right places of the fit all but one in a hundred
-had seven and more, of the wrong ones half have less."""
-
 PRIOR_DENSITY_MIN = 1e-3
-"""Of a place in a doubted state's wide search: how far a state may be wrong is itself only guessed."""
+"""Of a place far from a state that is in doubt: how likely that state is wrong is itself only guessed."""
 
 Stage = Callable[[str], AbstractContextManager[object]]
 
@@ -190,13 +186,14 @@ class Localiser:
     def _first_pass(
         self, rectifier: Orthorectifier, frame: Frame, prior: CameraPrior, place: PlaceCandidate, rank: int
     ) -> _Verified | None:
-        """The first pass, and once more under the pose that it gave: the search's steps of heading and height are
-        coarse, and at a right place the patches then agree better and hardly move, at a wrong one they do not."""
+        """The first pass, and once more under the pose that it gave where the matcher wants that: the search's steps of
+        heading and height are coarse, and at a right place the patches then agree better and hardly move, at a wrong
+        one they do not."""
         pose = self._pose_at(place, prior)
         level = self._level(pose, place, second_pass=False)
         best: tuple[PassResult, PoseSolution] | None = None
         for again in (False, True):
-            if again and (self._evidence is None or best is None or len(best[0].matches.quality) < REPEAT_AGREEING_MIN):
+            if again and (best is None or len(best[0].matches.quality) < self._matcher.repeat_agreeing_min):
                 break
             matched = self._matched(rectifier, frame.t_ns, pose, place, level, second_pass=False)
             if matched is None:
@@ -345,7 +342,7 @@ class Localiser:
         both = self._evidence.both
         # Without the second pass a place is no surer than the second pass could have made it.
         ratio = min(first.log_ratio, both.ceiling(first.features)) if refined is None else both.log_ratio(numbers)
-        numbers |= {"log_ratio": ratio, "log_prior": log_prior[id(first)]}
+        numbers |= {"log_ratio": ratio, "log_prior": log_prior[id(first)], "alike_log_ratio": self._evidence.alike}
         rivals = [v.log_ratio + log_prior[id(v)] for v in others]
         if rivals:
             numbers["rival_log_odds"] = max(rivals)

@@ -13,6 +13,7 @@ from gps_denied_onboard.localisation.evidence import wrong_probability
 from gps_denied_onboard.messages import CameraPrior, FloatArray, PoseFix, RejectReason
 
 SECOND = 1_000_000_000
+ALIKE = 6.0
 WRONG_MAX = 1e-4
 SPEED_MPS = 20.0
 START_EN_M = np.array([5000.0, -3000.0])
@@ -36,7 +37,8 @@ def fix_at(t_s: float, position_en_m: FloatArray, log_ratio: float, log_prior: f
     return PoseFix(
         round(t_s * SECOND), accepted, RejectReason.NONE if accepted else RejectReason.UNSURE,
         np.array([*position_en_m, 300.0]), np.eye(3), np.eye(6) * 25.0, 20, 25, 1.0, True,
-        {"log_ratio": log_ratio, "log_prior": log_prior, "refined": 1.0}, unique=accepted, wrong_probability=wrong,
+        {"log_ratio": log_ratio, "log_prior": log_prior, "alike_log_ratio": ALIKE, "refined": 1.0},
+        unique=accepted, wrong_probability=wrong,
     )  # fmt: skip
 
 
@@ -72,7 +74,7 @@ def test_weak_frames_along_the_way_add_up() -> None:
 def test_what_wrong_places_show_never_adds_up() -> None:
     """A place that looks alike all along the way is never believed, however long it goes on."""
     belief = new_belief()
-    limit = BeliefConfig().alike_log_ratio
+    limit = ALIKE
     assert not any(seen(belief, 2.0 * k, fix_at(2.0 * k, right_place(2.0 * k), limit)).fix.accepted for k in range(60))
 
 
@@ -168,7 +170,7 @@ def test_a_fix_without_evidence_passes_as_it_is() -> None:
     [
         {"wrong_probability": 1.0},
         {"wrong_probability": float("nan")},
-        {"gates": {"log_ratio": float("nan"), "log_prior": -2.0, "refined": 1.0}},
+        {"gates": {"log_ratio": float("nan"), "log_prior": -2.0, "alike_log_ratio": ALIKE, "refined": 1.0}},
         {"covariance": np.full((6, 6), np.nan)},
         {"position_enu_m": np.full(3, np.inf)},
     ],

@@ -11,7 +11,7 @@ from gps_denied_onboard.localisation.evidence import EvidenceModel, Terms, surpr
 from gps_denied_onboard.localisation.evidence_table import CLASSIC
 
 NOTHING = Terms(0.0, (), (), (), ())
-EVEN = EvidenceModel(NOTHING, NOTHING, 1000.0, 1.0 / 3.0)
+EVEN = EvidenceModel(NOTHING, NOTHING, 1000.0, 1.0 / 3.0, 3.0)
 HALF = math.log(0.5)
 STEP = Terms(-1.0, ("agreeing",), (2.0,), (0.0,), (3.0,))
 
@@ -50,7 +50,7 @@ def test_more_tried_is_held_against_it() -> None:
 
 def test_the_first_of_a_search_is_likelier() -> None:
     """The prior of all proposed places together is that one of them is right, and the first has its fitted share."""
-    model = EvidenceModel(NOTHING, NOTHING, 1000.0, 0.7)
+    model = EvidenceModel(NOTHING, NOTHING, 1000.0, 0.7, 3.0)
     odds = [math.exp(model.prior_log_odds(0.8, rank, 4, 1.0)) for rank in range(4)]
     assert sum(odds) == pytest.approx(4.0)
     assert odds[0] == pytest.approx(0.7 * 4.0)

@@ -43,12 +43,14 @@ class MatcherContext:
 class Matcher(Protocol):
     """What every matching strategy does. `footprint_cells`: of how many map cells the frame's longer side should be in
     the first pass and in the second. `evidence`: how likely right and wrong places have its numbers; None where that
-    was never fitted: then the limits `gates` decide. A further strategy is one file with such a class, and its line in
-    runtime_root/strategies.py."""
+    was never fitted: then the limits `gates` decide. With at least `repeat_agreeing_min` agreeing matches the first
+    pass is repeated under the pose that it gave (infinite: never). A further strategy is one file with such a class,
+    and its line in runtime_root/strategies.py."""
 
     footprint_cells: tuple[float, float]
     gates: GateConfig
     evidence: EvidenceModel | None
+    repeat_agreeing_min: float
 
     @classmethod
     def models(cls, config: MatcherSettings) -> Mapping[str, Shapes]:

@@ -71,6 +71,7 @@ class LearnedMatcher:
         self._matcher = matcher
         self.gates = config.gates
         self.evidence = None
+        self.repeat_agreeing_min = math.inf  # keypoints are found under any heading, and the models are slow
         self.footprint_cells = (config.first_footprint_cells, config.second_footprint_cells)
 
     @classmethod

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from contextlib import ExitStack
 from typing import Any, Self
@@ -22,6 +23,7 @@ class BlindMatcher:
     footprint_cells = (100.0, 200.0)
     gates = GateConfig(inliers_min=77)
     evidence = None
+    repeat_agreeing_min = math.inf
 
     def __init__(self, ground: MapProjector) -> None:
         self.ground = ground

@@ -130,12 +130,14 @@ class Isam2:
             if not accepted or t_ns < self._not_before_ns or not self._start(t_ns):
                 return () if started else self.fall_back(t_ns, "too long without a frame")
             return (AidRecord(t_ns, AidSource.ISAM2, (), (), (), (), 0.0, True, "smoother started"),) if started else ()
-        if t_ns > window.newest_ns and (is_step or accepted):
-            self._add_keyframe(window, t_ns)
+        step = message if isinstance(message, OdometryStep) and accepted else None
+        ends_at_new = t_ns > window.newest_ns and (is_step or accepted)
+        if ends_at_new:
+            self._add_keyframe(window, t_ns, step)
         if not accepted:
             return ()
         if isinstance(message, OdometryStep):
-            added = window.add_odometry(message)
+            added = ends_at_new or window.add_odometry(message)
         else:
             added = window.add_fix(replace(message, covariance=message.covariance * self._filter.fix_factor))
         if added or is_step:
@@ -154,16 +156,15 @@ class Isam2:
         self._window = window
         return True
 
-    def _add_keyframe(self, window: Window, t_ns: int) -> None:
+    def _add_keyframe(self, window: Window, t_ns: int, step: OdometryStep | None) -> None:
         imu = self._samples[ImuSample]
         between = [s for s in imu.between(window.newest_ns, t_ns) if isinstance(s, ImuSample)]
         after = imu.next_after(t_ns)
         learned = self._filter.state(t_ns)
         if learned is not None:
             window.gust_scale, window.autopilot_scale = learned.gust_scale, learned.autopilot_scale
-        window.add_keyframe(
-            t_ns, between, after if isinstance(after, ImuSample) else None, self._keyframe_measurements(t_ns)
-        )
+        after = after if isinstance(after, ImuSample) else None
+        window.add_keyframe(t_ns, between, after, self._keyframe_measurements(t_ns), step)
 
     def _keyframe_measurements(self, t_ns: int) -> KeyframeMeasurements:
         """The autopilot's sensors at a keyframe."""

@@ -150,9 +150,17 @@ class Window:
         return next((k for k in reversed(self.keyframes) if k.t_ns == t_ns), None)
 
     def add_keyframe(
-        self, t_ns: int, imu: list[ImuSample], after: ImuSample | None, sensed: factors.KeyframeMeasurements
+        self,
+        t_ns: int,
+        imu: list[ImuSample],
+        after: ImuSample | None,
+        sensed: factors.KeyframeMeasurements,
+        step: OdometryStep | None = None,
     ) -> None:
-        """Append a keyframe after the newest: `imu` are the samples since then, `after` the one that reaches over."""
+        """Append a keyframe after the newest: `imu` are the samples since then, `after` the one that reaches over.
+
+        `step` ends at it and is added with it, in one update, if its first keyframe is in the window.
+        """
         last = self.keyframes[-1]
         pim = gtsam.PreintegratedCombinedMeasurements(self._imu, self._bias)
         at = last.t_ns
@@ -169,6 +177,9 @@ class Window:
         graph = gtsam.NonlinearFactorGraph()
         graph.add(gtsam.CombinedImuFactor(old[0], old[1], new[0], new[1], old[2], new[2], pim))
         graph.add(factors.keyframe_factor([new[0], new[1], old[3], new[3]], decay, sigma, sensed))
+        first = None if step is None else self.find(step.t0_ns)
+        if step is not None and first is not None:
+            graph.add(self._odometry_factor(step, old=first.number, new=last.number + 1))
         self._pose, self._velocity = predicted.pose(), np.asarray(predicted.velocity())
         self._slow = decay * self._slow
         self.keyframes.append(Keyframe(last.number + 1, t_ns))
@@ -207,16 +218,18 @@ class Window:
         first, second = self.find(step.t0_ns), self.find(step.t1_ns)
         if first is None or second is None:
             return False
+        self._add(self._odometry_factor(step, first.number, second.number))
+        return True
+
+    def _odometry_factor(self, step: OdometryStep, old: int, new: int) -> Any:
+        """Factor of a step between the keyframes of these numbers."""
         c = self._config
         floor = np.diag([c.odometry_floor_m**2] * 2 + [c.odometry_up_floor_m**2, c.odometry_yaw_floor_rad**2])
         model = self._robust(step.covariance * c.odometry_sigma_scale**2 + floor)
-        keys = [_keys(first.number)[0], _keys(second.number)[0], _keys(second.number)[3]]
-        self._add(
-            factors.odometry_factor(
-                keys, step.displacement_enu_m, step.yaw_change_rad, step.yaw_prior_rad, self._nominal, model
-            )
+        keys = [_keys(old)[0], _keys(new)[0], _keys(new)[3]]
+        return factors.odometry_factor(
+            keys, step.displacement_enu_m, step.yaw_change_rad, step.yaw_prior_rad, self._nominal, model
         )
-        return True
 
     def add_fix(self, fix: PoseFix) -> bool:
         """Add a map fix at its own keyframe; False when that is not in the window."""

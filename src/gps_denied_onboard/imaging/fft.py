@@ -28,7 +28,8 @@ def _load() -> Any:
     name = "scipy.fft._pocketfft.pypocketfft"
     found = next(file for file in files if file.is_file())
     spec = importlib.util.spec_from_file_location(name, found)
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

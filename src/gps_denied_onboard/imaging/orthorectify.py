@@ -21,6 +21,8 @@ BORDER_POINTS = 8
 """Points on each side of a frame's border that are followed to hilly ground."""
 NODE_CELLS = 12
 """Hilly ground is looked up at each so manieth cell and counts as even between."""
+STRIP_PX = 100_000
+"""Pixels of a picture whose distortion is worked out at a time, about."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -205,6 +207,17 @@ class Orthorectifier:
         return (*self._shrunk[scale], scale)
 
 
+def _maps_of_rows(camera: CameraModel, rows: npt.NDArray[np.intp]) -> tuple[Any, Any, MaskArray]:
+    """Of some rows of the ideal picture: OpenCV's fixed-point maps into the camera's picture, and which pixels lie in
+    that. A pixel takes a hundred bytes on the way."""
+    w, h = camera.width_px, camera.height_px
+    x, y = np.meshgrid(np.arange(w, dtype=float), rows.astype(float))
+    ideal = np.stack([(x - camera.cx_px) / camera.fx_px, (y - camera.cy_px) / camera.fy_px], axis=-1)
+    seen = camera.distort(ideal.reshape(-1, 2)).reshape(len(rows), w, 2).astype(np.float32)
+    inside = (seen >= 0).all(axis=-1) & (seen[..., 0] <= w - 1) & (seen[..., 1] <= h - 1)
+    return *cv2.convertMaps(seen[..., 0], seen[..., 1], cv2.CV_16SC2), inside
+
+
 class Undistorter:
     """Turns pictures of a camera into those of the ideal pinhole with the same matrix; the maps are made once."""
 
@@ -213,12 +226,12 @@ class Undistorter:
         self._maps: tuple[Any, Any] | None = None
         self._valid: MaskArray | None = None
         if camera.distortion_model != "none":
-            w, h = camera.width_px, camera.height_px
-            x, y = np.meshgrid(np.arange(w, dtype=float), np.arange(h, dtype=float))
-            ideal = np.stack([(x - camera.cx_px) / camera.fx_px, (y - camera.cy_px) / camera.fy_px], axis=-1)
-            seen = camera.distort(ideal.reshape(-1, 2)).reshape(h, w, 2).astype(np.float32)
-            inside = (seen >= 0).all(axis=-1) & (seen[..., 0] <= w - 1) & (seen[..., 1] <= h - 1)
-            self._maps = cv2.convertMaps(seen[..., 0], seen[..., 1], cv2.CV_16SC2)
+            h, w = camera.height_px, camera.width_px
+            seen, between = np.empty((h, w, 2), np.int16), np.empty((h, w), np.uint16)
+            inside = np.empty((h, w), np.bool_)
+            for rows in np.array_split(np.arange(h), -(-h * w // STRIP_PX)):
+                seen[rows], between[rows], inside[rows] = _maps_of_rows(camera, rows)
+            self._maps = (seen, between)
             self._valid = None if inside.all() else inside
 
     def apply(self, image: ImageArray) -> tuple[ImageArray, MaskArray | None]:

@@ -27,6 +27,7 @@ from gps_denied_onboard.live.flight_recording import AirborneCheck, FlightRecord
 from gps_denied_onboard.live.frame_reader import FrameReader
 from gps_denied_onboard.live.ground_hold import GroundHold
 from gps_denied_onboard.live.links import Links, build_links
+from gps_denied_onboard.live.one_heap import use_one_heap
 from gps_denied_onboard.live.service_manager import ServiceManager
 from gps_denied_onboard.live.worker import Worker
 from gps_denied_onboard.messages import (
@@ -64,6 +65,7 @@ def run_live(config: Config, seconds: float) -> None:
     """Fly until SIGINT, SIGTERM, or for `seconds` (0: no limit). UserError when the configuration cannot be flown."""
     if not (math.isfinite(seconds) and seconds >= 0.0):
         raise UserError(f"--seconds must be 0 or a positive number, got {seconds}.")
+    use_one_heap()
     with ExitStack() as stack:
         composition = load_composition()
         provisioned = open_provisioned(config, composition, stack, flying=True)

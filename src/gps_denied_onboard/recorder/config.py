@@ -23,9 +23,9 @@ class PictureKeeping(StrEnum):
 class RecorderConfig:
     """`directory` is the flight root, one folder a flight; empty: GPS_DENIED_FLIGHTS, else among the user's data.
 
-    A flight keeps at most `cap_mib`, in segments of `segment_mib`. What the flight produced is on the
-    disk `flush_s` later. `ring_slots` (a power of two) is what a producer may be ahead of the
-    disk. A flight that broke off is resumed in the air when it is not older than `resume_age_s_max`; its position is
+    A flight keeps at most `cap_mib`, in segments of `segment_mib`. What the flight produced is on the disk `flush_s`
+    later. `ring_slots` (a power of two), 4 KiB each, is what a producer may be ahead of the disk: 9 s with an IMU of
+    400 Hz. A flight that broke off is resumed in the air when it is not older than `resume_age_s_max`; its position is
     taken to be worth its own sigma and `resume_speed_mps` times that age. `check_producers` finds a second thread in
     one producer's ring, for tests and hunts.
 
@@ -38,7 +38,7 @@ class RecorderConfig:
     cap_mib: int = 64 * 1024
     segment_mib: int = 64
     flush_s: float = 0.5
-    ring_slots: int = 8192
+    ring_slots: int = 4096
     resume_age_s_max: float = 600.0
     resume_speed_mps: float = 25.0
     check_producers: bool = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from gps_denied_onboard.fusion.config import FusionConfig
 from gps_denied_onboard.fusion.eskf import Eskf
 from gps_denied_onboard.fusion.isam2 import Isam2
+from gps_denied_onboard.fusion.smoother import Window
 from gps_denied_onboard.messages import ImuSample, OdometryStep, PoseFix
 
 from .scoring import Score, score
@@ -63,6 +65,31 @@ def test_slots_stay_bounded() -> None:
             slots.append(fusion.slots)
     assert max(slots[-15:]) <= max(slots[15:30])
     assert max(slots) < 100
+
+
+def test_a_step_and_its_keyframe_are_one_update(flight: Flight, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A step that brings the newest keyframe costs the smoother one update, and counts: with it the track is held
+    through six seconds without a fix."""
+    updates: list[object] = []
+    real = Window._update
+
+    def counted(window: Window, *given: Any) -> None:
+        updates.append(given)
+        real(window, *given)
+
+    monkeypatch.setattr(Window, "_update", counted)
+    fusion = Isam2(FRAME, CAMERA)
+    steps = 0
+    for _, message in flight.messages:
+        before = len(updates)
+        active = fusion.active
+        fusion.update(message)
+        if active and isinstance(message, OdometryStep):
+            steps += 1
+            assert len(updates) - before == 1
+    assert steps > 20
+    s = score(Isam2(FRAME, CAMERA), flight)
+    assert s.horizontal_m()[10:].max() < 8.0
 
 
 def test_hand_over_is_the_filter_at_once_and_ends_by_itself(flight: Flight) -> None:

@@ -149,8 +149,8 @@ def test_the_same_bytes_behind_a_link_are_not_the_file(tmp_path: Path, linked: s
     cache = a_cache(tmp_path / "cache")
     expected = Expected(BODY.composition_sha256)
     assert verify_cache(cache, TRUSTED, expected=expected).mission_id == BODY.mission_id
-    (cache / linked).rename(tmp_path / "aside")
-    (cache / linked).symlink_to(tmp_path / "aside")
+    (cache / linked).rename(cache / "aside")
+    (cache / linked).symlink_to(cache / "aside")
     with pytest.raises(CacheNotTrustedError, match=why):
         verify_cache(cache, TRUSTED, expected=expected)
 
@@ -160,8 +160,8 @@ def test_an_artefact_is_read_where_it_was_verified(tmp_path: Path) -> None:
     cache = a_cache(tmp_path / "cache")
     (artefact,) = verify_cache(cache, TRUSTED, expected=Expected(BODY.composition_sha256)).artefacts
     assert read_artefact(cache, artefact) == b"a map"
-    (cache / "overview" / "a").rename(tmp_path / "aside")
-    (cache / "overview" / "a").symlink_to(tmp_path / "aside")
+    (cache / "overview" / "a").rename(cache / "aside")
+    (cache / "overview" / "a").symlink_to(cache / "aside")
     with pytest.raises(CacheNotTrustedError, match="not the one that was verified"):
         read_artefact(cache, artefact)
 

@@ -41,7 +41,7 @@ def test_found_within_the_prior(painted_ground: Any) -> None:
 def test_the_place_is_found_between_cells(painted_ground: Any, moved_m: tuple[float, float]) -> None:
     """With heading and height known it is found to a tenth of a map cell (3.2 m), wherever in the cell it lies."""
     position, rotation = painted_ground.pose(tilt_rad=(0.0, 0.0))
-    pose = (position + [*moved_m, 0.0], rotation)
+    pose = (position + np.array([*moved_m, 0.0]), rotation)
     prior = painted_ground.prior(pose, yaw_sigma_rad=0.0, height_sigma_m=0.0)
     best = search(painted_ground, painted_ground.frame(pose), prior)[0]
     assert math.dist(best.centre_enu_m, pose[0][:2]) < 0.3

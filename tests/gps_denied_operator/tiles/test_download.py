@@ -109,6 +109,36 @@ def test_a_newer_picture_replaces_an_older_one(tmp_path: Path, store: TileStore,
     assert bytes(store.read(record)[0]) == picture(99)
 
 
+@pytest.mark.parametrize(
+    ("stored", "offered", "outcome"),
+    [
+        ("2026-03-01", "2026-03-01", "kept_newer"),
+        ("2026-03-01", "", "kept_newer"),
+        ("", "2026-03-01", "replaced"),
+        ("", "", "replaced"),
+    ],
+)
+def test_another_picture_of_the_same_day_or_of_none(
+    tmp_path: Path, store: TileStore, get: Get, stored: str, offered: str, outcome: str
+) -> None:
+    """Only a picture without a date gives way to it: than one with a date it is not known to be newer."""
+
+    def known(date: str) -> dict[str, str]:
+        return {"captured_at": f"{date}T00:00:00+00:00"} if date else {}
+
+    folder = offer_folder(tmp_path / "tiles", 1, **known(stored))
+    with provider(folder) as (url, _):
+        assert get(url, 1).downloaded == 1
+    (folder / str(ZOOM) / str(X0) / f"{Y0}.jpg").write_bytes(picture(99))
+    (folder / "catalogue.json").write_text(json.dumps(known(offered)))
+    with provider(folder) as (url, _):
+        report = get(url, 1)
+    counts = (report.replaced, report.kept_newer, report.already_stored, report.downloaded)
+    assert counts == ((1, 0, 0, 0) if outcome == "replaced" else (0, 1, 0, 0))
+    (record,) = store.query_tiles("provider", ZOOM, X0, Y0, X0 + 1, Y0 + 1)
+    assert bytes(store.read(record)[0]) == picture(99 if outcome == "replaced" else (X0 * 31 + Y0) % 50)
+
+
 def test_the_budget_is_checked_before_the_first_byte(tmp_path: Path, store: TileStore, get: Get) -> None:
     """An area that does not fit is refused after the inventory, with nothing fetched and nothing stored."""
     with provider(offer_folder(tmp_path / "tiles", 3)) as (url, app):

@@ -37,6 +37,16 @@ def test_found_within_the_prior(painted_ground: Any) -> None:
     assert best.margin > 1.2
 
 
+@pytest.mark.parametrize("moved_m", [(0.0, 0.0), (0.8, 0.4), (1.6, -0.8), (-0.5, 1.1), (2.4, 0.2)])
+def test_the_place_is_found_between_cells(painted_ground: Any, moved_m: tuple[float, float]) -> None:
+    """With heading and height known it is found to a tenth of a map cell (3.2 m), wherever in the cell it lies."""
+    position, rotation = painted_ground.pose(tilt_rad=(0.0, 0.0))
+    pose = (position + np.array([*moved_m, 0.0]), rotation)
+    prior = painted_ground.prior(pose, yaw_sigma_rad=0.0, height_sigma_m=0.0)
+    best = search(painted_ground, painted_ground.frame(pose), prior)[0]
+    assert math.dist(best.centre_enu_m, pose[0][:2]) < 0.3
+
+
 @pytest.mark.parametrize("yaw_known", [True, False])
 def test_kidnapped(painted_ground: Any, yaw_known: bool) -> None:
     """Without any position, heading known or not, the place is found on the whole map."""

@@ -102,7 +102,10 @@ def test_blurred_and_coarse_frames_make_no_tiles() -> None:
     """A frame without edges, and one that is too coarse for the zoom, are not laid down."""
     assert maker(sharpness_min=1e6).tiles(job()) == []
     for zoom in (18, 19, 21):  # 0.58 m of ground a pixel of the frame; the grid's 0.40, 0.20, 0.05
-        assert bool(maker(zoom=zoom).tiles(job())) == (zoom == 18)
+        assert bool(maker(zoom=zoom, sharpness_min=0.0).tiles(job())) == (zoom == 18)
+    for height_m, made in ((500.0, True), (530.0, False)):  # 1.47 and 1.56 times as coarse as the grid
+        above = replace(job(), position_enu_m=np.array([*POSITION[:2], height_m]))
+        assert bool(maker(sharpness_min=0.0).tiles(above)) == made
 
 
 def test_resolution_is_the_coarser_of_frame_and_grid() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -15,9 +17,16 @@ from gps_denied_onboard.provisioning.cache_manifest import (
     seal,
     sign,
 )
-from gps_denied_onboard.provisioning.manifest import Artefact, ManifestError
+from gps_denied_onboard.provisioning.manifest import MANIFEST_FILE, Artefact, ManifestError
 from gps_denied_onboard.provisioning.trusted_keys import TrustedKeys
-from gps_denied_onboard.provisioning.verify import Expected, FoundFile, faults
+from gps_denied_onboard.provisioning.verify import (
+    CacheNotTrustedError,
+    Expected,
+    FoundFile,
+    faults,
+    read_artefact,
+    verify_cache,
+)
 from gps_denied_onboard.tiles.coverage import TileBlock
 
 from .making import FINGERPRINT, PRIVATE_KEY, PUBLIC_KEY, TRUSTED
@@ -118,3 +127,65 @@ def test_a_hostile_body_is_refused_whoever_signed_it(case: str) -> None:
     tree["body"].update(changes)
     told = all_faults(orjson.dumps(tree, option=orjson.OPT_SORT_KEYS) + b"\n")
     assert any(why in fault for fault in told), told
+
+
+def a_cache(folder: Path) -> Path:
+    """Write a cache of one artefact, signed, and no tiles to look at."""
+    content = b"a map"
+    artefact = Artefact("overview/a", len(content), hashlib.sha256(content).hexdigest())
+    body = dataclasses.replace(BODY, artefacts=(artefact,))
+    (folder / "overview").mkdir(parents=True)
+    (folder / "overview" / "a").write_bytes(content)
+    (folder / MANIFEST_FILE).write_bytes(seal(body, sign(body, PRIVATE_KEY)))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("linked", "why"),
+    [("overview/a", "is missing, or is no plain file"), (MANIFEST_FILE, "manifest"), ("overview", "")],
+)
+def test_the_same_bytes_behind_a_link_are_not_the_file(tmp_path: Path, linked: str, why: str) -> None:
+    """A link may lead elsewhere a moment later: manifest, artefacts and their folder are plain themselves."""
+    cache = a_cache(tmp_path / "cache")
+    expected = Expected(BODY.composition_sha256)
+    assert verify_cache(cache, TRUSTED, expected=expected).mission_id == BODY.mission_id
+    (cache / linked).rename(cache / "aside")
+    (cache / linked).symlink_to(cache / "aside")
+    with pytest.raises(CacheNotTrustedError, match=why):
+        verify_cache(cache, TRUSTED, expected=expected)
+
+
+def test_an_artefact_is_read_where_it_was_verified(tmp_path: Path) -> None:
+    """The bytes that are used come from the plain file: a link to the same ones is no longer it."""
+    cache = a_cache(tmp_path / "cache")
+    (artefact,) = verify_cache(cache, TRUSTED, expected=Expected(BODY.composition_sha256)).artefacts
+    assert read_artefact(cache, artefact) == b"a map"
+    (cache / "overview" / "a").rename(cache / "aside")
+    (cache / "overview" / "a").symlink_to(cache / "aside")
+    with pytest.raises(CacheNotTrustedError, match="not the one that was verified"):
+        read_artefact(cache, artefact)
+
+
+@pytest.mark.parametrize(
+    ("box", "origin", "why"),
+    [
+        ((37.1, 48.9, 36.9, 49.1), (49.0, 37.0), "no box"),
+        ((36.9, 49.1, 37.1, 48.9), (49.0, 37.0), "no box"),
+        ((37.0, 48.9, 37.0, 49.1), (49.0, 37.0), "no box"),
+        ((36.9, 49.0, 37.1, 49.0), (49.0, 37.0), "no box"),
+        ((179.9, 48.9, 180.1, 49.1), (49.0, 180.0), "no box"),
+        ((36.9, -90.0, 37.1, 49.1), (49.0, 37.0), "no box"),
+        ((36.9, 48.9, 37.1, 49.1), (48.8, 37.0), "outside of the mission's box"),
+        ((36.9, 48.9, 37.1, 49.1), (49.2, 37.0), "outside of the mission's box"),
+        ((36.9, 48.9, 37.1, 49.1), (49.0, 36.8), "outside of the mission's box"),
+        ((36.9, 48.9, 37.1, 49.1), (49.0, 37.2), "outside of the mission's box"),
+    ],
+)
+def test_a_box_that_is_none_or_without_its_origin(
+    box: tuple[float, float, float, float], origin: tuple[float, float], why: str
+) -> None:
+    """Sides exchanged, without a size, beyond the map; an origin off any one side: a fault, whoever signed it."""
+    body = dataclasses.replace(BODY, bbox_deg=box, origin_latitude_deg=origin[0], origin_longitude_deg=origin[1])
+    told = all_faults(seal(body, sign(body, PRIVATE_KEY)))
+    assert len(told) == 1
+    assert why in told[0]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
@@ -11,7 +13,7 @@ from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.inference.models import ModelFolder
 from gps_denied_onboard.provisioning.manifest import Artefact, ManifestError, artefact_of, manifest_bytes
 from gps_denied_onboard.provisioning.overview_build import OVERVIEW_FOLDER
-from gps_denied_onboard.provisioning.verify import CacheNotTrustedError, read_artefact, verify_cache
+from gps_denied_onboard.provisioning.verify import CacheNotTrustedError, read_artefact, tiles_in_box, verify_cache
 from gps_denied_onboard.tiles import codec
 from gps_denied_onboard.tiles.overview import LEVEL_MIN, Overview, OverviewHeader
 from gps_denied_onboard.tiles.records import TileDamagedError
@@ -50,6 +52,18 @@ def test_rows_that_change_after_the_cache_was_verified(store: TileStore, tmp_pat
     store.replace(record, making.tile(record.key.x, record.key.y, 999))
     assert source.read_tile(record.key.x, record.key.y) is None
     assert source.read_tile(making.X0 + 5, making.Y0 + 4) is not None
+    store.close()
+
+
+def test_a_tile_made_in_flight_is_no_tile_of_the_box(store: TileStore, tmp_path: Path) -> None:
+    """Under the map's own name it lies beside a tile of the map and is not counted as one more."""
+    making.make_cache(store, tmp_path / "cache")
+    body = verify_cache(tmp_path / "cache", making.TRUSTED, store)
+    held, whole = tiles_in_box(store, body)
+    assert 0 < held <= whole
+    made = making.tile(making.X0 + 1, making.Y0, 999)
+    store.insert([replace(made, key=replace(made.key, flight_id=UUID(int=7)))])
+    assert tiles_in_box(store, body) == (held, whole)
     store.close()
 
 

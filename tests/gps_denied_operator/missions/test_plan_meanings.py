@@ -162,6 +162,15 @@ def test_every_position_command_of_mavlink_has_a_meaning() -> None:
     assert not [n for n in known if meaning(n) is CommandMeaning.UNKNOWN]
 
 
+@pytest.mark.parametrize("place", [(0.0, 37.25), (51.478, 0.0), (-0.001, 0.0)])
+def test_the_equator_and_greenwich_are_places(place: tuple[float, float]) -> None:
+    """One zero is a coordinate; only two of them are a position that is left to the aircraft."""
+    assert parse_route(wpl((16, 3, *HOME), (16, 3, *place), (16, 3, 0.0, 0.0)), "a.waypoints").points_deg == [
+        HOME,
+        place,
+    ]
+
+
 def test_separate_paths_are_not_joined_by_a_leg(tmp_path: Path) -> None:
     """The way from one path's end to the next one's start is not counted; --path takes one of them."""
     file = tmp_path / "two.kml"

@@ -179,6 +179,36 @@ def test_the_page_draws_from_a_file_without_complaint(browser: Browser, page: Pa
     assert browser.complaints() == []
 
 
+CURVE = """
+(async () => {
+  const pen = CanvasRenderingContext2D.prototype, { beginPath, lineTo, stroke } = pen, found = [];
+  let path = [];
+  pen.beginPath = function () { path = []; return beginPath.call(this); };
+  pen.lineTo = function (x, y) { path.push([x, y]); return lineTo.call(this, x, y); };
+  pen.stroke = function () {
+    if (this.canvas.id === "share" && this.lineWidth > 2.7) found.push(path);
+    return stroke.call(this);
+  };
+  DARK.dispatchEvent(new Event("change"));
+  for (let k = 0; k < 100 && !found.length; k++) await new Promise((done) => setTimeout(done, 20));
+  Object.assign(pen, { beginPath, lineTo, stroke });
+  return [found[found.length - 1], document.getElementById("share").clientHeight];
+})()
+"""
+
+
+def test_the_curve_of_shares_rises_to_the_frames_with_an_estimate(browser: Browser, page: Path) -> None:
+    """From no frame at the smallest error up to the 240 of 300 frames that have one: misses never count."""
+    browser.open(page)
+    points, height = browser.evaluate(CURVE)
+    x, y = np.array(points, dtype=float).T
+    bottom, top = height - 40.0, 10.0
+    assert np.all(np.diff(x) >= 0.0)
+    assert np.all(np.diff(y) < 0.0)
+    assert (bottom - y[0]) / (bottom - top) == pytest.approx(0.0, abs=0.01)
+    assert (bottom - y[-1]) / (bottom - top) == pytest.approx(240 / 300, abs=0.015)
+
+
 def test_hostile_names_stay_text(browser: Browser, page: Path) -> None:
     """Markup in titles, notes and file names is shown as it is and makes no element."""
     browser.open(page)

@@ -52,6 +52,21 @@ def test_drawn_positions_are_true_to_the_ground(make_flight: MakeFlight, origin:
         assert drawn["x"][i] - drawn["tx"][i] == pytest.approx(error.east_m, rel=5e-3, abs=0.03)
 
 
+def test_the_curve_counts_misses(make_flight: MakeFlight, origin: LocalFrame) -> None:
+    """Of scored frames a quarter without an estimate: three quarters stay below some error, no more below any."""
+    rows = [dataclasses.replace(row, state=None) if k % 4 == 0 else row for k, row in enumerate(make_flight(3, 80))]
+    errors = sorted(error.distance_m for row in rows if (error := frame_error(row)) is not None)
+    scored = sum(row.scored for row in rows)
+    made = payload(report_of([rows], origin))
+    for curve in (made["cdf"], made["flights"][0]["cdf"]):
+        share = len(errors) / scored
+        known = [value for value in curve if value is not None]
+        assert len(known) / len(curve) == pytest.approx(share, abs=0.02)
+        assert known == sorted(known)
+        assert known[-1] == pytest.approx(errors[-1], abs=0.001)
+        assert curve[len(curve) // 2] == pytest.approx(errors[scored // 2 - 1], abs=0.3)
+
+
 def test_many_frames_are_thinned_but_the_worst_stay(make_flight: MakeFlight, origin: LocalFrame) -> None:
     """Of too many rows about the limit is drawn, in order, with the largest error and every picture among them."""
     rows = make_flight(2, 900)

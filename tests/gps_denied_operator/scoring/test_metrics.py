@@ -123,7 +123,13 @@ def test_the_ellipse_has_a_direction(origin: LocalFrame, make_state: MakeState) 
 
 @pytest.mark.parametrize(
     ("off_m", "needed", "verdict"),
-    [(9.0, 9.0 / 7.34, "too small"), (6.0, 6.0 / 7.34, "honest"), (3.0, 3.0 / 7.34, "too large")],
+    [
+        (9.0, 9.0 / 7.34, "too small"),
+        (6.0, 6.0 / 7.34, "honest"),
+        (5.0, 5.0 / 7.34, "honest"),
+        (4.7, 4.7 / 7.34, "too large"),
+        (3.0, 3.0 / 7.34, "too large"),
+    ],
 )
 def test_ellipses_are_judged_on_both_sides(
     origin: LocalFrame, make_state: MakeState, off_m: float, needed: float, verdict: str
@@ -136,6 +142,21 @@ def test_ellipses_are_judged_on_both_sides(
     assert isinstance(ellipse, dict)
     assert ellipse["verdict"] == verdict
     assert (ellipse["median_m"], ellipse["needed"]) == (pytest.approx(7.34, abs=0.01), pytest.approx(needed, rel=2e-3))
+
+
+def test_what_is_needed_is_for_95_of_100(origin: LocalFrame, make_state: MakeState) -> None:
+    """Errors of 0.1 to 10 m in circles of 7.34 m: 9.505 m is the 95th percentile of a hundred, between two of them."""
+    rows = [row(origin, make_state, k, (0.1 * (k + 1), 0.0), sigma_m=3.0, stretch=1.0) for k in range(100)]
+    ellipse = figures([rows], RUN)["ellipse_95"]
+    assert isinstance(ellipse, dict)
+    assert ellipse["needed"] == pytest.approx(9.505 / 7.343, rel=2e-3)
+
+
+def test_an_anchor_is_false_beyond_fifty_metres(origin: LocalFrame, make_state: MakeState) -> None:
+    """One at 49.5 m is not, one at 50.5 m is; without the label of an anchor it counts for nothing."""
+    rows = [row(origin, make_state, k, (off_m, 0.0)) for k, off_m in enumerate((49.5, 50.5))]
+    away = row(origin, make_state, 2, (80.0, 0.0), label=SourceLabel.DEAD_RECKONED)
+    assert figures([[*rows, away]], RUN)["false_anchors"] == 1
 
 
 @pytest.mark.parametrize("turn_deg", [0.0, 30.0, 90.0, 150.0, -60.0])

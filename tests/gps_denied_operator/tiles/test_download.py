@@ -8,7 +8,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,13 +20,16 @@ from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.tiles.budget import CacheBudgetExhaustedError, missions
 from gps_denied_onboard.tiles.config import TilesConfig
 from gps_denied_onboard.tiles.freshness import Sector
+from gps_denied_onboard.tiles.grid import TileKey
 from gps_denied_onboard.tiles.sectors import replace_sectors
 from gps_denied_onboard.tiles.store import TileStore
 from gps_denied_operator.tiles.admission import Admission
 from gps_denied_operator.tiles.download import DownloadReport, TileDownloader
-from gps_denied_operator.tiles.feeds import TemplateFeed
+from gps_denied_operator.tiles.feeds import Offer, TemplateFeed, TileFeed
+from gps_denied_operator.tiles.http import ProviderUnavailableError
 from gps_denied_sim.provider.faults import Faults
 
+from ...gps_denied_onboard.tiles import made_tiles
 from .providers import QUICK, X0, Y0, ZOOM, area, feed, offer_folder, picture, provider
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -109,6 +113,36 @@ def test_a_newer_picture_replaces_an_older_one(tmp_path: Path, store: TileStore,
     assert bytes(store.read(record)[0]) == picture(99)
 
 
+@pytest.mark.parametrize(
+    ("stored", "offered", "outcome"),
+    [
+        ("2026-03-01", "2026-03-01", "kept_newer"),
+        ("2026-03-01", "", "kept_newer"),
+        ("", "2026-03-01", "replaced"),
+        ("", "", "replaced"),
+    ],
+)
+def test_another_picture_of_the_same_day_or_of_none(
+    tmp_path: Path, store: TileStore, get: Get, stored: str, offered: str, outcome: str
+) -> None:
+    """Only a picture without a date gives way to it: than one with a date it is not known to be newer."""
+
+    def known(date: str) -> dict[str, str]:
+        return {"captured_at": f"{date}T00:00:00+00:00"} if date else {}
+
+    folder = offer_folder(tmp_path / "tiles", 1, **known(stored))
+    with provider(folder) as (url, _):
+        assert get(url, 1).downloaded == 1
+    (folder / str(ZOOM) / str(X0) / f"{Y0}.jpg").write_bytes(picture(99))
+    (folder / "catalogue.json").write_text(json.dumps(known(offered)))
+    with provider(folder) as (url, _):
+        report = get(url, 1)
+    counts = (report.replaced, report.kept_newer, report.already_stored, report.downloaded)
+    assert counts == ((1, 0, 0, 0) if outcome == "replaced" else (0, 1, 0, 0))
+    (record,) = store.query_tiles("provider", ZOOM, X0, Y0, X0 + 1, Y0 + 1)
+    assert bytes(store.read(record)[0]) == picture(99 if outcome == "replaced" else (X0 * 31 + Y0) % 50)
+
+
 def test_the_budget_is_checked_before_the_first_byte(tmp_path: Path, store: TileStore, get: Get) -> None:
     """An area that does not fit is refused after the inventory, with nothing fetched and nothing stored."""
     with provider(offer_folder(tmp_path / "tiles", 3)) as (url, app):
@@ -143,6 +177,51 @@ def test_a_provider_that_is_away_ends_in_a_failure_that_resumes(tmp_path: Path, 
     assert "503" in report.reason
     with provider(folder) as (url, _):
         assert get(url, 4).downloaded == 16
+
+
+class Stubborn:
+    """A feed that is away for one tile and has nothing of another."""
+
+    def __init__(self, feed: TileFeed, away: tuple[int, int], absent: tuple[int, int]) -> None:
+        self.name, self._feed, self._away, self._absent = feed.name, feed, away, absent
+
+    def offers(self, places: Sequence[tuple[int, int]]) -> list[Offer]:
+        return self._feed.offers(places)
+
+    def fetch(self, x: int, y: int) -> bytes | None:
+        if (x, y) == self._away:
+            raise ProviderUnavailableError("no answer", 0.0)
+        return None if (x, y) == self._absent else self._feed.fetch(x, y)
+
+    def close(self) -> None:
+        self._feed.close()
+
+
+def test_what_was_settled_is_counted_and_what_was_lost_is_fetched(tmp_path: Path, store: TileStore, get: Get) -> None:
+    """Going on, what the provider lacked is not asked for again; a tile that was evicted meanwhile is."""
+    folder = offer_folder(tmp_path / "tiles", 3)
+    away, absent, evicted = (X0, Y0), (X0 + 1, Y0), (X0 + 2, Y0)
+    with provider(folder) as (url, app):
+        with feed(url) as tiles:
+            admission = Admission(store, TilesConfig(), lambda: NOW)
+            first = TileDownloader(store, Stubborn(tiles, away, absent), admission, 4).download_tiles_for_area(area(3))
+        assert (first.outcome, first.downloaded, first.missing) == ("failure", 7, 1)
+        store.remove(store.query_tiles("provider", ZOOM, *evicted, evicted[0] + 1, evicted[1] + 1))
+        asked = app.requests
+        second = get(url, 3)
+        assert app.requests - asked == 2  # the two tiles: the inventory is in the journal
+    assert (second.outcome, second.resumed) == ("success", True)
+    assert (second.downloaded, second.already_stored, second.missing) == (2, 6, 1)
+
+
+def test_a_tile_made_in_flight_is_not_the_maps(tmp_path: Path, store: TileStore, get: Get) -> None:
+    """Where a flight stored a tile under the map's name, the map's own is fetched still."""
+    flown = replace(made_tiles.tile(X0, Y0), key=TileKey("provider", ZOOM, X0, Y0, made_tiles.FLIGHT))
+    store.insert([flown])
+    with provider(offer_folder(tmp_path / "tiles", 1)) as (url, _):
+        report = get(url, 1)
+    assert (report.downloaded, report.replaced, report.already_stored) == (1, 0, 0)
+    assert store.get(flown.key) is not None
 
 
 KILLED = """

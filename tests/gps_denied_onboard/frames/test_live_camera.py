@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import os
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -11,6 +14,7 @@ import pytest
 
 from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.frames.camera import CameraLostError, CameraSource
+from tests.sitl.mjpeg import MjpegServer
 
 
 @pytest.fixture
@@ -43,3 +47,42 @@ def test_an_absent_camera_is_told(device: int | str) -> None:
     """A camera that cannot be opened is the user's to mend: the sentence says what to look at."""
     with pytest.raises(UserError, match="is it plugged in"):
         CameraSource(device, lambda: 0)
+
+
+@pytest.fixture
+def network_camera() -> Iterator[MjpegServer]:
+    """A camera on loopback that shows a picture every 20 ms."""
+    encoded, data = cv2.imencode(".jpg", np.full((64, 96, 3), 90, np.uint8))
+    assert encoded
+    server, stop = MjpegServer(), threading.Event()
+
+    def show() -> None:
+        while not stop.wait(0.02):
+            server.show(data.tobytes())
+
+    showing = threading.Thread(target=show)
+    showing.start()
+    yield server
+    stop.set()
+    showing.join()
+    server.close()
+
+
+def test_a_network_camera_is_opened_after_a_file(stream: Path, network_camera: MjpegServer) -> None:
+    """What a file may not reach a camera's address may, in the same process, and the environment stays as it was."""
+    before = os.environ.get("OPENCV_FFMPEG_CAPTURE_OPTIONS")
+    CameraSource(str(stream), lambda: 0).close()
+    camera = CameraSource(network_camera.url, lambda: 7)
+    assert camera.size_px == (96, 64)
+    assert camera.read().t_ns == 7
+    camera.close()
+    assert os.environ.get("OPENCV_FFMPEG_CAPTURE_OPTIONS") == before
+
+
+def test_a_file_that_names_an_address_reaches_nothing(tmp_path: Path, network_camera: MjpegServer) -> None:
+    """A list of streams in a file of a stranger opens none of them."""
+    path = tmp_path / "video.mp4"
+    path.write_text(f"ffconcat version 1.0\nfile '{network_camera.url}'\n#EXTM3U\n{network_camera.url}\n")
+    with pytest.raises(UserError, match="cannot be opened"):
+        CameraSource(str(path), lambda: 0)
+    assert network_camera.shown == 0

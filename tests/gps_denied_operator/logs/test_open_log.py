@@ -265,3 +265,19 @@ def test_a_feed_that_is_the_only_receiver_is_said(tmp_path: Path) -> None:
     log = open_log(path)
     assert any(isinstance(m, GpsSample) for m in log.messages)
     assert any("do not score the computer by it" in note for note in log.notes)
+
+
+def test_a_ground_stations_clock_that_runs_away_moves_no_picture(tmp_path: Path) -> None:
+    """Messages without a time of their own stay with those of the autopilot's clock, though the two clocks part."""
+    taken_ns = [5_000_000_000 + k * 1_000_000_000 for k in range(24)]
+    packets, at, out = tlog_of(flight(minutes=MINUTES), pictures_ns=taken_ns), 0, []
+    first = struct.unpack(">Q", packets[:8])[0]
+    while at < len(packets):
+        size = 8 + 12 + packets[at + 9]  # stamp, MAVLink 2 without a signature
+        stamp = struct.unpack(">Q", packets[at : at + 8])[0]
+        out.append(struct.pack(">Q", first + round(1.02 * (stamp - first))) + packets[at + 8 : at + size])
+        at += size
+    path = tmp_path / "fast.tlog"
+    path.write_bytes(b"".join(out))
+    apart_ns = np.array(open_log(path).camera_ns) - np.array(taken_ns)
+    assert np.ptp(apart_ns) < 150_000_000  # by arrival alone it would be 460 ms

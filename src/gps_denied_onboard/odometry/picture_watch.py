@@ -91,7 +91,8 @@ class PictureWatch:
         return self._refuse(frame.t_ns, frame.index, NotNew.ORDER, f"{lag_s:+.1f} s")
 
     def on_fix(self, fix: PoseFix, estimate: Estimate | None) -> bool:
-        """Whether a map fix may be fused: not that of a picture out of order, unless fixes lie where those in time would.
+        """Whether a map fix may be fused: not that of a picture out of order, unless fixes lie where pictures in time
+        would have them.
 
         Such fixes are the proof: they are off along the track by the lag's way, or the lag was the odometry's error.
         One alone may lie anywhere between. Fixes that are farther off than that show a state that is wrong; by its

@@ -95,8 +95,7 @@ def camera_gain(state: EskfState, covariance: FloatArray) -> FloatArray:
     at, count = eskf_layout["mount"]
     body[3:, at : at + count] = state.rotation_body_to_enu
     pose = body @ state.covariance @ body.T
-    gain: FloatArray = np.linalg.solve(pose + covariance, pose).T
-    return gain
+    return np.asarray(np.linalg.solve(pose + covariance, pose).T, dtype=np.float64)
 
 
 class Eskf:

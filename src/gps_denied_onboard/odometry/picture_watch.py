@@ -34,6 +34,8 @@ FIX_DOUBT_M = 10.0
 """A fix before the attitude is known to it: a degree of tilt at 500 m."""
 HARMLESS_M = 5.0
 """A lag within which the aircraft does not come farther than this is no worse than a fix's own error."""
+CLIPPED = 9.0
+"""Beyond three sigma of either place a fix says nothing of them."""
 LAG_SAME_S = 0.3
 LAGS_KEPT = 64
 FIXES_BEYOND = 3
@@ -107,14 +109,14 @@ class PictureWatch:
         why = f"not used: picture {NotNew.ORDER.value}, {lag_s:+.1f} s"
         speed_mps = float(np.hypot(*estimate.velocity_enu_mps[:2]))
         off_m = (fix.position_enu_m - estimate.position_enu_m)[:2]
-        along_m = float(off_m @ estimate.velocity_enu_mps[:2]) / max(speed_mps, 0.1)
         lag_m = abs(lag_s) * speed_mps
         doubt_m = math.hypot(_horizontal_sigma_m(estimate), FIX_DOUBT_M)
         self._beyond = self._beyond + 1 if float(np.hypot(*off_m)) > lag_m + 2.0 * doubt_m else 0
         if abs(lag_s - self._lag_tested_s) > LAG_SAME_S:
             self._in_time, self._lag_tested_s = 0.0, lag_s
-        late_m = lag_s * speed_mps
-        self._in_time += 0.5 * ((along_m - late_m) ** 2 - along_m**2) / doubt_m**2
+        late_m = off_m - estimate.velocity_enu_mps[:2] * lag_s
+        in_time, late = (min(float(v @ v) / doubt_m**2, CLIPPED) for v in (off_m, late_m))
+        self._in_time += 0.5 * (late - in_time)
         self._in_time = max(self._in_time, CONFIRMED)
         if self._in_time < REFUTED and self._beyond < FIXES_BEYOND:
             if self._in_time <= 0.5 * CONFIRMED:

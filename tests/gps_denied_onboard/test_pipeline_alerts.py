@@ -7,9 +7,11 @@ from collections.abc import Callable
 
 import pytest
 
+from gps_denied_onboard.fusion.reasons import FilterReason
 from gps_denied_onboard.localisation.belief_config import BeliefConfig
 from gps_denied_onboard.messages import (
     AidRecord,
+    AidSource,
     Alert,
     Frame,
     GpsSample,
@@ -31,6 +33,11 @@ def feed(pipeline: Pipeline, messages: Messages) -> None:
             pipeline.on_frame(message)
         else:
             pipeline.on_telemetry(message)
+
+
+def fitting(t_ns: int) -> AidRecord:
+    """Of a map fix that the fusion took, where the state is."""
+    return AidRecord(t_ns, AidSource.FIX, (), (), (0.0, 0.0), (1.0, 1.0), 0.0, True, FilterReason.FUSED)
 
 
 def test_every_change_of_the_label_is_told_once(new_pipeline: Callable[[], Pipeline], short_flight: Messages) -> None:
@@ -75,22 +82,43 @@ def test_nothing_leaves_before_anything_is_known(new_pipeline: Callable[[], Pipe
     assert pipeline.take_job() is None
 
 
+def far_gps(before: NavState, t_ns: int) -> GpsSample:
+    """A GPS 5 km north of a position."""
+    return GpsSample(t_ns, before.latitude_deg + 0.05, before.longitude_deg, 500.0, (0.0, 0.0, 0.0), 3, 12, 0.5)
+
+
 def test_the_autopilots_gps_moves_nothing(new_pipeline: Callable[[], Pipeline], short_flight: Messages) -> None:
-    """A GPS that claims to be 5 km away gets a record, and leaves the state bit for bit as it was."""
+    """A GPS that claims to be 5 km away gets a record, and leaves a state that map fixes confirmed bit for bit."""
     start_ns = short_flight[0].t_ns
     pipeline = new_pipeline()
     feed(pipeline, [m for m in short_flight if m.t_ns <= start_ns + SECOND])
+    pipeline._monitor.on_records([fitting(start_ns), fitting(start_ns + 1)])
     before = pipeline.state_at(start_ns + SECOND)
     assert before is not None
-    far = GpsSample(
-        start_ns + SECOND + 1, before.latitude_deg + 0.05, before.longitude_deg, 500.0, (0.0, 0.0, 0.0), 3, 12, 0.5
-    )
-    record = pipeline.on_telemetry(far)[0]
+    record = pipeline.on_telemetry(far_gps(before, start_ns + SECOND + 1))[0]
     assert isinstance(record, AidRecord)
     assert record.source == "gps"
     assert record.innovation[1] == pytest.approx(5560.0, abs=30.0)
     assert not record.accepted
     assert pipeline.state_at(start_ns + SECOND) == before
+
+
+def test_the_autopilots_gps_makes_an_unconfirmed_place_unsure(
+    new_pipeline: Callable[[], Pipeline], short_flight: Messages
+) -> None:
+    """Before any map fix the position stays where it was, too, but the ellipse reaches the GPS, and that is told."""
+    start_ns = short_flight[0].t_ns
+    pipeline = new_pipeline()
+    feed(pipeline, [m for m in short_flight if m.t_ns <= start_ns + SECOND and not isinstance(m, Frame)])
+    before = pipeline.state_at(start_ns + SECOND)
+    assert before is not None
+    told = pipeline.on_telemetry(far_gps(before, start_ns + SECOND + 1))
+    assert any(isinstance(t, Alert) and "not at the take-off place" in t.text for t in told)
+    after = pipeline.state_at(start_ns + SECOND)
+    assert after is not None
+    assert (after.latitude_deg, after.longitude_deg) == (before.latitude_deg, before.longitude_deg)
+    assert after.velocity_ned_mps == before.velocity_ned_mps
+    assert after.ellipse_semi_major_m > 5560.0 > 100.0 > before.ellipse_semi_major_m
 
 
 @pytest.mark.parametrize("known", [False, True])

@@ -95,8 +95,7 @@ def camera_gain(state: EskfState, covariance: FloatArray) -> FloatArray:
     at, count = eskf_layout["mount"]
     body[3:, at : at + count] = state.rotation_body_to_enu
     pose = body @ state.covariance @ body.T
-    gain: FloatArray = np.linalg.solve(pose + covariance, pose).T
-    return gain
+    return np.asarray(np.linalg.solve(pose + covariance, pose).T, dtype=np.float64)
 
 
 class Eskf:
@@ -171,7 +170,7 @@ class Eskf:
     def subsets(self, t_ns: int) -> tuple[SubsetSolution, ...]:
         """The solutions without one source; of the two without the map, the one that has gone without it for longer.
 
-        What fixes share is in all of them: those that see the map follow it, and one without began from a state that did.
+        What fixes share is in all of them: those that see the map follow it, one without began from a state that did.
         """
         older = min(MAP_LANES, key=lambda lane: self._core.lane_since_ns(lane) or 0)
         out = []

@@ -212,7 +212,7 @@ class StateMonitor:
         if self._steps.refused >= 3 and self._steps.run > config.run_gate:
             return f"odometry does not fit: {self._steps.refused} steps refused on one side"
         if self._gps_apart_m is not None:
-            return f"take-off place and GPS are {float(np.linalg.norm(self._gps_apart_m)):.0f} m apart"
+            return f"the GPS is not at the take-off place: {float(np.linalg.norm(self._gps_apart_m)):.0f} m away"
         if self.elsewhere_m > 0.0:
             return "the map does not confirm the position"
         if self._contested_since_m is not None:

@@ -65,6 +65,10 @@ class PictureOrder:
             self.forget()
         return self.lag_s != 0.0
 
+    def hold(self, t_ns: int) -> None:
+        """Something else says at `t_ns` that the lag still stands."""
+        self._changed_ns = max(self._changed_ns, t_ns)
+
     def forget(self) -> None:
         """The pictures are in time, as far as is known."""
         self.lag_s = self._variance_s2 = 0.0

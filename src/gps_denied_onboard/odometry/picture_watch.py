@@ -27,11 +27,16 @@ CLOCK_SET_BACK_NS = 5_000_000_000
 GOOD_AGAIN = 5
 """So many new pictures in a row, and the fault is over."""
 
-REFUTED_SHARE = 0.35
+REFUTED, CONFIRMED = 3.0, -6.0
+"""Log of how much likelier fixes are in time than late: from the first on the lag is refuted; below the second more of
+them say no more, so that pictures which are in time again are found out."""
 FIX_DOUBT_M = 10.0
 """A fix before the attitude is known to it: a degree of tilt at 500 m."""
 HARMLESS_M = 5.0
 """A lag within which the aircraft does not come farther than this is no worse than a fix's own error."""
+CLIPPED = 9.0
+"""Beyond three sigma of either place a fix says nothing of them."""
+LAG_SAME_S = 0.3
 LAGS_KEPT = 64
 FIXES_BEYOND = 3
 """So many fixes in a row farther off than any lag would put them: what told of a lag was the state's own error."""
@@ -55,6 +60,8 @@ class PictureWatch:
         self._waiting: list[Told] = []
         self._lags: deque[tuple[int, float]] = deque(maxlen=LAGS_KEPT)
         self._beyond = 0
+        self._in_time = 0.0
+        self._lag_tested_s = 0.0
 
     def on_attitude(self, sample: AttitudeSample) -> None:
         """The autopilot's attitude, in the order of time."""
@@ -86,10 +93,12 @@ class PictureWatch:
         return self._refuse(frame.t_ns, frame.index, NotNew.ORDER, f"{lag_s:+.1f} s")
 
     def on_fix(self, fix: PoseFix, estimate: Estimate | None) -> bool:
-        """Whether a map fix may be fused: not that of a picture out of order, unless it lies where one in time would.
+        """Whether a map fix may be fused: not that of a picture out of order, unless fixes lie where pictures in time
+        would have them.
 
-        Such a fix is the proof: it is off along the track by the lag's way, or the lag was the odometry's error. Fixes
-        that are farther off than that show a state that is wrong; by its velocity the lag was told.
+        Such fixes are the proof: they are off along the track by the lag's way, or the lag was the odometry's error.
+        One alone may lie anywhere between. Fixes that are farther off than that show a state that is wrong; by its
+        velocity the lag was told.
         """
         lag_s = next((lag_s for t_ns, lag_s in self._lags if t_ns == fix.t_ns), 0.0)
         if lag_s == 0.0:
@@ -100,12 +109,18 @@ class PictureWatch:
         why = f"not used: picture {NotNew.ORDER.value}, {lag_s:+.1f} s"
         speed_mps = float(np.hypot(*estimate.velocity_enu_mps[:2]))
         off_m = (fix.position_enu_m - estimate.position_enu_m)[:2]
-        along_m = float(off_m @ estimate.velocity_enu_mps[:2]) / max(speed_mps, 0.1)
         lag_m = abs(lag_s) * speed_mps
         doubt_m = math.hypot(_horizontal_sigma_m(estimate), FIX_DOUBT_M)
         self._beyond = self._beyond + 1 if float(np.hypot(*off_m)) > lag_m + 2.0 * doubt_m else 0
-        as_late = lag_m < 2.0 * doubt_m or abs(along_m) > REFUTED_SHARE * lag_m
-        if as_late and self._beyond < FIXES_BEYOND:
+        if abs(lag_s - self._lag_tested_s) > LAG_SAME_S:
+            self._in_time, self._lag_tested_s = 0.0, lag_s
+        late_m = off_m - estimate.velocity_enu_mps[:2] * lag_s
+        in_time, late = (min(float(v @ v) / doubt_m**2, CLIPPED) for v in (off_m, late_m))
+        self._in_time += 0.5 * (late - in_time)
+        self._in_time = max(self._in_time, CONFIRMED)
+        if self._in_time < REFUTED and self._beyond < FIXES_BEYOND:
+            if self._in_time <= 0.5 * CONFIRMED:
+                self._order.hold(fix.t_ns)
             innovation = (float(off_m[0]), float(off_m[1]))
             self._waiting.append(AidRecord(fix.t_ns, AidSource.FIX, (), (), innovation, (), 0.0, False, why))
             return False
@@ -113,6 +128,7 @@ class PictureWatch:
         self._delay.forget()
         self._lags.clear()
         self._beyond = 0
+        self._lag_tested_s = 0.0
         return True
 
     def take(self) -> list[Told]:

@@ -192,14 +192,16 @@ def test_a_gps_elsewhere_puts_a_state_in_doubt_that_nothing_confirmed(flight: Fl
     """The place that somebody entered and the GPS are both within the ellipse, and neither is believed."""
     assert flight.monitor.on_gps(np.array([0.0, 900.0]), estimate())
     assert not flight.monitor.on_gps(np.array([0.0, 900.0]), estimate())
-    assert flight.monitor.assess(estimate()) == "take-off place and GPS are 900 m apart"
+    assert flight.monitor.assess(estimate()) == "the GPS is not at the take-off place: 900 m away"
+    flight.monitor.on_gps(np.array([0.0, 910.0]), estimate())
+    assert flight.monitor.assess(estimate()) is None  # told once
     assert not flight.healthy
-    assert flight.monitor.elsewhere_m == pytest.approx(900.0)
-    assert 900.0 < east_m(flight, (0.0, 1.0)) < 1200.0
+    assert flight.monitor.elsewhere_m == pytest.approx(910.0)
+    assert 910.0 < east_m(flight, (0.0, 1.0)) < 1200.0
     assert east_m(flight) < 10.0
     out = flight.monitor.protect(estimate())
     assert out is not None
-    assert out.protection_level_m > 900.0
+    assert out.protection_level_m > 910.0
 
 
 def test_that_doubt_stays_when_the_gps_goes_and_ends_when_it_agrees(flight: Flight) -> None:

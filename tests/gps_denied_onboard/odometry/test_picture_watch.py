@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from gps_denied_onboard.messages import AidRecord, Alert, Estimate, Frame, OdometryStep, PoseFix
@@ -118,3 +120,50 @@ def test_fix_where_the_state_is_refutes_a_lag() -> None:
     watch = late_watch()
     assert watch.on_fix(fix(7, 3.0), moving(7))
     assert watch.on_step(picture(8, 8), step(8, 18.0), moving(8))
+
+
+def test_one_fix_between_others_refutes_no_lag_that_they_confirm() -> None:
+    """A raw fix is off by ten metres and more: five as late as the lag has it outweigh one near the state, and one more
+    only just. Pictures that are in time again are found out by a few of theirs."""
+    watch = late_watch()
+    off_m = (-36.0, -40.0, -30.0, -36.0, -38.0, -8.0, -36.0, -33.0)
+    for second, east_m in enumerate(off_m, 7):
+        assert not watch.on_fix(fix(second, east_m), moving(second))
+        assert not watch.on_step(picture(second + 1, second + 1), step(second + 1, 18.0), moving(second + 1))
+    used = [watch.on_fix(fix(second, 2.0), moving(second)) for second in range(15, 16)]
+    assert used == [False]
+    for second in range(16, 20):
+        if watch.on_step(picture(second, second), step(second, 18.0), moving(second)):
+            break
+        watch.on_fix(fix(second, 2.0), moving(second))
+    else:
+        raise AssertionError("four fixes in time do not end the lag")
+
+
+def test_a_lag_that_fixes_confirm_outlasts_its_hold() -> None:
+    """Two minutes straight ahead, all pictures two seconds late: none is used, as long as their fixes show it."""
+    watch = late_watch()
+    for second in range(8, 128):
+        assert not watch.on_step(picture(second, second), step(second, 18.0), moving(second))
+        assert not watch.on_fix(fix(second, -36.0), moving(second))
+
+
+def test_a_lag_of_a_few_metres_refuses_nothing() -> None:
+    """At walking pace over the ground half a second is less than a fix's own error."""
+    slow = replace(moving(7.0), velocity_enu_mps=np.array([5.0, 0.0, 0.0]))
+    watch = PictureWatch(200.0, (160, 120))
+    for second in range(1, 7):
+        assert watch.on_step(picture(second, second), step(second, 5.0), slow)
+    assert watch.on_step(picture(7, 7), step(7, 0.1), slow)
+
+
+def test_a_step_is_not_called_late_for_what_its_own_error_explains() -> None:
+    """Shorter by 60 % at 10 m/s: a step known to 0.3 m shows a late picture, one known to 3 m does not."""
+    calm = replace(moving(7.0), velocity_enu_mps=np.array([10.0, 0.0, 0.0]))
+    for sigma_m, used in ((0.3, False), (3.0, True)):
+        watch = PictureWatch(200.0, (160, 120))
+        covariance = np.diag([sigma_m**2, sigma_m**2, 0.1, 1e-4])
+        for second in range(1, 7):
+            assert watch.on_step(picture(second, second), step(second, 10.0), calm)
+        short = replace(step(7, 4.0), covariance=covariance)
+        assert watch.on_step(picture(7, 7), short, calm) is used

@@ -106,6 +106,7 @@ class GroundWatch:
         self._flat_frames: deque[int] = deque(maxlen=64)
         self._opened_frames: deque[int] = deque(maxlen=64)
         self._promising_height_m: float | None = None
+        self._height_told_m: FloatArray | None = None
         self._level_off_m = 0.0
         self._profile: deque[tuple[float, FloatArray]] = deque(maxlen=64)
         self._is_open = self._told_uneven = False
@@ -156,17 +157,16 @@ class GroundWatch:
         ground may lie elsewhere than it is told. Then the place counts as known as the fusion's own `estimate` claims:
         a map that is silent under a wrong height says nothing of it, and further around it would take too long. None:
         this frame is not looked for where the state is."""
-        was_open, self._is_open = self._is_open and self._promising_height_m is None, False
-        if self._unfound < FAILED_BEFORE_OPEN or was_open or estimate is None or not prior.position_known:
+        was_open, self._is_open = self._is_open, False
+        height_m, self._promising_height_m = self._promising_height_m, None
+        if estimate is None or not prior.position_known:
             return prior
-        if self._last_m is not None and estimate.travelled_enu_m is not None and (
-            float(np.linalg.norm(estimate.travelled_enu_m - self._last_m)) < REMEMBERED_M
-        ):
-            return prior  # a fix has told the height
+        blind = self._unfound >= FAILED_BEFORE_OPEN and not was_open and not self._height_told(estimate)
+        if height_m is None and not blind:
+            return prior
         self._is_open = True
         self._opened_frames.append(prior.t_ns)
         place = replace(prior, covariance_enu_m2=estimate.covariance[:3, :3], place_probability=OPEN_PROBABILITY)
-        height_m, self._promising_height_m = self._promising_height_m, None
         if height_m is not None:
             sigma_m = max(prior.height_sigma_m, PROMISING_SHARE * height_m)
             return replace(place, height_m=height_m, height_sigma_m=sigma_m)
@@ -174,12 +174,19 @@ class GroundWatch:
         self._opened += 1
         return replace(place, height_sigma_m=max(prior.height_sigma_m, share * prior.height_m))
 
+    def _height_told(self, estimate: Estimate) -> bool:
+        """Whether a fix on the way that is remembered has told the height."""
+        if self._height_told_m is None or estimate.travelled_enu_m is None:
+            return False
+        return float(np.linalg.norm(estimate.travelled_enu_m - self._height_told_m)) < REMEMBERED_M
+
     def on_fix(self, fix: PoseFix, estimate: Estimate | None) -> PoseFix:
         """The fix with what the ground may do to it in its covariance, and at the height that it has over the level
         found in flight. `estimate` is of its time, without the fix."""
         flat = not self.has_heights or fix.t_ns in self._flat_frames
         self._count(fix, flat)
-        if fix.t_ns in self._opened_frames and fix.wrong_probability < PROMISING_PROBABILITY:
+        enough = PROMISING_PROBABILITY if fix.t_ns in self._opened_frames else SURE_PROBABILITY
+        if (fix.reason is RejectReason.HEIGHT or enough > SURE_PROBABILITY) and fix.wrong_probability <= enough:
             self._promising_height_m = self._above_ground_m(fix, flat)
         if flat and self._level_off_m:
             fix = replace(fix, position_enu_m=fix.position_enu_m - np.array([0.0, 0.0, self._level_off_m]))
@@ -202,6 +209,7 @@ class GroundWatch:
             self._look_for_level(fix, estimate.travelled_enu_m, height.off)
         if not fix.accepted:
             return fix
+        self._height_told_m = estimate.travelled_enu_m.copy()
         own = [off.off**2 if off.square > PLAIN_SIGMAS**2 else 0.0 for off in (height, tilt)]
         return self._honest(fix, flat, max(own[0], self._seen_height_m2), max(own[1], self._seen_slope_rad2))
 
@@ -306,7 +314,8 @@ class GroundWatch:
         self._seen_height_m2, self._level = relief_m**2, None
         for seen in (self._heights, self._profile):
             seen.clear()
-        text = f"the ground is {-self._level_off_m:+.0f} m off the altitude it is told at, or the barometer is"
+        side = "lower" if self._level_off_m > 0.0 else "higher"
+        text = f"the ground lies {abs(self._level_off_m):.0f} m {side} than told, or the barometer is off by that"
         self._told.append(Alert(fix.t_ns, Severity.WARNING, text, always=True))
 
     def _level_seen(self) -> tuple[float, float, float]:

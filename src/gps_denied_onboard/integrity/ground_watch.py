@@ -42,6 +42,8 @@ PLAIN_SIGMAS = 3.0
 """A fix whose disagreement is beyond this counts as disturbed by the ground so much."""
 SEEN_MIN, SEEN_SIGMAS = 3, 2.2
 """When so many fixes and more disagree by this, root mean square, the ground counts as so uneven."""
+UNEVEN_SIGMAS = 2.0
+"""From here on times the ground's sigma the operator is told that it is too small."""
 SURE_PROBABILITY = 1e-4
 """A fix that is refused for its height alone tells of the ground where its place is this surely not a wrong one."""
 REMEMBERED_M = 1500.0
@@ -207,6 +209,7 @@ class GroundWatch:
             self._seen_height_m2 = max(self._seen_height_m2, height.off**2)
         if flat:
             self._look_for_level(fix, estimate.travelled_enu_m, height.off)
+            self._tell_uneven(fix)
         if not fix.accepted:
             return fix
         self._height_told_m = estimate.travelled_enu_m.copy()
@@ -317,6 +320,17 @@ class GroundWatch:
         side = "lower" if self._level_off_m > 0.0 else "higher"
         text = f"the ground lies {abs(self._level_off_m):.0f} m {side} than told, or the barometer is off by that"
         self._told.append(Alert(fix.t_ns, Severity.WARNING, text, always=True))
+
+    def _tell_uneven(self, fix: PoseFix) -> None:
+        """Tell once that fixes show more hills than the sigma of the ground says."""
+        relief_m = math.sqrt(max(self._relief_m2(self._seen_height_m2), self._seen_slope_rad2 * HILL_LENGTH_M**2))
+        told_m = max(self._sigma_m(fix.position_enu_m, True), LEVEL_SIGMA_M)
+        if self._told_uneven or self._level_seen()[0] < LEVEL_WAY_M:  # a level, on a short way
+            return
+        if relief_m > UNEVEN_SIGMAS * told_m:
+            self._told_uneven = True
+            text = f"the ground is more uneven than told: {relief_m:.0f} m; positions are less sure from here"
+            self._told.append(Alert(fix.t_ns, Severity.WARNING, text, always=True))
 
     def _level_seen(self) -> tuple[float, float, float]:
         """Over which way fixes were off in height, by how much, and how high hills may be that differ so little on it."""

@@ -111,7 +111,7 @@ class GroundWatch:
         self._height_told_m: FloatArray | None = None
         self._level_off_m = 0.0
         self._profile: deque[tuple[float, FloatArray]] = deque(maxlen=64)
-        self._is_open = self._told_uneven = False
+        self._is_open = self._told_uneven = self._level_known = False
         self._in_hole = False
         self._told: list[Alert] = []
         self._offered: tuple[int, float] | None = None
@@ -256,7 +256,9 @@ class GroundWatch:
         if self._level is None or estimate.travelled_enu_m is None:
             return self._level_off_m, ground_m
         way_m = float(np.linalg.norm(estimate.travelled_enu_m - self._level[1]))
-        return self._level_off_m + self._level[0], min(math.hypot(LEVEL_FIX_SIGMA_M, ground_m / HILL_LENGTH_M * way_m), ground_m)
+        return self._level_off_m + self._level[0], min(
+            math.hypot(LEVEL_FIX_SIGMA_M, ground_m / HILL_LENGTH_M * way_m), ground_m
+        )
 
     def relief_sigma_m(self, position_enu_m: FloatArray) -> float:
         """How wrong the heights around a place may be beyond what any flight bears; 0 over level or known ground."""
@@ -305,13 +307,19 @@ class GroundWatch:
         self._last_m = travelled_enu_m.copy()
 
     def _look_for_level(self, fix: PoseFix, travelled_enu_m: FloatArray, off_m: float) -> None:
-        """Take another level for the ground where fixes are off by the same height all along their way."""
+        """Take another level for the ground where fixes are off by the same height from the flight's first one on; what
+        comes later is a hill."""
         self._profile.append((off_m, travelled_enu_m.copy()))
         while float(np.linalg.norm(travelled_enu_m - self._profile[0][1])) > 2.0 * LEVEL_WAY_M:
             self._profile.popleft()
+            self._level_known = True
         way_m, level_m, relief_m = self._level_seen()
         sigma_m = math.hypot(LEVEL_SIGMA_M, self._sigma_m(fix.position_enu_m, True))
-        if way_m < LEVEL_WAY_M or abs(level_m) < max(LEVEL_OVER_RELIEF * relief_m, PLAIN_SIGMAS * sigma_m):
+        if (
+            self._level_known
+            or way_m < LEVEL_WAY_M
+            or abs(level_m) < max(LEVEL_OVER_RELIEF * relief_m, PLAIN_SIGMAS * sigma_m)
+        ):
             return
         self._level_off_m += level_m
         self._seen_height_m2, self._level = relief_m**2, None
@@ -333,7 +341,7 @@ class GroundWatch:
             self._told.append(Alert(fix.t_ns, Severity.WARNING, text, always=True))
 
     def _level_seen(self) -> tuple[float, float, float]:
-        """Over which way fixes were off in height, by how much, and how high hills may be that differ so little on it."""
+        """Over which way fixes were off in height, by how much, and how high hills may be that differ so little."""
         if len(self._profile) < SEEN_MIN:
             return 0.0, 0.0, math.inf
         offs_m = np.array([off for off, _ in self._profile])

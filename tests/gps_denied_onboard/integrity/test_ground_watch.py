@@ -13,7 +13,15 @@ from gps_denied_onboard.geometry.raster_terrain import RasterTerrain
 from gps_denied_onboard.geometry.rotations import exp_rotation, nadir_camera_to_enu
 from gps_denied_onboard.geometry.terrain import FlatTerrain
 from gps_denied_onboard.integrity.ground_watch import FAILED_BEFORE_PROBE, LOOKED_AT, PROBES_WANTED, GroundWatch
-from gps_denied_onboard.messages import CameraPrior, Estimate, OdometryStatus, OdometryStep, PoseFix, RejectReason, TakeoffOrigin
+from gps_denied_onboard.messages import (
+    CameraPrior,
+    Estimate,
+    OdometryStatus,
+    OdometryStep,
+    PoseFix,
+    RejectReason,
+    TakeoffOrigin,
+)
 from tests.gps_denied_onboard.geometry.hills import hill, hill_grid
 
 LOCAL = LocalFrame(48.0, 37.0, 150.0)

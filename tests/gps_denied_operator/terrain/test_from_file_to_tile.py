@@ -1,4 +1,4 @@
-"""A file of heights all the way: import, cache, verification, flight, tile made in flight; each by rasterio and pyproj."""
+"""A file of heights through import, cache, verification, flight and tiles made in it, each by rasterio and pyproj."""
 
 from __future__ import annotations
 
@@ -163,7 +163,7 @@ def test_every_stage_has_the_heights_of_the_file(recording: Path, store: TileSto
 def _tiles_show_the_ground(
     recording: Path, fixes: list[PoseFix], reference: Reference, local: LocalFrame, terrain: RasterTerrain
 ) -> None:
-    """Each tile against the frame's own pixels, looked up where PROJ and the file say that the tile's ground is seen."""
+    """Each tile against the frame's own pixels, looked up where PROJ and the file say that its ground is seen."""
     camera = read_meta(recording).camera
     maker = CandidateMaker(local, camera, ZOOM, 0.0, UUID(int=7), 1_780_000_000_000_000_000)
     tiles = 0
@@ -178,7 +178,7 @@ def _tiles_show_the_ground(
             for tile in maker.tiles(replace(job, ground=ground)):
                 image, _ = codec.decode_tile(tile.jpeg, None)
                 u, v = np.meshgrid(np.arange(TILE_PX) + 0.5, np.arange(TILE_PX) + 0.5)
-                pixels = np.column_stack([u.ravel(), v.ravel()]) + (tile.key.x * TILE_PX, tile.key.y * TILE_PX)
+                pixels = np.column_stack([u.ravel() + tile.key.x * TILE_PX, v.ravel() + tile.key.y * TILE_PX])
                 seen = (reference.ground_enu_m(pixels, ZOOM) - position) @ rotation
                 at = camera.distort(seen[:, :2] / seen[:, 2:]).reshape(TILE_PX, TILE_PX, 2).astype(np.float32)
                 there: Any = cv2.remap(picture, at[..., 0], at[..., 1], cv2.INTER_LINEAR)

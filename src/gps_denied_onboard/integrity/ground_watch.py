@@ -71,6 +71,8 @@ PROMISING_PROBABILITY, PROMISING_SHARE = 0.1, 0.04
 """A place at another height that is wrong with less than this is looked for again there, its height known so well."""
 OPEN_SHARE, OPEN_GROWTH, OPEN_SHARE_MAX = 0.12, 1.3, 0.33
 """Of the height above ground: its sigma in the first such search, by how much more in each next one, and the most."""
+OPEN_OFTEN = 4
+"""So many such searches in vain follow on one another, then each so many rest longer: it may be the place after all."""
 LEVEL_WAY_M = 250.0
 """Heights that stay the same over such a way are another level of the ground, no hill: that would show its slope."""
 LEVEL_OVER_RELIEF = 4.0
@@ -104,7 +106,7 @@ class GroundWatch:
         self._off: deque[_Off] = deque(maxlen=LOOKED_AT)
         self._heights: deque[_Off] = deque(maxlen=LOOKED_AT)
         self._tilts: deque[_Off] = deque(maxlen=LOOKED_AT)
-        self._failed = self._found_flat = self._unfound = self._opened = 0
+        self._failed = self._found_flat = self._unfound = self._opened = self._rest = 0
         self._flat_frames: deque[int] = deque(maxlen=64)
         self._opened_frames: deque[int] = deque(maxlen=64)
         self._promising_height_m: float | None = None
@@ -164,6 +166,8 @@ class GroundWatch:
         if estimate is None or not prior.position_known:
             return prior
         blind = self._unfound >= FAILED_BEFORE_OPEN and not was_open and not self._height_told(estimate)
+        if height_m is None and blind and self._rest > 0:
+            self._rest, blind = self._rest - 1, False
         if height_m is None and not blind:
             return prior
         self._is_open = True
@@ -174,6 +178,7 @@ class GroundWatch:
             return replace(place, height_m=height_m, height_sigma_m=sigma_m)
         share = min(OPEN_SHARE * OPEN_GROWTH**self._opened, OPEN_SHARE_MAX)
         self._opened += 1
+        self._rest = self._opened // OPEN_OFTEN
         return replace(place, height_sigma_m=max(prior.height_sigma_m, share * prior.height_m))
 
     def _height_told(self, estimate: Estimate) -> bool:
@@ -368,7 +373,7 @@ class GroundWatch:
             return
         self._unfound = 0 if fix.accepted else self._unfound + 1
         if fix.accepted:
-            self._opened = 0
+            self._opened = self._rest = 0
         if not self.believed:
             return
         if not fix.accepted:

@@ -162,14 +162,15 @@ class GroundWatch:
         a map that is silent under a wrong height says nothing of it, and further around it would take too long. None:
         this frame is not looked for where the state is."""
         was_open, self._is_open = self._is_open, False
-        height_m, self._promising_height_m = self._promising_height_m, None
         if estimate is None or not prior.position_known:
             return prior
-        blind = self._unfound >= FAILED_BEFORE_OPEN and not was_open and not self._height_told(estimate)
-        if height_m is None and blind and self._rest > 0:
-            self._rest, blind = self._rest - 1, False
-        if height_m is None and not blind:
-            return prior
+        height_m, self._promising_height_m = self._promising_height_m, None
+        if height_m is None:
+            if self._unfound < FAILED_BEFORE_OPEN or was_open or self._height_told(estimate):
+                return prior
+            if self._rest > 0:
+                self._rest -= 1
+                return prior
         self._is_open = True
         self._opened_frames.append(prior.t_ns)
         place = replace(prior, covariance_enu_m2=estimate.covariance[:3, :3], place_probability=OPEN_PROBABILITY)
@@ -192,12 +193,13 @@ class GroundWatch:
         found in flight. `estimate` is of its time, without the fix."""
         flat = not self.has_heights or fix.t_ns in self._flat_frames
         self._count(fix, flat)
-        enough = PROMISING_PROBABILITY if fix.t_ns in self._opened_frames else SURE_PROBABILITY
-        if (fix.reason is RejectReason.HEIGHT or enough > SURE_PROBABILITY) and fix.wrong_probability <= enough:
+        opened = fix.t_ns in self._opened_frames
+        elsewhere = fix.reason is RejectReason.HEIGHT and fix.wrong_probability <= SURE_PROBABILITY
+        if elsewhere or (opened and fix.wrong_probability <= PROMISING_PROBABILITY):
             self._promising_height_m = self._above_ground_m(fix, flat)
         if flat and self._level_off_m:
             fix = replace(fix, position_enu_m=fix.position_enu_m - np.array([0.0, 0.0, self._level_off_m]))
-        sure = fix.accepted or (fix.reason is RejectReason.HEIGHT and fix.wrong_probability <= SURE_PROBABILITY)
+        sure = fix.accepted or elsewhere
         if not sure or estimate is None or not estimate.position_known or estimate.travelled_enu_m is None:
             return self._honest(fix, flat, 0.0, 0.0) if fix.accepted else fix  # pictures alone do not contradict
         self._forget(estimate.travelled_enu_m)
@@ -210,7 +212,7 @@ class GroundWatch:
             seen.append(off)
         self._seen_height_m2 = max(self._seen_height_m2, _plainly_seen(self._heights))
         self._seen_slope_rad2 = max(self._seen_slope_rad2, _plainly_seen(self._tilts))
-        if fix.t_ns in self._opened_frames and height.square > PLAIN_SIGMAS**2:
+        if opened and height.square > PLAIN_SIGMAS**2:
             self._seen_height_m2 = max(self._seen_height_m2, height.off**2)
         if flat:
             self._look_for_level(fix, estimate.travelled_enu_m, height.off)

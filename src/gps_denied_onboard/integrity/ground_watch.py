@@ -195,7 +195,7 @@ class GroundWatch:
         self._count(fix, flat)
         opened = fix.t_ns in self._opened_frames
         elsewhere = fix.reason is RejectReason.HEIGHT and fix.wrong_probability <= SURE_PROBABILITY
-        if elsewhere or (opened and fix.wrong_probability <= PROMISING_PROBABILITY):
+        if elsewhere or (opened and not fix.accepted and fix.wrong_probability <= PROMISING_PROBABILITY):
             self._promising_height_m = self._above_ground_m(fix, flat)
         if flat and self._level_off_m:
             fix = replace(fix, position_enu_m=fix.position_enu_m - np.array([0.0, 0.0, self._level_off_m]))

@@ -42,7 +42,7 @@ PLAIN_SIGMAS = 3.0
 """A fix whose disagreement is beyond this counts as disturbed by the ground so much."""
 SEEN_MIN, SEEN_SIGMAS = 3, 2.2
 """When so many fixes and more disagree by this, root mean square, the ground counts as so uneven."""
-UNEVEN_SIGMAS = 2.0
+UNEVEN_SIGMAS = 1.5
 """From here on times the ground's sigma the operator is told that it is too small."""
 SURE_PROBABILITY = 1e-4
 """A fix that is refused for its height alone tells of the ground where its place is this surely not a wrong one."""
@@ -276,7 +276,7 @@ class GroundWatch:
         """The fix, turned about the ground that it sees by slopes that nobody knows, and higher or lower by hills."""
         told_m2 = self._sigma_m(fix.position_enu_m, flat) ** 2
         more_height_m2 = max(told_m2 - LEVEL_SIGMA_M**2, seen_height_m2 - LEVEL_SIGMA_M**2, 0.0)
-        relief_m2 = max(told_m2, self._relief_m2(seen_height_m2))
+        relief_m2 = max(told_m2, self._relief_m2(seen_height_m2, math.sqrt(told_m2)))
         curved_m2 = CURVED_SHARE**2 * max(relief_m2 - LEVEL_SIGMA_M**2, 0.0)
         more_slope_rad2 = max(relief_m2 / HILL_LENGTH_M**2, seen_slope_rad2) - LEVEL_SLOPE_RAD**2
         if not flat:
@@ -338,11 +338,12 @@ class GroundWatch:
 
     def _tell_uneven(self, fix: PoseFix) -> None:
         """Tell once that fixes show more hills than the sigma of the ground says."""
-        relief_m = math.sqrt(max(self._relief_m2(self._seen_height_m2), self._seen_slope_rad2 * HILL_LENGTH_M**2))
-        told_m = max(self._sigma_m(fix.position_enu_m, True), LEVEL_SIGMA_M)
+        told_m = self._sigma_m(fix.position_enu_m, True)
+        seen_m2 = self._relief_m2(self._seen_height_m2, told_m), self._seen_slope_rad2 * HILL_LENGTH_M**2
+        relief_m = math.sqrt(max(seen_m2))
         if self._told_uneven or self._level_seen()[0] < LEVEL_WAY_M:  # a level, on a short way
             return
-        if relief_m > UNEVEN_SIGMAS * told_m:
+        if relief_m > UNEVEN_SIGMAS * max(told_m, LEVEL_SIGMA_M):
             self._told_uneven = True
             text = f"the ground is more uneven than told: {relief_m:.0f} m; positions are less sure from here"
             self._told.append(Alert(fix.t_ns, Severity.WARNING, text, always=True))
@@ -364,10 +365,12 @@ class GroundWatch:
         alike = math.exp(-max(self._way_m, ALIKE_WAY_M_MIN) / ERROR_LENGTH_M)
         return (1.0 + alike) / (1.0 - alike) - 1.0
 
-    def _relief_m2(self, seen_height_m2: float) -> float:
-        """The part of heights that were seen which hills may be: less where fixes are plainly off all alike."""
+    def _relief_m2(self, seen_height_m2: float, told_m: float) -> float:
+        """The part of heights that were seen which hills may be: less where fixes are plainly off all alike, by more
+        than the sigma that was told."""
         _, level_m, relief_m = self._level_seen()
-        return min(seen_height_m2, relief_m**2) if abs(level_m) > LEVEL_OVER_RELIEF * relief_m else seen_height_m2
+        is_level = abs(level_m) > max(LEVEL_OVER_RELIEF * relief_m, PLAIN_SIGMAS * math.hypot(LEVEL_SIGMA_M, told_m))
+        return min(seen_height_m2, relief_m**2) if is_level else seen_height_m2
 
     def _count(self, fix: PoseFix, flat: bool) -> None:
         """How many frames in turn were not found, and on which ground others were."""

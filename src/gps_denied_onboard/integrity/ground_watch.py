@@ -42,6 +42,8 @@ PLAIN_SIGMAS = 3.0
 """A fix whose disagreement is beyond this counts as disturbed by the ground so much."""
 SEEN_MIN, SEEN_SIGMAS = 3, 2.2
 """When so many fixes and more disagree by this, root mean square, the ground counts as so uneven."""
+UNEVEN_SIGMAS = 1.5
+"""From here on times the ground's sigma the operator is told that it is too small."""
 SURE_PROBABILITY = 1e-4
 """A fix that is refused for its height alone tells of the ground where its place is this surely not a wrong one."""
 REMEMBERED_M = 1500.0
@@ -69,6 +71,8 @@ PROMISING_PROBABILITY, PROMISING_SHARE = 0.1, 0.04
 """A place at another height that is wrong with less than this is looked for again there, its height known so well."""
 OPEN_SHARE, OPEN_GROWTH, OPEN_SHARE_MAX = 0.12, 1.3, 0.33
 """Of the height above ground: its sigma in the first such search, by how much more in each next one, and the most."""
+OPEN_OFTEN = 4
+"""So many such searches in vain follow on one another, then each so many rest longer: it may be the place after all."""
 LEVEL_WAY_M = 250.0
 """Heights that stay the same over such a way are another level of the ground, no hill: that would show its slope."""
 LEVEL_OVER_RELIEF = 4.0
@@ -102,13 +106,14 @@ class GroundWatch:
         self._off: deque[_Off] = deque(maxlen=LOOKED_AT)
         self._heights: deque[_Off] = deque(maxlen=LOOKED_AT)
         self._tilts: deque[_Off] = deque(maxlen=LOOKED_AT)
-        self._failed = self._found_flat = self._unfound = self._opened = 0
+        self._failed = self._found_flat = self._unfound = self._opened = self._rest = 0
         self._flat_frames: deque[int] = deque(maxlen=64)
         self._opened_frames: deque[int] = deque(maxlen=64)
         self._promising_height_m: float | None = None
+        self._height_told_m: FloatArray | None = None
         self._level_off_m = 0.0
         self._profile: deque[tuple[float, FloatArray]] = deque(maxlen=64)
-        self._is_open = self._told_uneven = False
+        self._is_open = self._told_uneven = self._level_known = False
         self._in_hole = False
         self._told: list[Alert] = []
         self._offered: tuple[int, float] | None = None
@@ -156,34 +161,45 @@ class GroundWatch:
         ground may lie elsewhere than it is told. Then the place counts as known as the fusion's own `estimate` claims:
         a map that is silent under a wrong height says nothing of it, and further around it would take too long. None:
         this frame is not looked for where the state is."""
-        was_open, self._is_open = self._is_open and self._promising_height_m is None, False
-        if self._unfound < FAILED_BEFORE_OPEN or was_open or estimate is None or not prior.position_known:
+        was_open, self._is_open = self._is_open, False
+        if estimate is None or not prior.position_known:
             return prior
-        if self._last_m is not None and estimate.travelled_enu_m is not None and (
-            float(np.linalg.norm(estimate.travelled_enu_m - self._last_m)) < REMEMBERED_M
-        ):
-            return prior  # a fix has told the height
+        height_m, self._promising_height_m = self._promising_height_m, None
+        if height_m is None:
+            if self._unfound < FAILED_BEFORE_OPEN or was_open or self._height_told(estimate):
+                return prior
+            if self._rest > 0:
+                self._rest -= 1
+                return prior
         self._is_open = True
         self._opened_frames.append(prior.t_ns)
         place = replace(prior, covariance_enu_m2=estimate.covariance[:3, :3], place_probability=OPEN_PROBABILITY)
-        height_m, self._promising_height_m = self._promising_height_m, None
         if height_m is not None:
             sigma_m = max(prior.height_sigma_m, PROMISING_SHARE * height_m)
             return replace(place, height_m=height_m, height_sigma_m=sigma_m)
         share = min(OPEN_SHARE * OPEN_GROWTH**self._opened, OPEN_SHARE_MAX)
         self._opened += 1
+        self._rest = self._opened // OPEN_OFTEN
         return replace(place, height_sigma_m=max(prior.height_sigma_m, share * prior.height_m))
+
+    def _height_told(self, estimate: Estimate) -> bool:
+        """Whether a fix on the way that is remembered has told the height."""
+        if self._height_told_m is None or estimate.travelled_enu_m is None:
+            return False
+        return float(np.linalg.norm(estimate.travelled_enu_m - self._height_told_m)) < REMEMBERED_M
 
     def on_fix(self, fix: PoseFix, estimate: Estimate | None) -> PoseFix:
         """The fix with what the ground may do to it in its covariance, and at the height that it has over the level
         found in flight. `estimate` is of its time, without the fix."""
         flat = not self.has_heights or fix.t_ns in self._flat_frames
         self._count(fix, flat)
-        if fix.t_ns in self._opened_frames and fix.wrong_probability < PROMISING_PROBABILITY:
+        opened = fix.t_ns in self._opened_frames
+        elsewhere = fix.reason is RejectReason.HEIGHT and fix.wrong_probability <= SURE_PROBABILITY
+        if elsewhere or (opened and not fix.accepted and fix.wrong_probability <= PROMISING_PROBABILITY):
             self._promising_height_m = self._above_ground_m(fix, flat)
         if flat and self._level_off_m:
             fix = replace(fix, position_enu_m=fix.position_enu_m - np.array([0.0, 0.0, self._level_off_m]))
-        sure = fix.accepted or (fix.reason is RejectReason.HEIGHT and fix.wrong_probability <= SURE_PROBABILITY)
+        sure = fix.accepted or elsewhere
         if not sure or estimate is None or not estimate.position_known or estimate.travelled_enu_m is None:
             return self._honest(fix, flat, 0.0, 0.0) if fix.accepted else fix  # pictures alone do not contradict
         self._forget(estimate.travelled_enu_m)
@@ -196,12 +212,14 @@ class GroundWatch:
             seen.append(off)
         self._seen_height_m2 = max(self._seen_height_m2, _plainly_seen(self._heights))
         self._seen_slope_rad2 = max(self._seen_slope_rad2, _plainly_seen(self._tilts))
-        if fix.t_ns in self._opened_frames and height.square > PLAIN_SIGMAS**2:
+        if opened and height.square > PLAIN_SIGMAS**2:
             self._seen_height_m2 = max(self._seen_height_m2, height.off**2)
         if flat:
             self._look_for_level(fix, estimate.travelled_enu_m, height.off)
+            self._tell_uneven(fix)
         if not fix.accepted:
             return fix
+        self._height_told_m = estimate.travelled_enu_m.copy()
         own = [off.off**2 if off.square > PLAIN_SIGMAS**2 else 0.0 for off in (height, tilt)]
         return self._honest(fix, flat, max(own[0], self._seen_height_m2), max(own[1], self._seen_slope_rad2))
 
@@ -245,7 +263,9 @@ class GroundWatch:
         if self._level is None or estimate.travelled_enu_m is None:
             return self._level_off_m, ground_m
         way_m = float(np.linalg.norm(estimate.travelled_enu_m - self._level[1]))
-        return self._level_off_m + self._level[0], min(math.hypot(LEVEL_FIX_SIGMA_M, ground_m / HILL_LENGTH_M * way_m), ground_m)
+        return self._level_off_m + self._level[0], min(
+            math.hypot(LEVEL_FIX_SIGMA_M, ground_m / HILL_LENGTH_M * way_m), ground_m
+        )
 
     def relief_sigma_m(self, position_enu_m: FloatArray) -> float:
         """How wrong the heights around a place may be beyond what any flight bears; 0 over level or known ground."""
@@ -256,7 +276,7 @@ class GroundWatch:
         """The fix, turned about the ground that it sees by slopes that nobody knows, and higher or lower by hills."""
         told_m2 = self._sigma_m(fix.position_enu_m, flat) ** 2
         more_height_m2 = max(told_m2 - LEVEL_SIGMA_M**2, seen_height_m2 - LEVEL_SIGMA_M**2, 0.0)
-        relief_m2 = max(told_m2, self._relief_m2(seen_height_m2))
+        relief_m2 = max(told_m2, self._relief_m2(seen_height_m2, math.sqrt(told_m2)))
         curved_m2 = CURVED_SHARE**2 * max(relief_m2 - LEVEL_SIGMA_M**2, 0.0)
         more_slope_rad2 = max(relief_m2 / HILL_LENGTH_M**2, seen_slope_rad2) - LEVEL_SLOPE_RAD**2
         if not flat:
@@ -294,23 +314,42 @@ class GroundWatch:
         self._last_m = travelled_enu_m.copy()
 
     def _look_for_level(self, fix: PoseFix, travelled_enu_m: FloatArray, off_m: float) -> None:
-        """Take another level for the ground where fixes are off by the same height all along their way."""
+        """Take another level for the ground where fixes are off by the same height from the flight's first one on; what
+        comes later is a hill."""
         self._profile.append((off_m, travelled_enu_m.copy()))
         while float(np.linalg.norm(travelled_enu_m - self._profile[0][1])) > 2.0 * LEVEL_WAY_M:
             self._profile.popleft()
+            self._level_known = True
         way_m, level_m, relief_m = self._level_seen()
         sigma_m = math.hypot(LEVEL_SIGMA_M, self._sigma_m(fix.position_enu_m, True))
-        if way_m < LEVEL_WAY_M or abs(level_m) < max(LEVEL_OVER_RELIEF * relief_m, PLAIN_SIGMAS * sigma_m):
+        if (
+            self._level_known
+            or way_m < LEVEL_WAY_M
+            or abs(level_m) < max(LEVEL_OVER_RELIEF * relief_m, PLAIN_SIGMAS * sigma_m)
+        ):
             return
         self._level_off_m += level_m
         self._seen_height_m2, self._level = relief_m**2, None
         for seen in (self._heights, self._profile):
             seen.clear()
-        text = f"the ground is {-self._level_off_m:+.0f} m off the altitude it is told at, or the barometer is"
+        side = "lower" if self._level_off_m > 0.0 else "higher"
+        text = f"the ground lies {abs(self._level_off_m):.0f} m {side} than told, or the barometer is off by that"
         self._told.append(Alert(fix.t_ns, Severity.WARNING, text, always=True))
 
+    def _tell_uneven(self, fix: PoseFix) -> None:
+        """Tell once that fixes show more hills than the sigma of the ground says."""
+        told_m = self._sigma_m(fix.position_enu_m, True)
+        seen_m2 = self._relief_m2(self._seen_height_m2, told_m), self._seen_slope_rad2 * HILL_LENGTH_M**2
+        relief_m = math.sqrt(max(seen_m2))
+        if self._told_uneven or self._level_seen()[0] < LEVEL_WAY_M:  # a level, on a short way
+            return
+        if relief_m > UNEVEN_SIGMAS * max(told_m, LEVEL_SIGMA_M):
+            self._told_uneven = True
+            text = f"the ground is more uneven than told: {relief_m:.0f} m; positions are less sure from here"
+            self._told.append(Alert(fix.t_ns, Severity.WARNING, text, always=True))
+
     def _level_seen(self) -> tuple[float, float, float]:
-        """Over which way fixes were off in height, by how much, and how high hills may be that differ so little on it."""
+        """Over which way fixes were off in height, by how much, and how high hills may be that differ so little."""
         if len(self._profile) < SEEN_MIN:
             return 0.0, 0.0, math.inf
         offs_m = np.array([off for off, _ in self._profile])
@@ -326,10 +365,12 @@ class GroundWatch:
         alike = math.exp(-max(self._way_m, ALIKE_WAY_M_MIN) / ERROR_LENGTH_M)
         return (1.0 + alike) / (1.0 - alike) - 1.0
 
-    def _relief_m2(self, seen_height_m2: float) -> float:
-        """The part of heights that were seen which hills may be: less where fixes are plainly off all alike."""
+    def _relief_m2(self, seen_height_m2: float, told_m: float) -> float:
+        """The part of heights that were seen which hills may be: less where fixes are plainly off all alike, by more
+        than the sigma that was told."""
         _, level_m, relief_m = self._level_seen()
-        return min(seen_height_m2, relief_m**2) if abs(level_m) > LEVEL_OVER_RELIEF * relief_m else seen_height_m2
+        is_level = abs(level_m) > max(LEVEL_OVER_RELIEF * relief_m, PLAIN_SIGMAS * math.hypot(LEVEL_SIGMA_M, told_m))
+        return min(seen_height_m2, relief_m**2) if is_level else seen_height_m2
 
     def _count(self, fix: PoseFix, flat: bool) -> None:
         """How many frames in turn were not found, and on which ground others were."""
@@ -337,7 +378,7 @@ class GroundWatch:
             return
         self._unfound = 0 if fix.accepted else self._unfound + 1
         if fix.accepted:
-            self._opened = 0
+            self._opened = self._rest = 0
         if not self.believed:
             return
         if not fix.accepted:

@@ -13,7 +13,15 @@ from gps_denied_onboard.geometry.raster_terrain import RasterTerrain
 from gps_denied_onboard.geometry.rotations import exp_rotation, nadir_camera_to_enu
 from gps_denied_onboard.geometry.terrain import FlatTerrain
 from gps_denied_onboard.integrity.ground_watch import FAILED_BEFORE_PROBE, LOOKED_AT, PROBES_WANTED, GroundWatch
-from gps_denied_onboard.messages import CameraPrior, Estimate, OdometryStatus, OdometryStep, PoseFix, RejectReason, TakeoffOrigin
+from gps_denied_onboard.messages import (
+    CameraPrior,
+    Estimate,
+    OdometryStatus,
+    OdometryStep,
+    PoseFix,
+    RejectReason,
+    TakeoffOrigin,
+)
 from tests.gps_denied_onboard.geometry.hills import hill, hill_grid
 
 LOCAL = LocalFrame(48.0, 37.0, 150.0)
@@ -160,8 +168,12 @@ def test_heights_are_open_while_nothing_is_found() -> None:
         reason = RejectReason.NO_TEXTURE if k == 0 else RejectReason.UNSURE
         watch.on_fix(replace(fix(k, reason=reason), wrong_probability=1.0), estimate(k))
     assert opened == pytest.approx([8.0] * 4 + [60.0, 8.0, 78.0, 8.0])
-    watch.on_fix(fix(8), estimate(8))
-    for k in range(9, 20):
+    for k in range(8, 60):
+        opened.append(watch.opened(prior(k, estimate(k)), estimate(k)).height_sigma_m)
+        watch.on_fix(replace(fix(k, reason=RejectReason.UNSURE), wrong_probability=1.0), estimate(k))
+    assert 5 <= np.count_nonzero(np.array(opened[-40:]) > 8.0) <= 14  # it may be the place after all
+    watch.on_fix(fix(60), estimate(60))
+    for k in range(61, 70):
         assert watch.opened(prior(k, estimate(k)), estimate(k)).height_sigma_m == 8.0
         watch.on_fix(fix(k, reason=RejectReason.UNSURE), estimate(k))
 
@@ -187,7 +199,8 @@ def test_ground_at_another_altitude_is_told_and_flown_over(off_m: float) -> None
         watch.on_used(last)
         told += watch.take()
     assert len(told) == 1
-    assert float(told[0].text.split()[3]) == pytest.approx(-off_m, abs=4.0)
+    words = told[0].text.split()
+    assert (float(words[3]), words[5]) == (pytest.approx(abs(off_m), abs=4.0), "lower" if off_m > 0.0 else "higher")
     assert abs(last.position_enu_m[2] - UP_M) < 15.0
     assert math.sqrt(last.covariance[0, 0]) < 30.0
     level = watch.off_level(estimate(40))
@@ -196,11 +209,14 @@ def test_ground_at_another_altitude_is_told_and_flown_over(off_m: float) -> None
 
 
 def test_a_ridge_is_no_level() -> None:
-    """Heights that come and go by 80 m over some hundred metres are hills, and stay in each fix's covariance."""
-    watch = flat(5.0)
+    """Heights that come and go by 80 m over some hundred metres are hills, and stay in each fix's covariance; that they
+    are more than was told is told once."""
+    watch, known = flat(5.0), flat(60.0)
     for k in range(80):
-        watch.on_fix(fix(k, 80.0 * math.sin(17.0 * k / 100.0)), estimate(k))
-    assert not any("m off" in alert.text for alert in watch.take())
+        for told in (watch, known):
+            told.on_fix(fix(k, 80.0 * math.sin(17.0 * k / 100.0)), estimate(k))
+    assert [alert.text.partition(":")[0] for alert in watch.take()] == ["the ground is more uneven than told"]
+    assert known.take() == []
     assert math.sqrt(watch.on_fix(fix(80, 60.0), estimate(80)).covariance[1, 1]) > 60.0
 
 

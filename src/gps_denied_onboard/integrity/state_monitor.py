@@ -134,7 +134,7 @@ class StateMonitor:
 
     @property
     def elsewhere_probability(self) -> float:
-        """That the state is elsewhere, by the map's silence, and by a GPS that is elsewhere (as likely right as not)."""
+        """That the state is elsewhere, by the map's silence, or by a GPS elsewhere (as likely right as not)."""
         by_silence = silence.probability_wrong(self.silence, self._config)
         return by_silence if self._gps_apart_m is None else max(by_silence, 0.5)
 

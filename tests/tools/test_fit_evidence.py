@@ -89,3 +89,11 @@ def test_the_committed_table_judges_new_places(fitting: ModuleType, tmp_path: Pa
     path.write_text("".join(json.dumps(told | {"frame": k, "features": f}) + "\n" for k, f in enumerate((best, worst))))
     report = fitting.judged_by_table([path])
     assert report[-1] == "| on the map of another place, 2 | 0 | 0 | 1 |"
+
+
+def test_what_wrong_places_show_is_where_their_tail_is_as_thin_as_the_bound(fitting: ModuleType) -> None:
+    """Of exponential log ratios with a mean of 0.8 hardly one in ten thousand passes it, and none of those seen does."""
+    ratios = np.random.default_rng(5).exponential(0.8, 3000)
+    level = fitting.shown_at_most(ratios)
+    assert level >= ratios.max()
+    assert -0.8 * np.log(1e-4) * 0.85 < level < -0.8 * np.log(1e-4) * 1.3

@@ -60,8 +60,8 @@ class Terms:
 class EvidenceModel:
     """`first` judges a place by the first pass alone, `both` by the first and the refining pass. The fit's searches
     tried up to `tried` independent places, and what a search proposes is the best of those: more are held against it.
-    Of the right places the share `ahead` was the best of its search. As many wrong places
-    as the fit had show no log ratio of more than `alike`; one that looks alike goes on looking alike along the way.
+    Of the right places the share `ahead` was the best of its search. Hardly a wrong place (1e-4 of them) shows a log
+    ratio of more than `alike`; one that looks alike goes on looking alike along the way.
     """
 
     first: Terms

@@ -48,8 +48,6 @@ HEIGHT_PLAUSIBLE = 0.2
 """A place whose height is farther off than this part is not the right one, wherever it lies."""
 SET_PLACES = 40
 TAIL_EXCESSES = 10.0
-WRONG_MAX = 1e-4
-"""The bound of a wrong fix: see localisation/acceptance.py."""
 TRIED = 30_000.0
 """Independent places that the searches of the collection compared, by `GridPlace.tried`: 20,000 to 40,000."""
 KEY = ("set", "map", "frame", "near", "rank")
@@ -155,15 +153,15 @@ def calibrated(score: Array, right: npt.NDArray[np.bool_], weight: Array) -> tup
 
 
 def shown_at_most(wrong_ratio: Array) -> float:
-    """The log-likelihood ratio that the best wrong place of a search passes with WRONG_MAX, by those held out (N,):
-    their highest, or where the tail beyond their 95 % quantile is so thin, continued as in `calibrated`."""
+    """The log-likelihood ratio that the best wrong place of a search passes as rarely as a fix may be wrong, by those
+    held out (N,): their highest, or where the tail beyond their 95 % quantile is so thin, continued as in `calibrated`."""
     threshold = float(np.quantile(wrong_ratio, 0.95))
     beyond = wrong_ratio[wrong_ratio > threshold] - threshold
     if len(beyond) == 0:
         return float(wrong_ratio.max())
     share, count = len(beyond) / len(wrong_ratio), len(beyond)
-    excess = count * float(beyond.mean()) * ((share / WRONG_MAX) ** (1.0 / (count + 1)) - 1.0)
-    return max(threshold + excess, float(wrong_ratio.max()))
+    excess = count * float(beyond.mean()) * ((share / GateConfig().wrong_probability_max) ** (1.0 / (count + 1)) - 1.0)
+    return float(max(threshold + excess, wrong_ratio.max()))
 
 
 def held_out(data: Data, signs: Sequence[int], ridge: float) -> Array:

@@ -92,7 +92,7 @@ def test_the_committed_table_judges_new_places(fitting: ModuleType, tmp_path: Pa
 
 
 def test_what_wrong_places_show_is_where_their_tail_is_as_thin_as_the_bound(fitting: ModuleType) -> None:
-    """Of exponential log ratios with a mean of 0.8 hardly one in ten thousand passes it, and none of those seen does."""
+    """Of exponential log ratios with a mean of 0.8 hardly one in ten thousand passes it, none of those seen."""
     ratios = np.random.default_rng(5).exponential(0.8, 3000)
     level = fitting.shown_at_most(ratios)
     assert level >= ratios.max()

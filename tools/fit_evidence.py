@@ -153,8 +153,11 @@ def calibrated(score: Array, right: npt.NDArray[np.bool_], weight: Array) -> tup
 
 
 def shown_at_most(wrong_ratio: Array) -> float:
-    """The log-likelihood ratio that the best wrong place of a search passes as rarely as a fix may be wrong, by those
-    held out (N,): their highest, or where the tail beyond their 95 % quantile is so thin, continued as in `calibrated`."""
+    """The log-likelihood ratio that the best wrong place of a search passes as rarely as a fix may be wrong.
+
+    By the ratios (N,) of wrong places held out: the highest, or where the tail beyond their 95 % quantile, continued
+    as in `calibrated`, is that thin.
+    """
     threshold = float(np.quantile(wrong_ratio, 0.95))
     beyond = wrong_ratio[wrong_ratio > threshold] - threshold
     if len(beyond) == 0:

@@ -81,6 +81,8 @@ def run_limited(limits: Limits, arguments: Sequence[str]) -> None:
         hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
         soft = memory_mb << 20 if hard == resource.RLIM_INFINITY else min(memory_mb << 20, hard)
         resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
+        # Of the time alone: ctrl-C may be ignored (nohup, a script's background), the limit may not.
+        signal.signal(signal.SIGXCPU, signal.default_int_handler)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
         return
     late, status = _waited(child, time_s)
@@ -124,7 +126,7 @@ def _waited(child: int, time_s: float) -> tuple[bool, int]:
             return late, status
         left_s = min(end_s - time.monotonic(), 3600.0)
         if left_s <= 0.0:
-            os.kill(child, signal.SIGKILL if late else signal.SIGINT)
+            os.kill(child, signal.SIGKILL if late else signal.SIGXCPU)
             end_s, late = time.monotonic() + GRACE_S, True
             continue
         heard = signal.sigtimedwait(_HEARD, left_s)

@@ -17,6 +17,7 @@ import os, signal, sys, time
 from gps_denied_onboard.faults import told
 from gps_denied_onboard.untrusted import limits
 limits.GRACE_S = 0.3
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whatever the tests were started with
 try:
     limits.run_limited(limits.Limits(300, float(sys.argv[1]), 0.0), [])
     print("begun", flush=True)
@@ -26,7 +27,7 @@ except Exception as error:
     print(sentence, file=sys.stderr)
     sys.exit(code)
 """
-SPIN = "\n    ".join(("signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])", "while True: sum(range(100_000))"))
+SPIN = "\n    ".join(("signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGXCPU])", "while True: sum(range(100_000))"))
 
 
 def tried(work: str, time_s: float = 60.0, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -81,6 +82,14 @@ def test_time_beyond_the_limit_lets_the_command_clean_up() -> None:
     """It is interrupted first, as by ctrl-C."""
     work = "\n    ".join(("try: time.sleep(60)", "finally: print('cleaned')"))
     done = tried(work, time_s=0.5)
+    assert done.returncode == under_test.TIME_CODE
+    assert "cleaned" in done.stdout
+
+
+def test_time_counts_where_interrupts_are_ignored() -> None:
+    """Behind nohup or in a script's background ctrl-C is ignored, the limit of time is not."""
+    lines = ("signal.signal(signal.SIGINT, signal.SIG_IGN)", "try: time.sleep(60)", "finally: print('cleaned')")
+    done = tried("\n    ".join(lines), time_s=0.5)
     assert done.returncode == under_test.TIME_CODE
     assert "cleaned" in done.stdout
 

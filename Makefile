@@ -23,7 +23,9 @@ demo: setup ## fly three simulated minutes without GPS, replay, score, report
 
 test: setup ## what a change must pass: linters, types, C++ tests, the quick suite
 	@.ci/setup chromium || true
-	$(MAKE) --no-print-directory lint
+	@# Meanwhile pytest compiles the tests, once: each of its workers would do it for itself.
+	@$(BIN)/python -m pytest --collect-only -q >/dev/null 2>&1 & \
+		$(MAKE) --no-print-directory lint; linted=$$?; wait; exit $$linted
 	@.ci/setup native-tests
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not tier2 and not slow"
 

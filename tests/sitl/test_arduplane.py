@@ -49,12 +49,13 @@ FORCE_ARM = 21196
 OURS, REAL = 0, 1
 """GPS_PRIMARY: as the shipped parameter file has it."""
 
-pytestmark = [
+NEEDS_ARDUPLANE = [
     pytest.mark.slow,
     pytest.mark.skipif(
         binary_from_environment(BINARY) is None, reason=f"{BINARY} does not name an ArduPlane simulator"
     ),
 ]
+pytestmark = NEEDS_ARDUPLANE
 
 
 @dataclass

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 from pymavlink.DFReader import DFReader_binary
 from pymavlink.dialects.v20 import ardupilotmega as mavlink
 
@@ -25,11 +24,10 @@ from gps_denied_operator.logs.importer import ImportRequest, import_log
 from gps_denied_operator.logs.open_log import open_log
 from gps_denied_sim.recording import TILE_SOURCE
 
-from .arduplane import binary_from_environment
 from .camera import Drawing
 from .claims import Claims, claims, claims_of
 from .companion import camera_lines
-from .test_arduplane import BINARY, MAP, MINUTES, SCENE, WIND, Flight, flying, spread, take_off, tell
+from .test_arduplane import MAP, MINUTES, NEEDS_ARDUPLANE, SCENE, WIND, Flight, flying, spread, take_off, tell
 from .truth import Pose, Track
 
 CAMERA = {"CAM1_TYPE": 1.0}
@@ -43,12 +41,7 @@ INSIDE_PERCENT = 93.0
 WRITING_S = 3.0
 """The autopilot writes its log from a buffer."""
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        binary_from_environment(BINARY) is None, reason=f"{BINARY} does not name an ArduPlane simulator"
-    ),
-]
+pytestmark = NEEDS_ARDUPLANE
 
 
 class _Positions(PipelineObserver):

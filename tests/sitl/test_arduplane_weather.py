@@ -11,8 +11,18 @@ from typing import Any
 
 import pytest
 
-from .arduplane import binary_from_environment
-from .test_arduplane import BINARY, MINUTES, ON_GPS_S, REAL, Flight, flying, follows, our_claims, take_off, tell
+from .test_arduplane import (
+    MINUTES,
+    NEEDS_ARDUPLANE,
+    ON_GPS_S,
+    REAL,
+    Flight,
+    flying,
+    follows,
+    our_claims,
+    take_off,
+    tell,
+)
 
 STRONG_WIND = {"SIM_WIND_SPD": 12.0, "SIM_WIND_DIR": 240.0, "SIM_WIND_TURB": 3.0}
 TAKEOFF_OFF_EN_M = (600.0, -800.0)
@@ -21,12 +31,7 @@ REPEATED_S, BACK_S = 20.0, 30.0
 INSIDE_PERCENT = 93.0
 FIRST_FOLLOWED_S = 240.0
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        binary_from_environment(BINARY) is None, reason=f"{BINARY} does not name an ArduPlane simulator"
-    ),
-]
+pytestmark = NEEDS_ARDUPLANE
 
 
 def on_true_gps(flight: Flight, forced: bool = False) -> None:

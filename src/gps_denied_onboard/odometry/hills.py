@@ -17,14 +17,10 @@ SIDE = 7
 """Points along each side of the square at which the slope is taken."""
 
 
-def hills_known(terrain: Terrain | None, prior0: CameraPrior) -> bool:
-    """Whether there are heights, they are believed, and the camera's place among them is known."""
-    return terrain is not None and terrain.flat is not None and not prior0.ground_flat and prior0.position_known
-
-
-def with_hills(prior: MotionPrior, terrain: Terrain | None, prior0: CameraPrior) -> MotionPrior:
+def with_hills(prior: MotionPrior, on_board: Terrain | None, prior0: CameraPrior) -> MotionPrior:
     """The prior with the heights on board, where they are known; else as it is."""
-    if terrain is None or not hills_known(terrain, prior0):
+    terrain = _known(on_board, prior0)
+    if terrain is None:
         return prior
     height_m = prior0.height_m
     position = np.array([*prior0.position_enu_m[:2], terrain.up_m(prior0.position_enu_m[:2]) + height_m])
@@ -41,10 +37,11 @@ def with_hills(prior: MotionPrior, terrain: Terrain | None, prior0: CameraPrior)
     )
 
 
-def ground_normal(terrain: Terrain | None, prior0: CameraPrior) -> FloatArray:
+def ground_normal(on_board: Terrain | None, prior0: CameraPrior) -> FloatArray:
     """Unit vector (3,) up from the plane nearest to the heights of the ground under the picture; ENU. Straight up where
     they are not known."""
-    if terrain is None or not hills_known(terrain, prior0):
+    terrain = _known(on_board, prior0)
+    if terrain is None:
         return np.array([0.0, 0.0, 1.0])
     along = np.linspace(-REACH_HEIGHTS, REACH_HEIGHTS, SIDE) * prior0.height_m
     offsets = np.stack(np.meshgrid(along, along), axis=-1).reshape(-1, 2)
@@ -52,3 +49,10 @@ def ground_normal(terrain: Terrain | None, prior0: CameraPrior) -> FloatArray:
     slope = offsets.T @ ups / (offsets**2).sum(axis=0)
     normal = np.array([-slope[0], -slope[1], 1.0])
     return np.asarray(normal / np.linalg.norm(normal))
+
+
+def _known(terrain: Terrain | None, prior0: CameraPrior) -> Terrain | None:
+    """The heights, if there are any, they are believed, and the camera's place among them is known."""
+    if terrain is None or terrain.flat is None or prior0.ground_flat or not prior0.position_known:
+        return None
+    return terrain

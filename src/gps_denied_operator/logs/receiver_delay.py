@@ -69,7 +69,8 @@ def receiver_delay(log: FlightLog) -> ReceiverDelay | None:
 
 
 def _felt_velocity(log: FlightLog) -> tuple[FloatArray, FloatArray] | None:
-    """(times in s, (N, 2) north and east): specific force and gravity summed up; NaN from where no attitude is near."""
+    """(times in s, (N, 2) north and east): specific force and gravity summed up; nothing is where no attitude is near,
+    and changes across it are outliers."""
     samples = [m for m in log.messages if isinstance(m, ImuSample)]
     attitudes = [m for m in log.messages if isinstance(m, AttitudeSample)]
     if len(samples) < CHANGES_MIN or len(attitudes) < CHANGES_MIN:

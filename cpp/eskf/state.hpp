@@ -73,7 +73,7 @@ struct ImuSample {
 // What the IMU's samples leave open of the motion between them, as noise densities squared by body axis, beside the
 // configured ones: see learn_imu_noise.
 struct ImuNoise {
-  ImuSample before, last;  // the two newest real samples; t_ns 0: none
+  ImuSample before, last;     // the two newest real samples; t_ns 0: none
   Vec3 accel = Vec3::Zero();  // (m/s2)^2/Hz
   Vec3 gyro = Vec3::Zero();   // (rad/s)^2/Hz
 };

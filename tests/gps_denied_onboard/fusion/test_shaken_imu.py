@@ -62,7 +62,7 @@ def test_a_filter_that_does_not_learn_it_is_lost() -> None:
 
 
 def test_samples_that_resolve_the_motion_add_their_own_noise_alone() -> None:
-    """A swing of 1 Hz leaves nothing open at 100 Hz: what is learned is the white noise, 0.003 and 0.00015 a root Hz."""
+    """A swing of 1 Hz leaves nothing open at 100 Hz: what is learned is the white noise of the samples."""
     rng = np.random.default_rng(9)
     fusion = Eskf(FRAME, CAMERA)
     fusion.update(AttitudeSample(0, (1.0, 0.0, 0.0, 0.0)))

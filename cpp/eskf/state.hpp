@@ -70,12 +70,12 @@ struct ImuSample {
   Vec3 accel = Vec3::Zero(), gyro = Vec3::Zero();
 };
 
-// What the IMU's samples leave open of the motion between them, as noise densities squared by body axis, beside the
-// configured ones: see learn_imu_noise.
+// What the IMU's samples leave open of the motion between them, as noise densities squared by body axis: see
+// learn_imu_noise. Where it is more than the configured noise, it holds instead.
 struct ImuNoise {
-  ImuSample before, last;     // the two newest real samples; t_ns 0: none
-  Vec3 accel = Vec3::Zero();  // (m/s2)^2/Hz
-  Vec3 gyro = Vec3::Zero();   // (rad/s)^2/Hz
+  std::array<ImuSample, 4> last{};  // newest first; t_ns 0: none
+  Vec3 accel = Vec3::Zero();        // (m/s2)^2/Hz
+  Vec3 gyro = Vec3::Zero();         // (rad/s)^2/Hz
 };
 
 struct State {

@@ -95,8 +95,8 @@ class Window:
         c = self._config
         p = gtsam.PreintegrationCombinedParams.MakeSharedU(c.gravity_mps2)
         eye = np.eye(3)
-        p.setAccelerometerCovariance(eye * c.accel_noise_mps2_rthz**2 + np.diag(self.learned.accel_noise))
-        p.setGyroscopeCovariance(eye * c.gyro_noise_radps_rthz**2 + np.diag(self.learned.gyro_noise))
+        p.setAccelerometerCovariance(np.diag(np.maximum(c.accel_noise_mps2_rthz**2, self.learned.accel_noise)))
+        p.setGyroscopeCovariance(np.diag(np.maximum(c.gyro_noise_radps_rthz**2, self.learned.gyro_noise)))
         p.setIntegrationCovariance(eye * 1e-6)
         p.setBiasAccCovariance(eye * c.accel_bias_walk_mps2_rts**2)
         p.setBiasOmegaCovariance(eye * c.gyro_bias_walk_radps_rts**2)

@@ -1,4 +1,4 @@
-"""Lines drawn as a route: GeoJSON, KML and KMZ (also those of DJI's waypoint missions, WPML)."""
+"""Lines drawn as a route: GeoJSON, GPX, KML and KMZ (also those of DJI's waypoint missions, WPML)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import struct
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 from xml.etree.ElementTree import Element
 
@@ -125,11 +125,45 @@ def read_kml(root: Element, name: str) -> PlanRoute:
             else:
                 single += points
         elif tag == "Track":
-            found = [child.text or "" for child in element if local_name(child.tag) == "coord"]
+            found = [child.text for child in element if local_name(child.tag) == "coord" and (child.text or "").strip()]
             paths.append(NamedPath(title, _kml_points(found, None, name)))
         elif tag in {"Polygon", "NetworkLink", "GroundOverlay", "Model"}:
             others[tag] += 1
     return _lines_or_points(paths, single, others, name)
+
+
+def read_gpx(root: Element, name: str) -> PlanRoute:
+    """The tracks and routes of a GPX, each a path; its waypoints where it has neither."""
+    paths: list[NamedPath] = []
+    single: Points = []
+    for element in root:
+        tag = local_name(element.tag)
+        title = next((child.text for child in element if local_name(child.tag) == "name"), None) or ""
+        title = title.strip()[:40] or f"line {len(paths) + 1}"
+        if tag == "wpt":
+            single += _gpx_points([element], name)
+        elif tag == "rte":
+            paths.append(NamedPath(title, _gpx_points(element, name, "rtept")))
+        elif tag == "trk":
+            parts = [part for part in element if local_name(part.tag) == "trkseg"]
+            paths += [NamedPath(title, _gpx_points(part, name, "trkpt")) for part in parts]
+    return _lines_or_points(paths, single, Counter(), name)
+
+
+def _gpx_points(elements: Iterable[Element], name: str, wanted: str = "wpt") -> Points:
+    points: Points = []
+    for element in elements:
+        if local_name(element.tag) != wanted:
+            continue
+        told = element.get("lat", ""), element.get("lon", "")
+        try:
+            latitude_deg, longitude_deg = (float(text) for text in told)
+        except ValueError:
+            raise FlightMalformedError(
+                f"{name}: a {wanted} at '{told[0][:20]}', '{told[1][:20]}' is no position; save it again."
+            ) from None
+        points += position(latitude_deg, longitude_deg, f"{name}: a {wanted}")
+    return points
 
 
 def _kml_tuples(text: str, name: str) -> list[str]:

@@ -53,6 +53,11 @@ def band_plan(path: Path, dataset: Any) -> BandPlan:
     full = 0.0
     if own:
         full = _mask_from(path, dataset, own)
+        if full < 0.0:
+            notes.append(
+                f"its alpha band, {own}, is 0 wherever it was looked at; where that is no mask, leave it out with "
+                f"`gdal_translate -b 1 -b 2 -b 3 {path.name} new.tif`"
+            )
         if full == 0.0:
             notes.append(
                 f"band {own} is called alpha but holds many values, as near-infrared does: it is taken for no mask, "
@@ -63,7 +68,7 @@ def band_plan(path: Path, dataset: Any) -> BandPlan:
     inverted = dataset.tags(ns="IMAGE_STRUCTURE").get("MINISWHITE") == "YES" or kinds[colours[0] - 1] in CMY
     if inverted:
         notes.append("its values are stored with white as the lowest (MINISWHITE or CMYK): they were inverted")
-    return BandPlan(colours, own, full, inverted, tuple(notes))
+    return BandPlan(colours, own, abs(full), inverted, tuple(notes))
 
 
 def _colour_bands(dataset: Any, alpha: int) -> tuple[int, ...]:
@@ -84,11 +89,11 @@ def _colour_bands(dataset: Any, alpha: int) -> tuple[int, ...]:
 
 
 def _mask_from(path: Path, dataset: Any, band: int) -> float:
-    """The lowest value of an alpha band that is data; 0 where the band is no mask."""
+    """The lowest value of an alpha band that is data; 0 where the band is no mask, -1 where it holds nothing."""
     values = _samples(path, dataset, band)
     lit = values[values > 0]
     if lit.size == 0 or (lit == lit[0]).all():  # 0/1, 0/255, 0/65535, or one value all over
-        return float(lit[0]) if lit.size else 1.0
+        return float(lit[0]) if lit.size else -1.0
     dtype = np.dtype(dataset.dtypes[band - 1])
     top = float(np.iinfo(dtype).max) if np.issubdtype(dtype, np.integer) else float(max(lit.max(), 1.0))
     soft = float(np.mean((values > 0) & (values < top)))

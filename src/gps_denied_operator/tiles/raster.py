@@ -75,8 +75,7 @@ class MapRaster:
             resolution_m = _ground_resolution_m(path, dataset)
             captured_at = _captured_at(dataset)
             datum = datum_accuracy(path, _crs(path, dataset), bounds)
-            palette = dataset.colorinterp[0] == rasterio.enums.ColorInterp.palette
-            notes = datum.notes if palette else (*datum.notes, *band_plan(path, dataset).notes)
+            notes = (*datum.notes, *_band_notes(path, dataset))
         return cls(path, bounds, resolution_m, captured_at, fingerprint(path), datum.accuracy_m, notes, outline)
 
     def covered_px(self, zoom: int) -> float:
@@ -170,6 +169,22 @@ class RasterReader:
 
     def close(self) -> None:
         self._open.close()
+
+
+def _band_notes(path: Path, dataset: Any) -> tuple[str, ...]:
+    if dataset.colorinterp[0] == rasterio.enums.ColorInterp.palette:
+        notes, alpha, colours = (), 0, (1,)
+    else:
+        plan = band_plan(path, dataset)
+        notes, alpha, colours = plan.notes, plan.alpha, plan.colours
+    collar = None if alpha else expand.undeclared_collar(path, dataset, colours)
+    if collar is None:
+        return notes
+    return (
+        *notes,
+        f"a corner is filled with {collar:g}, which the file does not declare: its pixels of that value count as no "
+        f"data (`gdal_edit.py -a_nodata <value> {path.name}` declares another one)",
+    )
 
 
 def damaged(path: Path, error: Exception) -> UserError:

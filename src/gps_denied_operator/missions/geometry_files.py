@@ -125,8 +125,8 @@ def read_kml(root: Element, name: str) -> PlanRoute:
             else:
                 single += points
         elif tag == "Track":
-            found = [child.text for child in element if local_name(child.tag) == "coord" and (child.text or "").strip()]
-            paths.append(NamedPath(title, _kml_points(found, None, name)))
+            found = [child.text or "" for child in element if local_name(child.tag) == "coord"]
+            paths.append(NamedPath(title, _kml_points([text for text in found if text.strip()], None, name)))
         elif tag in {"Polygon", "NetworkLink", "GroundOverlay", "Model"}:
             others[tag] += 1
     return _lines_or_points(paths, single, others, name)

@@ -90,8 +90,8 @@ class RouteBuilder:
             self.points += self._new_home
         latitude, longitude = self._from_e7(latitude, longitude)
         if means is CommandMeaning.FLOWN:
-            place = [] if frame == MISSION_FRAME and not (latitude or longitude) else None
-            if place is None:
+            place: Points = []
+            if frame != MISSION_FRAME or latitude or longitude:
                 check_frame(frame, where)
                 place = position(latitude, longitude, where)
             self._reach(command, parameters, place, where)

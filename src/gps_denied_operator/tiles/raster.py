@@ -29,7 +29,7 @@ from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.geometry import geodesy
 from gps_denied_onboard.tiles.grid import LATITUDE_MAX_DEG, TILE_PX, tile_range
 from gps_denied_operator.tiles import expand
-from gps_denied_operator.tiles.bands import band_plan
+from gps_denied_operator.tiles.bands import BandPlan, band_plan
 from gps_denied_operator.tiles.datum import datum_accuracy
 from gps_denied_operator.tiles.open_raster import OpenRaster, rpc_beside
 
@@ -173,15 +173,14 @@ class RasterReader:
 
 def _band_notes(path: Path, dataset: Any) -> tuple[str, ...]:
     if dataset.colorinterp[0] == rasterio.enums.ColorInterp.palette:
-        notes, alpha, colours = (), 0, (1,)
+        plan = BandPlan((1,), 0, 0.0, False, ())
     else:
         plan = band_plan(path, dataset)
-        notes, alpha, colours = plan.notes, plan.alpha, plan.colours
-    collar = None if alpha else expand.undeclared_collar(path, dataset, colours)
+    collar = None if plan.alpha else expand.undeclared_collar(path, dataset, plan.colours)
     if collar is None:
-        return notes
+        return plan.notes
     return (
-        *notes,
+        *plan.notes,
         f"a corner is filled with {collar:g}, which the file does not declare: its pixels of that value count as no "
         f"data (`gdal_edit.py -a_nodata <value> {path.name}` declares another one)",
     )

@@ -177,7 +177,7 @@ def _band_notes(path: Path, dataset: Any) -> tuple[str, ...]:
     else:
         plan = band_plan(path, dataset)
     collar = None if plan.alpha else expand.undeclared_collar(path, dataset, plan.colours)
-    if collar is None:
+    if not collar:  # 0 is what programs leave around a warped picture, and the share without data is told anyway
         return plan.notes
     return (
         *plan.notes,

@@ -133,7 +133,7 @@ KINDS: dict[str, tuple[Make, float, str]] = {
     "MINISWHITE, 16 bit": (inverted("uint16"), 1.0, "white as the lowest"),
     "MINISWHITE with no data": (white_low_with_holes, SEEN, "white as the lowest"),
     "palette with a transparent colour": (palette((255, 255, 255, 0)), SEEN, "a corner is filled with 255"),
-    "black around it, not declared": (around(0, "uint8"), SEEN, "a corner is filled with 0"),
+    "black around it, not declared": (around(0, "uint8"), SEEN, ""),
     "lowest float around it, not declared": (around(-3.4028234663852886e38, "float32"), SEEN, "does not declare"),
     "-9999 around it, not declared": (around(-9999.0, "float32"), SEEN, "a corner is filled with -9999"),
     "palette with no data": (palette((255, 0, 255, 255), nodata=255), SEEN, ""),

@@ -15,6 +15,7 @@ import numpy as np
 
 from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.untrusted.bounded import read_file
+from gps_denied_operator.scoring.subtitles import SubtitlePlace, is_subtitles, read_subtitles
 from gps_denied_operator.scoring.units import SCALES, scale_of, split_unit
 
 if TYPE_CHECKING:
@@ -143,11 +144,16 @@ class TruthTable:
 def read_truth_csv(path: Path, keys: Sequence[str] = ("frame", "time", "name")) -> TruthTable:
     """Read a truth table. UserError, naming file and line, for whatever could make the score wrong.
 
+    Subtitles that DJI's aircraft write beside a video (SRT) are read, too.
+
     Columns by name (case, units in brackets and many spellings forgiven): latitude, longitude, and one of frame number,
     file name or time in seconds since the first frame; `keys` is the order in which these are preferred. Frames may be
     missing; rows whose position is empty are left out.
     """
-    header, rows = read_rows(path, "--truth", "frame, latitude_deg and longitude_deg")
+    text = _text(path, "--truth")
+    if is_subtitles(text):
+        return _of_subtitles(path, read_subtitles(path, text))
+    header, rows = _rows(path, text, "frame, latitude_deg and longitude_deg")
     columns = _columns(path, header)
     frames: dict[int, TruePlace] = {}
     names: dict[str, TruePlace] = {}
@@ -180,15 +186,33 @@ def read_truth_csv(path: Path, keys: Sequence[str] = ("frame", "time", "name")) 
     return TruthTable(path, key, frames, names, tuple(t for t, _ in times), tuple(p for _, p in times))
 
 
+def _of_subtitles(path: Path, blocks: Sequence[SubtitlePlace]) -> TruthTable:
+    """By frame where each block counts them, as one block a frame does, else by time."""
+    places = [TruePlace(block.latitude_deg, block.longitude_deg, block.altitude_m) for block in blocks]
+    frames = {block.frame: place for block, place in zip(blocks, places, strict=True) if block.frame is not None}
+    if len(frames) == len(blocks):
+        return TruthTable(path, "frame", frames, {}, (), ())
+    times = tuple(block.t_s for block in blocks)
+    _refuse_disorder(path, times, "time")
+    return TruthTable(path, "time", {}, {}, times, tuple(places))
+
+
 def read_rows(path: Path, option: str, columns: str) -> tuple[list[str], list[tuple[int, list[str]]]]:
     """Header and numbered rows of a table. UserError, naming the command's `option` that gave it and the `columns` that
     it needs, where it is none."""
+    return _rows(path, _text(path, option), columns)
+
+
+def _text(path: Path, option: str) -> str:
     try:
-        text = _decoded(read_file(path, TABLE_BYTES_MAX))
+        return _decoded(read_file(path, TABLE_BYTES_MAX))
     except FileNotFoundError:
         raise UserError(f"{path} does not exist; give {option} exif or the path of a CSV file.") from None
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path} cannot be read as a CSV text file ({error}); save it as UTF-8 CSV.") from error
+
+
+def _rows(path: Path, text: str, columns: str) -> tuple[list[str], list[tuple[int, list[str]]]]:
     if text.count("\n") + text.count("\r") > 2 * ROWS_MAX:
         raise UserError(f"{path} has more than {ROWS_MAX} rows; give the table of one flight.")
     text = _from_header(text)

@@ -318,8 +318,9 @@ def _ground_resolution_m(path: Path, dataset: Any) -> float:
     resolution_m = float(math.sqrt(size_m[0] * size_m[1]))
     if not 1e-3 <= resolution_m <= 1e3:
         raise UserError(
-            f"{path} would have pixels of {resolution_m:.3g} m, so its coordinate system ({dataset.crs}) is wrong: "
-            f"give it the right one with `gdal_edit.py -a_srs EPSG:<code> {path.name}`."
+            f"{path} would have pixels of {resolution_m:.3g} m, so its coordinate system ({str(dataset.crs)[:80]}) is "
+            "wrong, or it is no map to fly with: give it the right one with `gdal_edit.py -a_srs EPSG:<code> "
+            f"{path.name}`."
         )
     return resolution_m
 

@@ -6,6 +6,8 @@ alpha is a mask only where it looks like one.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,7 @@ WINDOW_PX = 64
 SOFT_SHARE_MAX = 0.1
 """Of an alpha band's pixels between its ends: feathered edges are few, a picture's values are many."""
 RGB = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
+VISIBLE = ("red", "green", "blue")
 CMY = (ColorInterp.cyan, ColorInterp.magenta, ColorInterp.yellow)
 
 
@@ -81,11 +84,23 @@ def _colour_bands(dataset: Any, alpha: int) -> tuple[int, ...]:
     for wanted in (RGB, CMY):
         if all(kind in meaning for kind in wanted):
             return tuple(meaning[kind] for kind in wanted)
-    named = {str(text or "").strip().lower(): number for number, text in enumerate(dataset.descriptions, 1)}
-    if all(name in named for name in ("red", "green", "blue")):
-        return tuple(named[name] for name in ("red", "green", "blue"))
+    named = _visible(dataset.descriptions)
+    if named:  # green stands in for what is lacking, and no infrared: a camera sees none
+        stand_in = named.get("green", next(iter(named.values())))
+        return tuple(named.get(name, stand_in) for name in VISIBLE) if len(named) > 1 else (stand_in,)
     plain = [number for number in range(1, dataset.count + 1) if number != alpha]
     return tuple(plain[:3]) if len(plain) >= 3 else tuple(plain[:1])
+
+
+def _visible(descriptions: Sequence[str | None]) -> dict[str, int]:
+    """Bands that are described as red, green or blue, as "Red", "B4 - Red", "Red (668)"; not the red edge."""
+    found: dict[str, int] = {}
+    for number, text in enumerate(descriptions, 1):
+        told = re.sub(r"red[ _-]?edge", "", str(text or "").lower())
+        names = [name for name in VISIBLE if re.search(rf"(?<![a-z]){name}(?![a-z])", told)]
+        if len(names) == 1:
+            found.setdefault(names[0], number)
+    return found
 
 
 def _mask_from(path: Path, dataset: Any, band: int) -> float:

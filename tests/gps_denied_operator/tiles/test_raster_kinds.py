@@ -172,6 +172,28 @@ def test_a_kind_of_raster_is_read_as_its_picture(
     assert said in notes
 
 
+NAMES = {
+    "Planet": (("blue", "green", "red", "nir"), (0, 1, 2)),
+    "Sentinel-2": (("B2 - Blue", "B3 - Green", "B4 - Red", "B8 - NIR"), (0, 1, 2)),
+    "MicaSense": (("Blue (475)", "Green (560)", "Red (668)", "Red edge (717)", "NIR (840)"), (0, 1, 2)),
+    "infrared first": (("NIR", "Red", "Green"), (1, 2)),
+    "Sequoia": (("Green", "Red", "Red edge", "NIR"), (0, 1)),
+    "one visible band": (("nir", "green"), (1,)),
+}
+
+
+@pytest.mark.parametrize("what", NAMES)
+def test_infrared_is_no_part_of_the_picture(what: str, tmp_path: Path, plain: tuple[np.ndarray, np.ndarray]) -> None:
+    """Bands that are described as visible make the picture, in any order; infrared and the red edge do not."""
+    names, visible = NAMES[what]
+    bands = [eight_bit() if k in visible else infrared().astype(np.uint8) for k in range(len(names))]
+    drawn = draw(tmp_path / "map.tif", np.stack(bands).astype(np.uint16) * 40, photometric="MINISBLACK")
+    with rasterio.open(drawn.path, "r+") as dataset:
+        dataset.descriptions = names
+    grey, valid = read(drawn.path)
+    assert np.corrcoef(grey[valid].astype(float), plain[0][valid].astype(float))[0, 1] > 0.98
+
+
 def test_bands_are_taken_by_their_names(tmp_path: Path, plain: tuple[np.ndarray, np.ndarray]) -> None:
     """Where descriptions name red, green and blue, these are taken in whatever order they come."""
     grey, valid = read(named_bands(tmp_path / "map.tif"))

@@ -145,20 +145,24 @@ def _within(value: float | None, low: float, high: float) -> float | None:
 def position(gps: Mapping[int, Any], xmp: Mapping[str, str]) -> tuple[float | None, float | None, str]:
     """Latitude and longitude in degrees, both or neither, and a remark; (0, 0) is a receiver without a fix.
 
-    Where EXIF leaves its letter of the hemisphere out, the sign of the maker's own position decides.
+    Where EXIF leaves its letter of the hemisphere out, the sign of the maker's own position decides; where it has whole
+    seconds only, thirty metres, the maker's own digits count.
     """
     told = [(_degrees(gps.get(2)), _letter(gps.get(1))), (_degrees(gps.get(4)), _letter(gps.get(3)))]
     own = (
         xmp_number(xmp, "GpsLatitude", "Latitude"),
         xmp_number(xmp, "GpsLongitude", "GpsLongtitude", "Longitude"),
     )
+    signed = False
     if any(value is None for value, _ in told):
         told = [(value, "") for value in own] if None not in own else [
             _xmp_degrees(xmp, "GPSLatitude"), _xmp_degrees(xmp, "GPSLongitude")
         ]  # fmt: skip
         signed = None not in own
-    else:
-        signed = False
+    elif None not in own and _whole_seconds(gps.get(2)) and _whole_seconds(gps.get(4)):
+        finer = [(math.copysign(b or 0.0, a or 0.0), letter) for (a, letter), b in zip(told, own, strict=True)]
+        if all(abs((a or 0.0) - b) < SECOND_DEG for (a, _), (b, _) in zip(told, finer, strict=True)):
+            told = [*finer]
     values, unsigned = [], False
     for (value, letter), hint in zip(told, own, strict=True):
         if value is not None and not letter and not signed and value > 0.0:
@@ -171,6 +175,7 @@ def position(gps: Mapping[int, Any], xmp: Mapping[str, str]) -> tuple[float | No
     return latitude, longitude, NO_HEMISPHERE if unsigned else ""
 
 
+SECOND_DEG = 1.0 / 3600.0
 NO_HEMISPHERE = "the position names no hemisphere (GPSLatitudeRef, GPSLongitudeRef): it is taken as north and east"
 
 
@@ -206,6 +211,14 @@ def _degrees(triple: Any) -> float | None:
     return sum((part or 0.0) / 60.0**k for k, part in enumerate(parts))
 
 
+def _whole_seconds(triple: Any) -> bool:
+    """Whether degrees, minutes and seconds have no fraction: thirty metres."""
+    try:
+        return all(number(part) is not None and float(part).is_integer() for part in triple)
+    except (TypeError, ValueError, OverflowError, ZeroDivisionError):
+        return False
+
+
 def _letter(reference: Any) -> str:
     """N, S, E or W of a reference tag, which some write out, or ""."""
     text = reference.decode("ascii", "replace") if isinstance(reference, bytes) else str(reference or "")
@@ -215,12 +228,18 @@ def _letter(reference: Any) -> str:
 
 def altitude(gps: Mapping[int, Any], xmp: Mapping[str, str]) -> float | None:
     """Metres above mean sea level, -1000 to 20000."""
-    value = number(gps.get(6))
+    value = _exif_altitude(gps, xmp)
     if value is None:
         value = xmp_number(xmp, "AbsoluteAltitude", "GPSAltitude")
     elif _altitude_reference(gps) in (1, 3):
         value = -abs(value)
     return _within(value, -1000.0, 20000.0)
+
+
+def _exif_altitude(gps: Mapping[int, Any], xmp: Mapping[str, str]) -> float | None:
+    """The number in EXIF; a bare zero beside an altitude of the maker's own is no altitude."""
+    value = number(gps.get(6))
+    return None if value == 0.0 and xmp_number(xmp, "AbsoluteAltitude") else value
 
 
 def _altitude_reference(gps: Mapping[int, Any]) -> int:
@@ -233,7 +252,7 @@ def _altitude_reference(gps: Mapping[int, Any]) -> int:
 
 def above_ellipsoid(gps: Mapping[int, Any], xmp: Mapping[str, str], shot: Mapping[int, Any]) -> bool:
     """Whether the altitude is told to be above the ellipsoid: by EXIF 3, by DJI's RTK, by Skydio's own tag."""
-    if number(gps.get(6)) is None:
+    if _exif_altitude(gps, xmp) is None:
         return "CameraOrientationNED/Yaw" in xmp  # Skydio's AbsoluteAltitude
     version = shot.get(0x9000, b"")
     told = version.decode("ascii", "replace") if isinstance(version, bytes) else str(version)

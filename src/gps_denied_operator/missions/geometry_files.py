@@ -163,6 +163,8 @@ def _gpx_points(elements: Iterable[Element], name: str, wanted: str = "wpt") -> 
                 f"{name}: a {wanted} at '{told[0][:20]}', '{told[1][:20]}' is no position; save it again."
             ) from None
         points += position(latitude_deg, longitude_deg, f"{name}: a {wanted}")
+        if wanted == "rtept":  # Garmin keeps the way between two points of a route in their extensions
+            points += _gpx_points(element.iter(), name, "rpt")
     return points
 
 

@@ -112,6 +112,9 @@ def dji(**names: str) -> bytes:
 # what -> EXIF, GPS tags, XMP; above mean sea level, above the ellipsoid, above ground or take-off
 ALTITUDES: dict[str, tuple[dict[int, Any], dict[int, Any], bytes, tuple[float | None, float | None, float | None]]] = {
     "sea level": ({}, {5: b"\0", 6: 790.0}, b"", (790.0, None, None)),
+    "a bare zero beside the maker's own": (
+        {}, {5: b"\0", 6: 0.0}, dji(AbsoluteAltitude="+231.5", RelativeAltitude="+80"), (231.5, None, 80.0)),
+    "zero alone": ({}, {5: b"\0", 6: 0.0}, b"", (0.0, None, None)),
     "below sea level": ({}, {5: b"\1", 6: 120.0}, b"", (-120.0, None, None)),
     "below sea level, with a sign too": ({}, {5: 1, 6: -120.0}, b"", (-120.0, None, None)),
     "EXIF 3, ellipsoid": ({0x9000: b"0300"}, {5: 0, 6: 790.0}, b"", (None, 790.0, None)),
@@ -183,7 +186,13 @@ HEMISPHERES: dict[str, tuple[dict[int, Any], bytes, tuple[float, float], bool]] 
     "a sign and no letter": ({2: (-33.5,), 4: (-70.25,)}, b"", (-33.5, -70.25), False),
     "no letter": (SOUTH_WEST, b"", (33.5, 70.25), True),
     "no letter, the maker's own with a sign": (
-        SOUTH_WEST, dji(GpsLatitude="-33.50001", GpsLongitude="-70.24999"), (-33.5, -70.25), False),
+        SOUTH_WEST, dji(GpsLatitude="-33.50001", GpsLongitude="-70.24999"), (-33.50001, -70.24999), False),
+    "whole seconds, the maker's own with more digits": (
+        {2: (33, 30, 0), 4: (70, 15, 0), 1: "S", 3: "W"}, dji(GpsLatitude="-33.50012", GpsLongitude="-70.24988"),
+        (-33.50012, -70.24988), False),
+    "whole seconds, the maker's own elsewhere": (
+        {2: (33, 30, 0), 4: (70, 15, 0), 1: "S", 3: "W"}, dji(GpsLatitude="-33.6", GpsLongitude="-70.24988"),
+        (-33.5, -70.25), False),
     "XMP with letters of their own": (
         {}, packet("<e:GPSLatitude>60.5</e:GPSLatitude><e:GPSLatitudeRef>N</e:GPSLatitudeRef>"
                    "<e:GPSLongitude>68</e:GPSLongitude><e:GPSLongitudeRef>W</e:GPSLongitudeRef>",

@@ -153,6 +153,10 @@ KINDS: dict[str, tuple[bytes, list[tuple[float, float]], str]] = {
         b'<rtept lat="48.505" lon="37.251"/><rtept lat="48.5005" lon="37.2505"/></rte><trk><trkseg>'
         b'<trkpt lat="48.5" lon="37.25"><ele>9</ele></trkpt><trkpt lat="48.52" lon="37.25"/></trkseg></trk></gpx>',
         [APPROACH, LAND, HOME, NEAR], "2 separate paths"),
+    "GPX with Garmin's way between two points": (
+        b'<gpx xmlns:x="g"><rte><rtept lat="48.5" lon="37.25"><extensions><x:RoutePointExtension>'
+        b'<x:rpt lat="48.505" lon="37.251"/></x:RoutePointExtension></extensions></rtept>'
+        b'<rtept lat="48.52" lon="37.25"/></rte><trk></trk></gpx>', [HOME, APPROACH, NEAR], ""),
     "GPX of points alone": (
         b'<gpx><wpt lat="48.5" lon="37.25"/><wpt lat="48.52" lon="37.25"/></gpx>', [HOME, NEAR], "order of the file"),
     "points beside a line": (

@@ -121,6 +121,6 @@ def _xml(content: bytes, name: str) -> PlanRoute:
         return read_inav_mission(root, name)
     if tag == "gpx":
         return read_gpx(root, name)
-    if tag != "kml":
+    if tag.lower() not in {"kml", "document", "folder", "placemark"}:  # parts are what people copy out of Google Earth
         raise FlightMalformedError(f"{name} is XML, but neither KML nor GPX ('{tag[:40]}'); give {FORMATS}.")
     return read_kml(root, name)

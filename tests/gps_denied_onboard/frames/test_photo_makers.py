@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import io
 import math
+import warnings
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import rasterio
 from PIL import Image
 
 from gps_denied_onboard.frames.camera_metadata import combined_view
@@ -273,3 +276,17 @@ def test_a_position_in_xmps_own_form() -> None:
         assert (info.latitude_deg, info.longitude_deg) == pytest.approx((48.5, 37.25), abs=1e-6)
     info = photo_info(Path("p.jpg"), (640, 480), {}, {}, {}, {"GPSLatitude": "33,0.0S", "GPSLongitude": "70,30.0W"})
     assert (info.latitude_deg, info.longitude_deg) == (-33.0, -70.5)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+def test_white_as_the_lowest_value_is_no_negative(dtype: str, tmp_path: Path) -> None:
+    """A TIFF photograph with MINISWHITE is bright where its values are low, in 8 and in 16 bits."""
+    top = np.iinfo(dtype).max
+    ramp = np.tile(np.linspace(0, top, 64).astype(dtype), (64, 1))
+    profile = {"driver": "GTiff", "width": 64, "height": 64, "count": 1, "dtype": dtype, "photometric": "MINISWHITE"}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of a picture without a place
+        with rasterio.open(tmp_path / "a.tif", "w", **profile) as dataset:
+            dataset.write(ramp[None])
+    grey = read_image(tmp_path / "a.tif", grey=True).astype(float)
+    assert grey[:, 0].mean() > 240 > 15 > grey[:, -1].mean()

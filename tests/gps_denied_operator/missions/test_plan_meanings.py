@@ -157,6 +157,9 @@ KINDS: dict[str, tuple[bytes, list[tuple[float, float]], str]] = {
         b'<gpx xmlns:x="g"><rte><rtept lat="48.5" lon="37.25"><extensions><x:RoutePointExtension>'
         b'<x:rpt lat="48.505" lon="37.251"/></x:RoutePointExtension></extensions></rtept>'
         b'<rtept lat="48.52" lon="37.25"/></rte><trk></trk></gpx>', [HOME, APPROACH, NEAR], ""),
+    "a part of a KML by itself": (
+        b"<Placemark><LineString><coordinates>37.25,48.5 37.25,48.52</coordinates></LineString></Placemark>",
+        [HOME, NEAR], ""),
     "GPX of points alone": (
         b'<gpx><wpt lat="48.5" lon="37.25"/><wpt lat="48.52" lon="37.25"/></gpx>', [HOME, NEAR], "order of the file"),
     "points beside a line": (

@@ -189,6 +189,8 @@ void bind_state(py::module_& module) {
       .def_readwrite("airspeed_scale", &State::airspeed_scale)
       .def_readwrite("map_offset", &State::map_offset)
       .def_readwrite("odometry_scale", &State::odometry_scale)
+      .def_property_readonly("accel_noise", [](const State& s) { return s.imu_noise.accel; })
+      .def_property_readonly("gyro_noise", [](const State& s) { return s.imu_noise.gyro; })
       .def_property_readonly("gust_scale", &State::gust_scale)
       .def_property_readonly("autopilot_scale", [](const State& s) { return s.autopilot.scale; })
       .def_readonly("travelled", &State::travelled)

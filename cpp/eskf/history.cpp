@@ -292,6 +292,7 @@ bool DelayedHistory::seed(const State& given) {
   s.rejected_since_ns = own->rejected_since_ns;
   s.position_known = true;
   s.travelled = own->travelled;
+  s.imu_noise = own->imu_noise;
   s.gusts = own->gusts;
   s.gusts_seen = own->gusts_seen;
   s.odometry_mean = own->odometry_mean;

@@ -22,8 +22,9 @@ struct Decay {
 };
 
 // P <- F P F^T + Q for one step, F applied to rows and then to columns; clones only see the rows.
+// `accel_noise` and `gyro_noise`: densities squared, by body axis.
 void propagate_covariance(const Config& c, State& s, const Mat3& rotation, const Vec3& force_enu, double dt,
-                          double accel_noise, double gyro_noise) {
+                          const Vec3& accel_noise, const Vec3& gyro_noise) {
   const int n = s.size();
   auto p = s.covariance.topLeftCorner(n, n);
   const Mat3 va = -skew(force_enu) * dt;
@@ -58,8 +59,8 @@ void propagate_covariance(const Config& c, State& s, const Mat3& rotation, const
   const auto add = [&](int index, int count, double variance) {
     for (int i = index; i < index + count; ++i) p(i, i) += variance;
   };
-  add(kVelocity, 3, accel_noise * accel_noise * dt);
-  add(kAttitude, 3, gyro_noise * gyro_noise * dt);
+  p.template block<3, 3>(kVelocity, kVelocity) += rotation * (accel_noise * dt).asDiagonal() * rotation.transpose();
+  p.template block<3, 3>(kAttitude, kAttitude) += rotation * (gyro_noise * dt).asDiagonal() * rotation.transpose();
   add(kGyroBias, 3, c.gyro_bias_walk_radps_rts * c.gyro_bias_walk_radps_rts * dt);
   add(kAccelBias, 3, c.accel_bias_walk_mps2_rts * c.accel_bias_walk_mps2_rts * dt);
   add(kWind, 2, c.wind_walk_mps_rts * c.wind_walk_mps_rts * s.gust_scale() * dt);
@@ -87,8 +88,13 @@ void step(const Config& c, State& s, const Vec3& force, const Vec3& rate, double
   s.map_offset.z() *= std::exp(-dt / c.map_vertical_time_s);
   s.odometry_scale *= std::exp(-dt / c.odometry_scale_time_s);
   s.gust *= std::exp(-dt / c.gust_time_s);
-  propagate_covariance(c, s, rotation, force_enu, dt, gap ? c.gap_accel_noise_mps2_rthz : c.accel_noise_mps2_rthz,
-                       gap ? c.gap_gyro_noise_radps_rthz : c.gyro_noise_radps_rthz);
+  Vec3 accel_noise = Vec3::Constant(std::pow(gap ? c.gap_accel_noise_mps2_rthz : c.accel_noise_mps2_rthz, 2));
+  Vec3 gyro_noise = Vec3::Constant(std::pow(gap ? c.gap_gyro_noise_radps_rthz : c.gyro_noise_radps_rthz, 2));
+  if (!gap) {
+    accel_noise += s.imu_noise.accel;
+    gyro_noise += s.imu_noise.gyro;
+  }
+  propagate_covariance(c, s, rotation, force_enu, dt, accel_noise, gyro_noise);
 }
 
 void steps(const Config& c, State& s, std::int64_t t_ns, bool gap) {
@@ -103,6 +109,26 @@ void steps(const Config& c, State& s, std::int64_t t_ns, bool gap) {
     }
     s.t_ns = to;
   }
+}
+
+// An autopilot sends single samples, and a shaken aircraft moves between them. What a sample differs by from the line
+// between its neighbours is, of independent errors, 1 + (1 - w)^2 + w^2 times their variance; each is held for a step,
+// so an integral of them walks by variance times step, a density. A motion that the samples resolve leaves little.
+void learn_imu_noise(const Config& c, ImuNoise& noise, const ImuSample& now) {
+  const ImuSample &a = noise.before, &b = noise.last;
+  const double first = static_cast<double>(b.t_ns - a.t_ns) * 1e-9;
+  const double step = static_cast<double>(now.t_ns - b.t_ns) * 1e-9;
+  if (a.t_ns != 0 && first > 0.0 && step > 0.0 && first <= c.imu_hold_s && step <= c.imu_hold_s) {
+    const double w = first / (first + step);
+    const double scale = step / (1.0 + (1.0 - w) * (1.0 - w) + w * w);
+    const double share = 1.0 - std::exp(-step / c.imu_noise_learning_s);
+    const Vec3 accel = b.accel - (1.0 - w) * a.accel - w * now.accel;
+    const Vec3 gyro = b.gyro - (1.0 - w) * a.gyro - w * now.gyro;
+    noise.accel += share * (scale * accel.cwiseAbs2() - noise.accel);
+    noise.gyro += share * (scale * gyro.cwiseAbs2() - noise.gyro);
+  }
+  noise.before = noise.last;
+  noise.last = now;
 }
 
 }  // namespace
@@ -170,6 +196,7 @@ void advance(const Config& c, State& s, std::int64_t t_ns) {
 }
 
 void fuse_imu(const Config& c, State& s, std::int64_t t_ns, const Vec3& accel, const Vec3& gyro) {
+  learn_imu_noise(c, s.imu_noise, {t_ns, accel, gyro});
   // A sample is the mean over the time before it, as long as that is an ordinary step.
   if (static_cast<double>(t_ns - s.imu_t_ns) * 1e-9 > c.imu_hold_s) advance(c, s, t_ns);
   s.accel = accel;

@@ -65,6 +65,19 @@ struct LearnedNoise {
   std::int64_t t_ns = 0;  // 0: none yet
 };
 
+struct ImuSample {
+  std::int64_t t_ns = 0;
+  Vec3 accel = Vec3::Zero(), gyro = Vec3::Zero();
+};
+
+// What the IMU's samples leave open of the motion between them, as noise densities squared by body axis, beside the
+// configured ones: see learn_imu_noise.
+struct ImuNoise {
+  ImuSample before, last;     // the two newest real samples; t_ns 0: none
+  Vec3 accel = Vec3::Zero();  // (m/s2)^2/Hz
+  Vec3 gyro = Vec3::Zero();   // (rad/s)^2/Hz
+};
+
 struct State {
   std::int64_t t_ns = 0;
   std::int64_t imu_t_ns = 0;
@@ -85,6 +98,7 @@ struct State {
   Vec2 gust = Vec2::Zero();
   Vec3 travelled = Vec3::Zero();  // integral of the velocity; no correction of the position ever moves it
   bool position_known = false;
+  ImuNoise imu_noise;
   LearnedNoise gusts;                 // of gusts and of the wind's walk, by the airspeed's innovations
   LearnedNoise gusts_seen;            // the same by the odometry's; `nis` is of the mean innovation
   Vec2 odometry_mean = Vec2::Zero();  // mean of the odometry's horizontal innovations, each over its sigma

@@ -19,7 +19,8 @@ class FusionConfig:
 
     gravity_mps2: float = 9.80665
 
-    # IMU. The densities cover vibration and scale errors, not the data sheet alone.
+    # IMU. The densities cover scale errors, not the data sheet alone; what single samples of a shaken aircraft leave
+    # open the filter learns from them, as a mean over imu_noise_learning_s.
     accel_noise_mps2_rthz: float = 0.008
     gyro_noise_radps_rthz: float = 0.00025
     accel_bias_sigma_mps2: float = 0.08
@@ -29,6 +30,7 @@ class FusionConfig:
     gap_accel_noise_mps2_rthz: float = 3.0
     gap_gyro_noise_radps_rthz: float = 0.2
     imu_hold_s: float = 0.2
+    imu_noise_learning_s: float = 2.0
 
     # Before the first measurement.
     initial_speed_mps: float = 16.7

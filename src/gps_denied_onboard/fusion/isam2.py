@@ -4,8 +4,8 @@ The filter sees everything, makes every decision about a measurement, and is the
 sound. The smoother takes what the filter accepted, at its own keyframe; its newest keyframe, with its covariance,
 re-seeds a second filter that only propagates with the autopilot's sensors: that one is asked for estimates.
 
-What the filter learns of noises (gusts, the autopilot's attitude, fixes) is in the smoother's factors of the time in
-which it holds; what it knows of sideslip in turns is not.
+What the filter learns of noises (the IMU's, gusts, the autopilot's attitude, fixes) is in the smoother's factors of the
+time in which it holds; what it knows of sideslip in turns is not.
 """
 
 from __future__ import annotations
@@ -162,7 +162,7 @@ class Isam2:
         after = imu.next_after(t_ns)
         learned = self._filter.state(t_ns)
         if learned is not None:
-            window.gust_scale, window.autopilot_scale = learned.gust_scale, learned.autopilot_scale
+            window.learned = learned
         after = after if isinstance(after, ImuSample) else None
         window.add_keyframe(t_ns, between, after, self._keyframe_measurements(t_ns), step)
 

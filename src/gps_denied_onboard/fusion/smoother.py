@@ -49,7 +49,7 @@ def _keys(number: int) -> list[int]:
 class Window:
     """The last `keyframes_in_lag` keyframes. Started from a state of the filter with its full covariance.
 
-    `gust_scale` and `autopilot_scale` are the filter's learned factors on the variance, for the next keyframe.
+    `learned` is the filter's state that has what it learned of noises, for the next keyframe.
     """
 
     def __init__(self, config: FusionConfig, t_ns: int, state: EskfState, lag: int, rebuild: int) -> None:
@@ -57,9 +57,8 @@ class Window:
         self._rebuild = rebuild
         self._lag = lag
         self._nominal: FloatArray = state.rotation_camera_to_body
-        self._imu = self._imu_parameters()
         self._smoother = self._new_smoother()
-        self.gust_scale, self.autopilot_scale = state.gust_scale, state.autopilot_scale
+        self.learned = state
         self.keyframes = [Keyframe(0, t_ns)]
         self._pose = gtsam.Pose3(gtsam.Rot3(state.rotation_body_to_enu), state.position)
         self._velocity: FloatArray = np.array(state.velocity)
@@ -96,8 +95,8 @@ class Window:
         c = self._config
         p = gtsam.PreintegrationCombinedParams.MakeSharedU(c.gravity_mps2)
         eye = np.eye(3)
-        p.setAccelerometerCovariance(eye * c.accel_noise_mps2_rthz**2)
-        p.setGyroscopeCovariance(eye * c.gyro_noise_radps_rthz**2)
+        p.setAccelerometerCovariance(eye * c.accel_noise_mps2_rthz**2 + np.diag(self.learned.accel_noise))
+        p.setGyroscopeCovariance(eye * c.gyro_noise_radps_rthz**2 + np.diag(self.learned.gyro_noise))
         p.setIntegrationCovariance(eye * 1e-6)
         p.setBiasAccCovariance(eye * c.accel_bias_walk_mps2_rts**2)
         p.setBiasOmegaCovariance(eye * c.gyro_bias_walk_radps_rts**2)
@@ -162,7 +161,7 @@ class Window:
         `step` ends at it and is added with it, in one update, if its first keyframe is in the window.
         """
         last = self.keyframes[-1]
-        pim = gtsam.PreintegratedCombinedMeasurements(self._imu, self._bias)
+        pim = gtsam.PreintegratedCombinedMeasurements(self._imu_parameters(), self._bias)
         at = last.t_ns
         for sample in imu:
             self._integrate(pim, sample, sample.t_ns - at)
@@ -197,7 +196,7 @@ class Window:
         """Decay (16,) and noise (16,) of the slow errors over `dt_s`."""
         c = self._config
         decay, sigma = np.ones(BIAS_STATES), np.full(BIAS_STATES, c.mount_walk_rad_rts * math.sqrt(dt_s))
-        gusts, autopilot = math.sqrt(self.gust_scale), math.sqrt(self.autopilot_scale)
+        gusts, autopilot = math.sqrt(self.learned.gust_scale), math.sqrt(self.learned.autopilot_scale)
         sigma[factors.WIND] = c.wind_walk_mps_rts * gusts * math.sqrt(dt_s)
         for where, spread, time_s in (
             (slice(2, 4), c.autopilot_tilt_sigma_rad * autopilot, c.autopilot_tilt_time_s),

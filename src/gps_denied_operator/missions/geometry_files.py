@@ -108,7 +108,10 @@ def kml_of_kmz(data: bytes, name: str, bytes_max: int) -> tuple[bytes, list[str]
 
 
 def read_kml(root: Element, name: str) -> PlanRoute:
-    """The lines and tracks of a KML, each a path; its points where it has neither."""
+    """The lines and tracks of a KML, each a path; its points where it has neither. Of DJI's WPML each wayline."""
+    waylines = _waylines(root, name)
+    if waylines:
+        return joined(waylines, [], name)
     paths: list[NamedPath] = []
     single: Points = []
     others: Counter[str] = Counter()
@@ -166,6 +169,24 @@ def _gpx_points(elements: Iterable[Element], name: str, wanted: str = "wpt") -> 
         if wanted == "rtept":  # Garmin keeps the way between two points of a route in their extensions
             points += _gpx_points(element.iter(), name, "rpt")
     return points
+
+
+def _waylines(root: Element, name: str) -> list[NamedPath]:
+    """Waypoints that bear a number (wpml:index), in its order, by their folder: each is a wayline of its own."""
+    paths: list[NamedPath] = []
+    for folder in (element for element in root.iter() if local_name(element.tag) == "Folder"):
+        numbered: list[tuple[int, Points]] = []
+        for mark in (child for child in folder if local_name(child.tag) == "Placemark"):
+            parts = {local_name(part.tag): part for part in mark}
+            if "index" not in parts or "Point" not in parts or not (parts["index"].text or "").strip().isdecimal():
+                continue
+            text = next((part.text for part in parts["Point"] if local_name(part.tag) == "coordinates"), None) or ""
+            points = _kml_points(_kml_tuples(text, name)[:1], ",", name)
+            numbered.append((int((parts["index"].text or "").strip()[:9]), points))
+        if numbered:
+            ordered = [point for _, points in sorted(numbered, key=lambda one: one[0]) for point in points]
+            paths.append(NamedPath(f"wayline {len(paths) + 1}", ordered))
+    return paths
 
 
 def _kml_tuples(text: str, name: str) -> list[str]:

@@ -58,6 +58,20 @@ def two_lines() -> bytes:
     return f'<kml xmlns="http://www.opengis.net/kml/2.2"><Document>{lines}</Document></kml>'.encode()
 
 
+def wpml(*waylines: list[tuple[int, tuple[float, float]]]) -> bytes:
+    """DJI's waylines.wpml: numbered points in a folder for each wayline, each with a point that is looked at."""
+    folders = "".join(
+        "<Folder>" + "".join(
+            f"<Placemark><Point><coordinates>{b},{a}</coordinates></Point><wpml:index>{k}</wpml:index>"
+            "<wpml:waypointHeadingParam><wpml:waypointPoiPoint>9.0,9.0,0</wpml:waypointPoiPoint>"
+            "</wpml:waypointHeadingParam></Placemark>"
+            for k, (a, b) in wayline
+        ) + "</Folder>"
+        for wayline in waylines
+    )  # fmt: skip
+    return f'<kml xmlns:wpml="http://www.dji.com/wpmz/1.0.2"><Document>{folders}</Document></kml>'.encode()
+
+
 def kmz(**files: bytes) -> bytes:
     made = io.BytesIO()
     with zipfile.ZipFile(made, "w") as archive:
@@ -160,6 +174,9 @@ KINDS: dict[str, tuple[bytes, list[tuple[float, float]], str]] = {
     "a part of a KML by itself": (
         b"<Placemark><LineString><coordinates>37.25,48.5 37.25,48.52</coordinates></LineString></Placemark>",
         [HOME, NEAR], ""),
+    "WPML with waypoints out of order": (wpml([(1, NEAR), (0, HOME)]), [HOME, NEAR], ""),
+    "WPML with two waylines": (
+        wpml([(0, HOME), (1, NEAR)], [(0, APPROACH), (1, LAND)]), [HOME, NEAR, APPROACH, LAND], "2 separate paths"),
     "GPX of points alone": (
         b'<gpx><wpt lat="48.5" lon="37.25"/><wpt lat="48.52" lon="37.25"/></gpx>', [HOME, NEAR], "order of the file"),
     "points beside a line": (

@@ -42,7 +42,7 @@ def read_plan(path: Path) -> PlanRoute:
     except PermissionError:
         raise FlightAccessError(f"{path} may not be read; give this user the right to read it.") from None
     except UntrustedError as error:
-        raise FlightOutsideLimitsError(f"{error} A plan is {FORMATS}.") from error
+        raise FlightOutsideLimitsError(f"{error} A larger one is no plan; give {FORMATS}.") from error
     except (OSError, ValueError) as error:
         raise FlightMalformedError(f"{path} cannot be read ({error}); copy the plan again.") from error
     return parse_route(data, path.name)

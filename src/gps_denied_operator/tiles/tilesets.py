@@ -102,8 +102,8 @@ class XyzFolder:
         """What stands in the folder instead, in words."""
         number = 0
         for folder, _, names in os.walk(self.path):
+            number += 1 + len(names)
             for name in names:
-                number += 1
                 if Path(name).suffix.lower() in IMAGES:
                     return f" (it holds {shown(os.path.relpath(Path(folder, name), self.path), 80)})"
             if number > LOOKED_AT_MAX:

@@ -190,7 +190,9 @@ def read_toml(path: Path, cls: type[T], what: str) -> T:
         text = read_file(path, FILE_BYTES_MAX, f"{what} {shown(path)}").decode("utf-8")
     except FileNotFoundError:
         raise UserError(f"{what} {shown(path)} does not exist; check the path.") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        raise UserError(f"{what} {shown(path)} is no text in UTF-8 ({shown(error)}): save it as that.") from error
+    except OSError as error:
         raise UserError(f"{what} {shown(path)} cannot be read: {shown(error)}.") from error
     if _DEEP_KEY.search(text):  # tomllib's work grows with the square of a key's parts
         raise UserError(f"{what} {shown(path)} holds a key of more than {_KEY_PARTS_MAX} parts: correct it.")

@@ -33,7 +33,7 @@ def missing_bytes(path: Path) -> int:
 def shown_seconds(path: Path) -> float:
     """Seconds of the video that the edit list of an MP4 or MOV shows; infinity where there is none."""
     with path.open("rb") as stream:
-        movie = _movie(stream, path.stat().st_size)
+        movie = movie_box(stream, path.stat().st_size)
     scale = _timescale(movie)
     tracks = [part for part in movie.split(b"trak", TRACKS_MAX)[1:] if b"vide" in part]
     if not scale or not tracks or b"elst" not in tracks[0]:
@@ -65,7 +65,8 @@ def _box(stream: BinaryIO, at: int, size: int) -> tuple[int, bytes]:
     return length or size - at, head[4:8]
 
 
-def _movie(stream: BinaryIO, size: int) -> bytes:
+def movie_box(stream: BinaryIO, size: int) -> bytes:
+    """The `moov` box of an MP4 or MOV; nothing where there is none."""
     at = 0
     for _ in range(BOXES_MAX):
         length, kind = _box(stream, at, size)

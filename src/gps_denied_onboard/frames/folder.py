@@ -170,6 +170,9 @@ def _spread_equal(times_s: list[float]) -> list[float]:
     return out
 
 
+PHOTOMETRIC = 262  # TIFF's PhotometricInterpretation
+
+
 def read_image(path: Path, *, grey: bool = False) -> ImageArray:
     """(H, W, 3) BGR or (H, W) grey pixels as stored, orientation flag ignored. OSError where the file is damaged.
 
@@ -180,7 +183,10 @@ def read_image(path: Path, *, grey: bool = False) -> ImageArray:
         check_coding(data)
         with open_picture(data) as image:
             if image.mode.startswith(("I", "F")):
-                return _eight_bit(np.asarray(image, dtype=np.float64), grey=grey)
+                values = np.asarray(image, dtype=np.float64)
+                tags = getattr(image, "tag_v2", {})
+                # Pillow turns pictures with white as the lowest value (MINISWHITE) of 8 bits only
+                return _eight_bit(-values if tags.get(PHOTOMETRIC) == 0 else values, grey=grey)
             if grey:
                 return np.asarray(image.convert("L"))
             return np.ascontiguousarray(np.asarray(image.convert("RGB"))[:, :, ::-1])

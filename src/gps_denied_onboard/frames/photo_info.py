@@ -95,7 +95,7 @@ def photo_info(
 ) -> PhotoInfo:
     """Assemble the metadata from the EXIF directories (tag number -> value as Pillow gives it) and the XMP names."""
     original = original_size(size_px, shot, xmp)
-    latitude, longitude = position(gps, xmp)
+    latitude, longitude, unsure = position(gps, xmp)
     datum = map_datum(gps)
     if datum:
         latitude = longitude = None
@@ -106,6 +106,8 @@ def photo_info(
     name = " ".join(str(main[tag]).strip("\0 ")[:60] for tag in (271, 272) if tag in main)
     camera = camera_metadata(size_px, original, shot, xmp, name)
     remarks = zoom_remarks(camera)
+    if unsure and not datum:
+        remarks += (unsure,)
     if datum:
         remarks += (f"the position is in the datum '{datum}', not WGS 84: it is not used; convert it first",)
     return PhotoInfo(
@@ -140,29 +142,55 @@ def _within(value: float | None, low: float, high: float) -> float | None:
 # --- parts ------------------------------------------------------------------------------------------------------------
 
 
-def position(gps: Mapping[int, Any], xmp: Mapping[str, str]) -> tuple[float | None, float | None]:
-    """Latitude and longitude in degrees, both or neither; (0, 0) is a receiver without a fix."""
-    latitude, longitude = _degrees(gps.get(2), gps.get(1), "S"), _degrees(gps.get(4), gps.get(3), "W")
-    if latitude is None or longitude is None:
-        latitude = xmp_number(xmp, "GpsLatitude", "Latitude")
-        longitude = xmp_number(xmp, "GpsLongitude", "GpsLongtitude", "Longitude")
-    if latitude is None or longitude is None:
-        latitude, longitude = _xmp_degrees(xmp, "GPSLatitude"), _xmp_degrees(xmp, "GPSLongitude")
-    latitude, longitude = _within(latitude, -90.0, 90.0), _within(longitude, -180.0, 180.0)
-    if latitude is None or longitude is None or (latitude == 0.0 and longitude == 0.0):
-        return None, None
-    return latitude, longitude
+def position(gps: Mapping[int, Any], xmp: Mapping[str, str]) -> tuple[float | None, float | None, str]:
+    """Latitude and longitude in degrees, both or neither, and a remark; (0, 0) is a receiver without a fix.
 
-
-def _xmp_degrees(xmp: Mapping[str, str], name: str) -> float | None:
-    """Degrees of XMP's own form "DDD,MM,SSk" or "DDD,MM.mmk", where k is N, S, E or W (XMP part 2, GPSCoordinate)."""
-    match = re.fullmatch(
-        r"\s*(\d{1,3}),(\d{1,2}(?:\.\d{1,12})?)(?:,(\d{1,2}(?:\.\d{1,12})?))?([NSEW])\s*", xmp.get(name, "")
+    Where EXIF leaves its letter of the hemisphere out, the sign of the maker's own position decides; where it has whole
+    seconds only, thirty metres, the maker's own digits count.
+    """
+    told = [(_degrees(gps.get(2)), _letter(gps.get(1))), (_degrees(gps.get(4)), _letter(gps.get(3)))]
+    own = (
+        xmp_number(xmp, "GpsLatitude", "Latitude"),
+        xmp_number(xmp, "GpsLongitude", "GpsLongtitude", "Longitude"),
     )
+    signed = False
+    if any(value is None for value, _ in told):
+        told = [(value, "") for value in own] if None not in own else [
+            _xmp_degrees(xmp, "GPSLatitude"), _xmp_degrees(xmp, "GPSLongitude")
+        ]  # fmt: skip
+        signed = None not in own
+    elif None not in own and _whole_seconds(gps.get(2)) and _whole_seconds(gps.get(4)):
+        finer = [(math.copysign(b or 0.0, a or 0.0), letter) for (a, letter), b in zip(told, own, strict=True)]
+        if all(abs((a or 0.0) - b) < SECOND_DEG for (a, _), (b, _) in zip(told, finer, strict=True)):
+            told = [*finer]
+    values, unsigned = [], False
+    for (value, letter), hint in zip(told, own, strict=True):
+        if value is not None and not letter and not signed and value > 0.0:
+            unsigned |= hint is None
+            value = math.copysign(value, hint) if hint else value
+        values.append(-abs(value) if value is not None and letter in {"S", "W"} else value)
+    latitude, longitude = _within(values[0], -90.0, 90.0), _within(values[1], -180.0, 180.0)
+    if latitude is None or longitude is None or (latitude == 0.0 and longitude == 0.0):
+        return None, None, ""
+    return latitude, longitude, NO_HEMISPHERE if unsigned else ""
+
+
+SECOND_DEG = 1.0 / 3600.0
+NO_HEMISPHERE = "the position names no hemisphere (GPSLatitudeRef, GPSLongitudeRef): it is taken as north and east"
+
+
+def _xmp_degrees(xmp: Mapping[str, str], name: str) -> tuple[float | None, str]:
+    """Degrees and letter of XMP's own form "DDD,MM,SSk" or "DDD,MM.mmk", where k is N, S, E or W (XMP part 2,
+    GPSCoordinate), or of a decimal number with the letter behind it or in a property of its own."""
+    text = xmp.get(name, "").strip()
+    plain = re.fullmatch(r"([+-]?\d{1,3}(?:\.\d{1,18})?)\s*([NSEW]?)", text)
+    if plain is not None:
+        return float(plain[1]), plain[2] or _letter(xmp.get(f"{name}Ref"))
+    match = re.fullmatch(r"(\d{1,3}),(\d{1,2}(?:\.\d{1,12})?)(?:,(\d{1,2}(?:\.\d{1,12})?))?\s*([NSEW]?)", text)
     if match is None:
-        return None
+        return None, ""
     value = float(match[1]) + float(match[2]) / 60.0 + float(match[3] or 0.0) / 3600.0
-    return -value if match[4] in "SW" else value
+    return value, match[4] or _letter(xmp.get(f"{name}Ref"))
 
 
 def map_datum(gps: Mapping[int, Any]) -> str:
@@ -170,29 +198,48 @@ def map_datum(gps: Mapping[int, Any]) -> str:
     told = gps.get(18, "")
     text = (told.decode("ascii", "replace") if isinstance(told, bytes) else str(told)).strip("\0 ")[:20]
     plain = re.sub(r"[^a-z0-9]", "", text.lower())
-    return "" if not plain or plain.startswith(("wgs84", "wgs1984", "unknown", "epsg4326")) else text
+    return "" if not plain or plain.startswith(("wgs84", "wgs1984", "worldgeodetic", "unknown", "epsg4326")) else text
 
 
-def _degrees(triple: Any, reference: Any, negative: str) -> float | None:
+def _degrees(triple: Any) -> float | None:
     try:
         parts = [number(part) for part in triple]
     except TypeError:
         return None
     if not 1 <= len(parts) <= 3 or any(part is None for part in parts):
         return None
-    value = sum((part or 0.0) / 60.0**k for k, part in enumerate(parts))
-    letter = reference.decode("ascii", "replace") if isinstance(reference, bytes) else str(reference or "")
-    return -value if letter.strip("\0 ").upper() == negative else value
+    return sum((part or 0.0) / 60.0**k for k, part in enumerate(parts))
+
+
+def _whole_seconds(triple: Any) -> bool:
+    """Whether degrees, minutes and seconds have no fraction: thirty metres."""
+    try:
+        return all(number(part) is not None and float(part).is_integer() for part in triple)
+    except (TypeError, ValueError, OverflowError, ZeroDivisionError):
+        return False
+
+
+def _letter(reference: Any) -> str:
+    """N, S, E or W of a reference tag, which some write out, or ""."""
+    text = reference.decode("ascii", "replace") if isinstance(reference, bytes) else str(reference or "")
+    letter = text.strip("\0 ").upper()[:1]
+    return letter if letter in {"N", "S", "E", "W"} else ""
 
 
 def altitude(gps: Mapping[int, Any], xmp: Mapping[str, str]) -> float | None:
     """Metres above mean sea level, -1000 to 20000."""
-    value = number(gps.get(6))
+    value = _exif_altitude(gps, xmp)
     if value is None:
         value = xmp_number(xmp, "AbsoluteAltitude", "GPSAltitude")
     elif _altitude_reference(gps) in (1, 3):
         value = -abs(value)
     return _within(value, -1000.0, 20000.0)
+
+
+def _exif_altitude(gps: Mapping[int, Any], xmp: Mapping[str, str]) -> float | None:
+    """The number in EXIF; a bare zero beside an altitude of the maker's own is no altitude."""
+    value = number(gps.get(6))
+    return None if value == 0.0 and xmp_number(xmp, "AbsoluteAltitude") else value
 
 
 def _altitude_reference(gps: Mapping[int, Any]) -> int:
@@ -205,7 +252,7 @@ def _altitude_reference(gps: Mapping[int, Any]) -> int:
 
 def above_ellipsoid(gps: Mapping[int, Any], xmp: Mapping[str, str], shot: Mapping[int, Any]) -> bool:
     """Whether the altitude is told to be above the ellipsoid: by EXIF 3, by DJI's RTK, by Skydio's own tag."""
-    if number(gps.get(6)) is None:
+    if _exif_altitude(gps, xmp) is None:
         return "CameraOrientationNED/Yaw" in xmp  # Skydio's AbsoluteAltitude
     version = shot.get(0x9000, b"")
     told = version.decode("ascii", "replace") if isinstance(version, bytes) else str(version)
@@ -232,14 +279,21 @@ def zoom_remarks(camera: CameraMetadata) -> tuple[str, ...]:
     return (f"{told} divides the field of view",) if camera.zoom > 1.0 and camera.views else ()
 
 
+_STAMP = re.compile(r"\s*(\d{4})[:/.-](\d\d)[:/.-](\d\d)[ T]+(\d\d):(\d\d):(\d\d)(?:[.,](\d{1,9}))?")
+"""EXIF's form of a moment, and that of ISO 8601 and of programs that write fractions into it."""
+
+
 def taken(shot: Mapping[int, Any]) -> tuple[float | None, bool]:
     """(seconds since 1970 on the camera's clock, whether fractions are known) of the moment of exposure."""
     for stamp, fraction in ((0x9003, 0x9291), (0x9004, 0x9292)):
-        try:
-            moment = datetime.strptime(str(shot[stamp]).strip("\0 ")[:19], "%Y:%m:%d %H:%M:%S").replace(tzinfo=UTC)
-        except (KeyError, ValueError):
+        match = _STAMP.match(str(shot.get(stamp, "")).strip("\0 "))
+        if match is None:
             continue
-        digits = re.sub(r"\D.*", "", str(shot.get(fraction, "")).strip("\0 "))[:9]
+        try:
+            moment = datetime.strptime(" ".join(match.groups()[:6]), "%Y %m %d %H %M %S").replace(tzinfo=UTC)
+        except ValueError:
+            continue
+        digits = re.sub(r"\D.*", "", str(shot.get(fraction, "")).strip("\0 "))[:9] or match[7] or ""
         return (moment - _EPOCH).total_seconds() + (float(f"0.{digits}") if digits else 0.0), bool(digits)
     return None, False
 
@@ -247,7 +301,7 @@ def taken(shot: Mapping[int, Any]) -> tuple[float | None, bool]:
 def gps_time(gps: Mapping[int, Any]) -> float | None:
     """UTC seconds since 1970 of the receiver's fix."""
     try:
-        day = datetime.strptime(str(gps[29]).strip("\0 "), "%Y:%m:%d").replace(tzinfo=UTC)
+        day = datetime.strptime(re.sub(r"[-/.]", ":", str(gps[29]).strip("\0 ")), "%Y:%m:%d").replace(tzinfo=UTC)
         hours, minutes, seconds = (float(part) for part in gps[7])
         return (day - _EPOCH + timedelta(hours=hours, minutes=minutes, seconds=seconds)).total_seconds()
     except (KeyError, ValueError, TypeError, ZeroDivisionError, OverflowError):

@@ -6,19 +6,22 @@ import math
 import os
 from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.frames.container import missing_bytes, shown_seconds
+from gps_denied_onboard.frames.interlace import says_interlaced
 from gps_denied_onboard.messages import Frame, ImageArray
 from gps_denied_onboard.untrusted.picture import PIXELS_MAX, is_video
+from gps_denied_onboard.untrusted.text import shown
 
 if TYPE_CHECKING:
     import cv2
 
 NANOSECONDS = 1_000_000_000
+PROBED_FRAMES = 4
 COUNTED = frozenset({".mp4", ".mov", ".m4v", ".avi"})
 
 
@@ -28,7 +31,8 @@ class VideoSource:
     `t_ns` is the container's time stamp, so variable frame rates are right; where it has none the nominal rate is used
     and `problems` says so. Pixels are those that the sensor stored: a rotation for display turns nothing, as a
     picture's orientation flag does not; pixels that are not square are made so in width. Both are told, and a torn end.
-    UserError when the file is no video that can be opened.
+    UserError when the file is no video that can be opened, or one in fields (interlaced), of which the decoder gives
+    no pictures.
     """
 
     def __init__(
@@ -48,12 +52,17 @@ class VideoSource:
             stored = (int(capture.get(cv2.CAP_PROP_FRAME_WIDTH)), int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT)))
             self._stored_px = stored
             self.size_px = (round(stored[0] * self._pixel_aspect(capture)), stored[1])
+            self._fourcc = capture.get(cv2.CAP_PROP_FOURCC)
             self._note_rotation(float(capture.get(cv2.CAP_PROP_ORIENTATION_META)))
             self.claimed_frames = max(0, int(capture.get(cv2.CAP_PROP_FRAME_COUNT)))
             if max(stored[0], self.size_px[0]) * stored[1] > PIXELS_MAX:
                 raise UserError(f"{path} claims frames of {self.size_px[0]}x{self.size_px[1]}; give a smaller video.")
             rate = float(capture.get(cv2.CAP_PROP_FPS))
             self.nominal_rate_hz = rate if math.isfinite(rate) and 0.01 <= rate <= 1000.0 else 0.0
+            self._last_in_fields: Any = None
+            self._may_be_in_fields = says_interlaced(path)
+            if self._may_be_in_fields:
+                self._check_pictures(capture)
         finally:
             capture.release()
 
@@ -82,6 +91,22 @@ class VideoSource:
         finally:
             capture.release()
 
+    def _check_pictures(self, capture: cv2.VideoCapture) -> None:
+        """UserError where the decoder gives the same buffer for each picture."""
+        first: Any = None
+        for _ in range(PROBED_FRAMES):
+            decoded, image = capture.read()
+            if not decoded or image is None:
+                return
+            if first is not None and not np.array_equal(image, first):
+                return
+            first = image
+        raise UserError(
+            f"{self._path} is interlaced: its pictures are stored in fields, of which the decoder gives none. Convert "
+            f"it with `ffmpeg -i {self._path.name} -vf bwdif -c:v libx264 -crf 14 frames.mp4`, or let the camera "
+            "record whole frames (progressive)."
+        )
+
     def _wanted(self, index: int) -> bool:
         return index in self._indices if self._indices is not None else index % self._every == 0
 
@@ -97,6 +122,15 @@ class VideoSource:
                 f"{self._path}: frame {index} is {image.shape[1]}x{image.shape[0]}, the video began as "
                 f"{self._stored_px[0]}x{self._stored_px[1]}. Cut it where the size changes and give one part."
             )
+        if self._may_be_in_fields:
+            repeated = self._last_in_fields is not None and np.array_equal(image, self._last_in_fields)
+            self._last_in_fields = image
+            if repeated:
+                self._problems[
+                    f"{self._path.name}: some of its frames are interlaced, of which the decoder gives none; they were "
+                    f"skipped. `ffmpeg -i {self._path.name} -vf bwdif -c:v libx264 -crf 14 frames.mp4` makes them whole"
+                ] = None
+                return None
         pixels = np.asarray(image, dtype=np.uint8)
         if self.size_px != self._stored_px:
             pixels = np.asarray(cv2.resize(pixels, self.size_px, interpolation=cv2.INTER_CUBIC), dtype=np.uint8)
@@ -109,6 +143,13 @@ class VideoSource:
         duration and a rate, which a start offset makes too large.
         """
         missing = missing_bytes(self._path)
+        if not frames and not missing:
+            code = max(int(self._fourcc), 0).to_bytes(4, "little").decode("ascii", "replace")
+            raise UserError(
+                f"{self._path}: no picture of it can be decoded; its coding ({shown(code, 8)}) is none that is known "
+                f"here, or it is damaged: convert it with `ffmpeg -i {self._path.name} -c:v libx264 -crf 14 "
+                "frames.mp4`."
+            )
         expected = float(self.claimed_frames) if self._path.suffix.lower() in COUNTED else 0.0
         if self.nominal_rate_hz > 0.0:
             expected = min(expected, 0.9 * shown_seconds(self._path) * self.nominal_rate_hz)

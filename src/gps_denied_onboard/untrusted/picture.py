@@ -39,7 +39,7 @@ def open_picture(source: Path | bytes, pixels_max: int = PIXELS_MAX) -> Iterator
     OSError (UnidentifiedImageError) for what is no picture; UntrustedError for one that is too large; what a broken one
     raises besides (ValueError, SyntaxError, OSError) is Pillow's, while it is decoded as well.
     """
-    from PIL import Image, TiffImagePlugin, WebPImagePlugin  # noqa: F401 (or Pillow would load all of its plugins)
+    from PIL import Image, TiffImagePlugin, UnidentifiedImageError, WebPImagePlugin  # noqa: F401 (or Pillow would load all of its plugins)
 
     with contextlib.ExitStack() as stack:
         stream: BinaryIO = io.BytesIO(source) if isinstance(source, bytes) else open_file(source, FILE_BYTES_MAX)
@@ -50,6 +50,9 @@ def open_picture(source: Path | bytes, pixels_max: int = PIXELS_MAX) -> Iterator
         warnings.simplefilter("ignore")  # of odd metadata and of large pictures, which are judged here
         try:
             image = stack.enter_context(Image.open(stream, formats=FORMATS))
+        except UnidentifiedImageError as error:  # Pillow names its own stream in it
+            told = "is empty" if size_bytes == 0 else "cannot identify image file: no JPEG, PNG, TIFF, BMP or WebP"
+            raise UnidentifiedImageError(told) from error
         except Image.DecompressionBombError as error:
             raise UntrustedError(f"it claims to be enormous ({shown(error, 120)})") from None
         check_size(image.size, size_bytes, pixels_max)

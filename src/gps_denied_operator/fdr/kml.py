@@ -156,11 +156,11 @@ def _alerts(folder: Element, alerts: Iterable[Alert], states: Sequence[NavState]
 def _styles(document: Element) -> None:
     for name, colour, width in (*((k.value, v, 4) for k, v in COLOURS.items()), ("receiver", RECEIVER_COLOUR, 2)):
         style = _child(document, "Style", id=name)
+        icon = _child(style, "IconStyle")  # before LineStyle: the schema fixes the order
+        _child(icon, "scale", "0.4")
         line = _child(style, "LineStyle")
         _child(line, "color", colour)
         _child(line, "width", str(width))
-        icon = _child(style, "IconStyle")
-        _child(icon, "scale", "0.4")
     for number, colour in enumerate(ALERT_COLOURS):
         style = _child(document, "Style", id=f"alert-{number}")
         icon = _child(style, "IconStyle")

@@ -39,6 +39,8 @@ SCHEMAS: dict[str, dict[str, Any]] = {
         "level": {"title": "foxglove.LogLevel", "type": "integer"},
         "message": {"type": "string"},
         "name": {"type": "string"},
+        "file": {"type": "string"},
+        "line": {"type": "integer", "minimum": 0},
     },
 }
 LOG_LEVELS = (5, 5, 5, 4, 3, 2, 2, 1)
@@ -116,7 +118,8 @@ def _messages(record: FlightRecord, zero_ns: int) -> Iterator[tuple[str, bytes]]
             yield PICTURE, orjson.dumps(shown)
     elif isinstance(message, Alert):
         level = LOG_LEVELS[min(max(message.severity, 0), 7)]
-        yield LOG, orjson.dumps({"timestamp": stamp, "level": level, "message": message.text, "name": "companion"})
+        told = {"timestamp": stamp, "level": level, "message": message.text, "name": "companion", "file": "", "line": 0}
+        yield LOG, orjson.dumps(told)  # the schema asks for all six
 
 
 def _location(sample: GpsSample, stamp: dict[str, int]) -> dict[str, Any]:

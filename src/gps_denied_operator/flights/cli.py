@@ -64,7 +64,7 @@ def report(
         Path | None, typer.Option(help="A simulated recording that holds the truth, or a CSV with t_s.")
     ] = None,
     tiles: Annotated[Path | None, typer.Option(help="Folder of z/x/y tiles to draw; else those it flew with.")] = None,
-    plan: Annotated[Path | None, typer.Option(help="Planned route to draw: .plan, WPL, GeoJSON or KML.")] = None,
+    plan: Annotated[Path | None, typer.Option(help="Planned route to draw: .plan, WPL, GeoJSON, GPX or KML.")] = None,
     json: JsonOption = False,
 ) -> None:
     """After a flight: what happened and why, map, tracks, GPS health, alerts, measurements in one HTML page."""

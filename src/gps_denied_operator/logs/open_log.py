@@ -50,7 +50,8 @@ def open_log(path: Path) -> FlightLog:
     else:
         raise UserError(f"{shown(path)} is no log that is read here; give {KNOWN}.")
     if not log.messages:
-        raise UserError(f"{shown(path)} holds no sample of any sensor: {' '.join(log.notes) or 'nothing was logged'}")
+        told = " ".join(log.notes) or "nothing was logged."
+        raise UserError(f"{shown(path)} holds no sample of any sensor: {told} Give the log of a flight: {KNOWN}.")
     return log
 
 

@@ -25,6 +25,13 @@ class CommandMeaning(Enum):
 NAV_LAST = 95
 """MAV_CMD_NAV_LAST: commands below it steer the aircraft ("the end of NAV commands in the enumeration")."""
 RETURN_TO_LAUNCH = 20
+MISSION_FRAME = 2
+"""MAV_FRAME_MISSION: of an item without a place."""
+JUMPS = {177, 601}  # DO_JUMP, DO_JUMP_TAG
+ARC = 36
+RADIUS_PARAMETER = {17: 2, 18: 2, 19: 2, 31: 1, 34: 0, 35: 0}
+"""Index of the parameter that is the circle's radius in metres, negative where it is flown to the left: of the loiters,
+the orbit and the figure of eight."""
 _FLOWN = {
     16, 17, 18, 19,  # waypoint, the loiters
     21, 22,  # land, take-off

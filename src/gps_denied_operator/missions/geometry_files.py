@@ -1,4 +1,4 @@
-"""Lines drawn as a route: GeoJSON, KML and KMZ (also those of DJI's waypoint missions, WPML)."""
+"""Lines drawn as a route: GeoJSON, GPX, KML and KMZ (also those of DJI's waypoint missions, WPML)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import struct
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 from xml.etree.ElementTree import Element
 
@@ -108,7 +108,10 @@ def kml_of_kmz(data: bytes, name: str, bytes_max: int) -> tuple[bytes, list[str]
 
 
 def read_kml(root: Element, name: str) -> PlanRoute:
-    """The lines and tracks of a KML, each a path; its points where it has neither."""
+    """The lines and tracks of a KML, each a path; its points where it has neither. Of DJI's WPML each wayline."""
+    waylines = _waylines(root, name)
+    if waylines:
+        return joined(waylines, [], name)
     paths: list[NamedPath] = []
     single: Points = []
     others: Counter[str] = Counter()
@@ -126,10 +129,64 @@ def read_kml(root: Element, name: str) -> PlanRoute:
                 single += points
         elif tag == "Track":
             found = [child.text or "" for child in element if local_name(child.tag) == "coord"]
-            paths.append(NamedPath(title, _kml_points(found, None, name)))
+            paths.append(NamedPath(title, _kml_points([text for text in found if text.strip()], None, name)))
         elif tag in {"Polygon", "NetworkLink", "GroundOverlay", "Model"}:
             others[tag] += 1
     return _lines_or_points(paths, single, others, name)
+
+
+def read_gpx(root: Element, name: str) -> PlanRoute:
+    """The tracks and routes of a GPX, each a path; its waypoints where it has neither."""
+    paths: list[NamedPath] = []
+    single: Points = []
+    for element in root:
+        tag = local_name(element.tag)
+        title = next((child.text for child in element if local_name(child.tag) == "name"), None) or ""
+        title = title.strip()[:40] or f"line {len(paths) + 1}"
+        if tag == "wpt":
+            single += _gpx_points([element], name)
+        elif tag == "rte":
+            paths.append(NamedPath(title, _gpx_points(element, name, "rtept")))
+        elif tag == "trk":
+            parts = [part for part in element if local_name(part.tag) == "trkseg"]
+            paths += [NamedPath(title, _gpx_points(part, name, "trkpt")) for part in parts]
+    return _lines_or_points(paths, single, Counter(), name)
+
+
+def _gpx_points(elements: Iterable[Element], name: str, wanted: str = "wpt") -> Points:
+    points: Points = []
+    for element in elements:
+        if local_name(element.tag) != wanted:
+            continue
+        told = element.get("lat", ""), element.get("lon", "")
+        try:
+            latitude_deg, longitude_deg = (float(text) for text in told)
+        except ValueError:
+            raise FlightMalformedError(
+                f"{name}: a {wanted} at '{told[0][:20]}', '{told[1][:20]}' is no position; save it again."
+            ) from None
+        points += position(latitude_deg, longitude_deg, f"{name}: a {wanted}")
+        if wanted == "rtept":  # Garmin keeps the way between two points of a route in their extensions
+            points += _gpx_points(element.iter(), name, "rpt")
+    return points
+
+
+def _waylines(root: Element, name: str) -> list[NamedPath]:
+    """Waypoints that bear a number (wpml:index), in its order, by their folder: each is a wayline of its own."""
+    paths: list[NamedPath] = []
+    for folder in (element for element in root.iter() if local_name(element.tag) == "Folder"):
+        numbered: list[tuple[int, Points]] = []
+        for mark in (child for child in folder if local_name(child.tag) == "Placemark"):
+            parts = {local_name(part.tag): part for part in mark}
+            if "index" not in parts or "Point" not in parts or not (parts["index"].text or "").strip().isdecimal():
+                continue
+            text = next((part.text for part in parts["Point"] if local_name(part.tag) == "coordinates"), None) or ""
+            points = _kml_points(_kml_tuples(text, name)[:1], ",", name)
+            numbered.append((int((parts["index"].text or "").strip()[:9]), points))
+        if numbered:
+            ordered = [point for _, points in sorted(numbered, key=lambda one: one[0]) for point in points]
+            paths.append(NamedPath(f"wayline {len(paths) + 1}", ordered))
+    return paths
 
 
 def _kml_tuples(text: str, name: str) -> list[str]:

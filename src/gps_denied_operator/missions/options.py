@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from gps_denied_operator.missions.route import ResolvedFlight
 
 NOTE_CHARACTERS_MAX = 2000
-PLAN_FILES = "QGroundControl .plan, QGC WPL waypoints, iNav .mission, GeoJSON, KML or KMZ."
+PLAN_FILES = "QGroundControl .plan, QGC WPL waypoints, iNav .mission, GeoJSON, GPX, KML or KMZ."
 FlightFileOption = Annotated[Path | None, typer.Option("--flight-file", help=PLAN_FILES)]
 FlightIdOption = Annotated[str, typer.Option(help="Instead of a file: the flight's UUID at the flights API.")]
 PathOption = Annotated[

@@ -4,10 +4,19 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from gps_denied_operator.missions.commands import NAV_LAST, CommandMeaning, meaning
+from gps_denied_operator.missions.commands import (
+    ARC,
+    JUMPS,
+    MISSION_FRAME,
+    NAV_LAST,
+    RADIUS_PARAMETER,
+    CommandMeaning,
+    meaning,
+)
 from gps_denied_operator.missions.errors import FlightMalformedError
 
 Points = list[tuple[float, float]]
@@ -20,6 +29,8 @@ COUNTED = {
     CommandMeaning.FENCE: "positions of a geofence",
 }
 _OFTEN_WITHOUT_PLACE = {17, 21, 22, 84, 85}  # stay, land and take off where the aircraft is
+E7_MIN = 2e7  # from here on a whole latitude or longitude is in 1e-7 degrees, as MAVLink's MISSION_ITEM_INT has it
+EARTH_M_DEG = 111_195.0
 SAME_PLACE_DEG = 1e-5  # about a metre: a path that begins where the one before it ended goes on
 
 
@@ -33,11 +44,15 @@ class NamedPath:
 
 @dataclass(frozen=True, slots=True)
 class PlanRoute:
-    """A plan: its paths, the places that the aircraft may be sent to beside them, and notes for the operator."""
+    """A plan: its paths, the places that the aircraft may be sent to beside them, and notes for the operator.
+
+    reaches_m: what is flown beside the straight legs, as circles and arcs, and how far off them it leads in metres.
+    """
 
     paths: tuple[NamedPath, ...]
     alternates_deg: tuple[tuple[str, float, float], ...] = ()
     notes: tuple[str, ...] = ()
+    reaches_m: tuple[tuple[str, float], ...] = ()
 
     @property
     def points_deg(self) -> Points:
@@ -53,9 +68,12 @@ class RouteBuilder:
     alternates: list[tuple[str, float, float]] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
     notes: list[str] = field(default_factory=list)
+    reaches: list[tuple[str, float]] = field(default_factory=list)
     _new_home: Points = field(default_factory=list)
 
-    def command(self, command: Any, frame: Any, latitude: Any, longitude: Any, where: str) -> None:
+    def command(
+        self, command: Any, frame: Any, latitude: Any, longitude: Any, where: str, parameters: Sequence[Any] = ()
+    ) -> None:
         """Take one item. FlightMalformedError where it is flown to and has no position that can be."""
         if isinstance(command, float) and command.is_integer():
             command = int(command)
@@ -66,16 +84,44 @@ class RouteBuilder:
         means = meaning(command)
         if command in (23, 24):  # NAV_LAND_LOCAL, NAV_TAKEOFF_LOCAL
             check_frame(1, where)
+        if command in JUMPS:
+            self.counts["jumps (the way back and its repeats)"] += 1
         if means is CommandMeaning.RETURN:
             self.points += self._new_home
+        latitude, longitude = self._from_e7(latitude, longitude)
         if means is CommandMeaning.FLOWN:
-            check_frame(frame, where)
-            place = position(latitude, longitude, where)
+            place: Points = []
+            if frame != MISSION_FRAME or latitude or longitude:
+                check_frame(frame, where)
+                place = position(latitude, longitude, where)
+            self._reach(command, parameters, place, where)
             self.points += place
             if not place and command not in _OFTEN_WITHOUT_PLACE:
                 self.counts["items without a position (flown wherever the aircraft then is)"] += 1
         elif means not in {CommandMeaning.NONE, CommandMeaning.RETURN}:
             self._not_flown(command, means, frame, latitude, longitude, where)
+
+    def _from_e7(self, latitude: Any, longitude: Any) -> tuple[Any, Any]:
+        both = [latitude, longitude]
+        if not all(isinstance(v, int | float) and not isinstance(v, bool) and v == v // 1 for v in both):
+            return latitude, longitude
+        if not E7_MIN < max(map(abs, both)) <= 1.8e9:
+            return latitude, longitude
+        told = "positions are whole numbers in 1e-7 degrees, as in MAVLink's messages: they were read so."
+        if told not in self.notes:
+            self.notes.append(told)
+        return latitude * 1e-7, longitude * 1e-7
+
+    def _reach(self, command: int, parameters: Sequence[Any], place: Points, where: str) -> None:
+        """How far a circle or an arc leads off the straight way."""
+        told = [length_m(value) for value in parameters]
+        if command in RADIUS_PARAMETER and len(told) > RADIUS_PARAMETER[command]:
+            self.reaches.append((f"{where}: a circle", told[RADIUS_PARAMETER[command]]))
+        elif command == ARC and told and place and self.points:
+            (lat0, lon0), (lat1, lon1) = self.points[-1], place[0]
+            chord_m = EARTH_M_DEG * math.hypot(lat1 - lat0, (lon1 - lon0) * math.cos(math.radians(lat0)))
+            turned = math.radians(min(told[0], 350.0))
+            self.reaches.append((f"{where}: an arc", chord_m / 2.0 * math.tan(turned / 4.0)))
 
     def _not_flown(
         self, command: int, means: CommandMeaning, frame: Any, latitude: Any, longitude: Any, where: str
@@ -112,7 +158,14 @@ class RouteBuilder:
         if self.counts:
             told = ", ".join(f"{count} {what}" for what, count in self.counts.items())
             notes.append(f"not part of the route: {told}.")
-        return PlanRoute((NamedPath(name, self.points),), tuple(self.alternates), tuple(notes))
+        reaches = tuple(reach for reach in self.reaches if reach[1] > 0.0)
+        return PlanRoute((NamedPath(name, self.points),), tuple(self.alternates), tuple(notes), reaches)
+
+
+def length_m(value: Any) -> float:
+    """A length or angle of a plan, without its sign; 0 where it is none."""
+    plain = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e9
+    return abs(float(value)) if plain else 0.0
 
 
 def joined(paths: list[NamedPath], notes: list[str], name: str) -> PlanRoute:
@@ -156,7 +209,7 @@ def check_frame(frame: Any, where: str) -> None:
 
 
 def position(latitude: Any, longitude: Any, where: str) -> Points:
-    """The position, or nothing where it is left to the aircraft. Everything else is refused."""
+    """The position, or nothing where it is left to the aircraft (0, none or NaN). Everything else is refused."""
     if latitude is None and longitude is None:
         return []
     both = [latitude, longitude]
@@ -166,6 +219,8 @@ def position(latitude: Any, longitude: Any, where: str) -> Points:
         point = (float(latitude), float(longitude))
     except OverflowError:
         point = (math.inf, math.inf)
+    if all(map(math.isnan, point)):
+        return []
     if not (abs(point[0]) <= 90.0 and abs(point[1]) <= 180.0):
         raise FlightMalformedError(
             f"{where} is at {str(latitude)[:20]}, {str(longitude)[:20]}: no latitude and longitude in degrees; "

@@ -1,4 +1,4 @@
-"""Plan files: QGroundControl .plan, waypoint lists (QGC WPL, Mission Planner, iNav), GeoJSON, KML and KMZ.
+"""Plan files: QGroundControl .plan, waypoint lists (QGC WPL, Mission Planner, iNav), GeoJSON, GPX, KML and KMZ.
 
 The format is told by the content, not by the name. A plan's home position, where it gives one, is the first waypoint:
 it is item 0 of what an autopilot gets. 0, 0 is "where the aircraft is" to an autopilot, hence no position.
@@ -20,7 +20,7 @@ from gps_denied_operator.missions.errors import (
     FlightNotFoundError,
     FlightOutsideLimitsError,
 )
-from gps_denied_operator.missions.geometry_files import kml_of_kmz, local_name, read_geojson, read_kml
+from gps_denied_operator.missions.geometry_files import kml_of_kmz, local_name, read_geojson, read_gpx, read_kml
 from gps_denied_operator.missions.plan_content import PlanRoute
 from gps_denied_operator.missions.qgc_plan import read_qgc_plan
 from gps_denied_operator.missions.waypoint_lists import read_inav_mission, read_waypoint_list
@@ -28,7 +28,7 @@ from gps_denied_operator.missions.waypoint_lists import read_inav_mission, read_
 FILE_BYTES_MAX = 20_000_000
 POINTS_MAX = 20_000
 ELEMENTS_MAX = 500_000
-FORMATS = "a QGroundControl .plan, a waypoint file (QGC WPL), an iNav .mission, GeoJSON or KML/KMZ"
+FORMATS = "a QGroundControl .plan, a waypoint file (QGC WPL), an iNav .mission, GeoJSON, GPX or KML/KMZ"
 
 
 def read_plan(path: Path) -> PlanRoute:
@@ -119,6 +119,8 @@ def _xml(content: bytes, name: str) -> PlanRoute:
     tag = local_name(root.tag)
     if tag.lower() == "mission":
         return read_inav_mission(root, name)
-    if tag != "kml":
-        raise FlightMalformedError(f"{name} is XML, but not KML ('{tag[:40]}'); give {FORMATS}.")
+    if tag == "gpx":
+        return read_gpx(root, name)
+    if tag.lower() not in {"kml", "document", "folder", "placemark"}:  # parts are what people copy out of Google Earth
+        raise FlightMalformedError(f"{name} is XML, but neither KML nor GPX ('{tag[:40]}'); give {FORMATS}.")
     return read_kml(root, name)

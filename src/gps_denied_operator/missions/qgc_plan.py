@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from gps_denied_operator.missions.errors import FlightMalformedError
-from gps_denied_operator.missions.plan_content import PlanRoute, Points, RouteBuilder, position
+from gps_denied_operator.missions.plan_content import PlanRoute, Points, RouteBuilder, length_m, position
 
 APPROACH = ("landingApproachCoordinate", "finalApproachCoordinate", "loiterCoordinate")
 LANDING = ("landCoordinate", "landingCoordinate")
@@ -61,9 +61,10 @@ def _number(item: dict[str, Any]) -> float:
 
 def _take(item: dict[str, Any], built: RouteBuilder, where: str) -> None:
     transect = item.get("TransectStyleComplexItem")
-    if isinstance(transect, dict) and isinstance(transect.get("Items"), list) and transect["Items"]:
+    # "items": of surveys of 2016, "Items": of surveys between them and the style with a table of its own
+    for stored in (transect.get("Items") if isinstance(transect, dict) else None, item.get("Items"), item.get("items")):
         before = len(built.points)
-        for simple in transect["Items"]:
+        for simple in stored if isinstance(stored, list) else []:
             if isinstance(simple, dict):
                 _simple(simple, built, where)
         if len(built.points) > before:
@@ -85,7 +86,9 @@ def _simple(item: dict[str, Any], built: RouteBuilder, where: str) -> None:
     else:
         told = False
     before = len(built.points)
-    built.command(item.get("command"), item.get("frame"), latitude, longitude, where)
+    if not isinstance(parameters, list):
+        parameters = [item.get(f"param{k}") for k in range(1, 5)]
+    built.command(item.get("command"), item.get("frame"), latitude, longitude, where, parameters)
     if not told and len(built.points) == before and item.get("command") in (16, 17, 18, 19, 21, 31, 82, 94):
         raise FlightMalformedError(f"{where} has no position; save the plan again.")
 
@@ -102,6 +105,8 @@ def _complex(item: dict[str, Any], transect: dict[str, Any], built: RouteBuilder
             "save it as waypoints (QGC WPL) in Mission Planner."
         )
     built.points += points
+    for key, half in (("CorridorWidth", 0.5), ("corridorWidth", 0.5), ("loiterRadius", 1.0)):
+        built.reaches.append((f"{where}: its {key}", length_m(item.get(key)) * half))
     if said:
         built.notes.append(f"{where} is a {kind} without stored waypoints: {said}.")
 

@@ -96,7 +96,8 @@ def resolve(
         flight = resolved(
             plan.points_deg, flight_file.name, mission_id=flight_file.stem, buffer_m=buffer_m, path_sizes=sizes
         )
-        return replace(flight, notes=(*plan.notes, *_off_the_map(plan.alternates_deg, flight)))
+        off = (*_off_the_map(plan.alternates_deg, flight), *_wider_than_the_map(plan.reaches_m, buffer_m))
+        return replace(flight, notes=(*plan.notes, *off))
     if api is None:
         raise FlightMalformedError("--flight-id needs the address of the flights API: give --provider.")
     found = api.flight(flight_id)
@@ -133,6 +134,19 @@ def _off_the_map(alternates_deg: Sequence[tuple[str, float, float]], flight: Res
                 f"{float(np.min(off_m)) / 1000.0:.1f} km from the nearest waypoint: give a larger --buffer, or move it."
             )
     return told
+
+
+def _wider_than_the_map(reaches_m: Sequence[tuple[str, float]], buffer_m: float) -> list[str]:
+    """What to know of circles, arcs and corridors that lead out of the map around the straight way."""
+    wide = [reach for reach in reaches_m if reach[1] > buffer_m]
+    if not wide:
+        return []
+    what, most_m = max(wide, key=lambda reach: reach[1])
+    more = f" ({len(wide) - 1} more do so)" if len(wide) > 1 else ""
+    return [
+        f"{what} leads {most_m / 1000.0:.1f} km off the straight way, the map reaches {buffer_m / 1000.0:g} km{more}: "
+        f"give --buffer {min(math.ceil(most_m / 100.0) * 100.0, BUFFER_M_MAX):.0f} or more."
+    ]
 
 
 def resolved(

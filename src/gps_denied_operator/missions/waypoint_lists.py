@@ -17,15 +17,14 @@ INAV_WITHOUT_PLACE = {"RTH", "JUMP", "SET_HEAD"}
 
 def read_waypoint_list(content: bytes, name: str) -> PlanRoute:
     """QGC WPL: index, current, frame, command, four parameters, latitude, longitude, altitude, continue."""
-    try:
-        lines = content.decode("utf-8").splitlines()
-    except UnicodeDecodeError:
-        raise FlightMalformedError(f"{name} is not a text file; save the waypoints again.") from None
+    lines = content.decode("utf-8", "replace").splitlines()  # all but comments is ASCII, in any encoding
     if lines[0].split()[2:] not in (["110"], ["120"]):
         raise FlightMalformedError(f"{name} begins with '{lines[0][:40]}'; versions 110 and 120 are read, save it so.")
     built = RouteBuilder()
     for number, line in enumerate(lines[1:], 2):
         parts = line.split()
+        if len(parts) == 1 and parts[0].count(",") in (10, 11):  # saved by a program for tables
+            parts = parts[0].split(",")
         if not parts or parts[0].startswith(("#", "//")):
             continue
         where = f"{name}, line {number}"
@@ -36,10 +35,10 @@ def read_waypoint_list(content: bytes, name: str) -> PlanRoute:
         try:
             frame, command = _whole(parts[2]), _whole(parts[3])
             # A ground station in a country that writes decimals with a comma writes them into the file.
-            latitude_deg, longitude_deg = (float(part.replace(",", ".")) for part in parts[8:10])
+            *parameters, latitude_deg, longitude_deg = (float(part.replace(",", ".")) for part in parts[4:10])
         except ValueError:
             raise FlightMalformedError(f"{where} holds what is no number; save the waypoints again.") from None
-        built.command(command, frame, latitude_deg, longitude_deg, where)
+        built.command(command, frame, latitude_deg, longitude_deg, where, parameters)
     return built.route(name)
 
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.untrusted.bounded import read_file
+from gps_denied_operator.scoring.subtitles import SubtitlePlace, is_subtitles, read_subtitles
 from gps_denied_operator.scoring.units import SCALES, scale_of, split_unit
 
 if TYPE_CHECKING:
@@ -28,14 +29,23 @@ ROWS_MAX = 5_000_000
 COLUMNS_MAX = 5_000
 TABLE_BYTES_MAX = 500_000_000
 
-LATITUDE = ("latitude_deg", "latitude", "lat", "lat_deg", "gps_latitude", "y_deg")
-LONGITUDE = ("longitude_deg", "longitude", "lon", "lng", "long", "lon_deg", "gps_longitude", "x_deg")
+LATITUDE = ("latitude_deg", "latitude", "lat", "lat_deg", "gps_latitude", "y_latitude", "y_deg")
+LONGITUDE = ("longitude_deg", "longitude", "lon", "lng", "long", "lon_deg", "gps_longitude", "x_longitude", "x_deg")
 ALTITUDE = (
     "altitude_above_sealevel", "altitude_above_sea_level", "altitude_amsl", "altitude_msl", "alt_amsl",
     "altitude_amsl_m", "altitude_m", "altitude", "alt", "alt_m", "height_m", "elevation_m", "elevation",
+    "gps_altitude", "z_altitude",
 )  # fmt: skip
 FRAME = ("frame", "frame_index", "index", "frame_number", "frame_id")
-NAME = ("file", "filename", "file_name", "name", "image", "image_name", "photo", "picture", "sourcefile")
+NAME = (
+    "file", "filename", "file_name", "name", "image", "image_name", "photo", "picture", "sourcefile", "source_file",
+    "label",
+)  # fmt: skip
+HEMISPHERES = {
+    "latitude": ("lat", "latitude", "gps_latitude"),
+    "longitude": ("lon", "lng", "longitude", "gps_longitude"),
+}
+"""Names of columns beside which one with `_ref` holds the letter of the hemisphere, as exiftool writes them."""
 TIME = ("t_s", "time_s", "timestamp_s", "seconds", "t", "time")
 TIME_WITH_UNIT = (
     "timestamp", "time_boot", "flight_time", "fly_time", "flytime", "elapsed_time", "elapsed", "offset_time",
@@ -43,6 +53,8 @@ TIME_WITH_UNIT = (
 """Names of clocks of many units: taken only where the unit is told."""
 LOG_PREFIXES = ("osd_", "gps_", "custom_")
 """Of flight logs' tables (DJI's as exported, GPS messages): left out where nothing matches with them."""
+CLOCK_S_MIN = 1e8
+"""Three years: no frame is so late after the first."""
 E7_MIN = 2e7
 """From here on a latitude or longitude is in 1e-7 degrees, as in MAVLink: no degree and no metre of UTM is so large."""
 
@@ -132,19 +144,26 @@ class TruthTable:
 def read_truth_csv(path: Path, keys: Sequence[str] = ("frame", "time", "name")) -> TruthTable:
     """Read a truth table. UserError, naming file and line, for whatever could make the score wrong.
 
+    Subtitles that DJI's aircraft write beside a video (SRT) are read, too.
+
     Columns by name (case, units in brackets and many spellings forgiven): latitude, longitude, and one of frame number,
     file name or time in seconds since the first frame; `keys` is the order in which these are preferred. Frames may be
     missing; rows whose position is empty are left out.
     """
-    header, rows = read_rows(path, "--truth", "frame, latitude_deg and longitude_deg")
+    text = _text(path, "--truth")
+    if is_subtitles(text):
+        return _of_subtitles(path, read_subtitles(path, text))
+    header, rows = _rows(path, text, "frame, latitude_deg and longitude_deg")
     columns = _columns(path, header)
     frames: dict[int, TruePlace] = {}
     names: dict[str, TruePlace] = {}
     times: list[tuple[float, TruePlace]] = []
     key = next(k for k in keys if k in columns)
+    _refuse_parts(path, header)
+    letters = {what: _hemisphere_column(header, names) for what, names in HEMISPHERES.items()}
     columns = _in_e7(columns, rows)
     for line, row in rows:
-        place = _place(path, line, row, columns)
+        place = _place(path, line, row, columns, letters)
         if place is None:
             continue
         told = row[columns[key][0]].strip()
@@ -157,27 +176,52 @@ def read_truth_csv(path: Path, keys: Sequence[str] = ("frame", "time", "name")) 
             times.append((finite_number(path, line, told, "time") * columns[key][1], place))
     if not (frames or names or times):
         raise UserError(f"{path} has no row with a position; fill in latitude_deg and longitude_deg.")
+    if times and times[0][0] > CLOCK_S_MIN:
+        raise UserError(
+            f"{path}: the time {times[0][0]:.3f} s is that of a clock (since 1970 or power-up); give seconds since the "
+            "first frame in a column t_s."
+        )
     _refuse_disorder(path, [t for t, _ in times], "time")
     _refuse_disorder(path, list(frames), "frame number")
     return TruthTable(path, key, frames, names, tuple(t for t, _ in times), tuple(p for _, p in times))
 
 
+def _of_subtitles(path: Path, blocks: Sequence[SubtitlePlace]) -> TruthTable:
+    """By frame where each block counts them, as one block a frame does, else by time."""
+    places = [TruePlace(block.latitude_deg, block.longitude_deg, block.altitude_m) for block in blocks]
+    frames = {block.frame: place for block, place in zip(blocks, places, strict=True) if block.frame is not None}
+    if len(frames) == len(blocks):
+        return TruthTable(path, "frame", frames, {}, (), ())
+    times = tuple(block.t_s for block in blocks)
+    _refuse_disorder(path, times, "time")
+    return TruthTable(path, "time", {}, {}, times, tuple(places))
+
+
 def read_rows(path: Path, option: str, columns: str) -> tuple[list[str], list[tuple[int, list[str]]]]:
     """Header and numbered rows of a table. UserError, naming the command's `option` that gave it and the `columns` that
     it needs, where it is none."""
+    return _rows(path, _text(path, option), columns)
+
+
+def _text(path: Path, option: str) -> str:
     try:
-        text = _decoded(read_file(path, TABLE_BYTES_MAX))
+        return _decoded(read_file(path, TABLE_BYTES_MAX))
     except FileNotFoundError:
         raise UserError(f"{path} does not exist; give {option} exif or the path of a CSV file.") from None
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path} cannot be read as a CSV text file ({error}); save it as UTF-8 CSV.") from error
+
+
+def _rows(path: Path, text: str, columns: str) -> tuple[list[str], list[tuple[int, list[str]]]]:
     if text.count("\n") + text.count("\r") > 2 * ROWS_MAX:
         raise UserError(f"{path} has more than {ROWS_MAX} rows; give the table of one flight.")
     text = _from_header(text)
     head = text.split("\n", 1)[0]
-    separator = max(",;\t", key=head.count)
+    separator = max(",;\t|", key=head.count)
+    if separator not in head and len(head.split()) > 1:
+        separator = " "
     try:
-        lines = list(csv.reader(text.splitlines(), delimiter=separator))
+        lines = list(csv.reader(text.splitlines(), delimiter=separator, skipinitialspace=separator == " "))
     except csv.Error as error:
         raise UserError(f"{path} cannot be read as a CSV text file ({error}); save it as UTF-8 CSV.") from error
     if not lines:
@@ -191,6 +235,12 @@ def read_rows(path: Path, option: str, columns: str) -> tuple[list[str], list[tu
         if len(row) < len(lines[0]):
             count = f"{len(row)} columns where the header has {len(lines[0])}"
             raise UserError(f"{path}, line {line}: {count}; complete the line.")
+        if sum(bool(cell.strip()) for cell in row[len(lines[0]) :]) > 1:  # 48,5,37,2: four cells for two numbers
+            count = f"{len(row)} columns where the header has {len(lines[0])}"
+            raise UserError(
+                f"{path}, line {line}: {count}: decimal commas in a table of commas? Save it with points, or with "
+                "semicolons between the columns."
+            )
     return lines[0], rows
 
 
@@ -200,7 +250,8 @@ def _from_header(text: str) -> str:
     while text.startswith("#", at):
         end = text.find("\n", at)
         end = len(text) if end < 0 else end
-        if any(text.find(mark, at, end) >= 0 for mark in ",;\t"):
+        more = text.startswith("#", end + 1) and "lat" not in text[at:end].lower()  # as Metashape's coordinate system
+        if not more and any(text.find(mark, at, end) >= 0 for mark in ",;\t"):
             break
         at = min(end + 1, len(text))
     return text[at:].removeprefix("#")
@@ -263,6 +314,19 @@ def _column(what: str, spellings: Sequence[str], cells: Sequence[tuple[str, str]
     return None
 
 
+def _hemisphere_column(header: Sequence[str], names: Sequence[str]) -> int | None:
+    wanted = {f"{name}{ending}" for name in names for ending in ("_ref", "_hemisphere", "_dir", "_direction")}
+    return next((number for number, cell in enumerate(header) if split_unit(cell)[0] in wanted), None)
+
+
+def _refuse_parts(path: Path, header: Sequence[str]) -> None:
+    """UserError where degrees and minutes have columns of their own: the degrees alone would be a place far off."""
+    plain = [split_unit(cell)[0] for cell in header]
+    parts = [cell for cell in plain if re.fullmatch(r"(lat|latitude)_(min|mins|minutes?|m)", cell)]
+    if parts:
+        raise UserError(f"{path} has minutes of latitude in a column {parts[0]}; give decimal degrees in one column.")
+
+
 def _in_e7(
     columns: Mapping[str, tuple[int, float]], rows: Sequence[tuple[int, Sequence[str]]]
 ) -> dict[str, tuple[int, float]]:
@@ -275,13 +339,23 @@ def _in_e7(
     return {what: (k, 1e-7 if what in {"latitude", "longitude"} else f) for what, (k, f) in columns.items()}
 
 
-def _place(path: Path, line: int, row: Sequence[str], columns: Mapping[str, tuple[int, float]]) -> TruePlace | None:
+def _place(
+    path: Path,
+    line: int,
+    row: Sequence[str],
+    columns: Mapping[str, tuple[int, float]],
+    letters: Mapping[str, int | None],
+) -> TruePlace | None:
     told = {what: row[column].strip() for what, (column, _) in columns.items()}
     empty = {"", "none", "null", "na", "n/a", "-"}
     if told["latitude"].lower() in empty and told["longitude"].lower() in empty:
         return None
-    latitude = finite_number(path, line, told["latitude"], "latitude") * columns["latitude"][1]
-    longitude = finite_number(path, line, told["longitude"], "longitude") * columns["longitude"][1]
+    latitude, longitude = (
+        _angle(path, line, told[what], what, "" if at is None else row[at]) * columns[what][1]
+        for what, at in ((what, letters[what]) for what in ("latitude", "longitude"))
+    )
+    if latitude == longitude == 0.0:  # a receiver without a fix
+        return None
     if abs(latitude) > 90.0 >= abs(longitude):
         swapped = f"latitude {latitude} and longitude {longitude} look swapped"
         raise UserError(f"{path}, line {line}: {swapped}; correct the header.")
@@ -290,7 +364,35 @@ def _place(path: Path, line: int, row: Sequence[str], columns: Mapping[str, tupl
     height = told.get("altitude", "")
     if height.lower() in empty:
         return TruePlace(latitude, longitude)
+    height = _ABOVE_SEA.sub(lambda match: f"{'-' if match[2].lower() == 'below' else ''}{match[1]}", height)
     return TruePlace(latitude, longitude, finite_number(path, line, height, "altitude") * columns["altitude"][1])
+
+
+_ABOVE_SEA = re.compile(r"^([\d.]+) m (above|below) sea level$", re.IGNORECASE)
+"""As exiftool prints an altitude."""
+_ANGLE = re.compile(
+    r"""^(?P<first>[NSEW])?\s*(?P<sign>[+-]?)(?P<deg>\d+(?:[.,]\d+)?)\s*(?:deg|°|º|\s|:|$)?
+    (?:\s*(?P<min>\d+(?:[.,]\d+)?)\s*(?:'|′|’|:|\s|$))?(?:\s*(?P<sec>\d+(?:[.,]\d+)?)\s*(?:"|″|”|''|$)?)?
+    \s*(?P<last>[NSEW])?$""",
+    re.IGNORECASE | re.VERBOSE,
+)
+
+
+def _angle(path: Path, line: int, told: str, what: str, letter: str) -> float:
+    """Degrees of a cell: decimal, or in degrees, minutes and seconds, with the letter of the hemisphere here or in a
+    cell of its own."""
+    letter = letter.strip().upper()[:1]
+    match = _ANGLE.match(told[:60])
+    if match is None or not (match["first"] or match["last"] or match["min"] or "°" in told or "deg" in told):
+        value = finite_number(path, line, told, what)
+    else:
+        degrees, minutes, seconds = (float((match[k] or "0").replace(",", ".")) for k in ("deg", "min", "sec"))
+        value = degrees + minutes / 60.0 + seconds / 3600.0
+        value = -value if match["sign"] == "-" else value
+        letter = (match["first"] or match["last"] or letter).upper()
+    if letter and letter not in ("NS" if what == "latitude" else "EW"):
+        raise UserError(f"{path}, line {line}: {what} has the letter '{letter}'; correct it.")
+    return -abs(value) if letter in {"S", "W"} else value
 
 
 def finite_number(path: Path, line: int, told: str, what: str) -> float:

@@ -58,11 +58,16 @@ _NOT_A_UNIT = {
 }
 
 
+_CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+"""Between the words of names as altitudeFt and GPSLatitude."""
+
+
 def split_unit(cell: str) -> tuple[str, str]:
     """A column's plain name in words of letters and digits joined by _, and the unit in brackets or ""."""
-    text = cell.strip().lower()[:CELL_CHARACTERS_MAX]
-    inside = re.findall(r"[\[(]([^\])]*)[\])]", text)
-    plain = re.sub(r"[^a-z0-9]+", "_", re.sub(r"[\[(].*?[\])]", "", text)).strip("_")
+    text = cell.strip()[:CELL_CHARACTERS_MAX]
+    inside = re.findall(r"[\[(]([^\])]*)[\])]", text.lower())
+    words = _CAMEL.sub("_", re.sub(r"[\[(].*?[\])]", "", text)).lower()
+    plain = re.sub(r"[^a-z0-9]+", "_", words).strip("_")
     units = [unit.strip() for unit in inside if unit.strip() and unit.strip() not in _NOT_A_UNIT]
     words = units[0].split() if units else []  # "ft msl" is feet, whatever they are counted from
     return plain, " ".join(word for word in words if word not in _NOT_A_UNIT)

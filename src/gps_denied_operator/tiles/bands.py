@@ -6,6 +6,8 @@ alpha is a mask only where it looks like one.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,7 @@ WINDOW_PX = 64
 SOFT_SHARE_MAX = 0.1
 """Of an alpha band's pixels between its ends: feathered edges are few, a picture's values are many."""
 RGB = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
+VISIBLE = ("red", "green", "blue")
 CMY = (ColorInterp.cyan, ColorInterp.magenta, ColorInterp.yellow)
 
 
@@ -53,6 +56,11 @@ def band_plan(path: Path, dataset: Any) -> BandPlan:
     full = 0.0
     if own:
         full = _mask_from(path, dataset, own)
+        if full < 0.0:
+            notes.append(
+                f"its alpha band, {own}, is 0 wherever it was looked at; where that is no mask, leave it out with "
+                f"`gdal_translate -b 1 -b 2 -b 3 {path.name} new.tif`"
+            )
         if full == 0.0:
             notes.append(
                 f"band {own} is called alpha but holds many values, as near-infrared does: it is taken for no mask, "
@@ -63,7 +71,7 @@ def band_plan(path: Path, dataset: Any) -> BandPlan:
     inverted = dataset.tags(ns="IMAGE_STRUCTURE").get("MINISWHITE") == "YES" or kinds[colours[0] - 1] in CMY
     if inverted:
         notes.append("its values are stored with white as the lowest (MINISWHITE or CMYK): they were inverted")
-    return BandPlan(colours, own, full, inverted, tuple(notes))
+    return BandPlan(colours, own, abs(full), inverted, tuple(notes))
 
 
 def _colour_bands(dataset: Any, alpha: int) -> tuple[int, ...]:
@@ -76,19 +84,31 @@ def _colour_bands(dataset: Any, alpha: int) -> tuple[int, ...]:
     for wanted in (RGB, CMY):
         if all(kind in meaning for kind in wanted):
             return tuple(meaning[kind] for kind in wanted)
-    named = {str(text or "").strip().lower(): number for number, text in enumerate(dataset.descriptions, 1)}
-    if all(name in named for name in ("red", "green", "blue")):
-        return tuple(named[name] for name in ("red", "green", "blue"))
+    named = _visible(dataset.descriptions)
+    if named:  # green stands in for what is lacking, and no infrared: a camera sees none
+        stand_in = named.get("green", next(iter(named.values())))
+        return tuple(named.get(name, stand_in) for name in VISIBLE) if len(named) > 1 else (stand_in,)
     plain = [number for number in range(1, dataset.count + 1) if number != alpha]
     return tuple(plain[:3]) if len(plain) >= 3 else tuple(plain[:1])
 
 
+def _visible(descriptions: Sequence[str | None]) -> dict[str, int]:
+    """Bands that are described as red, green or blue, as "Red", "B4 - Red", "Red (668)"; not the red edge."""
+    found: dict[str, int] = {}
+    for number, text in enumerate(descriptions, 1):
+        told = re.sub(r"red[ _-]?edge", "", str(text or "").lower())
+        names = [name for name in VISIBLE if re.search(rf"(?<![a-z]){name}(?![a-z])", told)]
+        if len(names) == 1:
+            found.setdefault(names[0], number)
+    return found
+
+
 def _mask_from(path: Path, dataset: Any, band: int) -> float:
-    """The lowest value of an alpha band that is data; 0 where the band is no mask."""
+    """The lowest value of an alpha band that is data; 0 where the band is no mask, -1 where it holds nothing."""
     values = _samples(path, dataset, band)
     lit = values[values > 0]
     if lit.size == 0 or (lit == lit[0]).all():  # 0/1, 0/255, 0/65535, or one value all over
-        return float(lit[0]) if lit.size else 1.0
+        return float(lit[0]) if lit.size else -1.0
     dtype = np.dtype(dataset.dtypes[band - 1])
     top = float(np.iinfo(dtype).max) if np.issubdtype(dtype, np.integer) else float(max(lit.max(), 1.0))
     soft = float(np.mean((values > 0) & (values < top)))

@@ -171,6 +171,10 @@ def serve(
             raise UserError(f"Port {port} on 127.0.0.1 is taken: give another one with --port.") from None
         address = f"http://127.0.0.1:{listener.getsockname()[1]}"
         typer.echo(f"{store.root} on {address}; XYZ: {address}/tiles/SOURCE/{{z}}/{{x}}/{{y}}.jpg")
+        typer.echo(
+            "The newest QGroundControl refuses 127.0.0.1: add `127.0.0.1 tiles.localhost` to the hosts file and give "
+            "it that name"
+        )
         made.run(sockets=[listener])
 
 

@@ -47,7 +47,7 @@ def datum_accuracy(path: Path, crs: pyproj.CRS, bounds_deg: Sequence[float]) -> 
             f"one with `gdal_edit.py -a_srs EPSG:<code> {path.name}`."
         ) from error
     if "ballpark" in best.description.lower():
-        return _without_datum(path, crs, best.description)
+        return _without_datum(path, crs, best.description, (south + north) / 2.0, (west + east) / 2.0)
     accuracy = float(best.accuracy) if best.accuracy is not None and best.accuracy >= 0.0 else None
     notes = []
     name = crs.name if crs.to_epsg() is None else f"EPSG:{crs.to_epsg()}"
@@ -64,7 +64,9 @@ def datum_accuracy(path: Path, crs: pyproj.CRS, bounds_deg: Sequence[float]) -> 
     return DatumAccuracy(accuracy, best.description, tuple(notes))
 
 
-def _without_datum(path: Path, crs: pyproj.CRS, operation: str) -> DatumAccuracy:
+def _without_datum(
+    path: Path, crs: pyproj.CRS, operation: str, latitude_deg: float, longitude_deg: float
+) -> DatumAccuracy:
     """A datum without an operation to WGS 84: taken as WGS 84 on its ellipsoids, refused on others."""
     ellipsoid = crs.ellipsoid
     axes = (ellipsoid.semi_major_metre, round(ellipsoid.inverse_flattening, 9)) if ellipsoid else (0.0, 0.0)
@@ -77,6 +79,15 @@ def _without_datum(path: Path, crs: pyproj.CRS, operation: str) -> DatumAccuracy
             (f"its datum is not named; on the ellipsoid {ellipsoid.name if ellipsoid else ''} it is taken as WGS 84 "
              "(of ETRS89, NAD83 and the like: 2 m off or less)",),
         )  # fmt: skip
+    if crs.to_epsg() is not None:
+        area = f" (made for {crs.area_of_use.name})" if crs.area_of_use else ""
+        raise UserError(
+            f"{path} lies at {latitude_deg:.2f}, {longitude_deg:.2f} by its coordinate system EPSG:{crs.to_epsg()}, "
+            f"{crs.name}{area}, where PROJ knows no way from its datum to WGS 84: only a ballpark offset, 100 m off "
+            f"and more. Where that is the wrong system, name the right one with `gdal_edit.py -a_srs EPSG:<code> "
+            f"{path.name}`; else convert it by your survey office's parameters, `gdalwarp -s_srs '+proj=... "
+            f"+towgs84=...' -t_srs EPSG:4326 {path.name} new.tif`."
+        )
     raise UserError(
         f"{path} does not name its datum, or one that PROJ cannot bring to WGS 84 ({crs.name}, ellipsoid "
         f"{ellipsoid.name if ellipsoid else 'not known'}: only a ballpark offset, 100 m off and more): name it with "

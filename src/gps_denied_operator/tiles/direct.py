@@ -15,6 +15,7 @@ from gps_denied_onboard.tiles.codec import Grey, Mask
 from gps_denied_onboard.tiles.grid import TILE_PX
 from gps_denied_onboard.tiles.sources import DirectoryTileSource, TileSource, UnionTileSource
 from gps_denied_operator.tiles.makers import open_map
+from gps_denied_operator.tiles.mbtiles import is_mbtiles
 from gps_denied_operator.tiles.raster import MapRaster, RasterReader
 
 
@@ -97,6 +98,6 @@ def _open(path: Path, zoom: int | None) -> TileSource:
     if path.is_dir():
         own = any(path.glob("[0-9]*/[0-9]*/*.sha256"))  # as our store writes them, with masks
         return DirectoryTileSource(path, zoom) if own else TileSetSource(path, zoom)
-    if path.suffix.lower() == ".mbtiles" and path.is_file():
+    if is_mbtiles(path):
         return TileSetSource(path, zoom)
     return RasterTileSource(path, zoom)

@@ -304,7 +304,7 @@ class _Download:
         mask: bytes | None = None
         fraction = 1.0
         if offer.sha256 is None and not data.startswith(b"\xff\xd8"):
-            made = list(placed_tiles(data, offer.x, offer.y))
+            made = list(placed_tiles(data, offer.x, offer.y, 1))
             if len(made) != 1:
                 raise ValueError("not a 256x256 tile")
             data, mask, fraction = made[0].jpeg, codec.encode_mask(made[0].valid), float(made[0].valid.mean())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape
@@ -20,7 +22,7 @@ SAMPLE_WINDOWS = 8  # a side, for the percentiles
 SAMPLE_PX = 128
 STRETCH_PERCENT = (0.5, 99.5)
 # What programs leave outside of a picture without saying so: black, white, and customary impossible values.
-COLLARS = (0.0, -9999.0, -32767.0, -32768.0)
+COLLARS = (0.0, -9999.0, -32767.0, -32768.0, 3.4028234663852886e38, -3.4028234663852886e38, 9.969209968386869e36)
 
 
 def eight_bit_vrt(path: Path, dataset: Any) -> str:
@@ -60,9 +62,7 @@ def _source(dataset: Any, band: int | str, inner: str | None = None) -> str:
 
 def _palette_bands(path: Path, dataset: Any) -> list[str]:
     table = dataset.colormap(1)
-    collar = (
-        None if dataset.nodata is not None else _collar([_looked_up(c, table) for c in _corners(path, dataset, [1])])
-    )
+    collar = undeclared_collar(path, dataset, [1])
     opaque = {
         index: colour[3] > 0 and index != dataset.nodata and (collar is None or set(colour[:3]) != {int(collar)})
         for index, colour in table.items()
@@ -93,12 +93,27 @@ def _alpha(path: Path, dataset: Any, plan: BandPlan) -> list[str]:
     if MaskFlags.nodata in flags:
         # A pixel is empty where all of its bands are: a later source writes over an earlier one except with its NODATA.
         return ["".join(_source(dataset, f"mask,{band}", "<NODATA>0</NODATA>") for band in colours)]
-    if np.issubdtype(np.dtype(dataset.dtypes[colours[0] - 1]), np.floating):
-        return ["".join(_source(dataset, band, f"<NODATA>nan</NODATA>{opaque}") for band in colours)]
-    collar = _collar(_corners(path, dataset, colours))
+    collar = undeclared_collar(path, dataset, colours)
     if collar is None:
-        return []
+        if not np.issubdtype(np.dtype(dataset.dtypes[colours[0] - 1]), np.floating):
+            return []
+        collar = math.nan
     return ["".join(_source(dataset, band, f"<NODATA>{collar:.17g}</NODATA>{opaque}") for band in colours)]
+
+
+def undeclared_collar(path: Path, dataset: Any, colours: Sequence[int]) -> float | None:
+    """Return the value around a picture that says nowhere which of its pixels hold data; None where there is none.
+
+    A picture of two values has none: one of them would take half of it away.
+    """
+    if dataset.tags(colours[0], ns="IMAGE_STRUCTURE").get("NBITS") == "1":
+        return None
+    corners = _corners(path, dataset, list(colours))
+    if dataset.colorinterp[0] == ColorInterp.palette:
+        table = dataset.colormap(1)
+        declared = dataset.nodata is not None or any(colour[3] == 0 for colour in table.values())
+        return None if declared else _collar([_looked_up(corner, table) for corner in corners])
+    return _collar(corners) if dataset.mask_flag_enums[colours[0] - 1] == [MaskFlags.all_valid] else None
 
 
 def _corners(path: Path, dataset: Any, bands: list[int]) -> list[npt.NDArray[Any]]:
@@ -124,7 +139,7 @@ def _stretch(path: Path, dataset: Any, colours: list[int], *, inverted: bool = F
     columns = np.linspace(0, dataset.width - size, SAMPLE_WINDOWS).astype(int)
     rows = np.linspace(0, dataset.height - size, SAMPLE_WINDOWS).astype(int)
     samples = []
-    collar = _collar(_corners(path, dataset, colours))
+    collar = undeclared_collar(path, dataset, colours)
     for u in sorted(set(columns.tolist())):
         for v in sorted(set(rows.tolist())):
             masked = read_window(path, dataset, colours, Window(u, v, size, size), masked=True)

@@ -204,10 +204,10 @@ def import_map(
             _Import(store, maker, report, captured_at, progress, admission).run()
         finally:
             release_areas(store, mission)
-    return _judged(report)
+    return _judged(report, maker.why_unreadable())
 
 
-def _judged(report: ImportReport) -> ImportReport:
+def _judged(report: ImportReport, why_unreadable: str) -> ImportReport:
     if report.tiles_written or report.tiles_merged:
         return report
     if report.tiles_already_stored:
@@ -223,9 +223,13 @@ def _judged(report: ImportReport) -> ImportReport:
             "kept: import it under another name with --source NAME."
         )
     elif report.tiles_unreadable:
-        raise UserError(f"None of the {report.tiles_unreadable} tiles of {report.map} can be read: copy it again.")
+        raise UserError(
+            f"None of the {report.tiles_unreadable} tiles of {report.map} can be read ({why_unreadable}): give a map "
+            "of JPEG, PNG or WebP tiles of 256 or 512 pixels, or copy it again where it is damaged."
+        )
     else:
-        raise UserError(f"{report.map} holds no data: all of its pixels are empty. Give another file.")
+        told = "; ".join(report.notes) or "give another file"
+        raise UserError(f"{report.map} holds no data: all of its pixels are empty. {told[0].upper()}{told[1:]}.")
     return report
 
 

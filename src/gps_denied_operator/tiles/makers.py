@@ -13,8 +13,9 @@ from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.geometry import geodesy
 from gps_denied_onboard.tiles import codec
 from gps_denied_onboard.tiles.grid import TILE_PX
+from gps_denied_onboard.untrusted.text import shown
 from gps_denied_operator.tiles.download import RESOLUTION_M_PX_MAX
-from gps_denied_operator.tiles.mbtiles import MbtilesFile
+from gps_denied_operator.tiles.mbtiles import MbtilesFile, is_mbtiles
 from gps_denied_operator.tiles.raster import ALIGN_TILES, MapRaster, RasterReader, fingerprint
 from gps_denied_operator.tiles.tilesets import PlacedTile, TileSet, XyzFolder, placed_tiles, tile_pixels
 
@@ -22,6 +23,7 @@ log = logging.getLogger(__name__)
 
 BATCH_TILES = 64
 LEFT_OUT_TOLD_MAX = 100
+PATCH_SHARE_MAX = 0.5
 Places = list[tuple[int, int]]
 
 
@@ -48,6 +50,9 @@ class TileMaker(Protocol):
     def make(self, places: Places) -> Iterator[PlacedTile | None]:
         """Yield the tiles of a block that have data; None for one that is unreadable."""
 
+    def why_unreadable(self) -> str:
+        """Return why the first piece that could not be read could not, "" where all could."""
+
     def close(self) -> None:
         """Let go of the map's files."""
 
@@ -56,7 +61,7 @@ def open_map(path: Path, zoom: int | None, rows: str = "auto") -> TileMaker:
     """Look at a map; UserError where it is none, or not at that zoom."""
     if path.is_dir():
         return TileSetMaker(XyzFolder(path, rows), "xyz", zoom)
-    if path.suffix.lower() == ".mbtiles" and path.is_file():
+    if is_mbtiles(path):
         return TileSetMaker(MbtilesFile(path, rows), "mbtiles", zoom)
     return RasterMaker(MapRaster.open(path), zoom)
 
@@ -116,6 +121,9 @@ class RasterMaker:
             if valid[part].any():
                 yield PlacedTile(x, y, codec.encode_jpeg(picture[part]), valid[part])
 
+    def why_unreadable(self) -> str:
+        return ""
+
     def close(self) -> None:
         self._reader.close()
 
@@ -131,6 +139,7 @@ class TileSetMaker:
         self.kind = kind
         self._tiles = tiles
         self._left_out = 0
+        self._why = ""
         found = tiles.places()
         self.notes = tiles.notes
         stored = max(found)
@@ -143,6 +152,8 @@ class TileSetMaker:
                 f"{tiles.path} holds no tiles of zoom {zoom}, but of {', '.join(map(str, there))}: give --zoom "
                 "with one of these, or leave it out for the finest."
             )
+        if zoom is None:
+            self.notes += _coarser_covers_more(found, there)
         self._stored_zoom = self.zoom - self._split + 1
         self._places = found[self._stored_zoom]
         self._present = frozenset(self._places)
@@ -175,9 +186,10 @@ class TileSetMaker:
         stored = dict.fromkeys((x // self._split, y // self._split) for x, y in places)
         for x, y in (place for place in stored if place in self._present):
             try:
-                placed = list(placed_tiles(self._tiles.read(self._stored_zoom, x, y), x, y))
+                placed = list(placed_tiles(self._tiles.read(self._stored_zoom, x, y), x, y, self._split))
             except (OSError, ValueError) as error:
                 self._left_out += 1
+                self._why = self._why or shown(error, 120)
                 if self._left_out <= LEFT_OUT_TOLD_MAX:
                     log.warning("tile left out: map=%s zoom=%d x=%d y=%d: %s", self._tiles.path, self.zoom, x, y, error)
                 elif self._left_out == LEFT_OUT_TOLD_MAX + 1:
@@ -186,8 +198,24 @@ class TileSetMaker:
                 continue
             yield from placed
 
+    def why_unreadable(self) -> str:
+        return self._why
+
     def close(self) -> None:
         self._tiles.close()
+
+
+def _coarser_covers_more(found: dict[int, Places], there: list[int]) -> tuple[str, ...]:
+    """A word where the finest zoom is a patch of a map that is whole at a coarser one."""
+    areas = {shown_zoom: len(found[zoom]) / 4.0**zoom for zoom, shown_zoom in zip(sorted(found), there, strict=True)}
+    largest = max(areas, key=lambda zoom: (areas[zoom], zoom))
+    share = areas[there[-1]] / areas[largest]
+    if share > PATCH_SHARE_MAX:
+        return ()
+    return (
+        f"its finest zoom, {there[-1]}, covers {100.0 * share:.2g} % of what zoom {largest} does; "
+        f"--zoom {largest} takes that",
+    )
 
 
 def _size(tiles: TileSet, zoom: int, x: int, y: int) -> int:

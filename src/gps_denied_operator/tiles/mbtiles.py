@@ -180,6 +180,11 @@ class MbtilesFile:
         tables = {name for name, kind in kinds.items() if kind == "table"}
         wanted = {"tiles"} if "tiles" in tables else {"map", "images"}
         if not wanted <= tables:
+            if self._select("SELECT name FROM sqlite_master WHERE name = 'gpkg_contents' LIMIT 1").fetchone():
+                raise UserError(
+                    f"{self.path} is a GeoPackage: make a GeoTIFF of it with `gdal_translate {self.path.name} map.tif` "
+                    "(of its finest tiles; -oo TABLE=name where it holds several) and import that."
+                )
             raise self._unreadable(
                 "its tiles are in no plain table of the name `tiles`, nor in `map` and `images`; a view or virtual "
                 "table is not run"
@@ -188,7 +193,10 @@ class MbtilesFile:
         for table in wanted:
             columns = self._select(f"PRAGMA table_xinfo({table})").fetchall()
             if not {column[1] for column in columns} >= _COLUMNS[table] or any(column[6] for column in columns):
-                raise self._unreadable(f"its table `{table}` lacks columns, or computes some")
+                raise self._unreadable(
+                    f"its table `{table}` lacks columns ({', '.join(sorted(_COLUMNS[table]))}), as those of OsmAnd and "
+                    "RMaps do, or computes some"
+                )
         self._allowed = wanted
         database.set_authorizer(self._authorize)
         return wanted
@@ -226,6 +234,19 @@ class MbtilesFile:
             f"{self.path} is not an MBTiles file that can be read ({told}): copy it again, or give a GeoTIFF or a "
             "folder of z/x/y tiles."
         )
+
+
+def is_mbtiles(path: Path) -> bool:
+    """Whether a file is named or begins as MBTiles do; programs give them other names, too."""
+    if not path.is_file():
+        return False
+    if path.suffix.lower() == ".mbtiles":
+        return True
+    try:
+        with open_file(path, FILE_BYTES_MAX) as file:
+            return file.read(len(_BEGINS)) == _BEGINS
+    except OSError:
+        return False
 
 
 def _key(zoom: int, x: int, y: int) -> int:

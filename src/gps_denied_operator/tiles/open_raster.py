@@ -127,7 +127,8 @@ class OpenRaster:
         if found is None:
             raise UserError(
                 f"{path} is not a raster that can be read (its first bytes are of no GeoTIFF, PNG, JPEG, JPEG 2000, "
-                "WebP or BMP): give a GeoTIFF, an MBTiles file or a folder of z/x/y tiles."
+                "WebP or BMP): give a GeoTIFF, an MBTiles file or a folder of z/x/y tiles. GDAL makes a GeoTIFF of "
+                f"most other kinds, as VRT, GeoPackage, IMG, ECW and SID: `gdal_translate {path.name} map.tif`."
             )
         driver, suffix = found
         if driver == "GTiff":
@@ -147,7 +148,22 @@ class OpenRaster:
                 f"{path} is not a raster that can be read ({told}): give a GeoTIFF, an MBTiles file or a folder of "
                 "z/x/y tiles."
             ) from error
+        if self.dataset.crs is None and self._put_projection(path, target):
+            self.dataset.close()
+            self.dataset = rasterio.open(target, driver=driver)
         self._check(driver, file_bytes)
+
+    def _put_projection(self, path: Path, target: Path) -> bool:
+        """Give a raster without a coordinate system that of the .prj beside it, as world files come with."""
+        notes = Path(f"{target}.aux.xml")
+        for beside in _beside(path, (".prj",)) if not notes.exists() else ():
+            text = _small(beside).decode("utf-8-sig", "replace").strip()
+            _check_system(text, beside)
+            root = Element("PAMDataset")
+            SubElement(root, "SRS").text = text
+            notes.write_bytes(tostring(root))
+            return True
+        return False
 
     def _held(self, path: Path) -> BinaryIO:
         try:

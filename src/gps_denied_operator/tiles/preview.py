@@ -31,8 +31,9 @@ class Preview:
     def __init__(self, store: TileStore) -> None:
         self._store = store
         self._pyramid = Pyramid(store)
-        # Another site's page must not read the map through a name of its own that leads here.
-        hosts = Middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost"])
+        # Another site's page must not read the map through a name of its own that leads here. Names below localhost
+        # belong to nobody else (RFC 6761); the newest QGroundControl asks under no other name of this machine.
+        hosts = Middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost", "*.localhost"])
         self.app = Starlette(
             routes=[
                 Route("/", self._page),

@@ -29,7 +29,7 @@ from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.geometry import geodesy
 from gps_denied_onboard.tiles.grid import LATITUDE_MAX_DEG, TILE_PX, tile_range
 from gps_denied_operator.tiles import expand
-from gps_denied_operator.tiles.bands import band_plan
+from gps_denied_operator.tiles.bands import BandPlan, band_plan
 from gps_denied_operator.tiles.datum import datum_accuracy
 from gps_denied_operator.tiles.open_raster import OpenRaster, rpc_beside
 
@@ -75,8 +75,7 @@ class MapRaster:
             resolution_m = _ground_resolution_m(path, dataset)
             captured_at = _captured_at(dataset)
             datum = datum_accuracy(path, _crs(path, dataset), bounds)
-            palette = dataset.colorinterp[0] == rasterio.enums.ColorInterp.palette
-            notes = datum.notes if palette else (*datum.notes, *band_plan(path, dataset).notes)
+            notes = (*datum.notes, *_band_notes(path, dataset))
         return cls(path, bounds, resolution_m, captured_at, fingerprint(path), datum.accuracy_m, notes, outline)
 
     def covered_px(self, zoom: int) -> float:
@@ -170,6 +169,21 @@ class RasterReader:
 
     def close(self) -> None:
         self._open.close()
+
+
+def _band_notes(path: Path, dataset: Any) -> tuple[str, ...]:
+    if dataset.colorinterp[0] == rasterio.enums.ColorInterp.palette:
+        plan = BandPlan((1,), 0, 0.0, False, ())
+    else:
+        plan = band_plan(path, dataset)
+    collar = None if plan.alpha else expand.undeclared_collar(path, dataset, plan.colours)
+    if not collar:  # 0 is what programs leave around a warped picture, and the share without data is told anyway
+        return plan.notes
+    return (
+        *plan.notes,
+        f"a corner is filled with {collar:g}, which the file does not declare: its pixels of that value count as no "
+        f"data (`gdal_edit.py -a_nodata <value> {path.name}` declares another one)",
+    )
 
 
 def damaged(path: Path, error: Exception) -> UserError:
@@ -304,8 +318,9 @@ def _ground_resolution_m(path: Path, dataset: Any) -> float:
     resolution_m = float(math.sqrt(size_m[0] * size_m[1]))
     if not 1e-3 <= resolution_m <= 1e3:
         raise UserError(
-            f"{path} would have pixels of {resolution_m:.3g} m, so its coordinate system ({dataset.crs}) is wrong: "
-            f"give it the right one with `gdal_edit.py -a_srs EPSG:<code> {path.name}`."
+            f"{path} would have pixels of {resolution_m:.3g} m, so its coordinate system ({str(dataset.crs)[:80]}) is "
+            "wrong, or it is no map to fly with: give it the right one with `gdal_edit.py -a_srs EPSG:<code> "
+            f"{path.name}`."
         )
     return resolution_m
 

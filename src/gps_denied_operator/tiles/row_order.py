@@ -20,10 +20,15 @@ from gps_denied_onboard.tiles.grid import TILE_PX
 
 PAIRS_MAX = 24
 SEAM_RATIO = 1.3  # the wrong order's seams must be so much harder than the right one's
+TURNED_RATIO = 2.0  # and those of tiles beside each other, where they lie above each other by their numbers
 SEAM_MIN = 1.0  # mean grey levels: where both orders are flatter than this, nothing can be told
 SIZES_PX = frozenset({(TILE_PX, TILE_PX), (2 * TILE_PX, 2 * TILE_PX)})
 """Of a tile's picture. Others are not decoded: the bytes come from outside."""
 Raw = list[tuple[int, int]]
+
+
+class TurnedError(Exception):
+    """Rows and columns stand for each other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +51,14 @@ def from_south(
     """
     if evidence.told in {"tms", "xyz"}:
         return evidence.told == "tms", ()
-    seen = _by_content(zoom, places, read)
+    try:
+        seen = _by_content(zoom, places, read)
+    except TurnedError:
+        raise UserError(
+            f"{path}: its pictures fit together where what stands for the row is the column: it is ordered "
+            "<z>/<y>/<x>, as ArcGIS does. Rename its folders and files to <z>/<x>/<y>; or give --rows xyz or tms where "
+            "that is wrong."
+        ) from None
     bounded = _by_bounds(zoom, places, evidence.bounds_deg)
     if seen is not None and bounded is not None and seen != bounded:
         raise UserError(
@@ -99,18 +111,21 @@ def _by_content(zoom: int, places: Raw, read: Callable[[int, int, int], bytes]) 
     if not pairs:
         return None
     chosen = [pairs[int(k)] for k in np.unique(np.linspace(0, len(pairs) - 1, min(PAIRS_MAX, len(pairs))).astype(int))]
-    xyz, tms = [], []
+    xyz, tms, beside = [], [], []
     for column, row in chosen:
         low, high = (_grey(read, zoom, column, r) for r in (row, row + 1))
         if low is None or high is None or low.shape != high.shape:
             continue
         xyz.append(float(np.abs(low[-1] - high[0]).mean()))  # the higher row lies below
         tms.append(float(np.abs(high[-1] - low[0]).mean()))
+        beside.append(float(np.abs(low[:, -1] - high[:, 0]).mean()))
     if not xyz:
         return None
     from_north, south = float(np.mean(xyz)), float(np.mean(tms))
     if max(from_north, south) < SEAM_MIN:
         return None
+    if float(np.mean(beside)) * TURNED_RATIO < min(from_north, south):
+        raise TurnedError
     if south * SEAM_RATIO < from_north:
         return True
     return False if from_north * SEAM_RATIO < south else None

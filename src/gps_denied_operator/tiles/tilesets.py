@@ -19,13 +19,15 @@ from gps_denied_onboard.tiles.grid import TILE_PX, ZOOM_MAX
 from gps_denied_onboard.untrusted import UntrustedError
 from gps_denied_onboard.untrusted.bounded import read_file
 from gps_denied_onboard.untrusted.json import read_json
-from gps_denied_onboard.untrusted.text import whole_number
+from gps_denied_onboard.untrusted.text import shown, whole_number
 from gps_denied_operator.tiles.row_order import SIZES_PX, RowEvidence, finest, from_south, places_by_row, read_bounds
 
 IMAGES = {".jpg", ".jpeg", ".png", ".webp"}
 FOLDER_TILES_MAX = 5_000_000
 TEXT_BYTES_MAX = 1 << 20
 END_OF_JPEG = b"\xff\xd9"
+GZIP = b"\x1f\x8b"
+LOOKED_AT_MAX = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,8 @@ class XyzFolder:
                 if x is None or not column.is_dir():
                     continue
                 for file in column.iterdir():
-                    row = whole_number(file.stem, last) if file.suffix.lower() in IMAGES else None
+                    stem = file.stem.removesuffix("@2x")
+                    row = whole_number(stem, last) if file.suffix.lower() in IMAGES else None
                     if row is None:
                         continue
                     if (zoom, x, row) not in self._files:
@@ -88,11 +91,24 @@ class XyzFolder:
                         raise UserError(f"{self.path} holds more than {FOLDER_TILES_MAX} tiles: split it by zoom.")
         if not found:
             raise UserError(
-                f"{self.path} holds no <z>/<x>/<y>.jpg or .png tiles: give such a folder, an MBTiles file or a GeoTIFF."
+                f"{self.path} holds no <z>/<x>/<y>.jpg or .png tiles{self._first_picture()}: give such a folder, an "
+                "MBTiles file or a GeoTIFF."
             )
         zoom, places = finest(found)
         self._from_south, self.notes = from_south(self.path, zoom, list(places), self._raw, self._evidence())
         return places_by_row(found, self._from_south)
+
+    def _first_picture(self) -> str:
+        """What stands in the folder instead, in words."""
+        number = 0
+        for folder, _, names in os.walk(self.path):
+            number += 1 + len(names)
+            for name in names:
+                if Path(name).suffix.lower() in IMAGES:
+                    return f" (it holds {shown(os.path.relpath(Path(folder, name), self.path), 80)})"
+            if number > LOOKED_AT_MAX:
+                break
+        return ""
 
     def _evidence(self) -> RowEvidence:
         """What the descriptions beside the tiles say: gdal2tiles' XML, a TileJSON."""
@@ -126,12 +142,15 @@ def _flipped(zoom: int, row: int) -> int:
     return (1 << zoom) - 1 - row
 
 
-def placed_tiles(data: bytes, x: int, y: int) -> Iterator[PlacedTile]:
-    """Yield the 256-pixel tiles that a tile's bytes hold: one, or four of the next zoom for a 512-pixel tile.
+def placed_tiles(data: bytes, x: int, y: int, split: int) -> Iterator[PlacedTile]:
+    """Yield the 256-pixel tiles that a tile's bytes hold: split x split of them.
 
-    A JPEG of 256 pixels is passed on as it is. Tiles without any data are left out. ValueError where the bytes are
-    not a whole image of one of these sizes.
+    A set may mix tiles of 256 and 512 pixels; those that are not 256 split pixels wide are scaled. A JPEG of 256
+    pixels is passed on as it is. Tiles without any data are left out. ValueError where the bytes are not a whole image
+    of one of these sizes.
     """
+    if data.startswith(GZIP):
+        raise ValueError("packed with gzip, as vector tiles are")
     if data.startswith(b"\xff\xd8") and END_OF_JPEG not in data[-64:]:
         raise ValueError("truncated JPEG")
     if codec.header_size(data) not in SIZES_PX:
@@ -142,12 +161,14 @@ def placed_tiles(data: bytes, x: int, y: int) -> Iterator[PlacedTile]:
         raise ValueError("not an image of 256x256 or 512x512 pixels")
     if image.dtype != np.uint8:
         image = (image / 257.0).astype(np.uint8)
-    if data.startswith(b"\xff\xd8") and image.shape[0] == TILE_PX:
+    if image.shape[0] != split * TILE_PX:
+        how = cv2.INTER_AREA if image.shape[0] > split * TILE_PX else cv2.INTER_CUBIC
+        image = cv2.resize(image, (split * TILE_PX, split * TILE_PX), interpolation=how)
+    elif data.startswith(b"\xff\xd8") and split == 1:
         yield PlacedTile(x, y, data, np.ones((TILE_PX, TILE_PX), dtype=bool))
         return
     valid = image[..., -1] >= 128 if image.ndim == 3 and image.shape[2] in {2, 4} else np.ones(image.shape[:2], bool)
     colour = image if image.ndim == 2 else image[..., 2::-1] if image.shape[2] >= 3 else image[..., 0]
-    split = image.shape[0] // TILE_PX
     for j in range(split):
         for i in range(split):
             part = np.s_[j * TILE_PX : (j + 1) * TILE_PX, i * TILE_PX : (i + 1) * TILE_PX]

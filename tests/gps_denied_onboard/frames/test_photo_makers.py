@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import io
 import math
+import warnings
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import rasterio
 from PIL import Image
 
 from gps_denied_onboard.frames.camera_metadata import combined_view
@@ -112,6 +115,9 @@ def dji(**names: str) -> bytes:
 # what -> EXIF, GPS tags, XMP; above mean sea level, above the ellipsoid, above ground or take-off
 ALTITUDES: dict[str, tuple[dict[int, Any], dict[int, Any], bytes, tuple[float | None, float | None, float | None]]] = {
     "sea level": ({}, {5: b"\0", 6: 790.0}, b"", (790.0, None, None)),
+    "a bare zero beside the maker's own": (
+        {}, {5: b"\0", 6: 0.0}, dji(AbsoluteAltitude="+231.5", RelativeAltitude="+80"), (231.5, None, 80.0)),
+    "zero alone": ({}, {5: b"\0", 6: 0.0}, b"", (0.0, None, None)),
     "below sea level": ({}, {5: b"\1", 6: 120.0}, b"", (-120.0, None, None)),
     "below sea level, with a sign too": ({}, {5: 1, 6: -120.0}, b"", (-120.0, None, None)),
     "EXIF 3, ellipsoid": ({0x9000: b"0300"}, {5: 0, 6: 790.0}, b"", (None, 790.0, None)),
@@ -174,6 +180,60 @@ def test_a_position_in_another_datum_is_not_used(told: object, used: bool) -> No
     assert ("not WGS 84" in " ".join(found.remarks)) is not used
 
 
+SOUTH_WEST = {2: (33.0, 30.0, 0.0), 4: (70.0, 15.0, 0.0)}
+# what -> GPS tags, XMP, latitude and longitude, whether it is told that no hemisphere is named
+HEMISPHERES: dict[str, tuple[dict[int, Any], bytes, tuple[float, float], bool]] = {
+    "letters": ({**SOUTH_WEST, 1: "S", 3: "W"}, b"", (-33.5, -70.25), False),
+    "written out": ({**SOUTH_WEST, 1: "South", 3: b"west\0"}, b"", (-33.5, -70.25), False),
+    "a sign and a letter": ({2: (-33.0, -30.0, 0.0), 4: (-70.25,), 1: "S", 3: "W"}, b"", (-33.5, -70.25), False),
+    "a sign and no letter": ({2: (-33.5,), 4: (-70.25,)}, b"", (-33.5, -70.25), False),
+    "no letter": (SOUTH_WEST, b"", (33.5, 70.25), True),
+    "no letter, the maker's own with a sign": (
+        SOUTH_WEST, dji(GpsLatitude="-33.50001", GpsLongitude="-70.24999"), (-33.50001, -70.24999), False),
+    "whole seconds, the maker's own with more digits": (
+        {2: (33, 30, 0), 4: (70, 15, 0), 1: "S", 3: "W"}, dji(GpsLatitude="-33.50012", GpsLongitude="-70.24988"),
+        (-33.50012, -70.24988), False),
+    "whole seconds, the maker's own elsewhere": (
+        {2: (33, 30, 0), 4: (70, 15, 0), 1: "S", 3: "W"}, dji(GpsLatitude="-33.6", GpsLongitude="-70.24988"),
+        (-33.5, -70.25), False),
+    "XMP with letters of their own": (
+        {}, packet("<e:GPSLatitude>60.5</e:GPSLatitude><e:GPSLatitudeRef>N</e:GPSLatitudeRef>"
+                   "<e:GPSLongitude>68</e:GPSLongitude><e:GPSLongitudeRef>W</e:GPSLongitudeRef>",
+                   e="http://ns.adobe.com/exif/1.0/"), (60.5, -68.0), False),
+    "XMP's own form": (
+        {}, packet(attributes='e:GPSLatitude="33,30.0S" e:GPSLongitude="70,15,0W"', e="http://ns.adobe.com/exif/1.0/"),
+        (-33.5, -70.25), False),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", HEMISPHERES)
+def test_the_hemisphere_is_the_one_told(what: str) -> None:
+    """By letter, by sign or by the maker's own position; where nothing tells it, that is said."""
+    gps, xmp, expected, unsure = HEMISPHERES[what]
+    found = info(gps=gps, xmp=xmp)
+    assert (found.latitude_deg, found.longitude_deg) == expected
+    assert ("hemisphere" in " ".join(found.remarks)) is unsure
+
+
+@pytest.mark.parametrize(
+    ("told", "fraction", "expected"),
+    [
+        ("2018:01:20 11:46:00", "25", (1516448760.25, True)),
+        ("2018-01-20T11:46:00Z", "", (1516448760.0, False)),
+        ("2018:01:20 11:46:00.125", "", (1516448760.125, True)),
+        ("2018/01/20 11:46:00", "", (1516448760.0, False)),
+        ("0000:00:00 00:00:00", "", (None, False)),
+        ("20 January", "", (None, False)),
+    ],
+)
+def test_the_moment_is_read_in_the_forms_that_programs_write(
+    told: str, fraction: str, expected: tuple[float | None, bool]
+) -> None:
+    """EXIF's form, ISO 8601, fractions inside the stamp; a clock that was never set is no time."""
+    found = info({0x9003: told, 0x9291: fraction})
+    assert (found.taken_s, found.taken_subsecond) == expected
+
+
 def test_clocks_of_several_zones_are_put_on_one() -> None:
     """A flight over a change of the clock keeps its order where the pictures tell their offset from UTC."""
     noon = datetime(2026, 7, 15, 12, tzinfo=UTC).timestamp()
@@ -216,3 +276,17 @@ def test_a_position_in_xmps_own_form() -> None:
         assert (info.latitude_deg, info.longitude_deg) == pytest.approx((48.5, 37.25), abs=1e-6)
     info = photo_info(Path("p.jpg"), (640, 480), {}, {}, {}, {"GPSLatitude": "33,0.0S", "GPSLongitude": "70,30.0W"})
     assert (info.latitude_deg, info.longitude_deg) == (-33.0, -70.5)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+def test_white_as_the_lowest_value_is_no_negative(dtype: str, tmp_path: Path) -> None:
+    """A TIFF photograph with MINISWHITE is bright where its values are low, in 8 and in 16 bits."""
+    top = np.iinfo(dtype).max
+    ramp = np.tile(np.linspace(0, top, 64).astype(dtype), (64, 1))
+    profile = {"driver": "GTiff", "width": 64, "height": 64, "count": 1, "dtype": dtype, "photometric": "MINISWHITE"}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of a picture without a place
+        with rasterio.open(tmp_path / "a.tif", "w", **profile) as dataset:
+            dataset.write(ramp[None])
+    grey = read_image(tmp_path / "a.tif", grey=True).astype(float)
+    assert grey[:, 0].mean() > 240 > 15 > grey[:, -1].mean()

@@ -252,3 +252,12 @@ def test_pixels_that_are_not_square_are_made_so(movie: bytes, tmp_path: Path) ->
     assert source.size_px == (320, 96)
     assert frame.image.shape == (96, 320, 3)
     assert "2.000 times as wide as high" in source.problems[0]
+
+
+def test_a_coding_that_cannot_be_decoded_is_named(movie: bytes, tmp_path: Path) -> None:
+    """A whole file of which no frame decodes is refused with its coding, and is not called torn."""
+    at = movie.index(b"mdat") + 4
+    size = int.from_bytes(movie[at - 8 : at - 4], "big") - 8
+    (tmp_path / "a.mp4").write_bytes(movie[:at] + bytes(size) + movie[at + size :])
+    with pytest.raises(UserError, match=r"its coding \(.{4}\) is none that is known"):
+        list(VideoSource(tmp_path / "a.mp4"))

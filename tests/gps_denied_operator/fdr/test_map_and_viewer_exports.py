@@ -87,6 +87,20 @@ def test_kml_leaves_gaps_open_and_styles_by_label(dated: Path, tmp_path: Path) -
     assert len(set(colours)) == len(colours)
 
 
+def test_kml_keeps_the_order_of_the_schema(dated: Path, tmp_path: Path) -> None:
+    """OGC's schema of KML 2.2 fixes the order of what a style, a placemark and a track hold."""
+    orders = {
+        "Style": ["IconStyle", "LabelStyle", "LineStyle", "PolyStyle"],
+        "Placemark": ["name", "description", "TimeStamp", "TimeSpan", "styleUrl", "LineString", "Point", "Track"],
+        "Track": ["altitudeMode", "when", "coord"],
+    }
+    for node in kml_of(dated, tmp_path / "kml").iter():
+        order = orders.get(node.tag.rpartition("}")[2])
+        if order is not None:
+            places = [order.index(child.tag.rpartition("}")[2]) for child in node]
+            assert places == sorted(places)
+
+
 def test_kml_tells_alerts_in_utc_where_we_were(dated: Path, tmp_path: Path) -> None:
     """The alert stands at the position of its time, its markup escaped, with the UTC time of the recording."""
     (point,) = kml_of(dated, tmp_path / "kml").iter(f"{{{KML}}}Point")
@@ -121,6 +135,7 @@ def test_mcap_is_in_utc_with_pictures_positions_and_a_layout(dated: Path, tmp_pa
     assert seen["/position"][0][0] == seen["/gps_position"][0][0] == "foxglove.LocationFix"
     assert seen["/position"][0][2]["timestamp"] == {"sec": ZERO_NS // SECOND_NS + 1, "nsec": 0}
     assert seen["/alerts"][0][2]["level"] == 5
+    assert set(seen["/alerts"][0][2]) == {"timestamp", "level", "message", "name", "file", "line"}  # all are required
     assert seen["/navstate"][0][2]["t_ns"] == SECOND_NS  # the record itself is not touched
     assert len(seen["/navstate"]) == 21
 

@@ -58,6 +58,20 @@ def two_lines() -> bytes:
     return f'<kml xmlns="http://www.opengis.net/kml/2.2"><Document>{lines}</Document></kml>'.encode()
 
 
+def wpml(*waylines: list[tuple[int, tuple[float, float]]]) -> bytes:
+    """DJI's waylines.wpml: numbered points in a folder for each wayline, each with a point that is looked at."""
+    folders = "".join(
+        "<Folder>" + "".join(
+            f"<Placemark><Point><coordinates>{b},{a}</coordinates></Point><wpml:index>{k}</wpml:index>"
+            "<wpml:waypointHeadingParam><wpml:waypointPoiPoint>9.0,9.0,0</wpml:waypointPoiPoint>"
+            "</wpml:waypointHeadingParam></Placemark>"
+            for k, (a, b) in wayline
+        ) + "</Folder>"
+        for wayline in waylines
+    )  # fmt: skip
+    return f'<kml xmlns:wpml="http://www.dji.com/wpmz/1.0.2"><Document>{folders}</Document></kml>'.encode()
+
+
 def kmz(**files: bytes) -> bytes:
     made = io.BytesIO()
     with zipfile.ZipFile(made, "w") as archive:
@@ -135,6 +149,36 @@ KINDS: dict[str, tuple[bytes, list[tuple[float, float]], str]] = {
     "KMZ": (kmz(files__a_dot_png=b"x", doc_dot_kml=kml([HOME, NEAR])), [HOME, NEAR], ""),
     "KMZ of a DJI mission": (
         kmz(wpmz__template_dot_kml=kml([FAR, NEAR]), wpmz__waylines_dot_wpml=kml([HOME, NEAR])), [HOME, NEAR], ""),
+    "items of a survey of 2016": (
+        plan(complex_item("survey", polygon=RING, items=[
+            {"type": "SimpleItem", "command": 16, "frame": 3, "coordinate": [*LAND, 50]}])), [HOME, NEAR, LAND], ""),
+    "a jump": (wpl((16, 0, *HOME), (16, 3, *NEAR), (177, 0, 0, 0)), [HOME, NEAR], "1 jumps"),
+    "take-off in the frame of commands": (wpl((16, 0, *HOME), (22, 2, 0, 0), (16, 3, *NEAR)), [HOME, NEAR], ""),
+    "take-off at NaN": (wpl((16, 0, *HOME), (22, 3, "nan", "nan"), (16, 3, *NEAR)), [HOME, NEAR], ""),
+    "whole numbers of MAVLink": (wpl((16, 0, 485000000, 372500000), (16, 6, *NEAR)), [HOME, NEAR], "1e-7"),
+    "commas between the columns": (wpl((16, 0, *HOME), (16, 3, *NEAR)).replace(b"\t", b","), [HOME, NEAR], ""),
+    "a comment that is not UTF-8": (
+        wpl((16, 0, *HOME), (16, 3, *NEAR)).replace(b"110", b"110\r\n# \xfcber"), [HOME, NEAR], ""),
+    "a pause in a track of a KML": (
+        b'<kml xmlns:gx="g"><gx:Track><gx:coord>37.25 48.5 9</gx:coord><gx:coord/><gx:coord>37.25 48.52 9</gx:coord>'
+        b"</gx:Track></kml>", [HOME, NEAR], ""),
+    "GPX with a track and a route": (
+        b'<gpx xmlns="http://www.topografix.com/GPX/1/1"><wpt lat="1" lon="1"/><rte><name>R</name>'
+        b'<rtept lat="48.505" lon="37.251"/><rtept lat="48.5005" lon="37.2505"/></rte><trk><trkseg>'
+        b'<trkpt lat="48.5" lon="37.25"><ele>9</ele></trkpt><trkpt lat="48.52" lon="37.25"/></trkseg></trk></gpx>',
+        [APPROACH, LAND, HOME, NEAR], "2 separate paths"),
+    "GPX with Garmin's way between two points": (
+        b'<gpx xmlns:x="g"><rte><rtept lat="48.5" lon="37.25"><extensions><x:RoutePointExtension>'
+        b'<x:rpt lat="48.505" lon="37.251"/></x:RoutePointExtension></extensions></rtept>'
+        b'<rtept lat="48.52" lon="37.25"/></rte><trk></trk></gpx>', [HOME, APPROACH, NEAR], ""),
+    "a part of a KML by itself": (
+        b"<Placemark><LineString><coordinates>37.25,48.5 37.25,48.52</coordinates></LineString></Placemark>",
+        [HOME, NEAR], ""),
+    "WPML with waypoints out of order": (wpml([(1, NEAR), (0, HOME)]), [HOME, NEAR], ""),
+    "WPML with two waylines": (
+        wpml([(0, HOME), (1, NEAR)], [(0, APPROACH), (1, LAND)]), [HOME, NEAR, APPROACH, LAND], "2 separate paths"),
+    "GPX of points alone": (
+        b'<gpx><wpt lat="48.5" lon="37.25"/><wpt lat="48.52" lon="37.25"/></gpx>', [HOME, NEAR], "order of the file"),
     "points beside a line": (
         geojson([HOME, NEAR]).replace(b'"features": [', b'"features": [{"type": "Feature", "properties": null, '
         b'"geometry": {"type": "Point", "coordinates": [37.9, 48.9]}}, '), [HOME, NEAR], "1 single points"),
@@ -192,6 +236,27 @@ def test_a_rally_point_off_the_map_is_told_with_its_distance(tmp_path: Path) -> 
     assert "km from the nearest waypoint" in told
     file.write_bytes(wpl((16, 0, *HOME), (16, 3, *NEAR), (5100, 3, *LAND)))
     assert len(resolve(file).notes) == 1
+
+
+CIRCLES = {"type": "SimpleItem", "command": 18, "frame": 3, "params": [2, 0, -5000, 0, *LAND, 50]}
+
+
+@pytest.mark.parametrize(
+    ("data", "buffer_m", "said"),
+    [
+        (plan(CIRCLES), 2000, "5.0 km"),
+        (plan(CIRCLES), 5000, ""),
+        (plan({"type": "SimpleItem", "command": 36, "frame": 3, "params": [180, 0, 0, 0, 48.62, 37.25, 9]}), 2000,
+         "5.6 km"),
+        (plan(complex_item("CorridorScan", polyline=RING, CorridorWidth=6000)), 2000, "--buffer 3000"),
+    ],
+)  # fmt: skip
+def test_what_is_flown_beside_the_map_is_told(data: bytes, buffer_m: float, said: str, tmp_path: Path) -> None:
+    """Circles, arcs and corridors that lead farther off the straight way than the map reaches are told with metres."""
+    (tmp_path / "a.plan").write_bytes(data)
+    told = " ".join(note for note in resolve(tmp_path / "a.plan", buffer_m=buffer_m).notes if "straight way" in note)
+    assert said in told
+    assert bool(said) == bool(told)
 
 
 def test_advice_for_a_complex_item_without_a_shape_can_be_followed() -> None:

@@ -88,7 +88,7 @@ BAD: dict[str, tuple[Callable[[], bytes], int, str]] = {
     "cut off KML": (lambda: kml()[:-40], 93, "cut off"),
     "cut off list": (lambda: waypoint_list()[:-20], 93, "12"),
     "entities": (lambda: HOSTILE_XML, 93, "entities"),
-    "other XML": (lambda: b"<gpx><wpt/></gpx>", 93, "not KML"),
+    "other XML": (lambda: b"<svg><path/></svg>", 93, "neither KML"),
     "zip": (lambda: b"PK\x03\x04rest", 93, "unpack"),
     "empty": (lambda: b" \n", 93, "empty"),
     "deep": (lambda: b'{"type":' + b"[" * 100_000, 93, "broken"),

@@ -41,6 +41,13 @@ TABLES: dict[str, tuple[bytes, float, float | None]] = {
     "a unit with what it is above": (b"t_s,lat,lon,alt (ft MSL)\n0,33.1,72.2,1\n1,33.2,72.3,1000\n", 1.0, 304.8),
     "a datum in brackets is no unit": (b"t_s,lat (WGS84),lon (WGS84),alt (AMSL)\n0,33.1,72.2,1\n1,33.2,72.3,7\n",
                                        1.0, 7.0),
+    "names in humps": (b"TimeS,GPSLatitude,GPSLongitude,altitudeFt\n0,33.1,72.2,1\n1,33.2,72.3,1000\n", 1.0, 304.8),
+    "bars between the columns": (b"t_s|lat|lon\n0|33.1|72.2\n1|33.2|72.3\n", 1.0, None),
+    "blanks between the columns": (b"t_s  lat lon alt\n0 33.1 72.2  5\n1  33.2 72.3 6\n", 1.0, 6.0),
+    "Metashape's coordinate system above": (
+        b'# CoordinateSystem: GEOGCS["WGS 84",DATUM["x"]]\n#t_s,X/Longitude,Y/Latitude,Z/Altitude\n0,72.2,33.1,5\n'
+        b"1,72.3,33.2,6\n", 1.0, 6.0),
+    "no fix at first": (b"t_s,lat,lon\n0,33.1,72.2\n0.5,0,0\n1,33.2,72.3\n", 1.0, None),
 }  # fmt: skip
 
 
@@ -55,6 +62,50 @@ def test_numbers_are_read_in_their_columns_units(what: str, tmp_path: Path) -> N
     place = read.by_time[1]
     assert (place.latitude_deg, place.longitude_deg) == pytest.approx((33.2, 72.3), abs=1e-6)
     assert place.altitude_m == (None if altitude_m is None else pytest.approx(altitude_m, abs=1e-3))
+
+
+DEGREES = {
+    "exiftool": 'GPSLatitude,GPSLongitude\n"33 deg 30\' 0.00"" S","70 deg 15\' 0.00"" W"\n',
+    "exiftool's letters apart": "GPSLatitude,GPSLatitudeRef,GPSLongitude,GPSLongitudeRef\n33.5,South,70.25,W\n",
+    "signs": "lat,lon\n33°30′00″S,W70°15′\n",
+    "blanks": "lat,lon\n33 30 0 S,70 15 0 W\n",
+    "letters behind": "lat,lon\n33.5S,70.25 w\n",
+    "signs of plus and minus": "lat,lon\n-33°30',-70.25\n",
+}
+
+
+@pytest.mark.parametrize("what", DEGREES)
+def test_degrees_are_read_as_people_write_them(what: str, tmp_path: Path) -> None:
+    """Degrees, minutes and seconds, and letters of the hemisphere in the cell or in one of their own."""
+    head, row = DEGREES[what].split("\n")[:2]
+    (tmp_path / "t.csv").write_text(f"file,{head}\na.jpg,{row}\n", encoding="utf-8")
+    place = read_truth_csv(tmp_path / "t.csv").by_name["a.jpg"]
+    assert (place.latitude_deg, place.longitude_deg) == pytest.approx((-33.5, -70.25))
+
+
+def test_an_altitude_of_exiftool_has_its_sign(tmp_path: Path) -> None:
+    """`4.5 m Below Sea Level` is below it."""
+    (tmp_path / "t.csv").write_text(
+        "file,lat,lon,GPSAltitude\na,1,2,4.5 m Below Sea Level\nb,1,3,9 m Above Sea Level\n"
+    )
+    read = read_truth_csv(tmp_path / "t.csv").by_name
+    assert (read["a"].altitude_m, read["b"].altitude_m) == (-4.5, 9.0)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("file,lat,lon\na,48,5,37,2\n", "decimal commas in a table of commas"),
+        ("file,lat_deg,lat_min,lon_deg,lon_min\na,48,30,37,12\n", "minutes of latitude"),
+        ("file,lat,lat_ref,lon\na,48,E,37\n", "the letter 'E'"),
+        ("time,lat,lon\n1700000000,48,37\n", "that of a clock"),
+    ],
+)
+def test_what_would_be_another_place_or_time_is_refused(text: str, said: str, tmp_path: Path) -> None:
+    """Half a position, the wrong letter, a clock of 1970: refused with what to write instead."""
+    (tmp_path / "t.csv").write_text(text)
+    with pytest.raises(UserError, match=said):
+        read_truth_csv(tmp_path / "t.csv", ("name", "frame", "time"))
 
 
 @pytest.mark.parametrize(

@@ -92,7 +92,7 @@ def test_a_tile_of_gigabytes_or_gigapixels_is_unreadable(tmp_path: Path) -> None
     with closing(open_map(mbtiles(tmp_path / "a.mbtiles", TILES, rows), None)) as maker:
         assert [tile and tile.x for block in maker.blocks() for tile in maker.make(block)] == [X0, None, None]
     with pytest.raises(ValueError, match="256x256 or 512x512"):
-        list(placed_tiles(png(16384, 16384), 0, 0))
+        list(placed_tiles(png(16384, 16384), 0, 0, 1))
 
 
 def test_a_journal_beside_the_file_is_not_played_back(tmp_path: Path) -> None:
@@ -220,4 +220,4 @@ def test_a_tile_that_claims_more_than_it_holds_is_no_tile() -> None:
     assert whole is not None
     at = whole.index(b"IDAT") - 4
     with pytest.raises(ValueError, match="claims more bytes than it has"):
-        list(placed_tiles(whole[:at] + b"\xff\xff\xfe\x30" + whole[at + 4 :], X0, Y0))
+        list(placed_tiles(whole[:at] + b"\xff\xff\xfe\x30" + whole[at + 4 :], X0, Y0, 1))

@@ -54,6 +54,22 @@ def test_another_name_for_this_machine_is_refused(address: str) -> None:
         assert "default-src 'self'" in client.get("/").headers["content-security-policy"]
 
 
+QGC_HEADERS = {"accept": "*/*", "user-agent": "Mozilla/5.0 (X11; Linux) Gecko/20100101", "connection": "keep-alive"}
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "tiles.localhost"])
+def test_a_ground_station_gets_its_tiles(host: str, address: str) -> None:
+    """QGroundControl puts numbers into the address of its setting and knows a picture by its first bytes."""
+    port = address.rpartition(":")[2]
+    given = "/tiles/provider/{zoom}/{x}/{y}.jpg"
+    path = given.replace("{x}", str(X0)).replace("{y}", str(Y0)).replace("{zoom}", str(ZOOM))
+    with httpx.Client(base_url=address, trust_env=False, headers=QGC_HEADERS | {"host": f"{host}:{port}"}) as client:
+        answer = client.get(path)
+        assert (answer.status_code, answer.headers["content-type"]) == (200, "image/jpeg")
+        assert answer.content.startswith(b"\xff\xd8\xff")
+        assert client.get(path.replace(f"/{X0}/", f"/{X0 + 99}/")).status_code == 404
+
+
 def test_a_real_browser_shows_the_map(address: str, tmp_path: Path) -> None:
     """In Chromium the page draws the tiles: the screenshot holds their texture, not one colour."""
     program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import rasterio
@@ -111,6 +112,11 @@ def from_the_south(path: Path) -> Path:
     return drawn.path
 
 
+def around(value: float, dtype: str) -> Make:
+    """A value that programs leave around a picture, without a word of it in the file."""
+    return lambda path: draw(path, np.where(hole(), np.maximum(eight_bit(), 1), value)[None].astype(dtype)).path
+
+
 SEEN = hole().mean()
 # what -> maker, share with data, a word of the notes
 KINDS: dict[str, tuple[Make, float, str]] = {
@@ -126,7 +132,10 @@ KINDS: dict[str, tuple[Make, float, str]] = {
     "MINISWHITE": (inverted("uint8"), 1.0, "white as the lowest"),
     "MINISWHITE, 16 bit": (inverted("uint16"), 1.0, "white as the lowest"),
     "MINISWHITE with no data": (white_low_with_holes, SEEN, "white as the lowest"),
-    "palette with a transparent colour": (palette((255, 255, 255, 0)), SEEN, ""),
+    "palette with a transparent colour": (palette((255, 255, 255, 0)), SEEN, "a corner is filled with 255"),
+    "black around it, not declared": (around(0, "uint8"), SEEN, ""),
+    "lowest float around it, not declared": (around(-3.4028234663852886e38, "float32"), SEEN, "does not declare"),
+    "-9999 around it, not declared": (around(-9999.0, "float32"), SEEN, "a corner is filled with -9999"),
     "palette with no data": (palette((255, 0, 255, 255), nodata=255), SEEN, ""),
     "values below zero": (below_zero, SEEN, ""),
     "rows from the south": (from_the_south, 1.0, ""),
@@ -161,6 +170,28 @@ def test_a_kind_of_raster_is_read_as_its_picture(
     notes = " ".join(MapRaster.open(path).notes)
     assert bool(notes) == bool(said) or what == "CMYK"
     assert said in notes
+
+
+NAMES = {
+    "Planet": (("blue", "green", "red", "nir"), (0, 1, 2)),
+    "Sentinel-2": (("B2 - Blue", "B3 - Green", "B4 - Red", "B8 - NIR"), (0, 1, 2)),
+    "MicaSense": (("Blue (475)", "Green (560)", "Red (668)", "Red edge (717)", "NIR (840)"), (0, 1, 2)),
+    "infrared first": (("NIR", "Red", "Green"), (1, 2)),
+    "Sequoia": (("Green", "Red", "Red edge", "NIR"), (0, 1)),
+    "one visible band": (("nir", "green"), (1,)),
+}
+
+
+@pytest.mark.parametrize("what", NAMES)
+def test_infrared_is_no_part_of_the_picture(what: str, tmp_path: Path, plain: tuple[np.ndarray, np.ndarray]) -> None:
+    """Bands that are described as visible make the picture, in any order; infrared and the red edge do not."""
+    names, visible = NAMES[what]
+    bands = [eight_bit() if k in visible else infrared().astype(np.uint8) for k in range(len(names))]
+    drawn = draw(tmp_path / "map.tif", np.stack(bands).astype(np.uint16) * 40, photometric="MINISBLACK")
+    with rasterio.open(drawn.path, "r+") as dataset:
+        dataset.descriptions = names
+    grey, valid = read(drawn.path)
+    assert np.corrcoef(grey[valid].astype(float), plain[0][valid].astype(float))[0, 1] > 0.98
 
 
 def test_bands_are_taken_by_their_names(tmp_path: Path, plain: tuple[np.ndarray, np.ndarray]) -> None:
@@ -221,7 +252,13 @@ def rpc_only(path: Path) -> Path:
     return path
 
 
+def elsewhere(path: Path) -> Path:
+    """European Datum 1950 in the Donbas, for which nobody published a way to WGS 84."""
+    return draw(path, eight_bit()[None], crs="EPSG:23037", transform=placed("EPSG:23037")).path
+
+
 REFUSED: dict[str, tuple[Make, str]] = {
+    "datum without a way to WGS 84 here": (elsewhere, "48.42, 37.10 by its coordinate system EPSG:23037"),
     "datum not named": (
         lambda path: draw(path, eight_bit()[None], crs=KRASS, transform=placed(KRASS)).path, "EPSG:28407"),
     "placed by RPCs only": (rpc_only, "gdalwarp -rpc"),
@@ -280,3 +317,37 @@ def test_a_camera_model_in_a_file_beside_is_known(beside: str, tmp_path: Path) -
     (tmp_path / beside).write_text(notes if beside.endswith("xml") else "LINE_OFF: 5\n")
     with pytest.raises(UserError, match="placed by RPCs only"):
         MapRaster.open(path)
+
+
+def test_a_picture_of_two_values_keeps_both(tmp_path: Path) -> None:
+    """A scanned sheet in one bit a pixel: a corner in black is no sign that all black is no data."""
+    path = draw(tmp_path / "scan.tif", (eight_bit() > 60).astype(np.uint8)[None], nbits=1).path
+    grey, valid = read(path)
+    assert valid.sum() == pytest.approx(MapRaster.open(path).covered_px(MapRaster.open(path).default_zoom()), rel=0.01)
+    assert set(np.unique(grey[valid])) >= {0, 255}
+
+
+def test_a_projection_beside_a_world_file_is_taken(tmp_path: Path) -> None:
+    """A picture with .pgw and .prj, as GIS programs write them, lies where they say; decimal commas are read."""
+    drawn = draw(tmp_path / "plain.tif", eight_bit()[None])
+    with rasterio.open(drawn.path) as dataset:
+        place = dataset.transform
+        system = dataset.crs.to_wkt(version="WKT1_ESRI")
+    cv2.imwrite(str(tmp_path / "map.png"), eight_bit())
+    world = [place.a, place.d, place.b, place.e, place.c + place.a / 2, place.f + place.e / 2]
+    (tmp_path / "map.pgw").write_text("\n".join(f"{number:.6f}".replace(".", ",") for number in world))
+    (tmp_path / "map.prj").write_text(system)
+    assert MapRaster.open(tmp_path / "map.png").bounds_deg == pytest.approx(MapRaster.open(drawn.path).bounds_deg)
+
+
+def test_an_alpha_band_of_nothing_is_named(tmp_path: Path) -> None:
+    """Alpha that is 0 all over: the import says which band to leave out."""
+    path = stacked(np.zeros((HEIGHT, WIDTH)))(tmp_path / "map.tif")
+    assert "gdal_translate -b 1 -b 2 -b 3" in " ".join(MapRaster.open(path).notes)
+
+
+def test_kinds_that_gdal_can_turn_are_told_how(tmp_path: Path) -> None:
+    """A VRT is not followed: the refusal names the command that makes a GeoTIFF of it."""
+    (tmp_path / "map.vrt").write_text('<VRTDataset rasterXSize="9" rasterYSize="9"/>')
+    with pytest.raises(UserError, match=r"gdal_translate map\.vrt map\.tif"):
+        MapRaster.open(tmp_path / "map.vrt")

@@ -86,3 +86,13 @@ def test_a_folder_without_a_description_is_told_by_its_pictures(south: bool, tmp
         (tmp_path / "tilemapresource.xml").write_text("<TileMap/>")
     maker = open_map(tmp_path, None)
     assert sorted(place for block in maker.blocks() for place in block) == sorted(land_tiles())
+
+
+def test_folders_ordered_as_arcgis_does_are_refused(tmp_path: Path) -> None:
+    """Where the folder is the row and the file the column, the map would lie elsewhere: the refusal says so."""
+    for (x, y), tile in land_tiles().items():
+        (tmp_path / str(ZOOM) / str(y)).mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(tmp_path / str(ZOOM) / str(y) / f"{x}.png"), tile)
+    with pytest.raises(UserError, match="<z>/<y>/<x>"):
+        open_map(tmp_path, None)
+    assert open_map(tmp_path, None, "xyz").zoom == ZOOM

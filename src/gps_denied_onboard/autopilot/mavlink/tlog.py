@@ -17,12 +17,21 @@ from gps_denied_onboard.untrusted.bounded import read_file
 _V2_MAGIC, _V2_OVERHEAD, _SIGNED, _SIGNATURE = 0xFD, 12, 0x01, 13
 LOG_BYTES_MAX = 2**31
 _V1_MAGIC, _V1_OVERHEAD = 0xFE, 8
+_PACKET_BYTES_MAX = 8 + _V2_OVERHEAD + 255 + _SIGNATURE
 _GPS_INPUT = 232
 _STREAM = {0, _GPS_INPUT, 251, 252, 253}  # HEARTBEAT, GPS_INPUT, NAMED_VALUE_FLOAT and _INT, STATUSTEXT
 _ONBOARD_COMPUTER = 191
 _PAUSE_MAX_US = 60_000_000
 _SEND_POLL_S = 0.001
 _SEND_TIMEOUT_S = 10.0
+
+
+class TornLogError(UserError):
+    """From here on a log holds no packet; `rest` are its bytes from there."""
+
+    def __init__(self, told: str, rest: bytes) -> None:
+        super().__init__(told)
+        self.rest = rest
 
 
 class TlogWriter:
@@ -64,13 +73,14 @@ def read_tlog(path: Path) -> Iterator[tuple[int, bytes]]:
     while at < len(raw):
         header = raw[at : at + 11]
         if len(header) < 11 or header[8] not in (_V1_MAGIC, _V2_MAGIC):
-            raise UserError(f"log {path} holds no MAVLink 2 packet at byte {at}; give a gps_input.tlog of a replay.")
+            told = f"log {path} holds no MAVLink 2 packet at byte {at}; give a gps_input.tlog of a replay."
+            raise TornLogError(told, raw[at:])
         size = _V1_OVERHEAD + header[9]
         if header[8] == _V2_MAGIC:
             size = _V2_OVERHEAD + header[9] + (_SIGNATURE if header[10] & _SIGNED else 0)
         packet = raw[at + 8 : at + 8 + size]
         if len(packet) < size:
-            raise UserError(f"log {path} ends inside a packet; give one that was closed.")
+            raise TornLogError(f"log {path} ends inside a packet; give one that was closed.", raw[at:])
         yield struct.unpack(">Q", header[:8])[0], packet
         at += 8 + size
 
@@ -82,7 +92,7 @@ def own_stream(path: Path) -> tuple[list[tuple[int, bytes]], tuple[str, ...]]:
     and commands and settings of anyone, never go to a flight controller. Times that run back or jump by more than a
     minute (a clock that was set) count as no time. UserError where the log holds no such stream.
     """
-    everything = list(read_tlog(path))
+    everything, notes = _up_to_a_cut_end(path)
     senders = {_identity(p)[:2] for _, p in everything if _identity(p)[2] == _GPS_INPUT}
     ours = {sender for sender in senders if sender[1] == _ONBOARD_COMPUTER} or senders
     ours = ours or {_identity(p)[:2] for _, p in everything if _identity(p)[1] == _ONBOARD_COMPUTER}
@@ -92,7 +102,6 @@ def own_stream(path: Path) -> tuple[list[tuple[int, bytes]], tuple[str, ...]]:
             f"log {path} holds no GPS_INPUT and nothing of an onboard computer: it is another station's log, and its "
             "commands must not reach a flight controller; give a gps_input.tlog of a replay or a flight's export."
         )
-    notes = []
     left = len(everything) - len(packets)
     if left:
         notes.append(f"{left} of {len(everything)} packets are another system's or commands: they are not sent")
@@ -105,6 +114,19 @@ def own_stream(path: Path) -> tuple[list[tuple[int, bytes]], tuple[str, ...]]:
     if jumps:
         notes.append(f"{jumps} times its clock runs back or jumps by more than a minute: these jumps are left out")
     return timed, tuple(notes)
+
+
+def _up_to_a_cut_end(path: Path) -> tuple[list[tuple[int, bytes]], list[str]]:
+    """The log's packets. The end of one that was never closed, a piece of a packet or zeros, is left out and told."""
+    packets: list[tuple[int, bytes]] = []
+    try:
+        for timed in read_tlog(path):
+            packets.append(timed)
+    except TornLogError as error:
+        if not packets or (len(error.rest) > _PACKET_BYTES_MAX and error.rest.strip(b"\0")):
+            raise
+        return packets, [f"its last {len(error.rest)} bytes are no whole packet (it was not closed): they are left out"]
+    return packets, []
 
 
 def _identity(packet: bytes) -> tuple[int, int, int]:

@@ -86,6 +86,22 @@ def test_what_is_no_log_is_refused_before_anything_is_sent(tmp_path: Path, conte
         send_tlog(tmp_path / "x.tlog", "udpout:127.0.0.1:9", SPEED)
 
 
+@pytest.mark.parametrize("end", [bytes(8) + packet(9, b"abcdef")[:-3], bytes(5000), b"\xff" * 37])
+def test_a_log_that_was_never_closed_is_sent_up_to_its_end(tmp_path: Path, end: bytes) -> None:
+    """A piece of a packet, or the zeros of a file that grew before a power cut, are left out and told."""
+    with TlogWriter(tmp_path / "a.tlog") as log:
+        for number in range(3):
+            log.write(number * 100_000_000, packet(number, b"abc"))
+    whole = (tmp_path / "a.tlog").read_bytes()
+    (tmp_path / "a.tlog").write_bytes(whole + end)
+    packets, notes = own_stream(tmp_path / "a.tlog")
+    assert len(packets) == 3
+    assert f"its last {len(end)} bytes are no whole packet" in notes[0]
+    (tmp_path / "a.tlog").write_bytes(whole + b"\x55" * 500 + whole)
+    with pytest.raises(UserError, match="no MAVLink 2 packet"):
+        own_stream(tmp_path / "a.tlog")
+
+
 def test_a_device_that_is_not_there_is_named(tmp_path: Path) -> None:
     """A serial port that cannot be opened is named."""
     with TlogWriter(tmp_path / "a.tlog") as log:

@@ -111,10 +111,10 @@ void steps(const Config& c, State& s, std::int64_t t_ns, bool gap) {
   }
 }
 
-// An autopilot sends single samples, and a shaken aircraft moves between them. What a step of an integral is wrong by is
-// then, from sample to sample, independent: it shows undiminished in differences of the fourth order, in which a motion
-// that the samples resolve (5 Hz at 100 Hz: a thousandth) is gone. Of independent errors those have 1 + 16 + 36 + 16 + 1
-// times the variance; each sample is held for a step, so an integral walks by variance times step, a density.
+// An autopilot sends single samples, and a shaken aircraft moves between them. What a step of an integral is wrong by
+// is then, from sample to sample, independent: it shows undiminished in differences of the fourth order, in which a
+// motion that the samples resolve (5 Hz at 100 Hz: a thousandth) is gone. Of independent errors those have 1 + 16 + 36
+// + 16 + 1 times the variance; each sample is held for a step, so an integral walks by variance times step, a density.
 void learn_imu_noise(const Config& c, ImuNoise& noise, const ImuSample& now) {
   auto& last = noise.last;
   const double step = static_cast<double>(now.t_ns - last[0].t_ns) * 1e-9;

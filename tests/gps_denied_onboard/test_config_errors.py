@@ -83,7 +83,7 @@ def test_what_is_wrong_is_named(tmp_path: Path, text: str, says: str) -> None:
     [
         (b"[pipeline\n", "is not valid TOML"),
         (b"[pipeline]\n[pipeline]\n", "is not valid TOML"),
-        (b"\xff\xfe", "cannot be read"),
+        (b"\xff\xfe", "no text in UTF-8"),
     ],
 )
 def test_files_that_are_no_toml(tmp_path: Path, content: bytes, says: str) -> None:

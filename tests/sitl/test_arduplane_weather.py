@@ -71,11 +71,11 @@ def minutes(usual: float) -> float:
 def test_position_is_honest_and_a_true_gps_is_kept(tmp_path: Path, given: dict[str, Any]) -> None:
     """Positions stay in their ellipses, none is beyond its protection level, the real receiver stays in use.
 
-    With the take-off place wrong the autopilot's own check of its two receivers against each other would not let it
-    arm, and rightly so: it is armed by force.
+    With place or ground wrong the autopilot's own check of its two receivers against each other would not let it arm,
+    and rightly so: it is armed by force.
     """
     with flying(tmp_path, **given) as flight:
-        on_true_gps(flight, forced="takeoff_off_en_m" in given)
+        on_true_gps(flight, forced="wind" not in given)
         flight.fly(60.0 * minutes(5.0))
         found = end(flight, "at_height")
     assert found["hazardous"] == 0

@@ -20,6 +20,7 @@ from gps_denied_onboard.untrusted.text import shown
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp"})
 NANOSECONDS = 1_000_000_000
 NOMINAL_STEP_S = 1.0
+PHOTOMETRIC = 262  # TIFF's PhotometricInterpretation
 
 
 class FolderSource:
@@ -168,9 +169,6 @@ def _spread_equal(times_s: list[float]) -> list[float]:
             out[j] += room * (j - start) / (k - start)
         start = k
     return out
-
-
-PHOTOMETRIC = 262  # TIFF's PhotometricInterpretation
 
 
 def read_image(path: Path, *, grey: bool = False) -> ImageArray:

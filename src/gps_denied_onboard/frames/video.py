@@ -76,6 +76,7 @@ class VideoSource:
         last_wanted = max(self._indices, default=-1) if self._indices is not None else None
         capture = self._open()
         clock = FrameClock(self._path.name, self.nominal_rate_hz, self._problems)
+        self._last_in_fields = None
         index = 0
         try:
             while last_wanted is None or index <= last_wanted:

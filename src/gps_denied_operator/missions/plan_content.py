@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from gps_denied_onboard.geometry.geodesy import EARTH_RADIUS_M
 from gps_denied_operator.missions.commands import (
     ARC,
     JUMPS,
@@ -18,6 +19,7 @@ from gps_denied_operator.missions.commands import (
     meaning,
 )
 from gps_denied_operator.missions.errors import FlightMalformedError
+from gps_denied_operator.scoring.units import E7_MIN
 
 Points = list[tuple[float, float]]
 GLOBAL_FRAMES = {0, 3, 5, 6, 10, 11}  # MAV_FRAME: latitude, longitude and altitude AMSL, above home or above terrain
@@ -29,8 +31,6 @@ COUNTED = {
     CommandMeaning.FENCE: "positions of a geofence",
 }
 _OFTEN_WITHOUT_PLACE = {17, 21, 22, 84, 85}  # stay, land and take off where the aircraft is
-E7_MIN = 2e7  # from here on a whole latitude or longitude is in 1e-7 degrees, as MAVLink's MISSION_ITEM_INT has it
-EARTH_M_DEG = 111_195.0
 SAME_PLACE_DEG = 1e-5  # about a metre: a path that begins where the one before it ended goes on
 
 
@@ -119,7 +119,8 @@ class RouteBuilder:
             self.reaches.append((f"{where}: a circle", told[RADIUS_PARAMETER[command]]))
         elif command == ARC and told and place and self.points:
             (lat0, lon0), (lat1, lon1) = self.points[-1], place[0]
-            chord_m = EARTH_M_DEG * math.hypot(lat1 - lat0, (lon1 - lon0) * math.cos(math.radians(lat0)))
+            chord_deg = math.hypot(lat1 - lat0, (lon1 - lon0) * math.cos(math.radians(lat0)))
+            chord_m = math.radians(chord_deg) * EARTH_RADIUS_M
             turned = math.radians(min(told[0], 350.0))
             self.reaches.append((f"{where}: an arc", chord_m / 2.0 * math.tan(turned / 4.0)))
 

@@ -16,7 +16,7 @@ import numpy as np
 from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.untrusted.bounded import read_file
 from gps_denied_operator.scoring.subtitles import SubtitlePlace, is_subtitles, read_subtitles
-from gps_denied_operator.scoring.units import SCALES, scale_of, split_unit
+from gps_denied_operator.scoring.units import E7_MIN, SCALES, scale_of, split_unit
 
 if TYPE_CHECKING:
     from gps_denied_onboard.frames.photo_info import PhotoInfo
@@ -55,8 +55,6 @@ LOG_PREFIXES = ("osd_", "gps_", "custom_")
 """Of flight logs' tables (DJI's as exported, GPS messages): left out where nothing matches with them."""
 CLOCK_S_MIN = 1e8
 """Three years: no frame is so late after the first."""
-E7_MIN = 2e7
-"""From here on a latitude or longitude is in 1e-7 degrees, as in MAVLink: no degree and no metre of UTM is so large."""
 
 
 @dataclass(frozen=True, slots=True)

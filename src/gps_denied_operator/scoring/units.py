@@ -6,6 +6,8 @@ import re
 
 FOOT_M = 0.3048
 CELL_CHARACTERS_MAX = 200
+E7_MIN = 2e7
+"""From here on a latitude or longitude is in 1e-7 degrees, as in MAVLink: no degree and no metre of UTM is so large."""
 MICRO, MILLI = ("us", "usec", "microsecond", "microseconds", "µs", "μs", "usecs"), (
     "ms", "msec", "millisecond", "milliseconds", "msecs",
 )  # fmt: skip

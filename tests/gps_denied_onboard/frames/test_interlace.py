@@ -7,6 +7,8 @@ import struct
 import zlib
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from gps_denied_onboard.errors import UserError
@@ -90,3 +92,21 @@ def test_an_interlaced_video_is_refused_with_the_way_out(tmp_path: Path) -> None
     (tmp_path / "a.mp4").write_bytes(FIELDS)
     with pytest.raises(UserError, match=r"is interlaced.*bwdif"):
         VideoSource(tmp_path / "a.mp4")
+
+
+def test_a_frame_is_given_again_each_time_that_it_is_asked_for(tmp_path: Path) -> None:
+    """Of whole frames under a header that allows for fields, the same one twice is no repeated buffer."""
+    path = tmp_path / "a.mp4"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 10.0, (64, 48))
+    for k in range(6):
+        writer.write(np.full((48, 64, 3), 40 * k, dtype=np.uint8))
+    writer.release()
+    data, more = path.read_bytes(), box(b"udta", box(b"fiel", b"\2\1"))
+    at = data.rindex(b"moov") - 4
+    size = int.from_bytes(data[at : at + 4], "big")
+    assert at + size == len(data)
+    path.write_bytes(data[:at] + (size + len(more)).to_bytes(4, "big") + data[at + 4 :] + more)
+    assert says_interlaced(path)
+    source = VideoSource(path, indices=[3])
+    assert [[frame.index for frame in source] for _ in range(2)] == [[3], [3]]
+    assert source.problems == ()

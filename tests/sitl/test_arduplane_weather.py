@@ -29,6 +29,8 @@ TAKEOFF_OFF_EN_M = (600.0, -800.0)
 GROUND_OFF_M = 100.0
 REPEATED_S, BACK_S = 20.0, 30.0
 INSIDE_PERCENT = 93.0
+SENT_HZ, CLAIMED_SHARE = 10.0, 0.5
+"""Of the time in the air: who claims no position is never wrong."""
 FIRST_FOLLOWED_S = 240.0
 
 pytestmark = NEEDS_ARDUPLANE
@@ -50,6 +52,8 @@ def end(flight: Flight, since: str) -> dict[str, Any]:
     flight.companion.end()
     found = our_claims(flight, since, "ended")
     tell(found)
+    flown_s = (flight.began["ended"] - flight.began[since]) / 1e9
+    assert found["off_m"]["samples"] >= CLAIMED_SHARE * SENT_HZ * flown_s, "hardly any position was claimed"
     told = [m for _, m in flight.heard("PARAM_VALUE", "followed", "ended") if m.param_id == "GPS_PRIMARY"]
     assert {m.param_value for m in told} <= {float(REAL)}, "a true GPS was left"
     assert in_use == REAL

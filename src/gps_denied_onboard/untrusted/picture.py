@@ -70,19 +70,22 @@ def check_coding(data: bytes | memoryview) -> None:
     """UntrustedError for what would cost a decoder far more than its bytes, before one sees it.
 
     A JPEG of more scans than any camera makes: each costs as much as a picture. A PNG of which a part claims more bytes
-    than follow: OpenCV takes memory for what it claims, up to 4 GB.
+    than follow: OpenCV takes memory for what it claims, up to 4 GB, also behind an end that comes before any pixels.
     """
     if data[:2] == b"\xff\xd8":
         if bytes(data).count(b"\xff\xda") > SCANS_MAX:
             raise UntrustedError(f"it is a JPEG of more than {SCANS_MAX} scans")
     elif data[:8] == _PNG_BEGINS:
         at = len(_PNG_BEGINS)
-        kind = b""
+        kind, pixels = b"", False
         while at < len(data) and kind != b"IEND":
             kind = bytes(data[at + 4 : at + 8])
+            pixels |= kind == b"IDAT"
             at += 12 + int.from_bytes(data[at : at + 4])
             if at > len(data):
                 raise UntrustedError("it is a PNG that is cut off, or that claims more bytes than it has")
+        if not pixels:
+            raise UntrustedError("it is a PNG without pixels")
 
 
 def is_video(path: Path) -> bool:

@@ -141,6 +141,19 @@ def test_a_png_that_claims_more_than_it_holds_is_never_decoded(tmp_path: Path, c
         read_image(tmp_path / "a.png")
 
 
+def test_a_png_that_ends_before_its_pixels_is_never_decoded(tmp_path: Path) -> None:
+    """OpenCV looks for pixels behind the end, and takes the 2 GB that a part there claims: found by a fuzzer."""
+    whole = codec.encode_mask(np.eye(256, dtype=bool))
+    assert whole is not None
+    first = whole.index(b"IDAT") - 4
+    data = whole[:first] + whole[-12:] + struct.pack(">I", 0x7FFFFFFF) + b"IDAT"
+    (tmp_path / "a.png").write_bytes(data)
+    with pytest.raises(ValueError, match="without pixels"):
+        codec.decode_mask(data)
+    with pytest.raises(OSError, match="without pixels"):
+        read_image(tmp_path / "a.png")
+
+
 def test_whole_pngs_are_decoded() -> None:
     """Several parts of data, text behind them, and bytes behind the end are no reason to refuse one."""
     whole = codec.encode_mask(np.eye(256, dtype=bool))

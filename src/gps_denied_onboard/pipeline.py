@@ -207,6 +207,9 @@ class Pipeline:
             out.append(step)
             before = self._fusion.estimate(frame.t_ns)
             used = self._watch is None or self._watch.on_step(frame, step, before)
+            if self._watch is not None and self._watch.doubt_s > self._monitor.picture_lag_s:
+                self._monitor.picture_lag_s = self._watch.doubt_s
+                self._camera_clock.forget()
             with self._stage("fusion"):
                 over = self._ground.on_step(step, before)
                 records = self._fusion.update(self._monitor.trusted(over)) if used else []

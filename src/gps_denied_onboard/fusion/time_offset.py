@@ -83,6 +83,11 @@ class TimeOffsetEstimator:
         """The whole offset, what is added already included; 0 before the first turn."""
         return self._weighted / self._information if self._information > 0.0 else 0.0
 
+    def forget(self) -> None:
+        """What turns have told says nothing of the pictures that come now; what is added to their times stays."""
+        self._last = None
+        self._information = self._weighted = self._squares = self._pairs = 0.0
+
     def on_imu(self, sample: ImuSample) -> None:
         """Samples in the order of their time; late ones and those without a number are passed over."""
         if self._gyro and sample.t_ns < self._gyro[-1][0] - JUMP_NS:

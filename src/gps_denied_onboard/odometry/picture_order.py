@@ -24,7 +24,6 @@ STEP_ERROR = 0.1
 STEPS_KEPT = 5
 STEPS_MIN = 3
 SPEED_AGE_S = 60.0
-LAG_HELD_S = 60.0
 LAG_S_MAX = 5.0
 """A step that would need more than this is a wrong registration."""
 
@@ -32,8 +31,8 @@ LAG_S_MAX = 5.0
 class PictureOrder:
     """`judge` is called with every step of the odometry, in order.
 
-    `lag_s`: how much newer than its stamp says a picture is; negative: it is late. A lag that has stood for LAG_HELD_S
-    without a new sign of it is forgotten. `changed`: the last step changed it.
+    `lag_s`: how much newer than its stamp says a picture is; negative: it is late. `changed`: the last step changed
+    it.
     """
 
     def __init__(self) -> None:
@@ -46,8 +45,6 @@ class PictureOrder:
 
     def judge(self, step: OdometryStep, velocity_enu_mps: FloatArray | None, velocity_sigma_mps: float) -> bool:
         """Whether the step's second picture shows another moment than its stamp, where the state has this velocity."""
-        if (step.t1_ns - self._changed_ns) / 1e9 > LAG_HELD_S:
-            self.forget()
         change_s = self._change_s(step, velocity_enu_mps, velocity_sigma_mps)
         if change_s is None:
             return self.lag_s != 0.0
@@ -68,6 +65,10 @@ class PictureOrder:
     def hold(self, t_ns: int) -> None:
         """Something else says at `t_ns` that the lag still stands."""
         self._changed_ns = max(self._changed_ns, t_ns)
+
+    def held_s(self, t_ns: int) -> float:
+        """How long ago something last said that the lag stands."""
+        return (t_ns - self._changed_ns) / 1e9
 
     def forget(self) -> None:
         """The pictures are in time, as far as is known."""

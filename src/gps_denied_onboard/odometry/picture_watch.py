@@ -20,6 +20,7 @@ from gps_denied_onboard.messages import (
     Severity,
 )
 from gps_denied_onboard.odometry.picture_delay import PictureDelay
+from gps_denied_onboard.odometry.picture_lag import FIX_DOUBT_M, LagEvidence
 from gps_denied_onboard.odometry.picture_novelty import NotNew, PictureMotion, PictureNovelty
 from gps_denied_onboard.odometry.picture_order import PictureOrder
 
@@ -27,16 +28,12 @@ CLOCK_SET_BACK_NS = 5_000_000_000
 GOOD_AGAIN = 5
 """So many new pictures in a row, and the fault is over."""
 
-REFUTED, CONFIRMED = 3.0, -6.0
-"""Log of how much likelier fixes are in time than late: from the first on the lag is refuted; below the second more of
-them say no more, so that pictures which are in time again are found out."""
-FIX_DOUBT_M = 10.0
-"""A fix before the attitude is known to it: a degree of tilt at 500 m."""
+LAG_HELD_S = 60.0
+"""A lag that nothing has spoken for so long is let go."""
+REFUTED, CONFIRMED = 0.95, 0.05
+"""Probability that pictures are in time: from the first on their lag is refuted, below the second it stands."""
 HARMLESS_M = 5.0
 """A lag within which the aircraft does not come farther than this is no worse than a fix's own error."""
-CLIPPED = 9.0
-"""Beyond three sigma of either place a fix says nothing of them."""
-LAG_SAME_S = 0.3
 LAGS_KEPT = 64
 FIXES_BEYOND = 3
 """So many fixes in a row farther off than any lag would put them: what told of a lag was the state's own error."""
@@ -47,7 +44,8 @@ Told = AidRecord | Alert
 class PictureWatch:
     """`on_frame` for every picture, then `on_step` for the odometry's step to it: whether it is to be used.
 
-    `take` gives the records and alerts that tell of those that are not.
+    `take` gives the records and alerts that tell of those that are not. `doubt_s`: the largest lag that was neither
+    proven nor refuted before its pictures were used again.
     """
 
     def __init__(self, focal_px: float, size_px: tuple[int, int]) -> None:
@@ -60,8 +58,8 @@ class PictureWatch:
         self._waiting: list[Told] = []
         self._lags: deque[tuple[int, float]] = deque(maxlen=LAGS_KEPT)
         self._beyond = 0
-        self._in_time = 0.0
-        self._lag_tested_s = 0.0
+        self._evidence = LagEvidence()
+        self.doubt_s = 0.0
 
     def on_attitude(self, sample: AttitudeSample) -> None:
         """The autopilot's attitude, in the order of time."""
@@ -86,6 +84,9 @@ class PictureWatch:
         delay_s = self._delay.judge(step)
         if late and self._delay.contradicts(-self._order.lag_s):
             self._order.forget()
+        if self._order.lag_s != 0.0 and (self._order.held_s(step.t1_ns) > LAG_HELD_S or self._costs_more(estimate)):
+            self.doubt_s = max(self.doubt_s, abs(self._order.lag_s))
+            self._forget()
         lag_s = -delay_s or self._order.lag_s
         if lag_s == 0.0 or (velocity is not None and abs(lag_s) * float(np.hypot(*velocity[:2])) < HARMLESS_M):
             return True
@@ -106,30 +107,35 @@ class PictureWatch:
             return True
         if not fix.accepted or estimate is None or not estimate.position_known:
             return False
-        why = f"not used: picture {NotNew.ORDER.value}, {lag_s:+.1f} s"
-        speed_mps = float(np.hypot(*estimate.velocity_enu_mps[:2]))
-        off_m = (fix.position_enu_m - estimate.position_enu_m)[:2]
-        lag_m = abs(lag_s) * speed_mps
-        doubt_m = math.hypot(_horizontal_sigma_m(estimate), FIX_DOUBT_M)
-        self._beyond = self._beyond + 1 if float(np.hypot(*off_m)) > lag_m + 2.0 * doubt_m else 0
-        if abs(lag_s - self._lag_tested_s) > LAG_SAME_S:
-            self._in_time, self._lag_tested_s = 0.0, lag_s
-        late_m = off_m - estimate.velocity_enu_mps[:2] * lag_s
-        in_time, late = (min(float(v @ v) / doubt_m**2, CLIPPED) for v in (off_m, late_m))
-        self._in_time += 0.5 * (late - in_time)
-        self._in_time = max(self._in_time, CONFIRMED)
-        if self._in_time < REFUTED and self._beyond < FIXES_BEYOND:
-            if self._in_time <= 0.5 * CONFIRMED:
+        sigma_m = _horizontal_sigma_m(estimate)
+        off_m = float(np.hypot(*(fix.position_enu_m - estimate.position_enu_m)[:2]))
+        lag_m = abs(lag_s) * float(np.hypot(*estimate.velocity_enu_mps[:2]))
+        self._beyond = self._beyond + 1 if off_m > lag_m + 2.0 * math.hypot(sigma_m, FIX_DOUBT_M) else 0
+        self._evidence.judge(fix, estimate, sigma_m, lag_s)
+        if self._evidence.in_time < REFUTED and self._beyond < FIXES_BEYOND:
+            if self._evidence.in_time < CONFIRMED:
                 self._order.hold(fix.t_ns)
-            innovation = (float(off_m[0]), float(off_m[1]))
+            innovation = tuple((fix.position_enu_m - estimate.position_enu_m)[:2].tolist())
+            why = f"not used: picture {NotNew.ORDER.value}, {lag_s:+.1f} s"
             self._waiting.append(AidRecord(fix.t_ns, AidSource.FIX, (), (), innovation, (), 0.0, False, why))
             return False
+        self._forget()
+        return True
+
+    def _forget(self) -> None:
+        """Pictures are used from here on, those that wait for their fix included."""
         self._order.forget()
         self._delay.forget()
+        self._evidence.forget()
         self._lags.clear()
         self._beyond = 0
-        self._lag_tested_s = 0.0
-        return True
+
+    def _costs_more(self, estimate: Estimate | None) -> bool:
+        """Whether the state has become wider than the lag would put it wrong: late fixes would help it."""
+        if estimate is None or not estimate.position_known:
+            return False
+        lag_m = abs(self._order.lag_s) * float(np.hypot(*estimate.velocity_enu_mps[:2]))
+        return _horizontal_sigma_m(estimate) > max(lag_m, HARMLESS_M)
 
     def take(self) -> list[Told]:
         """What has been found since the last call."""

@@ -8,7 +8,7 @@ import numpy as np
 
 from gps_denied_onboard.messages import AidRecord, Alert, Estimate, Frame, OdometryStep, PoseFix
 from gps_denied_onboard.odometry.picture_novelty import NotNew
-from gps_denied_onboard.odometry.picture_watch import GOOD_AGAIN, PictureWatch
+from gps_denied_onboard.odometry.picture_watch import GOOD_AGAIN, LAG_HELD_S, PictureWatch
 
 SECOND_NS = 1_000_000_000
 
@@ -132,12 +132,12 @@ def test_one_fix_between_others_refutes_no_lag_that_they_confirm() -> None:
         assert not watch.on_step(picture(second + 1, second + 1), step(second + 1, 18.0), moving(second + 1))
     used = [watch.on_fix(fix(second, 2.0), moving(second)) for second in range(15, 16)]
     assert used == [False]
-    for second in range(16, 20):
+    for second in range(16, 22):
         if watch.on_step(picture(second, second), step(second, 18.0), moving(second)):
             break
         watch.on_fix(fix(second, 2.0), moving(second))
     else:
-        raise AssertionError("four fixes in time do not end the lag")
+        raise AssertionError("six fixes in time do not end the lag")
 
 
 def test_a_lag_that_fixes_confirm_outlasts_its_hold() -> None:
@@ -146,6 +146,25 @@ def test_a_lag_that_fixes_confirm_outlasts_its_hold() -> None:
     for second in range(8, 128):
         assert not watch.on_step(picture(second, second), step(second, 18.0), moving(second))
         assert not watch.on_fix(fix(second, -36.0), moving(second))
+
+
+def test_a_lag_that_nothing_speaks_for_is_let_go_with_a_doubt() -> None:
+    """After a minute without fixes the pictures are used again: one step may have been wrong, or they are late."""
+    watch = late_watch()
+    used = [watch.on_step(picture(second, second), step(second, 18.0), moving(second)) for second in range(8, 90)]
+    assert not any(used[: int(LAG_HELD_S)])
+    assert all(used[int(LAG_HELD_S) :])
+    assert watch.doubt_s == 2.0
+
+
+def test_a_lag_is_let_go_where_the_state_is_wider_than_it() -> None:
+    """Two seconds are 36 m: the fixes of a state known to 4 m wait, those of one known to 60 m are fused."""
+    wide = [replace(moving(8), covariance=moving(8).covariance + 3600.0 * np.eye(9)), moving(8)]
+    for state, used in zip(wide, (True, False), strict=True):
+        watch = late_watch()
+        assert watch.on_step(picture(8, 8), step(8, 18.0), state) is used
+        assert watch.on_fix(fix(8, -30.0), state) is used
+        assert (watch.doubt_s > 0.0) is used
 
 
 def test_a_lag_of_a_few_metres_refuses_nothing() -> None:

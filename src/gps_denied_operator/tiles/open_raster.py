@@ -265,6 +265,19 @@ def read_window(path: Path, dataset: Any, bands: list[int], window: Window, *, m
         ) from error
 
 
+def geotransform(dataset: Any) -> rasterio.Affine:
+    """Where a raster lies, in degrees of -180 to 180 where its own are counted from 0 to 360."""
+    place = dataset.transform
+    in_degrees = dataset.crs is not None and dataset.crs.is_geographic
+    return within_half_turn(place, dataset.width, dataset.height) if in_degrees else place
+
+
+def within_half_turn(place: rasterio.Affine, width: float, height: float) -> rasterio.Affine:
+    """A transform to degrees, a turn to the west where the middle of these pixels lies beyond 180."""
+    middle_deg = (place @ (width / 2.0, height / 2.0))[0]
+    return rasterio.Affine.translation(-360.0, 0.0) @ place if 180.0 < middle_deg <= 360.0 else place
+
+
 def rpc_beside(path: Path) -> bool:
     """Whether files beside a raster hold a satellite's camera model (RPC). They are not shown to GDAL."""
     if any(path.with_name(f"{path.stem}{form}").is_file() for form in ("_RPC.TXT", "_rpc.txt", ".RPB", ".rpb")):

@@ -187,6 +187,7 @@ HEMISPHERES: dict[str, tuple[dict[int, Any], bytes, tuple[float, float], bool]] 
     "written out": ({**SOUTH_WEST, 1: "South", 3: b"west\0"}, b"", (-33.5, -70.25), False),
     "a sign and a letter": ({2: (-33.0, -30.0, 0.0), 4: (-70.25,), 1: "S", 3: "W"}, b"", (-33.5, -70.25), False),
     "a sign and no letter": ({2: (-33.5,), 4: (-70.25,)}, b"", (-33.5, -70.25), False),
+    "a longitude from 0 to 360": ({1: "S", 2: (33.5,), 3: "E", 4: (289.75,)}, b"", (-33.5, -70.25), False),
     "no letter": (SOUTH_WEST, b"", (33.5, 70.25), True),
     "no letter, the maker's own with a sign": (
         SOUTH_WEST, dji(GpsLatitude="-33.50001", GpsLongitude="-70.24999"), (-33.50001, -70.24999), False),

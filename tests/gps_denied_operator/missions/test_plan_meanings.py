@@ -157,6 +157,10 @@ KINDS: dict[str, tuple[bytes, list[tuple[float, float]], str]] = {
     "take-off at NaN": (wpl((16, 0, *HOME), (22, 3, "nan", "nan"), (16, 3, *NEAR)), [HOME, NEAR], ""),
     "whole numbers of MAVLink": (wpl((16, 0, 485000000, 372500000), (16, 6, *NEAR)), [HOME, NEAR], "1e-7"),
     "commas between the columns": (wpl((16, 0, *HOME), (16, 3, *NEAR)).replace(b"\t", b","), [HOME, NEAR], ""),
+    "longitudes from 0 to 360": (
+        wpl((16, 0, 48.5, 322.75), (16, 3, 48.52, 322.75)), [(48.5, -37.25), (48.52, -37.25)], ""),
+    "longitudes from 0 to 360 in a KML": (
+        kml([(48.5, 322.75), (48.52, 322.75)]), [(48.5, -37.25), (48.52, -37.25)], ""),
     "a comment that is not UTF-8": (
         wpl((16, 0, *HOME), (16, 3, *NEAR)).replace(b"110", b"110\r\n# \xfcber"), [HOME, NEAR], ""),
     "a pause in a track of a KML": (

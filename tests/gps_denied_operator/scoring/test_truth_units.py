@@ -83,6 +83,13 @@ def test_degrees_are_read_as_people_write_them(what: str, tmp_path: Path) -> Non
     assert (place.latitude_deg, place.longitude_deg) == pytest.approx((-33.5, -70.25))
 
 
+def test_longitudes_from_0_to_360_are_those_to_the_west(tmp_path: Path) -> None:
+    """287.75 degrees east are 72.25 west."""
+    path = tmp_path / "truth.csv"
+    path.write_text("t_s,lat,lon\n0,33.1,287.75\n1,33.2,287.5\n")
+    assert [place.longitude_deg for place in read_truth_csv(path, ("time",)).by_time] == [-72.25, -72.5]
+
+
 def test_an_altitude_of_exiftool_has_its_sign(tmp_path: Path) -> None:
     """`4.5 m Below Sea Level` is below it."""
     (tmp_path / "t.csv").write_text(

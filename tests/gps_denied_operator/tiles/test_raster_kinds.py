@@ -117,6 +117,14 @@ def around(value: float, dtype: str) -> Make:
     return lambda path: draw(path, np.where(hole(), np.maximum(eight_bit(), 1), value)[None].astype(dtype)).path
 
 
+def notched(path: Path) -> Path:
+    """Black in the middle of a side, with ground in all corners: a sheet's missing piece."""
+    grey = np.maximum(eight_bit(), 1)
+    grey[NOTCH] = 0
+    return draw(path, np.stack([grey] * 3)).path
+
+
+NOTCH = np.s_[170:250, :50]
 SEEN = hole().mean()
 # what -> maker, share with data, a word of the notes
 KINDS: dict[str, tuple[Make, float, str]] = {
@@ -132,10 +140,11 @@ KINDS: dict[str, tuple[Make, float, str]] = {
     "MINISWHITE": (inverted("uint8"), 1.0, "white as the lowest"),
     "MINISWHITE, 16 bit": (inverted("uint16"), 1.0, "white as the lowest"),
     "MINISWHITE with no data": (white_low_with_holes, SEEN, "white as the lowest"),
-    "palette with a transparent colour": (palette((255, 255, 255, 0)), SEEN, "a corner is filled with 255"),
-    "black around it, not declared": (around(0, "uint8"), SEEN, ""),
+    "palette with a transparent colour": (palette((255, 255, 255, 0)), SEEN, "filled with 255"),
+    "black around it, not declared": (around(0, "uint8"), SEEN, "filled with 0, which the file does not declare"),
+    "black in the middle of a side": (notched, 1.0 - 80 * 50 / (WIDTH * HEIGHT), "filled with 0"),
     "lowest float around it, not declared": (around(-3.4028234663852886e38, "float32"), SEEN, "does not declare"),
-    "-9999 around it, not declared": (around(-9999.0, "float32"), SEEN, "a corner is filled with -9999"),
+    "-9999 around it, not declared": (around(-9999.0, "float32"), SEEN, "filled with -9999"),
     "palette with no data": (palette((255, 0, 255, 255), nodata=255), SEEN, ""),
     "values below zero": (below_zero, SEEN, ""),
     "rows from the south": (from_the_south, 1.0, ""),
@@ -266,6 +275,29 @@ REFUSED: dict[str, tuple[Make, str]] = {
 }  # fmt: skip
 
 
+@pytest.mark.parametrize("system", ["EPSG:4326", "EPSG:4269"])
+def test_longitudes_from_0_to_360_lie_where_they_belong(system: str, tmp_path: Path) -> None:
+    """A map of Alaska at 217.5 degrees is the one at -142.5, with the same pixels."""
+    step = (0.5 / 74_000, -0.5 / 111_200)
+    both = [
+        draw(tmp_path / f"{west:g}.tif", eight_bit()[None], crs=system,
+             transform=rasterio.Affine(step[0], 0, west, 0, step[1], 62.4)).path
+        for west in (-142.5, 217.5)
+    ]  # fmt: skip
+    assert MapRaster.open(both[1]).bounds_deg == pytest.approx(MapRaster.open(both[0]).bounds_deg)
+    (signed, valid), (round_the_world, seen) = map(read, both)
+    assert valid.sum() == seen.sum() > 0
+    assert np.abs(signed.astype(float) - round_the_world).max() <= 1.0
+
+
+def test_a_map_on_both_sides_of_the_180th_meridian_is_told_as_that(tmp_path: Path) -> None:
+    """Counted from 0 to 360 it runs from 179.9 to 180.1: no advice about its coordinate system."""
+    path = draw(tmp_path / "map.tif", eight_bit()[None], crs="EPSG:4326",
+                transform=rasterio.Affine(0.2 / WIDTH, 0, 179.91, 0, -0.2 / WIDTH, 62.4)).path  # fmt: skip
+    with pytest.raises(UserError, match="crosses the 180th meridian"):
+        MapRaster.open(path)
+
+
 @pytest.mark.parametrize("what", REFUSED)
 def test_what_cannot_be_placed_is_refused_with_a_way_out(what: str, tmp_path: Path) -> None:
     """The refusal names a command that mends the file."""
@@ -325,6 +357,24 @@ def test_a_picture_of_two_values_keeps_both(tmp_path: Path) -> None:
     grey, valid = read(path)
     assert valid.sum() == pytest.approx(MapRaster.open(path).covered_px(MapRaster.open(path).default_zoom()), rel=0.01)
     assert set(np.unique(grey[valid])) >= {0, 255}
+
+
+def test_a_collar_that_is_not_quite_black_is_told(tmp_path: Path) -> None:
+    """Lossy compression blurs a collar: it counts as ground, and the command that marks it is named."""
+    noise = np.random.default_rng(5).integers(0, 5, (HEIGHT, WIDTH))
+    bands = np.stack([np.where(hole(), eight_bit(), noise)] * 3).astype(np.uint8)
+    assert "run `nearblack -setmask" in " ".join(MapRaster.open(draw(tmp_path / "map.tif", bands).path).notes)
+
+
+def test_a_scan_of_one_bit_with_white_as_the_lowest_is_no_negative(tmp_path: Path) -> None:
+    """Fax and plotter scans store white as 0: their paper comes out white."""
+    kept = [
+        draw(tmp_path / f"{form}.tif", bits.astype(np.uint8)[None], nbits=1, photometric=form).path
+        for form, bits in (("MINISBLACK", eight_bit() > 60), ("MINISWHITE", eight_bit() <= 60))
+    ]
+    (black, valid), (white, seen) = map(read, kept)
+    assert valid.sum() == seen.sum() > 0
+    np.testing.assert_array_equal(black, white)
 
 
 def test_a_projection_beside_a_world_file_is_taken(tmp_path: Path) -> None:

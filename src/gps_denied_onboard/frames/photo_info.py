@@ -21,7 +21,7 @@ from gps_denied_onboard.frames.xmp import number, parse_xmp, xmp_angle, xmp_numb
 from gps_denied_onboard.geometry.geodesy import signed_longitude
 from gps_denied_onboard.geometry.rotations import rotation_zyx
 from gps_denied_onboard.untrusted import UntrustedError
-from gps_denied_onboard.untrusted.picture import open_picture
+from gps_denied_onboard.untrusted.picture import open_picture, stored_size
 
 _EXIF_IFD, _GPS_IFD = 0x8769, 0x8825
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -74,7 +74,7 @@ def read_photo_info(path: Path) -> PhotoInfo:
     """Metadata of the picture `path`, without decoding it. OSError or ValueError when it is no readable picture."""
     try:
         with open_picture(path) as image:
-            width_px, height_px = image.size
+            width_px, height_px = stored_size(image)
             try:
                 exif = image.getexif()
                 main, shot, gps = dict(exif), dict(exif.get_ifd(_EXIF_IFD)), dict(exif.get_ifd(_GPS_IFD))

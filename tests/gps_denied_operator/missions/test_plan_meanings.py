@@ -127,6 +127,7 @@ KINDS: dict[str, tuple[bytes, list[tuple[float, float]], str]] = {
     "region of interest in another country": (
         wpl((16, 0, *HOME), (16, 3, *NEAR), (201, 3, 10.0, 10.0)), [HOME, NEAR], "looked at"),
     "start of a landing": (wpl((16, 0, *HOME), (16, 3, *NEAR), (189, 3, *FAR)), [HOME, NEAR], "marker"),
+    "start of a way back": (wpl((16, 0, *HOME), (16, 3, *NEAR), (188, 3, *FAR)), [HOME, NEAR], "marker"),
     "payload place": (wpl((16, 0, *HOME), (94, 3, *NEAR)), [HOME, NEAR], ""),
     "arc": (wpl((16, 0, *HOME), (36, 3, *NEAR)), [HOME, NEAR], ""),
     "navigation command of tomorrow": (wpl((16, 0, *HOME), (86, 3, *NEAR)), [HOME, NEAR], "not known"),

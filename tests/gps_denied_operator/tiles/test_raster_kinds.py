@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +10,8 @@ import cv2
 import numpy as np
 import pytest
 import rasterio
+from PIL import Image
+from rasterio.control import GroundControlPoint
 from rasterio.enums import ColorInterp
 from rasterio.rpc import RPC
 
@@ -266,11 +269,38 @@ def elsewhere(path: Path) -> Path:
     return draw(path, eight_bit()[None], crs="EPSG:23037", transform=placed("EPSG:23037")).path
 
 
+def photograph(path: Path) -> Path:
+    """A picture of a drone with its position in EXIF, and nothing that spans it over the ground."""
+    exif = Image.Exif()
+    exif.get_ifd(0x8825).update({1: "N", 2: (48.0, 25.0, 12.0), 3: "E", 4: (37.0, 6.0, 0.0)})
+    Image.fromarray(eight_bit()).save(path.with_suffix(".jpg"), exif=exif)
+    return path.with_suffix(".jpg")
+
+
+def control_points(path: Path) -> Path:
+    points = [GroundControlPoint(v, u, 37.1 + u * 1e-5, 48.4 - v * 1e-5) for u, v in ((0, 0), (400, 0), (0, 400))]
+    with rasterio.open(path, "w", driver="GTiff", width=WIDTH, height=HEIGHT, count=1, dtype="uint8") as dataset:
+        dataset.gcps = (points, rasterio.CRS.from_epsg(4326))
+        dataset.write(eight_bit()[None])
+    return path
+
+
+def geopackage(path: Path) -> Path:
+    with sqlite3.connect(path.with_suffix(".gpkg")) as database:
+        database.execute("CREATE TABLE gpkg_contents (table_name TEXT, data_type TEXT)")
+        database.execute("INSERT INTO gpkg_contents VALUES ('ortho', 'tiles')")
+    database.close()
+    return path.with_suffix(".gpkg")
+
+
 REFUSED: dict[str, tuple[Make, str]] = {
     "datum without a way to WGS 84 here": (elsewhere, "48.42, 37.10 by its coordinate system EPSG:23037"),
     "datum not named": (
         lambda path: draw(path, eight_bit()[None], crs=KRASS, transform=placed(KRASS)).path, "EPSG:28407"),
     "placed by RPCs only": (rpc_only, "gdalwarp -rpc"),
+    "placed by control points only": (control_points, "gdalwarp map.tif straight.tif"),
+    "a photograph": (photograph, "single photograph with a position, no map"),
+    "GeoPackage": (geopackage, "gdal_translate map.gpkg map.tif"),
     "radar": (lambda path: draw(path, (eight_bit() * (1 + 1j)).astype("complex64")[None]).path, "amplitude"),
 }  # fmt: skip
 
@@ -303,7 +333,7 @@ def test_what_cannot_be_placed_is_refused_with_a_way_out(what: str, tmp_path: Pa
     """The refusal names a command that mends the file."""
     make, said = REFUSED[what]
     with pytest.raises(UserError, match=said):
-        MapRaster.open(make(tmp_path / "map.tif"))
+        open_map(make(tmp_path / "map.tif"), None)
 
 
 def test_a_map_too_coarse_to_fly_is_refused(tmp_path: Path) -> None:

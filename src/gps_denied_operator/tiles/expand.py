@@ -149,10 +149,11 @@ def _edges(path: Path, dataset: Any, bands: Sequence[int]) -> list[npt.NDArray[A
 def _windows(
     path: Path, dataset: Any, bands: Sequence[int], size: int, places: Sequence[tuple[float, float]]
 ) -> list[npt.NDArray[Any]]:
-    """Return squares of a raster at shares (0 to 1) of its width and height."""
+    """Return squares of a raster at shares (0 to 1) of its width and height, from the top down: some formats begin
+    anew where one goes back."""
     width, height = min(size, dataset.width), min(size, dataset.height)
-    corners = [(int(u * (dataset.width - width)), int(v * (dataset.height - height))) for u, v in places]
-    return [read_window(path, dataset, list(bands), Window(u, v, width, height)) for u, v in corners]
+    corners = [(int(v * (dataset.height - height)), int(u * (dataset.width - width))) for u, v in places]
+    return [read_window(path, dataset, list(bands), Window(u, v, width, height)) for v, u in sorted(corners)]
 
 
 def _collar(corners: list[npt.NDArray[Any]], edges: list[npt.NDArray[Any]]) -> float | None:

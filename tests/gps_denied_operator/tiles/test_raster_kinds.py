@@ -285,6 +285,16 @@ def control_points(path: Path) -> Path:
     return path
 
 
+def beginning(head: bytes) -> Make:
+    """A file of which only the first bytes count."""
+
+    def make(path: Path) -> Path:
+        path.write_bytes(head + bytes(200))
+        return path
+
+    return make
+
+
 def geopackage(path: Path) -> Path:
     with sqlite3.connect(path.with_suffix(".gpkg")) as database:
         database.execute("CREATE TABLE gpkg_contents (table_name TEXT, data_type TEXT)")
@@ -300,6 +310,9 @@ REFUSED: dict[str, tuple[Make, str]] = {
     "placed by RPCs only": (rpc_only, "gdalwarp -rpc"),
     "placed by control points only": (control_points, "gdalwarp map.tif straight.tif"),
     "a photograph": (photograph, "single photograph with a position, no map"),
+    "PMTiles": (beginning(b"PMTiles\x03"), "pmtiles convert"),
+    "ZIP": (beginning(b"PK\x03\x04"), "unpack it and import the map inside"),
+    "gzip": (beginning(b"\x1f\x8b\x08"), "packed with gzip"),
     "GeoPackage": (geopackage, "gdal_translate map.gpkg map.tif"),
     "radar": (lambda path: draw(path, (eight_bit() * (1 + 1j)).astype("complex64")[None]).path, "amplitude"),
 }  # fmt: skip

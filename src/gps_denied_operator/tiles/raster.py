@@ -180,8 +180,8 @@ def _band_notes(path: Path, dataset: Any) -> tuple[str, ...]:
     if collar is not None:
         return (
             *plan.notes,
-            f"a corner or edge is filled with {collar:g}, which the file does not declare: its pixels of that value "
-            f"count as no data (`gdal_edit.py -a_nodata <value> {path.name}` declares another one)",
+            f"a corner or edge is filled with {collar:g}, which the file does not declare: taken as no data "
+            "(`gdal_edit.py -a_nodata` declares another value)",
         )
     blackish = 0 if plan.alpha else expand.blackish_collar(path, dataset, plan.colours)
     if blackish:

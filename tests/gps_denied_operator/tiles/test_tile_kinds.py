@@ -63,7 +63,9 @@ def test_mbtiles_under_another_name_are_read(tmp_path: Path) -> None:
     assert open_map(tmp_path / "map.db", None).kind == "mbtiles"
 
 
-def phone_archive(path: Path, notes: dict[str, object], *, backwards: bool = True, south: bool = False) -> Path:
+def phone_archive(
+    path: Path, notes: dict[str, object], *, backwards: bool = True, south: bool = False, zoom: int = ZOOM
+) -> Path:
     """An archive as OsmAnd, RMaps, Locus and Mobile Atlas Creator write it; no table `info` where notes are empty."""
     with sqlite3.connect(path) as database:
         database.execute("CREATE TABLE tiles (x int, y int, z int, s int, image blob, PRIMARY KEY (x, y, z, s))")
@@ -71,8 +73,8 @@ def phone_archive(path: Path, notes: dict[str, object], *, backwards: bool = Tru
             database.execute(f"CREATE TABLE info ({', '.join(notes)})")
             database.execute(f"INSERT INTO info VALUES ({', '.join('?' * len(notes))})", list(notes.values()))
         for (x, y), tile in land_tiles().items():
-            row = 2**ZOOM - 1 - y if south else y
-            values = (x, row, 17 - ZOOM if backwards else ZOOM, 0, png(tile))
+            row = 2**zoom - 1 - y if south else y
+            values = (x, row, 17 - zoom if backwards else zoom, 0, png(tile))
             database.execute("INSERT INTO tiles VALUES (?, ?, ?, ?, ?)", values)
     database.close()
     return path
@@ -94,6 +96,14 @@ def test_archives_of_telephones_are_read(what: str, tmp_path: Path) -> None:
     notes, backwards, south = PHONE[what]
     maker = open_map(phone_archive(tmp_path / "map.sqlitedb", notes, backwards=backwards, south=south), None)
     assert maker.zoom == ZOOM
+    assert worst_error(maker) < 5.0
+
+
+@pytest.mark.parametrize("zoom", [18, 20])
+def test_zooms_finer_than_17_are_below_zero_in_such_archives(zoom: int, tmp_path: Path) -> None:
+    """Zoom 18 is -1 there: the zooms that aircraft fly with."""
+    maker = open_map(phone_archive(tmp_path / "map.sqlitedb", {"minzoom": 17 - zoom}, zoom=zoom), None)
+    assert maker.zoom == zoom
     assert worst_error(maker) < 5.0
 
 

@@ -22,6 +22,12 @@ TABLES: dict[str, tuple[bytes, float, float | None]] = {
     "MAVLink integers": (b"time_boot_ms,lat,lon,alt(mm)\n0,331000000,722000000,5\n700,332000000,723000000,5500\n",
                          0.7, 5.5),
     "e7 by name": (b"t_s,lat_e7,lon_e7\n0,331000000,722000000\n1,332000000,723000000\n", 1.0, None),
+    "microdegrees": (b"t_s,lat (microdegrees),lon (microdegrees)\n0,33100000,72200000\n1,33200000,72300000\n",
+                     1.0, None),
+    "seconds of arc": (b"t_s,lat [arcsec],lon [arcsec]\n0,119160,259920\n1,119520,260280\n", 1.0, None),
+    "minutes of arc": (b"t_s,lat [arcmin],lon [arcmin]\n0,1986,4332\n1,1992,4338\n", 1.0, None),
+    "gons": (b"t_s,lat (gon),lon (gon)\n0,36.7777778,80.2222222\n1,36.8888889,80.3333333\n", 1.0, None),
+    "decimetres": (b"t_s,lat,lon,alt (decimeters)\n0,33.1,72.2,1\n1,33.2,72.3,7900\n", 1.0, 790.0),
     "radians": (b"t_s,lat [rad],lon [rad]\n0,0.5,1.2\n1,0.579449312,1.261873049\n", 1.0, None),
     "semicolons and decimal commas": (
         b"\xef\xbb\xbfTime (s);Latitude (\xc2\xb0);Longitude (\xc2\xb0);Alt (m)\r\n0,0;33,1;72,2;5\r\n"
@@ -120,7 +126,7 @@ def test_what_would_be_another_place_or_time_is_refused(text: str, said: str, tm
     [
         ("time(fortnight),lat,lon", "fortnight"),
         ("t_s,lat,lon,alt(fathom)", "fathom"),
-        ("t_s,lat(gon),lon(gon)", "gon"),
+        ("t_s,lat(mil),lon(mil)", "mil"),
     ],
 )
 def test_a_unit_that_is_not_known_is_refused(header: str, unit: str, tmp_path: Path) -> None:

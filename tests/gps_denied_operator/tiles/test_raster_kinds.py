@@ -212,6 +212,7 @@ def test_bands_are_taken_by_their_names(tmp_path: Path, plain: tuple[np.ndarray,
     assert np.corrcoef(grey[valid].astype(float), plain[0][valid].astype(float))[0, 1] > 0.98
 
 
+BESSEL = "+proj=utm +zone=37 +ellps=bessel +type=crs"
 KRASS = "+proj=tmerc +lon_0=39 +k=1 +x_0=7500000 +ellps=krass +units=m +type=crs"
 # CRS -> metres that PROJ gives (None: not said), a word of the notes
 DATUMS: dict[str, tuple[float | None, str]] = {
@@ -307,6 +308,8 @@ REFUSED: dict[str, tuple[Make, str]] = {
     "datum without a way to WGS 84 here": (elsewhere, "48.42, 37.10 by its coordinate system EPSG:23037"),
     "datum not named": (
         lambda path: draw(path, eight_bit()[None], crs=KRASS, transform=placed(KRASS)).path, "EPSG:28407"),
+    "datum not named, on Bessel's ellipsoid": (
+        lambda path: draw(path, eight_bit()[None], crs=BESSEL, transform=placed(BESSEL)).path, "not name its datum"),
     "placed by RPCs only": (rpc_only, "gdalwarp -rpc"),
     "placed by control points only": (control_points, "gdalwarp map.tif straight.tif"),
     "a photograph": (photograph, "single photograph with a position, no map"),

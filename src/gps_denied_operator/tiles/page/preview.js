@@ -2,7 +2,7 @@
 // The stored map as pictures at every zoom, frames only around what is old; world pixels are those of the source's zoom.
 const canvas = document.getElementById("map"), pen = canvas.getContext("2d"), picker = document.getElementById("source");
 const frames = document.getElementById("frames"), ratio = () => window.devicePixelRatio || 1;
-const OLD = "#e08a00", GROUND = matchMedia("(prefers-color-scheme: dark)").matches ? "#2a333c" : "#eeeeee", INK = "#0b1116", EQUATOR_M = 40075016.686, PICTURES_KEPT = 1500, LISTED_MAX = 60000;
+const OLD = "#e08a00", GROUND = "#eeeeee", INK = "#0b1116", EQUATOR_M = 40075016.686, PICTURES_KEPT = 1500, LISTED_MAX = 60000;
 let sources = [], now = null, centre = [0, 0], scale = 0.25, tiles = [], whole = true, asked = 0, wide = 0, high = 0;
 const pictures = new Map(), pointers = new Map();
 

@@ -162,7 +162,9 @@ class MbtilesFile:
         """What its metadata say of the order of rows; they may be absent."""
         told: dict[str, Any] = {}
         if self._of_phone:
-            from_the_south = self._phone_notes().get("inverted_y") == "1"
+            from_the_south = False
+            with contextlib.suppress(*_BROKEN):
+                from_the_south = self._phone_notes().get("inverted_y") == "1"
             return RowEvidence(False, self._told_rows, scheme="tms" if from_the_south else "xyz")
         if "metadata" in self._tables:
             with contextlib.suppress(*_BROKEN):

@@ -284,7 +284,7 @@ def height_tile_seeds() -> list[bytes]:
 
 
 def mbtiles_seeds() -> list[bytes]:
-    """MBTiles with a table of tiles, and as Mapbox writes them in two tables."""
+    """MBTiles with a table of tiles, as Mapbox writes them in two tables, and an archive of OsmAnd."""
     out = []
     for script in (
         "CREATE TABLE tiles (zoom_level INTEGER, tile_column INTEGER, tile_row INTEGER, tile_data BLOB);"
@@ -295,6 +295,10 @@ def mbtiles_seeds() -> list[bytes]:
         "INSERT INTO images VALUES ('a', x'ffd8ff');"
         "CREATE VIEW tiles AS SELECT zoom_level, tile_column, tile_row, tile_data FROM map"
         " JOIN images USING (tile_id);",
+        "CREATE TABLE tiles (x INT, y INT, z INT, s INT, image BLOB, PRIMARY KEY (x, y, z, s));"
+        "CREATE TABLE info (tilenumbering TEXT, inverted_y INT, ellipsoid INT);"
+        "INSERT INTO info VALUES ('BigPlanet', 1, 0); INSERT INTO tiles VALUES (1, 2, 14, 0, x'ffd8ff'),"
+        " (5, 5, 13, 0, x'00');",
     ):
         database = sqlite3.connect(":memory:")
         database.executescript(f"PRAGMA page_size = 512; VACUUM; {script}")

@@ -14,7 +14,7 @@ from gps_denied_onboard.frames.photo_info import PhotoInfo, read_photo_info
 from gps_denied_onboard.messages import Frame, ImageArray
 from gps_denied_onboard.untrusted import UntrustedError
 from gps_denied_onboard.untrusted.bounded import read_file
-from gps_denied_onboard.untrusted.picture import FILE_BYTES_MAX, check_coding, open_picture
+from gps_denied_onboard.untrusted.picture import FILE_BYTES_MAX, as_stored, check_coding, open_picture
 from gps_denied_onboard.untrusted.text import shown
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp"})
@@ -180,14 +180,15 @@ def read_image(path: Path, *, grey: bool = False) -> ImageArray:
         data = read_file(path, FILE_BYTES_MAX)
         check_coding(data)
         with open_picture(data) as image:
-            if image.mode.startswith(("I", "F")):
-                values = np.asarray(image, dtype=np.float64)
-                tags = getattr(image, "tag_v2", {})
-                # Pillow turns pictures with white as the lowest value (MINISWHITE) of 8 bits only
-                return _eight_bit(-values if tags.get(PHOTOMETRIC) == 0 else values, grey=grey)
+            # Pillow inverts pictures with white as the lowest value (MINISWHITE) of 8 bits only
+            inverted = getattr(image, "tag_v2", {}).get(PHOTOMETRIC) == 0
+            stored = as_stored(image)
+            if stored.mode.startswith(("I", "F")):
+                values = np.asarray(stored, dtype=np.float64)
+                return _eight_bit(-values if inverted else values, grey=grey)
             if grey:
-                return np.asarray(image.convert("L"))
-            return np.ascontiguousarray(np.asarray(image.convert("RGB"))[:, :, ::-1])
+                return np.asarray(stored.convert("L"))
+            return np.ascontiguousarray(np.asarray(stored.convert("RGB"))[:, :, ::-1])
     except UntrustedError as error:
         raise OSError(str(error)) from error
 

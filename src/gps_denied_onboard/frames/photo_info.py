@@ -18,9 +18,10 @@ import numpy as np
 
 from gps_denied_onboard.frames.camera_metadata import CameraMetadata, camera_metadata
 from gps_denied_onboard.frames.xmp import number, parse_xmp, xmp_angle, xmp_number
+from gps_denied_onboard.geometry.geodesy import signed_longitude
 from gps_denied_onboard.geometry.rotations import rotation_zyx
 from gps_denied_onboard.untrusted import UntrustedError
-from gps_denied_onboard.untrusted.picture import open_picture
+from gps_denied_onboard.untrusted.picture import open_picture, stored_size
 
 _EXIF_IFD, _GPS_IFD = 0x8769, 0x8825
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -73,7 +74,7 @@ def read_photo_info(path: Path) -> PhotoInfo:
     """Metadata of the picture `path`, without decoding it. OSError or ValueError when it is no readable picture."""
     try:
         with open_picture(path) as image:
-            width_px, height_px = image.size
+            width_px, height_px = stored_size(image)
             try:
                 exif = image.getexif()
                 main, shot, gps = dict(exif), dict(exif.get_ifd(_EXIF_IFD)), dict(exif.get_ifd(_GPS_IFD))
@@ -169,7 +170,8 @@ def position(gps: Mapping[int, Any], xmp: Mapping[str, str]) -> tuple[float | No
             unsigned |= hint is None
             value = math.copysign(value, hint) if hint else value
         values.append(-abs(value) if value is not None and letter in {"S", "W"} else value)
-    latitude, longitude = _within(values[0], -90.0, 90.0), _within(values[1], -180.0, 180.0)
+    latitude = _within(values[0], -90.0, 90.0)
+    longitude = _within(None if values[1] is None else signed_longitude(values[1]), -180.0, 180.0)
     if latitude is None or longitude is None or (latitude == 0.0 and longitude == 0.0):
         return None, None, ""
     return latitude, longitude, NO_HEMISPHERE if unsigned else ""

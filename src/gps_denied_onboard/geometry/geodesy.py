@@ -38,6 +38,11 @@ def check_latitude_longitude(latitude_deg: float, longitude_deg: float, what: st
         )
 
 
+def signed_longitude(longitude_deg: float) -> float:
+    """A longitude that was counted from 0 to 360 to the east as one of -180 to 180; every other one as it is."""
+    return longitude_deg - 360.0 if 180.0 < longitude_deg <= 360.0 else longitude_deg
+
+
 class LocalFrame:
     """East-north-up tangent plane at an origin on WGS84.
 

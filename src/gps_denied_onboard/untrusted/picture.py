@@ -28,6 +28,7 @@ PIXELS_FREE = 30_000_000
 PIXELS_PER_BYTE_MAX = 100
 """Of a file with more than PIXELS_FREE; a photograph has 1 to 20, a drawn one of few colours up to 100."""
 SCANS_MAX = 100
+ORIENTATION, FIRST_ON_ITS_SIDE, LAST_ORIENTATION = 0x112, 5, 8
 _HEAD_BYTES = 64
 _PNG_BEGINS = b"\x89PNG\r\n\x1a\n"
 
@@ -57,6 +58,28 @@ def open_picture(source: Path | bytes, pixels_max: int = PIXELS_MAX) -> Iterator
             raise UntrustedError(f"it claims to be enormous ({shown(error, 120)})") from None
         check_size(image.size, size_bytes, pixels_max)
         yield image
+
+
+def stored_size(image: Image.Image) -> tuple[int, int]:
+    """Width and height of an open picture as stored; Pillow gives those of a TIFF as its orientation flag turns it."""
+    return image.size[::-1] if _turn(image) >= FIRST_ON_ITS_SIDE else image.size
+
+
+def as_stored(image: Image.Image) -> Image.Image:
+    """An open picture with its pixels as stored: Pillow turns a TIFF by its orientation flag when it decodes it."""
+    from PIL import Image
+
+    method = Image.Transpose
+    back = {2: method.FLIP_LEFT_RIGHT, 3: method.ROTATE_180, 4: method.FLIP_TOP_BOTTOM, 5: method.TRANSPOSE,
+            6: method.ROTATE_90, 7: method.TRANSVERSE, 8: method.ROTATE_270}  # fmt: skip
+    turn = _turn(image)  # decoding takes the flag away
+    return image.transpose(back[turn]) if turn in back else image
+
+
+def _turn(image: Image.Image) -> int:
+    """The orientation flag of a TIFF (1 to 8); 1 of other pictures, which Pillow never turns."""
+    told = getattr(image, "tag_v2", {}).get(ORIENTATION, 1)
+    return told if isinstance(told, int) and 1 <= told <= LAST_ORIENTATION else 1
 
 
 def check_size(size_px: tuple[int, int], size_bytes: int, pixels_max: int = PIXELS_MAX) -> None:

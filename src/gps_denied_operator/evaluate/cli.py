@@ -208,10 +208,12 @@ def gps(
         try:
             results.append(watch_log(open_log(path)))
         except UserError as error:
+            if len(logs) == 1:
+                raise
             failures.append(error)
             typer.echo(f"operator-tool: {error}", err=True)
     if not results:
-        raise failures[0]
+        raise typer.Exit(2)
     figures = gps_page.results_of(results) | {"unread": [str(error) for error in failures]}
     if out is not None:
         told = figures | {"evaluation": "gps"}

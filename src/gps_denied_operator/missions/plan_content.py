@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from gps_denied_onboard.geometry.geodesy import EARTH_RADIUS_M
+from gps_denied_onboard.geometry.geodesy import EARTH_RADIUS_M, signed_longitude
 from gps_denied_operator.missions.commands import (
     ARC,
     JUMPS,
@@ -217,7 +217,7 @@ def position(latitude: Any, longitude: Any, where: str) -> Points:
     if not all(isinstance(value, int | float) and not isinstance(value, bool) for value in both):
         raise FlightMalformedError(f"{where} has a position that is no number; save the plan again.")
     try:
-        point = (float(latitude), float(longitude))
+        point = (float(latitude), signed_longitude(float(longitude)))
     except OverflowError:
         point = (math.inf, math.inf)
     if all(map(math.isnan, point)):

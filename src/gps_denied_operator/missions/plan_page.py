@@ -17,6 +17,8 @@ from gps_denied_operator.missions.terrain_profile import TerrainProfile
 from gps_denied_operator.report.html import cards, plain_page
 
 WIDTH_PX, HEIGHT_PX, EDGE_PX = 1000.0, 640.0, 56.0
+NAME_PX = 90.0
+"""Room that the name of the take-off needs beside it."""
 CLASS_NAMES = {"active_conflict": "active conflict", "stable_rear": "stable rear"}
 CLASS_FILL = {"active_conflict": "#ffd9b8", "stable_rear": "#e3eefa"}
 
@@ -199,7 +201,8 @@ def _waypoints(route: Sequence[Sequence[float]], plane: _Plane) -> Iterable[str]
         x, y = plane.x(longitude), plane.y(latitude)
         if number == 0:
             yield f'<rect x="{x - 6:.1f}" y="{y - 6:.1f}" width="12" height="12" fill="#0b1116" stroke="#fff"/>'
-            yield _text("take-off", x - 10, y + 20, anchor="end", weight=700)
+            beside = x + 10 if x - plane.x(plane.west) < NAME_PX else x - 10
+            yield _text("take-off", beside, y + 20, anchor="start" if beside > x else "end", weight=700)
         else:
             yield f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4.6" fill="#fff" stroke="#005fb8" stroke-width="2.4"/>'
             if len(route) <= 60:
@@ -223,7 +226,7 @@ def _scale(plane: _Plane) -> str:
     x, y = 12.0, HEIGHT_PX - 16.0
     name = f"{length_km:g} km" if length_km >= 1 else f"{length_km * 1000:g} m"
     line = f'<path d="M{x},{y - 6} v6 h{length_km * px_per_km:.1f} v-6" fill="none" stroke="#0b1116" stroke-width="2"/>'
-    return line + _text(name, x + 5, y - 6) + _text("N ↑", WIDTH_PX - 44, 26, weight=700)
+    return line + _text(name, x + 5, y - 6) + _text("N ↑", WIDTH_PX - 12, 36, anchor="end", weight=700)
 
 
 def _text(said: str, x: float, y: float, anchor: str = "start", weight: int = 500) -> str:

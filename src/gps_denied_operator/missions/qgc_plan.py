@@ -28,9 +28,9 @@ def read_qgc_plan(plan: dict[str, Any], name: str) -> PlanRoute:
         raise FlightMalformedError(f"{name} has no mission in it; save it in QGroundControl with a mission.")
     built = RouteBuilder()
     home = mission.get("plannedHomePosition")
-    home = home.get("coordinate") if isinstance(home, dict) else home
-    if isinstance(home, list) and len(home) >= 2:
-        built.points += position(home[0], home[1], f"{name}: the home position")
+    pair = _pair(home.get("coordinate", home) if isinstance(home, dict) else home)
+    if pair is not None:
+        built.points += position(*pair, f"{name}: the home position")
     for number, item in enumerate(_in_order(mission), 1):
         if isinstance(item, dict):
             _take(item, built, f"{name}: item {number}")
@@ -81,8 +81,8 @@ def _simple(item: dict[str, Any], built: RouteBuilder, where: str) -> None:
     told = True
     if isinstance(parameters, list) and len(parameters) >= 6:
         latitude, longitude = parameters[4], parameters[5]
-    elif isinstance(coordinate, list) and len(coordinate) >= 2:
-        latitude, longitude = coordinate[0], coordinate[1]
+    elif (pair := _pair(coordinate)) is not None:
+        latitude, longitude = pair
     else:
         told = False
     before = len(built.points)
@@ -107,6 +107,10 @@ def _complex(item: dict[str, Any], transect: dict[str, Any], built: RouteBuilder
     built.points += points
     for key, half in (("CorridorWidth", 0.5), ("corridorWidth", 0.5), ("loiterRadius", 1.0)):
         built.reaches.append((f"{where}: its {key}", length_m(item.get(key)) * half))
+    built.reaches.append((f"{where}: its TurnAroundDistance", length_m(transect.get("TurnAroundDistance"))))
+    camera = item.get("CameraCalc")
+    if kind.startswith("StructureScan") and isinstance(camera, dict):  # flown around it, at this distance
+        built.reaches.append((f"{where}: its DistanceToSurface", length_m(camera.get("DistanceToSurface"))))
     if said:
         built.notes.append(f"{where} is a {kind} without stored waypoints: {said}.")
 
@@ -134,20 +138,26 @@ def _geometry(item: dict[str, Any], transect: dict[str, Any], where: str) -> tup
 
 
 def _place(item: dict[str, Any], keys: tuple[str, ...], where: str) -> Points:
-    for key in keys:
-        place = item.get(key)
-        if isinstance(place, list) and len(place) >= 2:
-            return position(place[0], place[1], where)
-    return []
+    found = (_pair(item.get(key)) for key in keys)
+    pair = next((pair for pair in found if pair is not None), None)
+    return [] if pair is None else position(*pair, where)
+
+
+def _pair(place: Any) -> tuple[Any, Any] | None:
+    """Latitude and longitude of [latitude, longitude, ...] or {"latitude": ..., "longitude": ...}; None of others."""
+    if isinstance(place, dict):
+        place = [place.get("latitude", place.get("lat")), place.get("longitude", place.get("lon"))]
+    usable = isinstance(place, list) and len(place) >= 2
+    return (place[0], place[1]) if usable else None
 
 
 def _places(found: Any, where: str) -> Points:
-    """Positions of a list of [latitude, longitude, ...] or of {"coordinate": [...]}."""
+    """Positions of a list of pairs or of {"coordinate": pair}."""
     points: Points = []
     for place in found if isinstance(found, list) else []:
-        pair = place.get("coordinate") if isinstance(place, dict) else place
-        if isinstance(pair, list) and len(pair) >= 2:
-            points += position(pair[0], pair[1], where)
+        pair = _pair(place.get("coordinate", place) if isinstance(place, dict) else place)
+        if pair is not None:
+            points += position(*pair, where)
     return points
 
 

@@ -9,6 +9,8 @@ from gps_denied_operator.missions.route_map import RouteMap, RoutePoint
 
 WIDTH, HEIGHT = 1000.0, 250.0
 LEFT, RIGHT, TOP, FOOT = 84.0, 984.0, 46.0, 208.0
+NAME_HIGH = 28.0
+"""Height that a name needs between two lines."""
 COVERED, GAP, OLD = "#2f7fc1", "#c00026", "#e08a00"
 
 
@@ -80,7 +82,8 @@ def _chart(under: RouteMap, map_gsd: Sequence[float]) -> str:
         lines += (
             f'<path d="M{LEFT},{y(seen.gsd_m):.1f} H{RIGHT}" stroke="{OLD}" stroke-width="2.5" stroke-dasharray="8 5"/>'
         )
-        labels += f'<text x="{LEFT + 8}" y="{y(seen.gsd_m) - 8:.1f}">camera, m a pixel</text>'
+        between = 0.0 < y(seen.gsd_m) - y(map_gsd[0]) < NAME_HIGH  # no room for a name below the map's line
+        labels += f'<text x="{LEFT + 8}" y="{y(seen.gsd_m) + (18.0 if between else -8.0):.1f}">camera, m a pixel</text>'
     return (
         f'<svg id="route" class="plot" viewBox="0 0 {WIDTH:g} {HEIGHT:g}" role="img" aria-label="map and ground '
         'resolution along the route: metres a pixel over kilometres">'

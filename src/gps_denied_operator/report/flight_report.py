@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -129,13 +131,20 @@ def _one(
     return _Flight(part, facts, checked.state, worst([level, story_level]), sentence, lookup is not None)
 
 
+def _moment(utc: str) -> str:
+    """A moment in ISO 8601 to the second, as the page writes moments; what is none as it is."""
+    with contextlib.suppress(ValueError):
+        return datetime.fromisoformat(utc).astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    return utc
+
+
 def _told(checked: Verdict, header: object) -> list[tuple[str, str]]:
     told = [
         ("recording", checked.state), ("key", checked.fingerprint or "-"), ("records", str(checked.records)),
         ("lost and told", str(checked.lost)),
     ]  # fmt: skip
     if isinstance(header, HeaderRecord):
-        told += [("flown", header.utc), ("image", header.image)]
+        told += [("flown", _moment(header.utc)), ("image", header.image)]
         recorder = header.config.get("recorder")
         keeping = recorder.get("pictures", PictureKeeping.NONE) if isinstance(recorder, dict) else PictureKeeping.NONE
         told += [("pictures kept", shown(keeping, 20))] if keeping != PictureKeeping.NONE else []

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gps_denied_onboard.errors import UserError
+from gps_denied_onboard.geometry.geodesy import signed_longitude
 
 _RANGE = re.compile(r"(\d{1,3}):(\d\d):(\d\d)[,.](\d{1,3})\s*-->")
 _COUNT = re.compile(r"\b(?:FrameCnt|SrtCnt)\s*:\s*(\d{1,9})")
@@ -61,6 +62,7 @@ def _places(text: str) -> Iterator[SubtitlePlace]:
         block = text[match.end() : end]
         told = {name: pattern.search(block) for name, pattern in _NAMES.items()}
         latitude, longitude = (float(m[1]) if (m := told[name]) else 0.0 for name in ("latitude", "longitude"))
+        longitude = signed_longitude(longitude)
         if latitude == longitude == 0.0 or abs(latitude) > 90.0 or abs(longitude) > 180.0:
             continue
         hours, minutes, seconds, fraction = match.groups()

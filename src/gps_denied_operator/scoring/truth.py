@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from gps_denied_onboard.errors import UserError
+from gps_denied_onboard.geometry.geodesy import signed_longitude
 from gps_denied_onboard.untrusted.bounded import read_file
 from gps_denied_operator.scoring.subtitles import SubtitlePlace, is_subtitles, read_subtitles
 from gps_denied_operator.scoring.units import E7_MIN, SCALES, scale_of, split_unit
@@ -352,6 +353,7 @@ def _place(
         _angle(path, line, told[what], what, "" if at is None else row[at]) * columns[what][1]
         for what, at in ((what, letters[what]) for what in ("latitude", "longitude"))
     )
+    longitude = signed_longitude(longitude)
     if latitude == longitude == 0.0:  # a receiver without a fix
         return None
     if abs(latitude) > 90.0 >= abs(longitude):

@@ -24,7 +24,7 @@ _LENGTH_M: dict[str, float] = {
     **dict.fromkeys(("m", "meter", "meters", "metre", "metres"), 1.0),
     **dict.fromkeys(("ft", "foot", "feet"), FOOT_M),
     **dict.fromkeys(("cm", "centimeter", "centimeters", "centimetre", "centimetres"), 1e-2),
-    **dict.fromkeys(("dm",), 0.1),
+    **dict.fromkeys(("dm", "decimeter", "decimeters", "decimetre", "decimetres"), 0.1),
     **dict.fromkeys(("mm", "millimeter", "millimeters", "millimetre", "millimetres"), 1e-3),
     **dict.fromkeys(("km", "kilometer", "kilometers", "kilometre", "kilometres"), 1e3),
     **dict.fromkeys(("in", "inch", "inches"), 0.0254),
@@ -34,7 +34,10 @@ _LENGTH_M: dict[str, float] = {
 _DEGREE: dict[str, float] = {
     **dict.fromkeys(("deg", "degs", "degree", "degrees", "decimal degrees", "°", "dd", "wgs84"), 1.0),
     **dict.fromkeys(("e7", "1e7", "dege7", "deg*1e7", "degrees*1e7", "deg e7", "1e-7 deg", "deg*10^7", "1e7deg"), 1e-7),
-    **dict.fromkeys(("e6", "1e6", "dege6", "deg*1e6"), 1e-6),
+    **dict.fromkeys(("e6", "1e6", "dege6", "deg*1e6", "microdeg", "microdegree", "microdegrees"), 1e-6),
+    **dict.fromkeys(("arcmin", "arcminute", "arcminutes"), 1.0 / 60.0),
+    **dict.fromkeys(("arcsec", "arcsecond", "arcseconds"), 1.0 / 3600.0),
+    **dict.fromkeys(("gon", "grad", "grads", "gradians"), 0.9),
     **dict.fromkeys(("rad", "radian", "radians"), 57.29577951308232),
 }
 _ANGLE = {

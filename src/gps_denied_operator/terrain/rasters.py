@@ -20,7 +20,7 @@ from gps_denied_onboard.messages import FloatArray
 from gps_denied_onboard.tiles.terrain_file import HEIGHT_M_MAX, HEIGHT_M_MIN, LATITUDE_DEG_MAX, POSTS_MAX
 from gps_denied_operator.terrain.datum import Vertical, unit_told, vertical_told
 from gps_denied_operator.tiles.datum import datum_accuracy
-from gps_denied_operator.tiles.open_raster import OpenRaster, read_window
+from gps_denied_operator.tiles.open_raster import OpenRaster, read_window, within_half_turn
 
 POST_M2_MIN = 80.0
 """Ground that a post stands for at least: 400 km2 and 2 km around them are 29 MB."""
@@ -81,6 +81,8 @@ def read_raster(path: Path, unit_m: float | None, bbox_deg: Box | None) -> ReadH
         transform = dataset.transform @ rasterio.Affine(
             shrink, 0.0, window.col_off, 0.0, shrink, window.row_off
         )  # of a cell's corner
+        if flat.is_geographic:
+            transform = within_half_turn(transform, cells.shape[1], cells.shape[0])
         foot = bool(flat.axis_info) and abs(flat.axis_info[0].unit_conversion_factor - FOOT_CRS_M) < 1e-3
         grid = _on_degrees(path, cells, transform, flat)
         accuracy = datum_accuracy(path, flat, _bounds(grid))
@@ -137,6 +139,8 @@ def _window(path: Path, dataset: Any, flat: pyproj.CRS, bbox_deg: Box | None) ->
     lon = np.concatenate([west + t * (east - west)] * 2 + [np.full(EDGE_POINTS, e) for e in (west, east)])
     lat = np.concatenate([np.full(EDGE_POINTS, e) for e in (south, north)] + [south + t * (north - south)] * 2)
     x, y = pyproj.Transformer.from_crs(4326, flat, always_xy=True).transform(lon, lat)
+    if flat.is_geographic and np.max(x) < dataset.transform.c:  # a file that counts from 0 to 360
+        x = np.asarray(x) + 360.0
     columns, rows = ~dataset.transform @ (np.asarray(x), np.asarray(y))
     if not (np.isfinite(columns).all() and np.isfinite(rows).all()):
         raise UserError(f"{path}: its coordinate system does not reach --bbox: give a box within the file.")
@@ -237,7 +241,6 @@ def _on_degrees(path: Path, cells: FloatArray, transform: Any, flat: pyproj.CRS)
     rows, columns = cells.shape
     if flat.to_epsg() == 4326 and transform.b == transform.d == 0.0 and transform.a > 0.0 > transform.e:
         west, north = transform @ (0.5, 0.5)
-        west -= 360.0 if west >= 180.0 else 0.0
         south = north + (rows - 1) * transform.e
         return TerrainGrid(south, west, -transform.e, transform.a, cells[::-1], math.nan)
     place = pyproj.Transformer.from_crs(flat, 4326, always_xy=True)

@@ -35,7 +35,8 @@ def tiles() -> None:
 @app.command("import")
 def import_(
     source_map: Annotated[
-        Path, typer.Argument(metavar="SOURCE", help="GeoTIFF/COG, MBTiles file or folder of z/x/y tiles.")
+        Path,
+        typer.Argument(metavar="SOURCE", help="GeoTIFF/COG, MBTiles, OsmAnd or RMaps file, or folder of z/x/y tiles."),
     ],
     zoom: Annotated[
         int | None, typer.Option(min=0, max=22, help="Zoom of the tiles; by the map's resolution if not given.")

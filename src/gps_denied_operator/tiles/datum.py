@@ -79,7 +79,7 @@ def _without_datum(
             (f"its datum is not named; on the ellipsoid {ellipsoid.name if ellipsoid else ''} it is taken as WGS 84 "
              "(of ETRS89, NAD83 and the like: 2 m off or less)",),
         )  # fmt: skip
-    if crs.to_epsg() is not None:
+    if crs.to_epsg(min_confidence=100) is not None:
         area = f" (made for {crs.area_of_use.name})" if crs.area_of_use else ""
         raise UserError(
             f"{path} lies at {latitude_deg:.2f}, {longitude_deg:.2f} by its coordinate system EPSG:{crs.to_epsg()}, "

@@ -15,9 +15,13 @@ from rasterio.windows import Window
 
 from gps_denied_onboard.errors import UserError
 from gps_denied_operator.tiles.bands import BandPlan, band_plan
-from gps_denied_operator.tiles.open_raster import read_window
+from gps_denied_operator.tiles.open_raster import geotransform, read_window
 
 CORNER_PX = 16
+EDGE_PX = 32
+EDGE_WINDOWS = 9  # a side
+BLACKISH_MAX = 8
+"""Grey levels that lossy compression leaves in a black collar; `nearblack` begins with 15."""
 SAMPLE_WINDOWS = 8  # a side, for the percentiles
 SAMPLE_PX = 128
 STRETCH_PERCENT = (0.5, 99.5)
@@ -40,7 +44,7 @@ def eight_bit_vrt(path: Path, dataset: Any) -> str:
         bands = [_source(dataset, band, inner) for band in colours]
         bands += _alpha(path, dataset, plan)
     names = ("Gray", "Alpha") if len(bands) <= 2 else ("Red", "Green", "Blue", "Alpha")
-    transform = ", ".join(repr(float(value)) for value in dataset.transform.to_gdal())
+    transform = ", ".join(repr(float(value)) for value in geotransform(dataset).to_gdal())
     body = "".join(
         f'<VRTRasterBand dataType="Byte" band="{number}"><ColorInterp>{name}</ColorInterp>{band}</VRTRasterBand>'
         for number, (name, band) in enumerate(zip(names, bands, strict=False), 1)
@@ -108,29 +112,61 @@ def undeclared_collar(path: Path, dataset: Any, colours: Sequence[int]) -> float
     """
     if dataset.tags(colours[0], ns="IMAGE_STRUCTURE").get("NBITS") == "1":
         return None
-    corners = _corners(path, dataset, list(colours))
     if dataset.colorinterp[0] == ColorInterp.palette:
         table = dataset.colormap(1)
-        declared = dataset.nodata is not None or any(colour[3] == 0 for colour in table.values())
-        return None if declared else _collar([_looked_up(corner, table) for corner in corners])
-    return _collar(corners) if dataset.mask_flag_enums[colours[0] - 1] == [MaskFlags.all_valid] else None
+        if dataset.nodata is not None or any(colour[3] == 0 for colour in table.values()):
+            return None
+        return _collar([_looked_up(corner, table) for corner in _corners(path, dataset, [1])], [])
+    if dataset.mask_flag_enums[colours[0] - 1] != [MaskFlags.all_valid]:
+        return None
+    return _collar(_corners(path, dataset, colours), _edges(path, dataset, colours))
 
 
-def _corners(path: Path, dataset: Any, bands: list[int]) -> list[npt.NDArray[Any]]:
+def blackish_collar(path: Path, dataset: Any, colours: Sequence[int]) -> int:
+    """The brightest value of a corner that is nearly black all over and not quite; 0 where there is none.
+
+    Lossy compression makes such ones of a black collar; so may water.
+    """
+    narrow = "NBITS" in dataset.tags(colours[0], ns="IMAGE_STRUCTURE")
+    if narrow or dataset.colorinterp[0] == ColorInterp.palette or dataset.dtypes[colours[0] - 1] != "uint8":
+        return 0
+    brightest = [int(corner.max()) for corner in _corners(path, dataset, colours)]
+    return max((value for value in brightest if value <= BLACKISH_MAX), default=0)
+
+
+def _corners(path: Path, dataset: Any, bands: Sequence[int]) -> list[npt.NDArray[Any]]:
     """Return the corners of a raster, (bands, 16, 16) each."""
-    width, height = min(CORNER_PX, dataset.width), min(CORNER_PX, dataset.height)
-    places = [(u, v) for u in (0, dataset.width - width) for v in (0, dataset.height - height)]
-    return [read_window(path, dataset, bands, Window(u, v, width, height)) for u, v in places]
+    return _windows(path, dataset, bands, CORNER_PX, [(u, v) for u in (0.0, 1.0) for v in (0.0, 1.0)])
 
 
-def _collar(corners: list[npt.NDArray[Any]]) -> float | None:
-    """Return the value that fills at least one corner in all bands and is one that programs leave around pictures."""
+def _edges(path: Path, dataset: Any, bands: Sequence[int]) -> list[npt.NDArray[Any]]:
+    """Return squares along the sides of a raster, (bands, 32, 32) each: a collar need not reach a corner."""
+    along = np.linspace(0.0, 1.0, EDGE_WINDOWS).tolist()
+    sides = [place for t in along for place in ((t, 0.0), (t, 1.0), (0.0, t), (1.0, t))]
+    return _windows(path, dataset, bands, EDGE_PX, sides)
+
+
+def _windows(
+    path: Path, dataset: Any, bands: Sequence[int], size: int, places: Sequence[tuple[float, float]]
+) -> list[npt.NDArray[Any]]:
+    """Return squares of a raster at shares (0 to 1) of its width and height, from the top down: some formats begin
+    anew where one goes back."""
+    width, height = min(size, dataset.width), min(size, dataset.height)
+    corners = [(int(v * (dataset.height - height)), int(u * (dataset.width - width))) for u, v in places]
+    return [read_window(path, dataset, list(bands), Window(u, v, width, height)) for v, u in sorted(corners)]
+
+
+def _collar(corners: list[npt.NDArray[Any]], edges: list[npt.NDArray[Any]]) -> float | None:
+    """Return the value that fills a corner or a square at the edge in all bands and that programs leave there.
+
+    White counts in corners only: along an edge lie clouds and snow.
+    """
     for corner in corners:
         white = float(np.iinfo(corner.dtype).max) if corner.dtype in (np.uint8, np.uint16) else 255.0
-        value = float(corner.flat[0])
-        if (corner == corner.flat[0]).all() and value in (*COLLARS, white):
-            return value
-    return None
+        if (corner == corner.flat[0]).all() and float(corner.flat[0]) in (*COLLARS, white):
+            return float(corner.flat[0])
+    filled = (float(edge.flat[0]) for edge in edges if (edge == edge.flat[0]).all())
+    return next((value for value in filled if value in COLLARS), None)
 
 
 def _stretch(path: Path, dataset: Any, colours: list[int], *, inverted: bool = False) -> str:

@@ -1,6 +1,8 @@
-"""MBTiles 1.3: an SQLite file of tiles; read as data, and nothing of its schema is run.
+"""MBTiles 1.3 and the archives of OsmAnd, RMaps and Locus: SQLite files of tiles.
 
-Rows are counted from the south unless the pictures, the bounds or the scheme tell otherwise.
+They are read as data, and nothing of their schema is run.
+Rows of MBTiles are counted from the south, those of OsmAnd's and RMaps' archives from the north, unless the pictures,
+the bounds or the scheme tell otherwise. The latter two also number their zooms backwards, from 17 down.
 
 A schema is a program: a view can compute rows without end, a generated column or a virtual table call functions. So
 only plain tables are read, by statements of ours, with SQLite's own limits, and work that ends with the file's size.
@@ -42,6 +44,13 @@ _JOINED = (
     "SELECT images.rowid, map.zoom_level, map.tile_column, map.tile_row FROM map JOIN images "
     f"ON images.tile_id = map.tile_id WHERE {_PLACED.format(t='map.', zoom_max=ZOOM_MAX)}"
 )
+_PHONE = (
+    "SELECT {what} FROM tiles WHERE typeof(z) = 'integer' AND {zoom} BETWEEN 0 AND {zoom_max} AND "
+    "typeof(x) = 'integer' AND x BETWEEN 0 AND {edge} AND typeof(y) = 'integer' AND y BETWEEN 0 AND {edge}"
+)
+_ZOOMS = ("z", "17 - z")
+_PHONE_NOTES = ("tilenumbering", "inverted_y", "ellipsoid")
+"""Columns of the table `info` that say how places are numbered."""
 _SIDES = (
     "SELECT name, value FROM metadata WHERE name IN ('bounds', 'scheme') AND typeof(value) = 'text' AND "
     "length(value) < 1000 LIMIT 10"
@@ -49,14 +58,20 @@ _SIDES = (
 _COLUMNS = {
     "tiles": {"zoom_level", "tile_column", "tile_row", "tile_data"}, "metadata": {"name", "value"},
     "map": {"zoom_level", "tile_column", "tile_row", "tile_id"}, "images": {"tile_id", "tile_data"},
+    "info": set(),
 }  # fmt: skip
-_FUNCTIONS = {"typeof", "length"}
+_PHONE_COLUMNS = {"x", "y", "z", "image"}
+"""Of the table `tiles` in the archives of OsmAnd, RMaps and Locus."""
+_FUNCTIONS = {"typeof", "length", "count"}
 _BROKEN = (sqlite3.Error, MemoryError, UntrustedError)
 """What reading a damaged file raises: where a record claims to be huge, SQLite says that memory is short."""
 
 
 class MbtilesFile:
-    """An MBTiles file; x and y of its tiles counted from the north. Threads may share it, one at a time."""
+    """An MBTiles file, or an archive of OsmAnd, RMaps or Locus; x and y of its tiles counted from the north.
+
+    Threads may share it, one at a time.
+    """
 
     def __init__(self, path: Path, rows: str = "auto") -> None:
         """Open the file and look at its tables; UserError where its tiles are in none.
@@ -66,6 +81,8 @@ class MbtilesFile:
         self.path = path
         self.notes: tuple[str, ...] = ()
         self._told_rows = rows
+        self._of_phone = False
+        self._info: tuple[str, ...] = ()
         self._from_south = True
         self._rows: dict[int, int] = {}
         try:
@@ -101,7 +118,7 @@ class MbtilesFile:
                 form = self._select("SELECT value FROM metadata WHERE name = 'format' LIMIT 1").fetchone()
                 if form is not None and form[0] == "pbf":
                     raise UserError(f"{self.path} holds vector tiles, no pictures: give MBTiles with jpg or png.")
-            for row, zoom, x, y in self._select(_TILES if "tiles" in self._tables else _JOINED):
+            for row, zoom, x, y in self._select(self._statement()):
                 key = _key(zoom, x, y)
                 if key not in self._rows:
                     if len(self._rows) >= self._tiles_max:
@@ -120,9 +137,35 @@ class MbtilesFile:
         self.notes += tuple(f"{unclosed}." for unclosed in self._unclosed())
         return places_by_row(found, self._from_south)
 
+    def _statement(self) -> str:
+        """What gives the places of all tiles. UserError where they are numbered on no grid that is known."""
+        if not self._of_phone:
+            return _TILES if "tiles" in self._tables else _JOINED
+        notes = self._phone_notes()
+        if notes.get("ellipsoid") == "1":
+            raise UserError(
+                f"{self.path} holds tiles of the elliptical Mercator (EPSG:3395, as Yandex has them), which lie up to "
+                "40 km beside those of the usual one: give a map in the usual Web-Mercator, or a GeoTIFF of this one."
+            )
+        onwards, backwards = (self._select(_phone_tiles("count(*)", zoom)).fetchone()[0] for zoom in _ZOOMS)
+        told = onwards - backwards or (notes.get("tilenumbering", "").lower() == "simple") - 0.5
+        return _phone_tiles("rowid, {zoom}, x, y", _ZOOMS[0] if told > 0 else _ZOOMS[1])
+
+    def _phone_notes(self) -> dict[str, str]:
+        """What the table `info` says of the numbers of places, in words or digits."""
+        if not self._info:
+            return {}
+        found = self._select(f"SELECT {', '.join(self._info)} FROM info LIMIT 1").fetchone() or ()
+        return {name: str(value)[:20].strip() for name, value in zip(self._info, found, strict=False)}
+
     def _evidence(self) -> RowEvidence:
         """What its metadata say of the order of rows; they may be absent."""
         told: dict[str, Any] = {}
+        if self._of_phone:
+            from_the_south = False
+            with contextlib.suppress(*_BROKEN):
+                from_the_south = self._phone_notes().get("inverted_y") == "1"
+            return RowEvidence(False, self._told_rows, scheme="tms" if from_the_south else "xyz")
         if "metadata" in self._tables:
             with contextlib.suppress(*_BROKEN):
                 told = dict(self._select(_SIDES).fetchall())
@@ -140,8 +183,9 @@ class MbtilesFile:
     def _raw(self, zoom: int, x: int, y: int) -> bytes:
         """A tile's bytes by its row as stored."""
         table = "tiles" if "tiles" in self._tables else "images"
+        column = "image" if self._of_phone else "tile_data"
         try:
-            statement = f"SELECT tile_data FROM {table} WHERE rowid = ? AND length(tile_data) <= ?"
+            statement = f"SELECT {column} FROM {table} WHERE rowid = ? AND length({column}) <= ?"
             row = self._select(statement, (self._rows.get(_key(zoom, x, y), -1), TILE_BYTES_MAX)).fetchone()
         except _BROKEN as error:
             raise OSError(shown(error)) from error
@@ -174,7 +218,7 @@ class MbtilesFile:
         kinds = dict(
             self._select(
                 "SELECT name, type FROM sqlite_master WHERE type IN ('table', 'view') AND rootpage > 0 AND "
-                "name IN ('tiles', 'map', 'images', 'metadata') LIMIT 4"
+                "name IN ('tiles', 'map', 'images', 'metadata', 'info') LIMIT 5"
             ).fetchall()
         )
         tables = {name for name, kind in kinds.items() if kind == "table"}
@@ -189,14 +233,23 @@ class MbtilesFile:
                 "its tiles are in no plain table of the name `tiles`, nor in `map` and `images`; a view or virtual "
                 "table is not run"
             )
-        wanted |= tables & {"metadata"}
+        columns = {table: self._select(f"PRAGMA table_xinfo({table})").fetchall() for table in tables}
+        names = {table: {str(column[1]).lower() for column in found} for table, found in columns.items()}
+        self._of_phone = "tiles" in tables and names["tiles"] >= _PHONE_COLUMNS
+        if self._of_phone and "info" not in tables:
+            raise UserError(
+                f"{self.path} numbers its tiles from a corner of its own (its table `tiles` has x, y, z, and there is "
+                "no table `info`), as OruxMaps does: write the map as MBTiles, or as RMaps SQLite."
+            )
+        wanted |= {"info"} if self._of_phone else tables & {"metadata"}
         for table in wanted:
-            columns = self._select(f"PRAGMA table_xinfo({table})").fetchall()
-            if not {column[1] for column in columns} >= _COLUMNS[table] or any(column[6] for column in columns):
+            needed = _PHONE_COLUMNS if self._of_phone and table == "tiles" else _COLUMNS[table]
+            if not names[table] >= needed or any(column[6] for column in columns[table]):
                 raise self._unreadable(
-                    f"its table `{table}` lacks columns ({', '.join(sorted(_COLUMNS[table]))}), as those of OsmAnd and "
-                    "RMaps do, or computes some"
+                    f"its table `{table}` lacks columns ({', '.join(sorted(_COLUMNS[table]))}; or x, y, z, image, as "
+                    "OsmAnd and RMaps name them), or computes some"
                 )
+        self._info = tuple(name for name in _PHONE_NOTES if name in names.get("info", set()))
         self._allowed = wanted
         database.set_authorizer(self._authorize)
         return wanted
@@ -247,6 +300,11 @@ def is_mbtiles(path: Path) -> bool:
             return file.read(len(_BEGINS)) == _BEGINS
     except OSError:
         return False
+
+
+def _phone_tiles(what: str, zoom: str) -> str:
+    """A statement for the tiles whose columns and rows fit to their zoom, where that is numbered so."""
+    return _PHONE.format(what=what.format(zoom=zoom), zoom=zoom, zoom_max=ZOOM_MAX, edge=f"(1 << {zoom}) - 1")
 
 
 def _key(zoom: int, x: int, y: int) -> int:

@@ -58,6 +58,14 @@ _FORMATS: tuple[tuple[bytes, str, str], ...] = (
     (b"\xff\x4f\xff\x51", "JP2OpenJPEG", ".j2k"),
     (b"BM", "BMP", ".bmp"),
 )
+_ARCHIVES = {
+    b"PMTiles": "a PMTiles archive: make MBTiles of it with `pmtiles convert map.pmtiles map.mbtiles` and import that",
+    b"PK\x03\x04": "a ZIP archive (as KMZ, TPK and many downloads are): unpack it and import the map inside",
+    b"\x1f\x8b": "packed with gzip: unpack it with `gunzip` or `tar -xzf` and import the map inside",
+    b"7z\xbc\xaf": "a 7z archive: unpack it and import the map inside",
+    b"Rar!": "a RAR archive: unpack it and import the map inside",
+}
+"""What maps come packed in, by their first bytes, and the way out."""
 _SRTM_NAME = re.compile(r"([NS]\d{2}[EW]\d{3})(?![0-9]).*\.hgt", re.IGNORECASE)
 _SRTM_BYTES = {2 * 1201**2, 2 * 3601**2}
 _WHOLE = {"PNG", "JPEG", "BMP", "WEBP"}
@@ -124,6 +132,9 @@ class OpenRaster:
         if not head:
             raise UserError(f"{path} is empty: copy it again from where it came.")
         found = _srtm(path, file_bytes) if path.suffix.lower() == ".hgt" else _format(head)
+        archive = next((told for magic, told in _ARCHIVES.items() if head.startswith(magic)), "")
+        if archive:
+            raise UserError(f"{path} is {archive}.")
         if found is None:
             raise UserError(
                 f"{path} is not a raster that can be read (its first bytes are of no GeoTIFF, PNG, JPEG, JPEG 2000, "
@@ -263,6 +274,19 @@ def read_window(path: Path, dataset: Any, bands: list[int], window: Window, *, m
             f"{path} cannot be read, it is truncated or damaged ({str(error).splitlines()[0]}): copy it again from "
             "where it came."
         ) from error
+
+
+def geotransform(dataset: Any) -> rasterio.Affine:
+    """Where a raster lies, in degrees of -180 to 180 where its own are counted from 0 to 360."""
+    place = dataset.transform
+    in_degrees = dataset.crs is not None and dataset.crs.is_geographic
+    return within_half_turn(place, dataset.width, dataset.height) if in_degrees else place
+
+
+def within_half_turn(place: rasterio.Affine, width: float, height: float) -> rasterio.Affine:
+    """A transform to degrees, a turn to the west where the middle of these pixels lies beyond 180."""
+    middle_deg = (place @ (width / 2.0, height / 2.0))[0]
+    return rasterio.Affine.translation(-360.0, 0.0) @ place if 180.0 < middle_deg <= 360.0 else place
 
 
 def rpc_beside(path: Path) -> bool:

@@ -45,6 +45,8 @@ def box_of(text: str) -> tuple[float, float, float, float]:
         west, south, east, north = (float(part) for part in text.split(","))
     except ValueError:
         raise UserError(f"--bbox is '{text}': give west,south,east,north in degrees.") from None
+    if 180.0 <= west < east <= 360.0:  # counted from 0 to 360
+        west, east = west - 360.0, east - 360.0
     if not (-180.0 <= west < east <= 180.0 and -85.0 <= south < north <= 85.0):
         raise UserError(f"--bbox {text} is not a box on the map: give west,south,east,north in degrees, in this order.")
     return west, south, east, north

@@ -31,7 +31,7 @@ from gps_denied_onboard.tiles.grid import LATITUDE_MAX_DEG, TILE_PX, tile_range
 from gps_denied_operator.tiles import expand
 from gps_denied_operator.tiles.bands import BandPlan, band_plan
 from gps_denied_operator.tiles.datum import datum_accuracy
-from gps_denied_operator.tiles.open_raster import OpenRaster, rpc_beside
+from gps_denied_operator.tiles.open_raster import OpenRaster, geotransform, rpc_beside
 
 ZOOM_DEFAULT_MAX = 20
 UPSAMPLING_MAX = 2.0
@@ -177,13 +177,20 @@ def _band_notes(path: Path, dataset: Any) -> tuple[str, ...]:
     else:
         plan = band_plan(path, dataset)
     collar = None if plan.alpha else expand.undeclared_collar(path, dataset, plan.colours)
-    if not collar:  # 0 is what programs leave around a warped picture, and the share without data is told anyway
-        return plan.notes
-    return (
-        *plan.notes,
-        f"a corner is filled with {collar:g}, which the file does not declare: its pixels of that value count as no "
-        f"data (`gdal_edit.py -a_nodata <value> {path.name}` declares another one)",
-    )
+    if collar is not None:
+        return (
+            *plan.notes,
+            f"a corner or edge is filled with {collar:g}, which the file does not declare: taken as no data "
+            "(`gdal_edit.py -a_nodata` declares another value)",
+        )
+    blackish = 0 if plan.alpha else expand.blackish_collar(path, dataset, plan.colours)
+    if blackish:
+        return (
+            *plan.notes,
+            f"a corner is nearly black (up to {blackish}) and counts as ground; where it is a collar that lossy "
+            f"compression blurred, run `nearblack -setmask -o new.tif {path.name}` and import that",
+        )
+    return plan.notes
 
 
 def damaged(path: Path, error: Exception) -> UserError:
@@ -263,10 +270,7 @@ def _outline_deg(path: Path, dataset: Any) -> tuple[tuple[float, float], ...]:
 def _bounds_deg(path: Path, dataset: Any) -> tuple[float, float, float, float]:
     longitude, latitude = _edge(path, dataset)
     if np.abs(np.diff(longitude)).max() > 180.0:
-        raise UserError(
-            f"{path} crosses the 180th meridian, where the tile grid is cut: split it there with `gdalwarp -te` and "
-            "import both halves."
-        )
+        raise _crosses(path)
     if np.abs(latitude).max() > LATITUDE_MAX_DEG:
         raise UserError(
             f"{path} reaches {latitude[np.abs(latitude).argmax()]:.1f} degrees of latitude, the tile grid ends at "
@@ -275,11 +279,18 @@ def _bounds_deg(path: Path, dataset: Any) -> tuple[float, float, float, float]:
     return float(longitude.min()), float(latitude.min()), float(longitude.max()), float(latitude.max())
 
 
+def _crosses(path: Path) -> UserError:
+    return UserError(
+        f"{path} crosses the 180th meridian, where the tile grid is cut: split it there with `gdalwarp -te` and "
+        "import both halves."
+    )
+
+
 def _degrees(
     path: Path, dataset: Any, columns: npt.ArrayLike, rows: npt.ArrayLike
 ) -> tuple[npt.NDArray[np.float64], ...]:
     """Return WGS84 longitude and latitude of pixel corners."""
-    place = dataset.transform
+    place = geotransform(dataset)
     u, v = np.asarray(columns, dtype=float), np.asarray(rows, dtype=float)
     east, north = place.a * u + place.b * v + place.c, place.d * u + place.e * v + place.f
     try:
@@ -291,6 +302,8 @@ def _degrees(
             f"one with `gdal_edit.py -a_srs EPSG:<code> {path.name}`."
         ) from error
     good = np.isfinite(longitude) & np.isfinite(latitude) & (np.abs(latitude) <= 90.0) & (np.abs(longitude) <= 180.001)
+    if dataset.crs.is_geographic and 180.001 < np.abs(longitude).max() <= 360.0 and np.abs(latitude).max() <= 90.0:
+        raise _crosses(path)
     if not good.all():
         raise UserError(
             f"{path} lies outside of what its coordinate system ({dataset.crs}) covers, so one of them is wrong: give "

@@ -85,7 +85,7 @@ def read_bounds(text: object) -> tuple[float, float, float, float] | None:
         west, south, east, north = (float(part) for part in parts)
     except (TypeError, ValueError):
         return None
-    if not (-180.0 <= west < east <= 180.0 and -90.0 <= south < north <= 90.0) or south * north <= 0.0:
+    if not (-180.0 <= west < east <= 360.0 and -90.0 <= south < north <= 90.0) or south * north <= 0.0:
         return None  # on both sides of the equator, both orders fit
     return west, south, east, north
 

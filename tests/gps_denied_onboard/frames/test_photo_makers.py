@@ -16,7 +16,7 @@ from PIL import Image
 
 from gps_denied_onboard.frames.camera_metadata import combined_view
 from gps_denied_onboard.frames.folder import FolderSource, in_time_order, read_image
-from gps_denied_onboard.frames.photo_info import PhotoInfo, photo_info
+from gps_denied_onboard.frames.photo_info import PhotoInfo, photo_info, read_photo_info
 from gps_denied_onboard.frames.xmp import parse_xmp, xmp_number
 
 RDF = 'xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"'
@@ -187,6 +187,7 @@ HEMISPHERES: dict[str, tuple[dict[int, Any], bytes, tuple[float, float], bool]] 
     "written out": ({**SOUTH_WEST, 1: "South", 3: b"west\0"}, b"", (-33.5, -70.25), False),
     "a sign and a letter": ({2: (-33.0, -30.0, 0.0), 4: (-70.25,), 1: "S", 3: "W"}, b"", (-33.5, -70.25), False),
     "a sign and no letter": ({2: (-33.5,), 4: (-70.25,)}, b"", (-33.5, -70.25), False),
+    "a longitude from 0 to 360": ({1: "S", 2: (33.5,), 3: "E", 4: (289.75,)}, b"", (-33.5, -70.25), False),
     "no letter": (SOUTH_WEST, b"", (33.5, 70.25), True),
     "no letter, the maker's own with a sign": (
         SOUTH_WEST, dji(GpsLatitude="-33.50001", GpsLongitude="-70.24999"), (-33.50001, -70.24999), False),
@@ -246,17 +247,22 @@ def test_clocks_of_several_zones_are_put_on_one() -> None:
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_pixels_are_read_as_stored_whatever_the_flag(orientation: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "TIFF", "TIFF of 16 bits"])
+def test_pixels_are_read_as_stored_whatever_the_flag(form: str, orientation: int, tmp_path: Path) -> None:
     """The orientation flag turns no pixel and no size: a camera's matrix belongs to the sensor."""
-    picture = Image.new("RGB", (64, 48))
-    picture.paste((255, 255, 255), (0, 0, 16, 12))
+    picture = Image.new("I;16" if "16" in form else "RGB", (64, 48))
+    picture.paste(60000 if "16" in form else (255, 255, 255), (0, 0, 16, 12))
     exif = Image.Exif()
     exif[0x112] = orientation
     made = io.BytesIO()
-    picture.save(made, "JPEG", exif=exif, quality=95)
+    told: dict[str, Any] = {"tiffinfo": {0x112: orientation}} if "TIFF" in form else {"exif": exif, "quality": 95}
+    picture.save(made, form.split()[0], **told)
     (tmp_path / "a.jpg").write_bytes(made.getvalue())
     assert FolderSource(tmp_path).size_px == (64, 48)
+    info = read_photo_info(tmp_path / "a.jpg")
+    assert (info.width_px, info.height_px) == (64, 48)
     grey = read_image(tmp_path / "a.jpg", grey=True)
+    assert grey.shape == (48, 64)
     assert grey[:12, :16].mean() > 200 > 60 > grey[24:, 32:].mean()
 
 

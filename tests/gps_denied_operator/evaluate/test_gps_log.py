@@ -150,6 +150,19 @@ def test_a_result_of_another_evaluation_is_kept(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_logs_that_cannot_be_read_are_told_once_each(tmp_path: Path) -> None:
+    """One such log is the user's mistake; of several each is named, and none is named twice."""
+    paths = [tmp_path / name for name in ("a.bin", "b.bin")]
+    for path in paths:
+        path.write_bytes(b"no log")
+    one = CliRunner().invoke(app, ["evaluate", "gps", str(paths[0])])
+    assert "a.bin is no log" in str(one.exception)
+    assert not one.output
+    both = CliRunner().invoke(app, ["evaluate", "gps", *map(str, paths)])
+    assert both.exit_code == 2
+    assert [both.output.count(path.name) for path in paths] == [1, 1]
+
+
 def test_the_slowest_drift_that_is_seen_is_told(tmp_path: Path) -> None:
     """A drift well above the told one is found, one far below it is not; without other sensors none is promised."""
     messages = flight(minutes=3.0)

@@ -119,8 +119,8 @@ def test_a_table_is_read_in_its_columns_units(tmp_path: Path, header: str, row: 
 
 
 def test_an_angle_of_an_unknown_unit_is_refused(tmp_path: Path) -> None:
-    """Gons are not passed off for degrees."""
+    """Mils are not passed off for degrees."""
     table = tmp_path / "attitude.csv"
-    table.write_text("file,roll(gon),pitch(deg),yaw(deg)\na.jpg,1,2,3\n", encoding="utf-8")
-    with pytest.raises(UserError, match="roll is in 'gon', a unit that is not known"):
+    table.write_text("file,roll(mil),pitch(deg),yaw(deg)\na.jpg,1,2,3\n", encoding="utf-8")
+    with pytest.raises(UserError, match="roll is in 'mil', a unit that is not known"):
         attitudes_of_table(table, ["a.jpg"])

@@ -37,6 +37,10 @@ def plan(*items: dict[str, Any], **beside: Any) -> bytes:
     return json.dumps({"fileType": "Plan", "version": 1, "mission": mission, **beside}).encode()
 
 
+def named(place: tuple[float, float]) -> dict[str, float]:
+    return {"latitude": place[0], "longitude": place[1]}
+
+
 def complex_item(kind: str, **keys: Any) -> dict[str, Any]:
     return {"type": "ComplexItem", "complexItemType": kind, **keys}
 
@@ -101,6 +105,11 @@ KINDS: dict[str, tuple[bytes, list[tuple[float, float]], str]] = {
     "old VTOL landing": (
         plan(complex_item("vtolLandingPattern", loiterCoordinate=[*APPROACH, 40], landCoordinate=[*LAND, 0])),
         [HOME, NEAR, APPROACH, LAND], ""),
+    "a landing whose places have names": (
+        plan(complex_item("fwLandingPattern", landingApproachCoordinate=named(APPROACH), landCoordinate=named(LAND))),
+        [HOME, NEAR, APPROACH, LAND], ""),
+    "a structure scan whose places have names": (
+        plan(complex_item("StructureScan", polygon=[named(p) for p in RING])), [HOME, NEAR, *RING, RING[0]], "edge"),
     "structure scan": (
         plan(complex_item("StructureScan", polygon=RING, version=2)), [HOME, NEAR, *RING, RING[0]], "edge"),
     "survey before QGC 3.4": (
@@ -118,6 +127,7 @@ KINDS: dict[str, tuple[bytes, list[tuple[float, float]], str]] = {
     "region of interest in another country": (
         wpl((16, 0, *HOME), (16, 3, *NEAR), (201, 3, 10.0, 10.0)), [HOME, NEAR], "looked at"),
     "start of a landing": (wpl((16, 0, *HOME), (16, 3, *NEAR), (189, 3, *FAR)), [HOME, NEAR], "marker"),
+    "start of a way back": (wpl((16, 0, *HOME), (16, 3, *NEAR), (188, 3, *FAR)), [HOME, NEAR], "marker"),
     "payload place": (wpl((16, 0, *HOME), (94, 3, *NEAR)), [HOME, NEAR], ""),
     "arc": (wpl((16, 0, *HOME), (36, 3, *NEAR)), [HOME, NEAR], ""),
     "navigation command of tomorrow": (wpl((16, 0, *HOME), (86, 3, *NEAR)), [HOME, NEAR], "not known"),
@@ -157,6 +167,10 @@ KINDS: dict[str, tuple[bytes, list[tuple[float, float]], str]] = {
     "take-off at NaN": (wpl((16, 0, *HOME), (22, 3, "nan", "nan"), (16, 3, *NEAR)), [HOME, NEAR], ""),
     "whole numbers of MAVLink": (wpl((16, 0, 485000000, 372500000), (16, 6, *NEAR)), [HOME, NEAR], "1e-7"),
     "commas between the columns": (wpl((16, 0, *HOME), (16, 3, *NEAR)).replace(b"\t", b","), [HOME, NEAR], ""),
+    "longitudes from 0 to 360": (
+        wpl((16, 0, 48.5, 322.75), (16, 3, 48.52, 322.75)), [(48.5, -37.25), (48.52, -37.25)], ""),
+    "longitudes from 0 to 360 in a KML": (
+        kml([(48.5, 322.75), (48.52, 322.75)]), [(48.5, -37.25), (48.52, -37.25)], ""),
     "a comment that is not UTF-8": (
         wpl((16, 0, *HOME), (16, 3, *NEAR)).replace(b"110", b"110\r\n# \xfcber"), [HOME, NEAR], ""),
     "a pause in a track of a KML": (
@@ -249,6 +263,9 @@ CIRCLES = {"type": "SimpleItem", "command": 18, "frame": 3, "params": [2, 0, -50
         (plan({"type": "SimpleItem", "command": 36, "frame": 3, "params": [180, 0, 0, 0, 48.62, 37.25, 9]}), 2000,
          "5.6 km"),
         (plan(complex_item("CorridorScan", polyline=RING, CorridorWidth=6000)), 2000, "--buffer 3000"),
+        (plan(complex_item("StructureScan", polygon=RING, CameraCalc={"DistanceToSurface": 700})), 500, "0.7 km"),
+        (plan(complex_item("survey", polygon=RING, TransectStyleComplexItem={"TurnAroundDistance": 600})), 500,
+         "0.6 km"),
     ],
 )  # fmt: skip
 def test_what_is_flown_beside_the_map_is_told(data: bytes, buffer_m: float, said: str, tmp_path: Path) -> None:

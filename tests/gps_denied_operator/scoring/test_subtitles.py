@@ -34,6 +34,13 @@ def test_blocks_that_count_frames_are_of_these_frames(form: str, counter: str, t
     assert (place.latitude_deg, place.longitude_deg, place.altitude_m) == (48.52, -37.22, 105.2)
 
 
+def test_longitudes_from_0_to_360_are_those_to_the_west(tmp_path: Path) -> None:
+    """322.8 degrees east are 37.2 west."""
+    path = tmp_path / "clip.SRT"
+    path.write_text(srt("[latitude: 48.5] [longitude: 322.8] [rel_alt: 5.0 abs_alt: 105.0]"))
+    assert read_truth_csv(path).by_time[0].longitude_deg == pytest.approx(-37.2)
+
+
 def test_blocks_without_a_counter_go_by_time(tmp_path: Path) -> None:
     """Some write one block a second, and older ones no counter."""
     path = tmp_path / "clip.srt"

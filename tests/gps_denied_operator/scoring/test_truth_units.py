@@ -22,6 +22,12 @@ TABLES: dict[str, tuple[bytes, float, float | None]] = {
     "MAVLink integers": (b"time_boot_ms,lat,lon,alt(mm)\n0,331000000,722000000,5\n700,332000000,723000000,5500\n",
                          0.7, 5.5),
     "e7 by name": (b"t_s,lat_e7,lon_e7\n0,331000000,722000000\n1,332000000,723000000\n", 1.0, None),
+    "microdegrees": (b"t_s,lat (microdegrees),lon (microdegrees)\n0,33100000,72200000\n1,33200000,72300000\n",
+                     1.0, None),
+    "seconds of arc": (b"t_s,lat [arcsec],lon [arcsec]\n0,119160,259920\n1,119520,260280\n", 1.0, None),
+    "minutes of arc": (b"t_s,lat [arcmin],lon [arcmin]\n0,1986,4332\n1,1992,4338\n", 1.0, None),
+    "gons": (b"t_s,lat (gon),lon (gon)\n0,36.7777778,80.2222222\n1,36.8888889,80.3333333\n", 1.0, None),
+    "decimetres": (b"t_s,lat,lon,alt (decimeters)\n0,33.1,72.2,1\n1,33.2,72.3,7900\n", 1.0, 790.0),
     "radians": (b"t_s,lat [rad],lon [rad]\n0,0.5,1.2\n1,0.579449312,1.261873049\n", 1.0, None),
     "semicolons and decimal commas": (
         b"\xef\xbb\xbfTime (s);Latitude (\xc2\xb0);Longitude (\xc2\xb0);Alt (m)\r\n0,0;33,1;72,2;5\r\n"
@@ -83,6 +89,13 @@ def test_degrees_are_read_as_people_write_them(what: str, tmp_path: Path) -> Non
     assert (place.latitude_deg, place.longitude_deg) == pytest.approx((-33.5, -70.25))
 
 
+def test_longitudes_from_0_to_360_are_those_to_the_west(tmp_path: Path) -> None:
+    """287.75 degrees east are 72.25 west."""
+    path = tmp_path / "truth.csv"
+    path.write_text("t_s,lat,lon\n0,33.1,287.75\n1,33.2,287.5\n")
+    assert [place.longitude_deg for place in read_truth_csv(path, ("time",)).by_time] == [-72.25, -72.5]
+
+
 def test_an_altitude_of_exiftool_has_its_sign(tmp_path: Path) -> None:
     """`4.5 m Below Sea Level` is below it."""
     (tmp_path / "t.csv").write_text(
@@ -113,7 +126,7 @@ def test_what_would_be_another_place_or_time_is_refused(text: str, said: str, tm
     [
         ("time(fortnight),lat,lon", "fortnight"),
         ("t_s,lat,lon,alt(fathom)", "fathom"),
-        ("t_s,lat(gon),lon(gon)", "gon"),
+        ("t_s,lat(mil),lon(mil)", "mil"),
     ],
 )
 def test_a_unit_that_is_not_known_is_refused(header: str, unit: str, tmp_path: Path) -> None:

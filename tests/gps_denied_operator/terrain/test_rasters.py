@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import rasterio
 from rasterio.enums import Resampling
-from rasterio.transform import from_origin
+from rasterio.transform import Affine, from_origin
 from rasterio.vrt import WarpedVRT
 from rasterio.warp import reproject, transform_bounds
 from scipy.ndimage import binary_erosion
@@ -121,6 +121,20 @@ def test_a_fine_raster_is_averaged(tmp_path: Path) -> None:
     assert np.mean(known) == pytest.approx(float(mean.mean()), abs=0.05)
     assert known.std() < 1.1 * float(mean.std())
     assert 190.0 < known.min() < known.max() < 210.0
+
+
+@pytest.mark.parametrize("crs", ["EPSG:4326", "EPSG:4269"])
+def test_longitudes_from_0_to_360_lie_where_they_belong(tmp_path: Path, crs: str) -> None:
+    """A file of half a turn to 360, as climate and sea-floor models come, holds the heights of the one from -180."""
+    heights, transform = making.mountains()
+    signed = making.geotiff(tmp_path / "a.tif", heights, transform, crs)
+    turned = making.geotiff(tmp_path / "b.tif", heights, Affine.translation(360.0, 0.0) @ transform, crs)
+    west, south, east, north = making.MOUNTAINS_BOX
+    for box in (None, (west + 0.1, south + 0.1, east - 0.1, north - 0.1)):
+        expected, grid = (read_raster(path, 1.0, box).grid for path in (signed, turned))
+        assert (grid.south_deg, grid.west_deg) == pytest.approx((expected.south_deg, expected.west_deg), abs=1.5e-3)
+        there = (south + 0.14, west + 0.15)
+        assert grid_heights_amsl_m(grid, *there) == pytest.approx(grid_heights_amsl_m(expected, *there), abs=0.2)
 
 
 def test_a_box_of_a_large_raster(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +10,8 @@ import cv2
 import numpy as np
 import pytest
 import rasterio
+from PIL import Image
+from rasterio.control import GroundControlPoint
 from rasterio.enums import ColorInterp
 from rasterio.rpc import RPC
 
@@ -117,6 +120,14 @@ def around(value: float, dtype: str) -> Make:
     return lambda path: draw(path, np.where(hole(), np.maximum(eight_bit(), 1), value)[None].astype(dtype)).path
 
 
+def notched(path: Path) -> Path:
+    """Black in the middle of a side, with ground in all corners: a sheet's missing piece."""
+    grey = np.maximum(eight_bit(), 1)
+    grey[NOTCH] = 0
+    return draw(path, np.stack([grey] * 3)).path
+
+
+NOTCH = np.s_[170:250, :50]
 SEEN = hole().mean()
 # what -> maker, share with data, a word of the notes
 KINDS: dict[str, tuple[Make, float, str]] = {
@@ -132,10 +143,11 @@ KINDS: dict[str, tuple[Make, float, str]] = {
     "MINISWHITE": (inverted("uint8"), 1.0, "white as the lowest"),
     "MINISWHITE, 16 bit": (inverted("uint16"), 1.0, "white as the lowest"),
     "MINISWHITE with no data": (white_low_with_holes, SEEN, "white as the lowest"),
-    "palette with a transparent colour": (palette((255, 255, 255, 0)), SEEN, "a corner is filled with 255"),
-    "black around it, not declared": (around(0, "uint8"), SEEN, ""),
+    "palette with a transparent colour": (palette((255, 255, 255, 0)), SEEN, "filled with 255"),
+    "black around it, not declared": (around(0, "uint8"), SEEN, "filled with 0, which the file does not declare"),
+    "black in the middle of a side": (notched, 1.0 - 80 * 50 / (WIDTH * HEIGHT), "filled with 0"),
     "lowest float around it, not declared": (around(-3.4028234663852886e38, "float32"), SEEN, "does not declare"),
-    "-9999 around it, not declared": (around(-9999.0, "float32"), SEEN, "a corner is filled with -9999"),
+    "-9999 around it, not declared": (around(-9999.0, "float32"), SEEN, "filled with -9999"),
     "palette with no data": (palette((255, 0, 255, 255), nodata=255), SEEN, ""),
     "values below zero": (below_zero, SEEN, ""),
     "rows from the south": (from_the_south, 1.0, ""),
@@ -200,6 +212,7 @@ def test_bands_are_taken_by_their_names(tmp_path: Path, plain: tuple[np.ndarray,
     assert np.corrcoef(grey[valid].astype(float), plain[0][valid].astype(float))[0, 1] > 0.98
 
 
+BESSEL = "+proj=utm +zone=37 +ellps=bessel +type=crs"
 KRASS = "+proj=tmerc +lon_0=39 +k=1 +x_0=7500000 +ellps=krass +units=m +type=crs"
 # CRS -> metres that PROJ gives (None: not said), a word of the notes
 DATUMS: dict[str, tuple[float | None, str]] = {
@@ -257,13 +270,78 @@ def elsewhere(path: Path) -> Path:
     return draw(path, eight_bit()[None], crs="EPSG:23037", transform=placed("EPSG:23037")).path
 
 
+def photograph(path: Path) -> Path:
+    """A picture of a drone with its position in EXIF, and nothing that spans it over the ground."""
+    exif = Image.Exif()
+    exif.get_ifd(0x8825).update({1: "N", 2: (48.0, 25.0, 12.0), 3: "E", 4: (37.0, 6.0, 0.0)})
+    Image.fromarray(eight_bit()).save(path.with_suffix(".jpg"), exif=exif)
+    return path.with_suffix(".jpg")
+
+
+def control_points(path: Path) -> Path:
+    points = [GroundControlPoint(v, u, 37.1 + u * 1e-5, 48.4 - v * 1e-5) for u, v in ((0, 0), (400, 0), (0, 400))]
+    with rasterio.open(path, "w", driver="GTiff", width=WIDTH, height=HEIGHT, count=1, dtype="uint8") as dataset:
+        dataset.gcps = (points, rasterio.CRS.from_epsg(4326))
+        dataset.write(eight_bit()[None])
+    return path
+
+
+def beginning(head: bytes) -> Make:
+    """A file of which only the first bytes count."""
+
+    def make(path: Path) -> Path:
+        path.write_bytes(head + bytes(200))
+        return path
+
+    return make
+
+
+def geopackage(path: Path) -> Path:
+    with sqlite3.connect(path.with_suffix(".gpkg")) as database:
+        database.execute("CREATE TABLE gpkg_contents (table_name TEXT, data_type TEXT)")
+        database.execute("INSERT INTO gpkg_contents VALUES ('ortho', 'tiles')")
+    database.close()
+    return path.with_suffix(".gpkg")
+
+
 REFUSED: dict[str, tuple[Make, str]] = {
     "datum without a way to WGS 84 here": (elsewhere, "48.42, 37.10 by its coordinate system EPSG:23037"),
     "datum not named": (
         lambda path: draw(path, eight_bit()[None], crs=KRASS, transform=placed(KRASS)).path, "EPSG:28407"),
+    "datum not named, on Bessel's ellipsoid": (
+        lambda path: draw(path, eight_bit()[None], crs=BESSEL, transform=placed(BESSEL)).path, "not name its datum"),
     "placed by RPCs only": (rpc_only, "gdalwarp -rpc"),
+    "placed by control points only": (control_points, "gdalwarp map.tif straight.tif"),
+    "a photograph": (photograph, "single photograph with a position, no map"),
+    "PMTiles": (beginning(b"PMTiles\x03"), "pmtiles convert"),
+    "ZIP": (beginning(b"PK\x03\x04"), "unpack it and import the map inside"),
+    "gzip": (beginning(b"\x1f\x8b\x08"), "packed with gzip"),
+    "GeoPackage": (geopackage, "gdal_translate map.gpkg map.tif"),
     "radar": (lambda path: draw(path, (eight_bit() * (1 + 1j)).astype("complex64")[None]).path, "amplitude"),
 }  # fmt: skip
+
+
+@pytest.mark.parametrize("system", ["EPSG:4326", "EPSG:4269"])
+def test_longitudes_from_0_to_360_lie_where_they_belong(system: str, tmp_path: Path) -> None:
+    """A map of Alaska at 217.5 degrees is the one at -142.5, with the same pixels."""
+    step = (0.5 / 74_000, -0.5 / 111_200)
+    both = [
+        draw(tmp_path / f"{west:g}.tif", eight_bit()[None], crs=system,
+             transform=rasterio.Affine(step[0], 0, west, 0, step[1], 62.4)).path
+        for west in (-142.5, 217.5)
+    ]  # fmt: skip
+    assert MapRaster.open(both[1]).bounds_deg == pytest.approx(MapRaster.open(both[0]).bounds_deg)
+    (signed, valid), (round_the_world, seen) = map(read, both)
+    assert valid.sum() == seen.sum() > 0
+    assert np.abs(signed.astype(float) - round_the_world).max() <= 1.0
+
+
+def test_a_map_on_both_sides_of_the_180th_meridian_is_told_as_that(tmp_path: Path) -> None:
+    """Counted from 0 to 360 it runs from 179.9 to 180.1: no advice about its coordinate system."""
+    path = draw(tmp_path / "map.tif", eight_bit()[None], crs="EPSG:4326",
+                transform=rasterio.Affine(0.2 / WIDTH, 0, 179.91, 0, -0.2 / WIDTH, 62.4)).path  # fmt: skip
+    with pytest.raises(UserError, match="crosses the 180th meridian"):
+        MapRaster.open(path)
 
 
 @pytest.mark.parametrize("what", REFUSED)
@@ -271,7 +349,7 @@ def test_what_cannot_be_placed_is_refused_with_a_way_out(what: str, tmp_path: Pa
     """The refusal names a command that mends the file."""
     make, said = REFUSED[what]
     with pytest.raises(UserError, match=said):
-        MapRaster.open(make(tmp_path / "map.tif"))
+        open_map(make(tmp_path / "map.tif"), None)
 
 
 def test_a_map_too_coarse_to_fly_is_refused(tmp_path: Path) -> None:
@@ -325,6 +403,24 @@ def test_a_picture_of_two_values_keeps_both(tmp_path: Path) -> None:
     grey, valid = read(path)
     assert valid.sum() == pytest.approx(MapRaster.open(path).covered_px(MapRaster.open(path).default_zoom()), rel=0.01)
     assert set(np.unique(grey[valid])) >= {0, 255}
+
+
+def test_a_collar_that_is_not_quite_black_is_told(tmp_path: Path) -> None:
+    """Lossy compression blurs a collar: it counts as ground, and the command that marks it is named."""
+    noise = np.random.default_rng(5).integers(0, 5, (HEIGHT, WIDTH))
+    bands = np.stack([np.where(hole(), eight_bit(), noise)] * 3).astype(np.uint8)
+    assert "run `nearblack -setmask" in " ".join(MapRaster.open(draw(tmp_path / "map.tif", bands).path).notes)
+
+
+def test_a_scan_of_one_bit_with_white_as_the_lowest_is_no_negative(tmp_path: Path) -> None:
+    """Fax and plotter scans store white as 0: their paper comes out white."""
+    kept = [
+        draw(tmp_path / f"{form}.tif", bits.astype(np.uint8)[None], nbits=1, photometric=form).path
+        for form, bits in (("MINISBLACK", eight_bit() > 60), ("MINISWHITE", eight_bit() <= 60))
+    ]
+    (black, valid), (white, seen) = map(read, kept)
+    assert valid.sum() == seen.sum() > 0
+    np.testing.assert_array_equal(black, white)
 
 
 def test_a_projection_beside_a_world_file_is_taken(tmp_path: Path) -> None:

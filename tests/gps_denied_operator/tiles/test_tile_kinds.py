@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
@@ -60,6 +61,61 @@ def test_mbtiles_under_another_name_are_read(tmp_path: Path) -> None:
     """The content decides, not the suffix."""
     write_mbtiles(tmp_path / "map.db", ZOOM, land_tiles())
     assert open_map(tmp_path / "map.db", None).kind == "mbtiles"
+
+
+def phone_archive(
+    path: Path, notes: dict[str, object], *, backwards: bool = True, south: bool = False, zoom: int = ZOOM
+) -> Path:
+    """An archive as OsmAnd, RMaps, Locus and Mobile Atlas Creator write it; no table `info` where notes are empty."""
+    with sqlite3.connect(path) as database:
+        database.execute("CREATE TABLE tiles (x int, y int, z int, s int, image blob, PRIMARY KEY (x, y, z, s))")
+        if notes:
+            database.execute(f"CREATE TABLE info ({', '.join(notes)})")
+            database.execute(f"INSERT INTO info VALUES ({', '.join('?' * len(notes))})", list(notes.values()))
+        for (x, y), tile in land_tiles().items():
+            row = 2**zoom - 1 - y if south else y
+            values = (x, row, 17 - zoom if backwards else zoom, 0, png(tile))
+            database.execute("INSERT INTO tiles VALUES (?, ?, ?, ?, ?)", values)
+    database.close()
+    return path
+
+
+PHONE: dict[str, tuple[dict[str, object], bool, bool]] = {  # the table `info`, zooms backwards, rows from the south
+    "RMaps": ({"minzoom": 0, "maxzoom": 0}, True, False),
+    "OsmAnd": ({"minzoom": 0, "maxzoom": 0, "tilenumbering": "BigPlanet", "ellipsoid": 0}, True, False),
+    "OsmAnd, zooms as they are": ({"tilenumbering": "simple"}, False, False),
+    "zooms against their note": ({"tilenumbering": "BigPlanet"}, False, False),
+    "rows from the south": ({"tilenumbering": "BigPlanet", "inverted_y": 1}, True, True),
+    "no word of where rows begin": ({"tilenumbering": ""}, True, True),
+}
+
+
+@pytest.mark.parametrize("what", PHONE)
+def test_archives_of_telephones_are_read(what: str, tmp_path: Path) -> None:
+    """Tables with x, y, z, image: the zooms that fit the numbers, the rows that fit the pictures."""
+    notes, backwards, south = PHONE[what]
+    maker = open_map(phone_archive(tmp_path / "map.sqlitedb", notes, backwards=backwards, south=south), None)
+    assert maker.zoom == ZOOM
+    assert worst_error(maker) < 5.0
+
+
+@pytest.mark.parametrize("zoom", [18, 20])
+def test_zooms_finer_than_17_are_below_zero_in_such_archives(zoom: int, tmp_path: Path) -> None:
+    """Zoom 18 is -1 there: the zooms that aircraft fly with."""
+    maker = open_map(phone_archive(tmp_path / "map.sqlitedb", {"minzoom": 17 - zoom}, zoom=zoom), None)
+    assert maker.zoom == zoom
+    assert worst_error(maker) < 5.0
+
+
+@pytest.mark.parametrize(
+    ("notes", "said"),
+    [({"ellipsoid": 1}, "elliptical Mercator"), ({}, "as OruxMaps does")],
+    ids=["elliptical", "numbered from its own corner"],
+)
+def test_archives_on_another_grid_are_refused(notes: dict[str, object], said: str, tmp_path: Path) -> None:
+    """Tiles of Yandex' projection, or counted from the map's own corner, would lie kilometres off."""
+    with pytest.raises(UserError, match=said):
+        open_map(phone_archive(tmp_path / "map.sqlitedb", notes), None)
 
 
 def test_a_patch_at_a_finer_zoom_is_told(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import struct
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
@@ -21,6 +22,8 @@ _PACKET_BYTES_MAX = 8 + _V2_OVERHEAD + 255 + _SIGNATURE
 _GPS_INPUT = 232
 _STREAM = {0, _GPS_INPUT, 251, 252, 253}  # HEARTBEAT, GPS_INPUT, NAMED_VALUE_FLOAT and _INT, STATUSTEXT
 _ONBOARD_COMPUTER = 191
+_GROUND_STATION = 6
+"""MAV_TYPE_GCS in a heartbeat."""
 _PAUSE_MAX_US = 60_000_000
 _SEND_POLL_S = 0.001
 _SEND_TIMEOUT_S = 10.0
@@ -93,10 +96,8 @@ def own_stream(path: Path) -> tuple[list[tuple[int, bytes]], tuple[str, ...]]:
     minute (a clock that was set) count as no time. UserError where the log holds no such stream.
     """
     everything, notes = _up_to_a_cut_end(path)
-    senders = {_identity(p)[:2] for _, p in everything if _identity(p)[2] == _GPS_INPUT}
-    ours = {sender for sender in senders if sender[1] == _ONBOARD_COMPUTER} or senders
-    ours = ours or {_identity(p)[:2] for _, p in everything if _identity(p)[1] == _ONBOARD_COMPUTER}
-    packets = [(t, p) for t, p in everything if _identity(p)[:2] in ours and _identity(p)[2] in _STREAM]
+    ours, others = _sender(everything)
+    packets = [(t, p) for t, p in everything if _identity(p)[:2] == ours and _identity(p)[2] in _STREAM]
     if not packets:
         raise UserError(
             f"log {path} holds no GPS_INPUT and nothing of an onboard computer: it is another station's log, and its "
@@ -105,6 +106,11 @@ def own_stream(path: Path) -> tuple[list[tuple[int, bytes]], tuple[str, ...]]:
     left = len(everything) - len(packets)
     if left:
         notes.append(f"{left} of {len(everything)} packets are another system's or commands: they are not sent")
+    if others:
+        named = ", ".join(f"{system}/{component}" for system, component in others)
+        notes.append(
+            f"positions of {ours[0]}/{ours[1]} are sent; {named} sent some, too, of another aircraft or source"
+        )
     timed, since_us, jumps = [], 0, 0
     for k, (time_us, packet) in enumerate(packets):
         step_us = time_us - packets[k - 1][0] if k else 0
@@ -114,6 +120,32 @@ def own_stream(path: Path) -> tuple[list[tuple[int, bytes]], tuple[str, ...]]:
     if jumps:
         notes.append(f"{jumps} times its clock runs back or jumps by more than a minute: these jumps are left out")
     return timed, tuple(notes)
+
+
+def _sender(everything: list[tuple[int, bytes]]) -> tuple[tuple[int, int], list[tuple[int, int]]]:
+    """System and component that sent most positions, onboard computers first, and the others that sent some.
+
+    Never a ground station: what a person types there, or a receiver on its roof, is no flight's own stream. Without
+    any positions an onboard computer that said something, (0, 0) without one.
+    """
+    stations, said = set(), Counter[tuple[int, int]]()
+    positions = Counter[tuple[int, int]]()
+    for _, packet in everything:
+        system, component, message = _identity(packet)
+        if message == 0 and packet[_heartbeat_type(packet)] == _GROUND_STATION:
+            stations.add((system, component))
+        positions[system, component] += message == _GPS_INPUT
+        said[system, component] += component == _ONBOARD_COMPUTER
+    order = sorted(positions, key=lambda sender: (sender[1] != _ONBOARD_COMPUTER, -positions[sender], -said[sender]))
+    sending = [sender for sender in order if positions[sender] and sender not in stations]
+    silent = [sender for sender in order if said[sender] and sender not in stations]
+    return next(iter(sending or silent), (0, 0)), sending[1:]
+
+
+def _heartbeat_type(packet: bytes) -> int:
+    """Where the type of vehicle stands in a heartbeat; the last byte where MAVLink 2 cut zeros off."""
+    at = (6 if packet[0] == _V1_MAGIC else 10) + 4
+    return min(at, len(packet) - 1)
 
 
 def _up_to_a_cut_end(path: Path) -> tuple[list[tuple[int, bytes]], list[str]]:

@@ -237,8 +237,8 @@ function shareChart(canvas, flights, all, chosen) {
       const px = x(limit), py = y(share);
       c.beginPath(); c.moveTo(px, py - 6); c.lineTo(px + 6, py); c.lineTo(px, py + 6); c.lineTo(px - 6, py); c.closePath();
       c.fillStyle = must ? T.bad : T.paper; c.strokeStyle = must ? T.bad : T.ink; c.lineWidth = 1.6; c.fill(); c.stroke();
-      const far = px > w - 90;
-      text(c, (must ? "must " : "aim ") + limit + " m", far ? px - 10 : px + 10, py + 1, far ? "right" : "left", must ? T.bad : T.ink, true);
+      if (must) text(c, "must " + limit + " m", Math.min(px, w - 38), py + 15, "center", T.bad, true);
+      else text(c, "aim " + limit + " m", px + 10, py + 1, "left", T.ink, true);
     }
   });
 }

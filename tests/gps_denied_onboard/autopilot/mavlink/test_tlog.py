@@ -45,6 +45,24 @@ def test_only_the_sender_of_positions_is_heard(tmp_path: Path) -> None:
     assert "6 of 9 packets" in notes[0]
 
 
+def test_of_two_aircraft_one_is_sent(tmp_path: Path) -> None:
+    """A ground station's log of two companions: the positions of both on one link would be one aircraft that jumps."""
+    first = [framed(k, b"p", 1, 191, GPS) for k in range(3)]
+    second = [framed(k, b"q", 2, 191, GPS) for k in range(2)]
+    path = log_of(tmp_path / "a.tlog", *((k, p) for k, p in enumerate([*second, *first])))
+    packets, notes = own_stream(path)
+    assert [packet for _, packet in packets] == first
+    assert "positions of 1/191 are sent; 2/191 sent some, too" in notes[1]
+
+
+def test_positions_of_a_ground_station_are_not_sent(tmp_path: Path) -> None:
+    """What a person injects as GPS_INPUT from a ground station never goes to a flight controller."""
+    beat = framed(0, bytes([0, 0, 0, 0, 6, 8, 0, 4, 3]), 255, 190, BEAT)
+    path = log_of(tmp_path / "a.tlog", (0, beat), (1, framed(1, b"p", 255, 190, GPS)))
+    with pytest.raises(UserError, match="another station's log"):
+        own_stream(path)
+
+
 @pytest.mark.parametrize("stamps", [(0, 1_784_000_000_000_000), (10**15, 5), (10**15, 10**15 + 3_600_000_000)])
 def test_a_clock_that_jumps_costs_no_time(stamps: tuple[int, int], tmp_path: Path) -> None:
     """A first stamp of 0, a clock set back and an hour's gap are left out, and told."""

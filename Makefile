@@ -15,7 +15,7 @@ help: ## list these targets
 setup: ## .venv with pinned libraries, the native module, the three commands
 	@.ci/setup
 
-native: ## build only the native module, into src
+native: ## build only the native module, into src; GPS_DENIED_OKVIS2=PREFIX: the one of an installed OKVIS2 as well
 	@.ci/setup native
 
 demo: setup ## fly three simulated minutes without GPS, replay, score, report
@@ -64,4 +64,4 @@ licences: setup ## write _docs/licences.md from what is installed and, with Nix,
 
 clean: ## remove what was built; .venv stays
 	rm -rf build .pytest_cache .mypy_cache .ruff_cache
-	find src -name '_native.*.so' -delete
+	find src \( -name '_native.*.so' -o -name '_okvis2.*.so' \) -delete

@@ -272,7 +272,7 @@ class CameraPrior:
     for a kidnapped start: then `position_enu_m` means nothing. `place_probability` is that the aircraft is there at
     all, where a frame has said so and not the state. Where the state is in doubt, it has `state_probability` of being
     right with `state_covariance_en_m2` (2, 2), else the aircraft is as far around as the covariance says.
-    `ground_flat`: the ground counts as flat, whatever heights are on board.
+    `ground_flat`: the ground counts as flat. `rotation_camera_to_body` (3, 3): the state's mount; None: calibration's.
     """
 
     t_ns: int
@@ -288,6 +288,7 @@ class CameraPrior:
     state_covariance_en_m2: FloatArray | None = None
     state_probability: float = 1.0
     ground_flat: bool = False
+    rotation_camera_to_body: FloatArray | None = None
 
     @property
     def horizontal_sigma_m(self) -> float:

@@ -46,6 +46,7 @@ from gps_denied_onboard.messages import (
     ThermalSample,
     ThermalState,
 )
+from gps_denied_onboard.odometry import InertialOdometry
 from gps_denied_onboard.pipeline_parts import (
     Input,
     MatchJob,
@@ -78,6 +79,7 @@ class Pipeline:
         self._local = parts.local
         self._ground = GroundWatch(parts.terrain)
         self._odometry = parts.odometry
+        self._inertial = parts.odometry if isinstance(parts.odometry, InertialOdometry) else None
         self._localiser = parts.localiser
         self._fusion = parts.fusion
         self._limits = parts.limits
@@ -134,6 +136,8 @@ class Pipeline:
             self._ground.on_origin(message, self._local.enu_from_geodetic(*place))
         if isinstance(message, ImuSample):
             self._camera_clock.on_imu(message)
+            if self._inertial is not None:
+                self._inertial.on_imu(message)
         elif isinstance(message, AttitudeSample) and self._watch is not None:
             self._watch.on_attitude(message)
         return list(self._fusion.update(message))
@@ -446,6 +450,7 @@ def camera_prior(estimate: Estimate, terrain: Terrain, off_level_m: tuple[float,
         height_sigma_m=height_sigma_m,
         position_known=estimate.position_known,
         ground_flat=terrain.flat is None,
+        rotation_camera_to_body=estimate.rotation_camera_to_body,
     )
 
 

@@ -41,6 +41,9 @@ def fly(
     terrain: Annotated[
         str, typer.Option(metavar="raster|none", help="Heights on board; else a raster where there are hills.")
     ] = "",
+    height: Annotated[
+        float | None, typer.Option(help="Metres above the origin's level, 60 to 2000, throughout; else by the seed.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")] = False,
 ) -> None:
     """Simulate one flight and write its recording: frames, telemetry and truth as MCAP, map tiles."""
@@ -52,7 +55,9 @@ def fly(
 
     cv2.setNumThreads(1)  # one flight, one core: run several side by side instead
     heights = heights_on_board(terrain)
-    request = FlyRequest(seed, minutes, scenario, frame_rate, imu_rate, buffer_m=map_buffer, terrain=heights)
+    request = FlyRequest(
+        seed, minutes, scenario, frame_rate, imu_rate, buffer_m=map_buffer, terrain=heights, flying_height_m=height
+    )
     with _Bars(quiet=as_json) as bars:
         summary = make_recording(request, out, bars.progress)
     if as_json:

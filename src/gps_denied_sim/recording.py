@@ -77,7 +77,8 @@ def heights_on_board(told: str) -> HeightsOnBoard | None:
 @dataclass(frozen=True, slots=True)
 class FlyRequest:
     """What to simulate. `frame_rate_hz` 0.2..5; `buffer_m` is how far the map reaches beyond the route. `terrain` None:
-    a raster of heights where the scenario has hills."""
+    a raster of heights where the scenario has hills. `flying_height_m` 60..2000 above the origin's level; None: the
+    seed says how high, and it changes."""
 
     seed: int
     minutes: float
@@ -88,6 +89,7 @@ class FlyRequest:
     height_px: int = 912
     buffer_m: float = 1000.0
     terrain: HeightsOnBoard | None = None
+    flying_height_m: float | None = None
 
     def __post_init__(self) -> None:
         if not 0.0 < self.minutes <= 600.0:
@@ -98,6 +100,8 @@ class FlyRequest:
             raise UserError(f"--imu-rate must be 50 to 400 Hz, got {self.imu_hz}.")
         if not 20.0 <= self.buffer_m <= 10000.0:
             raise UserError(f"--map-buffer must be 20 to 10000 m, got {self.buffer_m}.")
+        if self.flying_height_m is not None and not 60.0 <= self.flying_height_m <= 2000.0:
+            raise UserError(f"--height must be 60 to 2000 m, got {self.flying_height_m}.")
         if self.seed < 0:
             raise UserError(f"--seed must not be negative, got {self.seed}.")
 
@@ -127,7 +131,7 @@ def prepare(request: FlyRequest) -> Prepared:
         round(float(rng.uniform(90, 180)), 1),
     )
     start_utc = datetime(2025, 7, 1, 6, tzinfo=UTC) + timedelta(seconds=int(rng.integers(0, 50 * 24 * 3600)))
-    route = make_route(scenario, request.seed, duration_s)
+    route = make_route(scenario, request.seed, duration_s, request.flying_height_m)
     flight = fly(scenario, route, make_air(request.seed), request.seed, duration_s, request.imu_hz)
     camera, calibration = make_camera(request.seed, request.width_px, request.height_px)
     count = int(duration_s * request.frame_rate_hz)

@@ -41,6 +41,7 @@ def test_fly_prints_one_json_object(
         (["--seed", "1", "--minutes", "0"], "--minutes must be more than 0"),
         (["--seed", "1", "--minutes", "1", "--scenario", "moon"], "unknown scenario 'moon'; choose one of: cruise"),
         (["--seed", "1", "--minutes", "1", "--frame-rate", "99"], "--frame-rate must be 0.2 to 5 Hz"),
+        (["--seed", "1", "--minutes", "1", "--height", "5"], "--height must be 60 to 2000 m, got 5.0"),
         (["--seed", "1", "--minutes", "1", "--terrain", "hills"], "--terrain must be raster or none, got 'hills'"),
     ],
 )

@@ -32,6 +32,7 @@ def put(tree: Path, name: str, text: str = "") -> None:
         ("src/gps_denied_onboard/a.py", "import urllib.request\n"),
         ("etc/upload.key", "secret"),
         ("usr/bin/g++-12", ""),
+        ("src/gps_denied_onboard/_okvis2.cpython-311-aarch64-linux-gnu.so", ""),
     ],
 )
 def test_a_forbidden_file_is_refused_by_name(tmp_path: Path, name: str, text: str) -> None:

@@ -15,7 +15,8 @@ class OdometryConfig:
     `slope_sigma_deg` is the large-scale slope of the ground, `relief_fraction` its roughness over the flying height,
     `focal_sigma_fraction` what is not known of the focal length. Of `features` alone: `level_sigma_deg` is how far the
     camera may lean from where its mount has it in level flight, about either axis and between two frames,
-    `feature_sigma_px` the scatter of correspondences when its two models are compared.
+    `feature_sigma_px` the scatter of correspondences when its two models are compared. Of `okvis2` alone:
+    `okvis2_vocabulary`, the folder with the vocabulary of words that it is installed with.
     """
 
     working_width_px: int = 1000
@@ -40,3 +41,4 @@ class OdometryConfig:
     still_features: int = 2500
     level_sigma_deg: float = 12.0
     feature_sigma_px: float = 0.8
+    okvis2_vocabulary: str = ""

@@ -19,7 +19,7 @@ SIDE = 7
 
 def with_hills(prior: MotionPrior, on_board: Terrain | None, prior0: CameraPrior) -> MotionPrior:
     """The prior with the heights on board, where they are known; else as it is."""
-    terrain = _known(on_board, prior0)
+    terrain = known_heights(on_board, prior0)
     if terrain is None:
         return prior
     height_m = prior0.height_m
@@ -40,7 +40,7 @@ def with_hills(prior: MotionPrior, on_board: Terrain | None, prior0: CameraPrior
 def ground_normal(on_board: Terrain | None, prior0: CameraPrior) -> FloatArray:
     """Unit vector (3,) up from the plane nearest to the heights of the ground under the picture; ENU. Straight up where
     they are not known."""
-    terrain = _known(on_board, prior0)
+    terrain = known_heights(on_board, prior0)
     if terrain is None:
         return np.array([0.0, 0.0, 1.0])
     along = np.linspace(-REACH_HEIGHTS, REACH_HEIGHTS, SIDE) * prior0.height_m
@@ -51,7 +51,7 @@ def ground_normal(on_board: Terrain | None, prior0: CameraPrior) -> FloatArray:
     return np.asarray(normal / np.linalg.norm(normal))
 
 
-def _known(terrain: Terrain | None, prior0: CameraPrior) -> Terrain | None:
+def known_heights(terrain: Terrain | None, prior0: CameraPrior) -> Terrain | None:
     """The heights, if there are any, they are believed, and the camera's place among them is known."""
     if terrain is None or terrain.flat is None or prior0.ground_flat or not prior0.position_known:
         return None

@@ -22,6 +22,11 @@ OUTLIER_COST = 2.0
 """lambda3 of the criterion: what an outlier costs a degree of freedom of the data that the model takes."""
 BASELINE_MIN = 0.01
 """Translation over height below which the plane's normal cannot be told from a homography."""
+DOWN_COSINE_MIN = 0.5
+"""Of the angle between a plane's normal and where the ground lies, under which the plane is not the ground's."""
+RELIEF_MAX = 0.3
+"""Scatter of triangulated points about their plane over the camera's height, beyond which they are no ground: flat
+ground satisfies many essential matrices, and a wrong one puts its points anywhere."""
 SEED = 7
 
 
@@ -113,7 +118,7 @@ def _of_plane(homography: FloatArray, down: FloatArray) -> TwoView | None:
         return None
     rotation = np.asarray(rotations[best[1]], dtype=np.float64)
     translation = np.asarray(translations[best[1]], dtype=np.float64).ravel()
-    told = best[0] > 0.5 and float(np.linalg.norm(translation)) > BASELINE_MIN
+    told = best[0] > DOWN_COSINE_MIN and float(np.linalg.norm(translation)) > BASELINE_MIN
     normal = np.asarray(normals[best[1]], dtype=np.float64).ravel() if told else None
     return TwoView(rotation, translation, normal, 0.0, planar=True)
 
@@ -121,7 +126,8 @@ def _of_plane(homography: FloatArray, down: FloatArray) -> TwoView | None:
 def _of_relief(
     essential: FloatArray, x0: FloatArray, x1: FloatArray, threshold: float, down: FloatArray
 ) -> TwoView | None:
-    """Pose and the plane through the triangulated points; None where too few of them lie before both cameras."""
+    """Pose and the plane through the triangulated points; None where too few of them lie before both cameras, or they
+    do not lie about a ground below the first one."""
     near: MaskArray = epipolar_error(essential, x0, x1) < threshold
     if np.count_nonzero(near) < POINTS_MIN:
         return None
@@ -136,10 +142,12 @@ def _of_relief(
     normal = _plane_normal(ground - middle)
     normal = normal * np.sign(float(normal @ down))
     height = float(normal @ middle)
-    if height <= 1e-6:
+    if height <= 1e-6 or float(normal @ down) < DOWN_COSINE_MIN:
         return None
     off = np.abs((ground - middle) @ normal)
     relief = 1.4826 * float(np.median(off)) / height
+    if relief > RELIEF_MAX:
+        return None
     along = np.asarray(unit, dtype=np.float64).ravel()
     return TwoView(np.asarray(rotation, dtype=np.float64), along / height, normal, relief, planar=False)
 

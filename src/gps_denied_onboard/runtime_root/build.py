@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from gps_denied_onboard.localisation.belief import PlaceBelief
 from gps_denied_onboard.localisation.localiser import Localiser
 from gps_denied_onboard.localisation.matching.map_projector import MapProjector
 from gps_denied_onboard.messages import InferenceRecord
+from gps_denied_onboard.odometry import ImuNoise, InertialOdometry
 from gps_denied_onboard.odometry.picture_watch import PictureWatch
 from gps_denied_onboard.pipeline import Pipeline
 from gps_denied_onboard.pipeline_parts import PipelineObserver, PipelineParts, Stage
@@ -121,6 +122,8 @@ def build_pipeline(
     )
     monitor = Integrity(world.local, limits, config.integrity, config.fusion.map_sigma_m)
     odometry = odometry_class(world.camera, config.odometry, terrain)
+    if isinstance(odometry, InertialOdometry):
+        odometry.on_imu_noise(ImuNoise(**{field.name: getattr(settings, field.name) for field in fields(ImuNoise)}))
     clock = TimeOffsetEstimator(settings.gyro_noise_radps_rthz)
     camera = world.camera
     watch = PictureWatch(math.sqrt(camera.fx_px * camera.fy_px), (camera.width_px, camera.height_px))

@@ -15,6 +15,7 @@ STRATEGIES: dict[str, dict[str, str]] = {
     "odometry": {
         "planar": "gps_denied_onboard.odometry.planar:PlanarOdometry",
         "features": "gps_denied_onboard.odometry.features:FeaturesOdometry",
+        "okvis2": "gps_denied_onboard.odometry.okvis2:Okvis2Odometry",
     },
     "place": {"grid": "gps_denied_onboard.localisation.place_search:GridPlace"},
     "matching": {
@@ -36,8 +37,12 @@ STRATEGIES: dict[str, dict[str, str]] = {
     },
 }
 
-NEEDS: dict[tuple[str, str], str] = {("inference", "tensorrt"): "tensorrt"}
-"""Libraries that the board brings, not the image: without them a strategy is not linked, whatever the image names."""
+NEEDS: dict[tuple[str, str], str] = {
+    ("inference", "tensorrt"): "tensorrt",
+    ("odometry", "okvis2"): "gps_denied_onboard._okvis2",
+}
+"""Modules of libraries that the board brings, not the image: without them a strategy is not linked, whatever the image
+names. `_okvis2` is built where CMake finds OKVIS2."""
 
 
 def load_composition(path: Path | None = None) -> Composition:
@@ -47,10 +52,11 @@ def load_composition(path: Path | None = None) -> Composition:
 
 
 def resolve(choice: str, name: str, composition: Composition) -> Any:
-    """The class of a strategy. StrategyNotLinkedError when this image does not link it."""
+    """The class of a strategy. StrategyNotLinkedError when this image does not link it, or its library is absent."""
     linked = tuple(n for n in composition.linked.get(choice, ()) if n in STRATEGIES[choice] and _can_load(choice, n))
     if name not in linked:
-        raise StrategyNotLinkedError(choice, name, composition.image, linked)
+        missing = NEEDS.get((choice, name), "") if name in composition.linked.get(choice, ()) else ""
+        raise StrategyNotLinkedError(choice, name, composition.image, linked, missing)
     module, _, attribute = STRATEGIES[choice][name].partition(":")
     return getattr(importlib.import_module(module), attribute)
 

@@ -13,10 +13,11 @@ from gps_denied_sim.schedule import Scenario
 CRUISE_MPS = 17.0
 
 
-def make_route(scenario: Scenario, seed: int, duration_s: float) -> FloatArray:
+def make_route(scenario: Scenario, seed: int, duration_s: float, height_m: float | None = None) -> FloatArray:
     """(N, 3) waypoints: x, y in world metres, height above the origin's level in metres; longer than can be flown.
 
-    Over hills all of it is higher by what these rise over the origin's level."""
+    `height_m` is flown throughout, on the same way; None: the seed says how high. Over hills all of it is higher by
+    what these rise over the origin's level."""
     rng = stream(seed, "route")
     length_m = CRUISE_MPS * duration_s * 1.8 + 4000.0
     start = rng.uniform(-700.0, 700.0, 2)
@@ -32,6 +33,8 @@ def make_route(scenario: Scenario, seed: int, duration_s: float) -> FloatArray:
     for k in range(2, len(points)):
         change = float(rng.choice([0.0, 0.0, 0.0, rng.uniform(-110.0, 110.0)]))
         heights[k] = float(np.clip(heights[k - 1] + change, 300.0, 800.0))
+    if height_m is not None:
+        heights[:] = height_m
     return np.column_stack([points, heights + scenario.style.relief_m / 2.0])
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from gps_denied_onboard.geometry.rotations import exp_rotation, log_rotation
 from gps_denied_onboard.messages import FloatArray
-from gps_denied_onboard.odometry.two_view import TwoView, two_view
+from gps_denied_onboard.odometry.two_view import RELIEF_MAX, TwoView, two_view
 
 FOCAL_PX = 600.0
 DOWN = np.array([0.0, 0.0, 1.0])
@@ -62,3 +62,17 @@ def test_too_few_points_give_nothing() -> None:
     """Eleven correspondences are no picture of the ground."""
     x0, x1 = seen(0.0, np.array([0.2, 0.0, 0.0]), outliers=0)
     assert two_view(x0[:11], x1[:11], FOCAL_PX, 0.8, DOWN) is None
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_flat_ground_over_a_short_baseline_has_no_hills(seed: int) -> None:
+    """Flat ground satisfies many essential matrices there: one whose points are no ground below is not believed."""
+    rng = np.random.default_rng(seed)
+    x0 = rng.uniform(-0.5, 0.5, (100, 2))
+    rays = np.concatenate([x0, np.ones((100, 1))], axis=1)
+    second = (rays / (rays @ NORMAL)[:, None]) @ TURN.T + np.array([0.02, 0.045, 0.0])
+    x1 = second[:, :2] / second[:, 2:] + rng.normal(0.0, 1.5 / FOCAL_PX, (100, 2))
+    view = two_view(x0, x1, FOCAL_PX, 0.8, DOWN)
+    assert view is not None
+    assert view.relief <= RELIEF_MAX
+    assert np.degrees(np.linalg.norm(log_rotation(view.rotation @ TURN.T))) < 3.0

@@ -46,7 +46,12 @@ def test_a_strategy_that_is_not_linked() -> None:
     assert (error.value.choice, error.value.name, error.value.linked) == ("fusion", "isam2", ("eskf",))
     with pytest.raises(StrategyNotLinkedError, match="linked are: none"):
         resolve("place", "grid", image)
-    with pytest.raises(StrategyNotLinkedError, match="'okvis2' is not linked"):
+
+
+def test_a_strategy_whose_library_is_absent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """OKVIS2 is built only where the machine has it: elsewhere it counts as not linked, whatever the image names."""
+    monkeypatch.setitem(NEEDS, ("odometry", "okvis2"), "gps_denied_onboard._absent")
+    with pytest.raises(StrategyNotLinkedError, match=r"'okvis2' is not linked .*no Python module '.*\._absent'"):
         resolve("odometry", "okvis2", load_composition())
 
 

@@ -75,3 +75,12 @@ def test_interpolated_state_meets_the_steps() -> None:
     position, rotation = truth.at(10.0 - 1e-7)
     assert np.allclose(position, truth.position_enu_m[1000], atol=1e-4)
     assert np.allclose(rotation, truth.rotation_body_to_enu[1000], atol=1e-6)
+
+
+@pytest.mark.parametrize("height_m", [100.0, 700.0])
+def test_a_height_that_is_told(height_m: float) -> None:
+    """It is flown throughout, on the way of the seed."""
+    scenario = make_scenario("cruise", 3, 60.0)
+    told, free = make_route(scenario, 3, 60.0, height_m), make_route(scenario, 3, 60.0)
+    assert set(told[:, 2]) == {height_m + scenario.style.relief_m / 2.0}
+    assert (told[:, :2] == free[:, :2]).all()

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from gps_denied_onboard.messages import Estimate, PoseFix
+from gps_denied_onboard.messages import Estimate, PoseFix, RejectReason
 from gps_denied_onboard.odometry.picture_lag import LagEvidence
 
 SPEED_MPS = 20.0
@@ -29,7 +29,7 @@ def judged(late: bool, turn_radps: float, sigma_m: float, off_m: tuple[float, fl
             np.eye(3) * 1e-4, np.zeros(3), True,
         )  # fmt: skip
         seen = place + (velocity * LAG_S if late else 0.0) + rng.normal(0.0, 4.0, 3)
-        fix = PoseFix(second * 10**9, True, "", seen, np.eye(3), np.eye(6), 50, 60, 0.5, False)
+        fix = PoseFix(second * 10**9, True, RejectReason.NONE, seen, np.eye(3), np.eye(6), 50, 60, 0.5, False)
         evidence.judge(fix, state, sigma_m + second, LAG_S)
     return evidence.in_time
 

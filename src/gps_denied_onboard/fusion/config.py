@@ -80,7 +80,9 @@ class FusionConfig:
     odometry_sigma_scale: float = 1.0
     odometry_floor_m: float = 0.2
     odometry_up_floor_m: float = 0.5
-    odometry_yaw_floor_rad: float = 0.0015
+    # A step's yaw is levelled by an attitude and a mount of its time: degrees of their error times the tilt between two
+    # pictures of a shaken aircraft. Taken for better it teaches the mount, wrongly and for good.
+    odometry_yaw_floor_rad: float = 0.01
     fix_sigma_scale: float = 1.0
     fix_floor_m: float = 0.3
     fix_floor_rad: float = 0.002

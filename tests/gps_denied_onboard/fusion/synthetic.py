@@ -44,7 +44,8 @@ Message = ImuSample | AttitudeSample | AirspeedSample | BaroSample | TakeoffOrig
 class Plan:
     """What to fly and what fails; `blackouts_s` are spans without odometry and fixes.
 
-    `gyro_drift_radps2`: how quickly each axis' zero runs away, as a gyro's does that warms up.
+    `gyro_drift_radps2`: how quickly each axis' zero runs away, as a gyro's does that warms up. `swing_rad`: how
+    far the pitch swings in turbulence.
     """
 
     seed: int
@@ -61,6 +62,7 @@ class Plan:
     origin: bool = True
     gyro_drift_radps2: float = 0.0
     fix_pixel_px: float = 1.5
+    swing_rad: float = 0.0
 
 
 @dataclass
@@ -113,7 +115,7 @@ def _fly(plan: Plan, rng: np.random.Generator) -> tuple[Flight, FloatArray, Floa
         velocity[k] = air + np.array([*(wind + gust[k]), 0.0])
         c, s = math.cos(bank), math.sin(bank)
         yaw = rotation_z(heading)
-        pitch = math.asin(climb / speed) + 0.05
+        pitch = math.asin(climb / speed) + 0.05 + plan.swing_rad * math.sin(4.6 * k * dt)
         cp, sp = math.cos(pitch), math.sin(pitch)
         level = np.array([[cp, 0.0, sp], [0.0, 1.0, 0.0], [-sp, 0.0, cp]])
         rotation.append(ROTATION_NED_TO_ENU @ yaw @ level @ np.array([[1.0, 0.0, 0.0], [0.0, c, -s], [0.0, s, c]]))

@@ -17,7 +17,7 @@ import math
 import os
 import sys
 import time
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,13 @@ from gps_denied_onboard.errors import StrategyNotLinkedError, UserError
 from gps_denied_onboard.frames.video import VideoSource
 from gps_denied_onboard.geometry.camera import CameraModel
 from gps_denied_onboard.geometry.geodesy import LocalFrame
-from gps_denied_onboard.geometry.rotations import image_up_yaw, matrix_from_quaternion, nadir_camera_to_enu, rotation_z
+from gps_denied_onboard.geometry.rotations import (
+    ROTATION_NED_TO_ENU,
+    image_up_yaw,
+    matrix_from_quaternion,
+    nadir_camera_to_enu,
+    rotation_z,
+)
 from gps_denied_onboard.imaging.orthorectify import Orthorectifier
 from gps_denied_onboard.localisation.place_search import GridPlace, SearchStage
 from gps_denied_onboard.messages import (
@@ -41,12 +47,13 @@ from gps_denied_onboard.messages import (
     OdometryStep,
     PlaceCandidate,
 )
-from gps_denied_onboard.odometry import ImuNoise, InertialOdometry, Odometry
+from gps_denied_onboard.odometry import InertialOdometry, Odometry
 from gps_denied_onboard.odometry.config import OdometryConfig
 from gps_denied_onboard.pipeline_parts import Input, OdometryDone, PipelineObserver
 from gps_denied_onboard.recorder.mcap_io import RecordingReader
 from gps_denied_onboard.recorder.meta import RecordingMeta, read_meta
 from gps_denied_onboard.replay.recording import replay_recording
+from gps_denied_onboard.runtime_root.build import imu_noise
 from gps_denied_onboard.runtime_root.strategies import STRATEGIES, load_composition, resolve
 from gps_denied_sim.recording import FlyRequest, prepare, write_recording
 
@@ -63,7 +70,6 @@ VIDEO_HEIGHT_SIGMA = 0.02
 VIDEO_FOV_DEG = 70.0
 """Assumed, of the picture's width: nobody calibrated the camera."""
 OKVIS2_ENV = "GPS_DENIED_OKVIS2"
-ENU_FROM_NED = np.array([[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, -1.0]])
 
 
 @dataclass
@@ -89,7 +95,7 @@ def truth_of(recording: Path, meta: RecordingMeta, mount: FloatArray) -> Truth:
     return Truth(
         np.array([s.t_ns for s in samples], dtype=float),
         np.array([local.enu_from_geodetic(s.latitude_deg, s.longitude_deg, s.altitude_amsl_m) for s in samples]),
-        [ENU_FROM_NED @ matrix_from_quaternion(s.quaternion_body_to_ned) @ mount for s in samples],
+        [ROTATION_NED_TO_ENU @ matrix_from_quaternion(s.quaternion_body_to_ned) @ mount for s in samples],
     )
 
 
@@ -201,7 +207,7 @@ def strategies(camera: CameraModel, config: Config) -> dict[str, Score]:
             found[name] = Score(None, "not linked")
             continue
         if isinstance(made, InertialOdometry):
-            made.on_imu_noise(ImuNoise(**{f.name: getattr(config.fusion, f.name) for f in fields(ImuNoise)}))
+            made.on_imu_noise(imu_noise(config.fusion))
         found[name] = Score(made)
     return found
 

@@ -108,14 +108,14 @@ class PictureWatch:
         if not fix.accepted or estimate is None or not estimate.position_known:
             return False
         sigma_m = _horizontal_sigma_m(estimate)
-        off_m = float(np.hypot(*(fix.position_enu_m - estimate.position_enu_m)[:2]))
-        lag_m = abs(lag_s) * float(np.hypot(*estimate.velocity_enu_mps[:2]))
-        self._beyond = self._beyond + 1 if off_m > lag_m + 2.0 * math.hypot(sigma_m, FIX_DOUBT_M) else 0
+        off_m = (fix.position_enu_m - estimate.position_enu_m)[:2]
+        limit_m = _way_m(lag_s, estimate) + 2.0 * math.hypot(sigma_m, FIX_DOUBT_M)
+        self._beyond = self._beyond + 1 if float(np.hypot(*off_m)) > limit_m else 0
         self._evidence.judge(fix, estimate, sigma_m, lag_s)
         if self._evidence.in_time < REFUTED and self._beyond < FIXES_BEYOND:
             if self._evidence.in_time < CONFIRMED:
                 self._order.hold(fix.t_ns)
-            innovation = tuple((fix.position_enu_m - estimate.position_enu_m)[:2].tolist())
+            innovation = tuple(off_m.tolist())
             why = f"not used: picture {NotNew.ORDER.value}, {lag_s:+.1f} s"
             self._waiting.append(AidRecord(fix.t_ns, AidSource.FIX, (), (), innovation, (), 0.0, False, why))
             return False
@@ -134,8 +134,7 @@ class PictureWatch:
         """Whether the state has become wider than the lag would put it wrong: late fixes would help it."""
         if estimate is None or not estimate.position_known:
             return False
-        lag_m = abs(self._order.lag_s) * float(np.hypot(*estimate.velocity_enu_mps[:2]))
-        return _horizontal_sigma_m(estimate) > max(lag_m, HARMLESS_M)
+        return _horizontal_sigma_m(estimate) > max(_way_m(self._order.lag_s, estimate), HARMLESS_M)
 
     def take(self) -> list[Told]:
         """What has been found since the last call."""
@@ -171,6 +170,11 @@ def _motion(estimate: Estimate | None, prior: CameraPrior | None) -> PictureMoti
         prior.height_m,
         prior.height_sigma_m,
     )
+
+
+def _way_m(lag_s: float, estimate: Estimate) -> float:
+    """How far the aircraft comes in a lag."""
+    return abs(lag_s) * float(np.hypot(*estimate.velocity_enu_mps[:2]))
 
 
 def _horizontal_sigma_m(estimate: Estimate) -> float:

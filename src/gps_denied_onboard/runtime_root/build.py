@@ -15,7 +15,7 @@ import numpy as np
 
 from gps_denied_onboard.config import Config
 from gps_denied_onboard.errors import UserError
-from gps_denied_onboard.fusion.config import msp_imu_noise
+from gps_denied_onboard.fusion.config import FusionConfig, msp_imu_noise
 from gps_denied_onboard.fusion.time_offset import TimeOffsetEstimator
 from gps_denied_onboard.geometry.camera import CameraModel
 from gps_denied_onboard.geometry.geodesy import LocalFrame
@@ -123,7 +123,7 @@ def build_pipeline(
     monitor = Integrity(world.local, limits, config.integrity, config.fusion.map_sigma_m)
     odometry = odometry_class(world.camera, config.odometry, terrain)
     if isinstance(odometry, InertialOdometry):
-        odometry.on_imu_noise(ImuNoise(**{field.name: getattr(settings, field.name) for field in fields(ImuNoise)}))
+        odometry.on_imu_noise(imu_noise(settings))
     clock = TimeOffsetEstimator(settings.gyro_noise_radps_rthz)
     camera = world.camera
     watch = PictureWatch(math.sqrt(camera.fx_px * camera.fy_px), (camera.width_px, camera.height_px))
@@ -132,6 +132,11 @@ def build_pipeline(
         PlaceBelief(config.belief, config.gates.wrong_probability_max), watch, config.state_health,
     )  # fmt: skip
     return Pipeline(parts, stage, engines, observers)
+
+
+def imu_noise(settings: FusionConfig) -> ImuNoise:
+    """The IMU's noise as the fusion has it, for an odometry that takes the IMU's samples."""
+    return ImuNoise(**{field.name: getattr(settings, field.name) for field in fields(ImuNoise)})
 
 
 def in_order(threads_max: int, closing: ExitStack) -> Callable[..., Iterable[Any]]:

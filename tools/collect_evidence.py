@@ -56,6 +56,7 @@ from gps_denied_operator.evaluate.photos_run import map_box_deg
 from gps_denied_operator.tiles.direct import open_tile_source
 
 YAW_SIGMA_RAD, HEIGHT_SIGMA, TILT_SIGMA_RAD, POSITION_SIGMA_M = math.radians(5.0), 0.08, 0.06, 30.0
+UNKNOWN_YAW_RAD = 9.0
 PLACES = 3
 
 PHOTOS: dict[str, tuple[str, str, float | None, int]] = {
@@ -138,8 +139,10 @@ def looks_of_recording(folder: Path) -> tuple[CameraModel, list[Appearance]]:
     return meta.camera, looks
 
 
-def prior_of(look: Appearance, local: LocalFrame, near: bool, rng: np.random.Generator) -> CameraPrior:
-    """What a flight would know."""
+def prior_of(
+    look: Appearance, local: LocalFrame, near: bool, rng: np.random.Generator, yaw_sigma_rad: float = YAW_SIGMA_RAD
+) -> CameraPrior:
+    """What a flight would know; a yaw sigma of pi or more: not the heading."""
     height_m = look.height_m * math.exp(HEIGHT_SIGMA * rng.standard_normal())
     turn = rotation_z(YAW_SIGMA_RAD * rng.standard_normal())
     tilt = exp_rotation(np.array([*(0.5 * TILT_SIGMA_RAD * rng.standard_normal(2)), 0.0]))
@@ -148,13 +151,20 @@ def prior_of(look: Appearance, local: LocalFrame, near: bool, rng: np.random.Gen
     covariance = np.diag([POSITION_SIGMA_M**2] * 2 + [(HEIGHT_SIGMA * height_m) ** 2])
     rotation = turn @ tilt @ look.rotation_camera_to_enu
     return CameraPrior(
-        look.frame.t_ns, position, covariance, rotation, TILT_SIGMA_RAD, YAW_SIGMA_RAD, height_m,
+        look.frame.t_ns, position, covariance, rotation, TILT_SIGMA_RAD, yaw_sigma_rad, height_m,
         HEIGHT_SIGMA * height_m, near,
     )  # fmt: skip
 
 
 def lines(
-    name: str, on: str, camera: CameraModel, looks: list[Appearance], mosaic: MapMosaic, own: bool, config: Config
+    name: str,
+    on: str,
+    camera: CameraModel,
+    looks: list[Appearance],
+    mosaic: MapMosaic,
+    own: bool,
+    config: Config,
+    yaw_sigma_rad: float = YAW_SIGMA_RAD,
 ) -> Iterator[bytes]:
     """What was found of a set on a map."""
     box = map_box_deg(mosaic)
@@ -170,7 +180,7 @@ def lines(
                 latitude, longitude = rng.uniform(box[:2], box[2:])
                 look = replace(look, latitude_deg=float(latitude), longitude_deg=float(longitude))
             for near in (False, True) if k % (4 if own else 2) == 0 else (False,):
-                prior = prior_of(look, local, near, rng)
+                prior = prior_of(look, local, near, rng, yaw_sigma_rad)
                 truth = local.enu_from_geodetic(look.latitude_deg, look.longitude_deg, 0.0)[:2]
                 length_m = look.height_m * camera.width_px / camera.fx_px
                 for one in localiser.examine(look.frame, prior, PLACES):
@@ -223,7 +233,9 @@ def main() -> None:
     options.add_argument("--matching", default="classic")
     options.add_argument("--frames", type=int, default=12, help="of a set on a map of another place, at most")
     options.add_argument("--own-frames", type=int, default=60, help="of a set on its own map, at most")
+    options.add_argument("--heading", choices=("told", "none"), default="told")
     told = options.parse_args()
+    yaw_sigma_rad = UNKNOWN_YAW_RAD if told.heading == "none" else YAW_SIGMA_RAD
     cv2.setNumThreads(1)
     config = Config(strategies=StrategyNames(matching=told.matching))
     if told.matching == "learned":
@@ -249,7 +261,7 @@ def main() -> None:
             for on in left:
                 own = on == name
                 some = few(looks, told.own_frames if own else told.frames)
-                out.write(b"".join(lines(name, on, camera, some, chosen[on](), own, config)))
+                out.write(b"".join(lines(name, on, camera, some, chosen[on](), own, config, yaw_sigma_rad)))
                 out.flush()
 
 

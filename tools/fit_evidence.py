@@ -274,7 +274,10 @@ def judged_by_table(paths: Sequence[Path]) -> list[str]:
         data = read(paths, terms.names)
         ratio = np.array([terms.log_ratio(dict(zip(terms.names, row, strict=True))) for row in data.x])
         judged.append((data, ratio))
-        report += [f"{title.capitalize()}: {len(ratio)} places.", "", *tail(data, ratio), "", *by_set(data, ratio), ""]
+        shown = ", ".join(f"{value:.1f}" for value in np.quantile(ratio[~data.right], (0.5, 0.9, 0.99, 1.0)))
+        report += [f"{title.capitalize()}: {len(ratio)} places.", ""]
+        report += [f"Log ratio of the wrong ones, median, 90 %, 99 %, highest: {shown}.", ""]
+        report += [*tail(data, ratio), "", *by_set(data, ratio), ""]
     return [*report, *decided(*judged[0], *judged[1], CLASSIC.ahead)]
 
 

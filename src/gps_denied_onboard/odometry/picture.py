@@ -25,6 +25,9 @@ STRIP_PX = 200_000
 """Pixels of a picture at which SIFT looks at once, about."""
 STRIP_MARGIN_PX = 48
 """Rows beyond its strip that SIFT sees: as far as the descriptors of all but the largest keypoints reach."""
+STILL_WIDTH_PX = 600
+"""Width at which SIFT looks, at most; it doubles the picture itself. At 0.7 of full width as many pairs of real
+photographs were registered for 60 % of the time, at half width fewer."""
 FIELD_WIDTH_PX = 192
 """Width of the small picture that is compared as a whole."""
 
@@ -75,9 +78,14 @@ class Picture:
 
     @property
     def still_features(self) -> tuple[FloatArray, npt.NDArray[np.float32]]:
-        """SIFT keypoints (N, 2) and root descriptors (N, 128) of the reduced picture."""
+        """SIFT keypoints (N, 2) in pixels of the reduced picture and their root descriptors (N, 128)."""
         if self._still is None:
-            self._still = find_still_features(self.grey, self._config.still_features)
+            scale = min(1.0, STILL_WIDTH_PX / self.grey.shape[1])
+            size = (round(self.grey.shape[1] * scale), round(self.grey.shape[0] * scale))
+            drawn = cv2.resize(self.grey, size, interpolation=cv2.INTER_AREA) if scale < 1.0 else self.grey
+            points, roots = find_still_features(np.asarray(drawn, np.uint8), self._config.still_features)
+            back = np.array(self.grey.shape[::-1]) / size
+            self._still = ((points + 0.5) * back - 0.5, roots)
         return self._still
 
     @property

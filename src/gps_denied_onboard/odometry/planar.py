@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -78,15 +79,22 @@ class PlanarOdometry:
             if candidate is not None and not candidate.fault:
                 return candidate
             failed += [candidate] if candidate else []
-        candidate = pair.by_features()
-        if candidate is not None and not candidate.fault:
-            return candidate
-        failed += [candidate] if candidate else []
-        for found in pair.by_search():
+        for found in self._without_guess(pair):
             if not found.fault:
                 return found
             failed.append(found)
         return max(failed, key=lambda c: c.inliers, default=None)
+
+    def _without_guess(self, pair: Registration) -> Iterator[Candidate]:
+        """By the pictures as a whole and by features, the cheaper first: that is the former where the turn is known,
+        with its few headings, and the latter where it is not."""
+        if pair.yaw_known:
+            yield from pair.by_search()
+        features = pair.by_features()
+        if features is not None:
+            yield features
+        if not pair.yaw_known:
+            yield from pair.by_search()
 
     def _guesses(self, first: Picture, second: Picture, prior0: CameraPrior, prior1: CameraPrior) -> list[PlaneMotion]:
         """Motions to start the tracks from, likeliest first: the last motion continued, the priors', no motion."""

@@ -81,6 +81,11 @@ class Registration:
         self._config = config
         self._overlay = False
 
+    @property
+    def yaw_known(self) -> bool:
+        """Whether what is told of the pictures' turn is a help."""
+        return self._yaw_sigma_rad < YAW_KNOWN_RAD
+
     def by_tracks(
         self, guess: FloatArray, method: str = "tracks", rival: bool = False, tracks: PointPairs | None = None
     ) -> Candidate | None:
@@ -110,9 +115,7 @@ class Registration:
 
     def by_search(self) -> Iterator[Candidate]:
         """Corners along the coarse motions that the orientation fields show, best first."""
-        reach = math.pi
-        if self._yaw_sigma_rad < YAW_KNOWN_RAD:
-            reach = max(3.0 * self._yaw_sigma_rad, YAW_BIN_RAD)
+        reach = max(3.0 * self._yaw_sigma_rad, YAW_BIN_RAD) if self.yaw_known else math.pi
         bins = math.ceil(2.0 * reach / YAW_BIN_RAD) | 1
         yaws = np.linspace(-reach, reach, bins, endpoint=reach < math.pi)
         r0, r1 = self._prior.rotation0, self._prior.rotation1
@@ -229,6 +232,6 @@ class Registration:
         if not 0.4 < 1.0 + motion.translation[2] < 2.5:
             return f"motion changes the height {1.0 + motion.translation[2]:.1f}-fold"
         yaw = abs(turn_about_up(relative))
-        if self._yaw_sigma_rad < YAW_KNOWN_RAD and yaw > 4.0 * self._yaw_sigma_rad + YAW_BIN_RAD:
+        if self.yaw_known and yaw > 4.0 * self._yaw_sigma_rad + YAW_BIN_RAD:
             return f"motion needs a turn of {math.degrees(yaw):.0f} degrees that the attitude does not show"
         return ""

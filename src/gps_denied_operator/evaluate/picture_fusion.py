@@ -49,6 +49,10 @@ STEP_WRONG, LIKELIER = 0.01, 10.0
 wrong a fix has to be to be believed instead of it."""
 CLIMB_SIGMA = 0.02
 """Of a climb between two pictures, relative to it."""
+LEARNING_FIXES = 8.0
+FACTOR_MAX = 100.0
+"""Fixes over which it is learned how much more their heights scatter than they say, and the most, in variance: ground
+that rises and falls from picture to picture, trees and houses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +102,7 @@ class VisionFusion:
         self._known = False
         self._refused = 0
         self._steps = 0
+        self._height_factor = 1.0
         self._before: tuple[int, FloatArray, FloatArray] | None = None
         self._attitudes: dict[int, FloatArray] = {}
         self._altitudes: dict[int, float] = {}
@@ -240,6 +245,10 @@ class VisionFusion:
         z, noise = self._measurement(fix)
         innovation = z - self._x
         innovation[YAW] = wrap_angle(float(innovation[YAW]))
+        if self._known:
+            self._learn_height_noise(float(innovation[2]), float(noise[2, 2]))
+        noise[2, :] *= math.sqrt(self._height_factor)
+        noise[:, 2] *= math.sqrt(self._height_factor)
         spread = self._p + noise
         ratio = float(innovation @ np.linalg.solve(spread, innovation)) / self._config.gate_fix
         unique = fix.unique
@@ -262,6 +271,12 @@ class VisionFusion:
             "" if accepted else "innovation",
         )
         return (record,)
+
+    def _learn_height_noise(self, off_m: float, claimed_m2: float) -> None:
+        """From how far a fix lies above or below the state and the variance that it claims, as far as that weighs."""
+        known_m2 = float(self._p[2, 2])
+        shown = min(max((off_m**2 - known_m2) / claimed_m2, 1.0), FACTOR_MAX)
+        self._height_factor += claimed_m2 / (claimed_m2 + known_m2) / LEARNING_FIXES * (shown - self._height_factor)
 
     def _likelier(self, fix: PoseFix) -> bool:
         """Whether a fix that the state refuses is less likely wrong than the odometry that brought the state there."""

@@ -10,7 +10,9 @@ from gps_denied_onboard.messages import FloatArray, ImageArray
 from gps_denied_onboard.odometry import picture
 from gps_denied_onboard.odometry.picture import find_still_features
 
-from .ground import HEIGHT_M, Ground, camera_attitude
+from gps_denied_onboard.odometry.config import OdometryConfig
+
+from .ground import CAMERA, HEIGHT_M, Ground, camera_attitude, frame
 
 LIMIT = 1200
 
@@ -76,3 +78,14 @@ def test_a_strip_at_a_time_is_looked_at(seen: ImageArray, monkeypatch: pytest.Mo
     assert max(sizes) < 1.5 * picture.STRIP_PX
     assert points[:, 1].min() < 60.0
     assert points[:, 1].max() > 690.0
+
+
+def test_features_of_a_picture_lie_where_they_are(seen: ImageArray) -> None:
+    """SIFT looks at a smaller picture, and its places are those of the picture that the tracks are followed in."""
+    points, _ = picture.Picture(frame(seen, 0), CAMERA, OdometryConfig()).still_features
+    whole, _ = find_still_features(picture.even_out(seen), 4000)
+    near = np.linalg.norm(points[:, None] - whole[None], axis=2)
+    close = near.min(axis=1) < 1.0
+    off = (points - whole[near.argmin(axis=1)])[close]
+    assert close.mean() > 0.5
+    assert np.abs(off.mean(axis=0)).max() < 0.05

@@ -89,3 +89,26 @@ def test_a_sure_fix_is_believed_over_one_step_of_odometry(wrong_probability: flo
     estimate = fusion.estimate(2 * 10**9)
     assert estimate is not None
     assert bool(abs(estimate.position_enu_m[0] - 10.0) < 3.0) is believed
+
+
+@pytest.mark.parametrize(("scatter_m", "sigma_m"), [(1.0, 0.6), (12.0, 2.5)])
+def test_heights_that_scatter_more_than_they_say_are_learned(scatter_m: float, sigma_m: float) -> None:
+    """Of fixes that claim 1 m the mean height is as sure as they say, or about as unsure as their scatter makes it."""
+    rng = np.random.default_rng(3)
+    fusion = VisionFusion(CAMERA, VisionConfig(100.0, 8.0), 0)
+    level, still = nadir_camera_to_enu(0.0), np.zeros(3)
+    for k in range(1, 17):
+        high = fix(k * 10**9, level)
+        up = np.array([0.0, 0.0, rng.normal(0.0, scatter_m)])
+        if k > 1:
+            fusion.update(
+                OdometryStep(
+                    (k - 1) * 10**9, k * 10**9, "ok", "", still, 0.0, 0.0, np.eye(4) * 0.01, 1.0, 90, 80, 0.5, 100.0, 0.1
+                )
+            )
+        fusion.update(replace(high, position_enu_m=high.position_enu_m + up, wrong_probability=1e-7))
+    estimate = fusion.estimate(16 * 10**9)
+    assert estimate is not None
+    claimed = float(np.sqrt(estimate.covariance[2, 2]))
+    assert claimed == pytest.approx(np.hypot(sigma_m, 1.0), rel=0.35)
+    assert abs(estimate.position_enu_m[2] - 100.0) < 3.0 * claimed

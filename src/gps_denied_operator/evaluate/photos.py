@@ -139,7 +139,7 @@ class _Run:
             yaw, yaw_sigma = math.radians(90.0 - heading), math.radians(8.0)
         start = VisionConfig(height_m, sigma, yaw, yaw_sigma, mean_tilt_sigma_rad=BORESIGHT_SIGMA_RAD)
         if not told.fov_known:
-            return dataclasses.replace(start, mean_tilt_sigma_rad=1e-4, tilt_scatter_rad=0.035)
+            return dataclasses.replace(start, mean_tilt_sigma_rad=1e-4, tilt_scatter_rad=0.035, common_tilt_rad=0.0)
         return start
 
     @property
@@ -239,7 +239,7 @@ def _against_attitudes(
             yaw_scatter_rad=found.yaw_scatter_rad,
         )
     if not options.fov_known:
-        return dataclasses.replace(start, mean_tilt_rad=(0.0, 0.0), mean_tilt_sigma_rad=1e-4)
+        return dataclasses.replace(start, mean_tilt_rad=(0.0, 0.0), mean_tilt_sigma_rad=1e-4, common_tilt_rad=0.0)
     return start
 
 

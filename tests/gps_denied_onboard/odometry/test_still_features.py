@@ -8,9 +8,8 @@ import pytest
 
 from gps_denied_onboard.messages import FloatArray, ImageArray
 from gps_denied_onboard.odometry import picture
-from gps_denied_onboard.odometry.picture import find_still_features
-
 from gps_denied_onboard.odometry.config import OdometryConfig
+from gps_denied_onboard.odometry.picture import find_still_features
 
 from .ground import CAMERA, HEIGHT_M, Ground, camera_attitude, frame
 

@@ -103,7 +103,20 @@ def test_heights_that_scatter_more_than_they_say_are_learned(scatter_m: float, s
         if k > 1:
             fusion.update(
                 OdometryStep(
-                    (k - 1) * 10**9, k * 10**9, "ok", "", still, 0.0, 0.0, np.eye(4) * 0.01, 1.0, 90, 80, 0.5, 100.0, 0.1
+                    (k - 1) * 10**9,
+                    k * 10**9,
+                    "ok",
+                    "",
+                    still,
+                    0.0,
+                    0.0,
+                    np.eye(4) * 0.01,
+                    1.0,
+                    90,
+                    80,
+                    0.5,
+                    100.0,
+                    0.1,
                 )
             )
         fusion.update(replace(high, position_enu_m=high.position_enu_m + up, wrong_probability=1e-7))
@@ -112,3 +125,16 @@ def test_heights_that_scatter_more_than_they_say_are_learned(scatter_m: float, s
     claimed = float(np.sqrt(estimate.covariance[2, 2]))
     assert claimed == pytest.approx(np.hypot(sigma_m, 1.0), rel=0.35)
     assert abs(estimate.position_enu_m[2] - 100.0) < 3.0 * claimed
+
+
+def test_what_perspective_tells_wrong_of_all_pictures_does_not_average_away() -> None:
+    """After many pictures a position is no surer than a degree of tilt at their height, where tilts are told at all."""
+    claimed = []
+    for common_rad in (VisionConfig(100.0, 8.0).common_tilt_rad, 0.0):
+        fusion = VisionFusion(CAMERA, VisionConfig(100.0, 8.0, common_tilt_rad=common_rad), 0)
+        for k in range(1, 40):
+            fusion.update(replace(fix(k * 10**9, nadir_camera_to_enu(k * 0.7)), wrong_probability=1e-7))
+        estimate = fusion.estimate(39 * 10**9)
+        assert estimate is not None
+        claimed.append(float(np.sqrt(estimate.covariance[0, 0])))
+    assert claimed[0] == pytest.approx(np.hypot(claimed[1], np.radians(1.0) * 100.0), rel=0.01)

@@ -69,7 +69,7 @@ class TimeChart {
   }
   draw(c, w) {
     const bottom = this.bottom(), [t0, t1] = this.timeline.view, right = w - PAD.right;
-    for (const t of timeTicks(t0, t1, (right - PAD.left) / 90, this.timeline.zero)) {
+    for (const t of timeTicks(t0, t1, (right - PAD.left) / (w < 560 ? 70 : 90), this.timeline.zero)) {
       line(c, this.x(t), PAD.top, this.x(t), bottom, T.hair);
       if (this.x(t) > PAD.left + 26 && this.x(t) < right - 10) text(c, moment(this.timeline.flight, t), this.x(t), bottom + 13, "center");
     }

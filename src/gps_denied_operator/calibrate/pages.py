@@ -54,7 +54,9 @@ def mount_page(found: MountCalibration, source: str) -> str:
              ("tilt", f"{found.tilt_deg:.2f}", "°", "from the nominal view"),
              ("pictures", str(len(found.looks)), "", "with a map fix and good GPS")]  # fmt: skip
     plots = "".join(
-        f"<section><h2>Deviation {html.escape(name)}</h2>{drawn_for_both(partial(_deviation, found, axis, colour))}</section>"
+        f"<section><h2>Deviation {html.escape(name)}</h2>"
+        + drawn_for_both(partial(_deviation, found, axis, colour))
+        + "</section>"
         for axis, (name, colour) in enumerate(AXES)
     )
     toml = f"<section><h2>For the configuration</h2><pre><code>{html.escape(mount_toml(found))}</code></pre></section>"
@@ -129,7 +131,8 @@ def _deviation(found: MountCalibration, axis: int, colour: str, wide: float) -> 
         f'<text x="{left - 8}" y="{at:.0f}" text-anchor="end" class="soft">{value:+.1f}</text>' for value, at in marks
     )
     texts += (
-        f'<text x="{edge}" y="{middle}" text-anchor="middle" transform="rotate(-90 {edge} {middle})">deviation, °</text>'
+        f'<text x="{edge}" y="{middle}" text-anchor="middle" transform="rotate(-90 {edge} {middle})">'
+        f'deviation, °</text>'
         f'<text x="{(left + wide) / 2}" y="{high - 4}" text-anchor="middle">time since the first picture, s</text>'
     )
     return (

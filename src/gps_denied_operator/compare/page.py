@@ -151,8 +151,8 @@ def _configurations(found: Comparison) -> str:
         said = "<p class='note'>The same in both.</p>"
     else:
         rows = "".join(
-            f"<tr><td>{html.escape(shown(key, 100))}</td><td data-name='A'>{_value(a)}</td><td data-name='B'>{_value(b)}</td>"
-            "</tr>"
+            f"<tr><td>{html.escape(shown(key, 100))}</td><td data-name='A'>{_value(a)}</td>"
+            f"<td data-name='B'>{_value(b)}</td></tr>"
             for key, a, b in told[:KEYS_SHOWN]
         )
         more = f"<p class='note'>and {len(told) - KEYS_SHOWN} more</p>" if len(told) > KEYS_SHOWN else ""

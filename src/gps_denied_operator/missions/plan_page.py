@@ -201,11 +201,13 @@ def _waypoints(route: Sequence[Sequence[float]], plane: _Plane) -> Iterable[str]
     for number, (latitude, longitude) in enumerate(route if len(route) <= 60 else [route[0], route[-1]]):
         x, y = plane.x(longitude), plane.y(latitude)
         if number == 0:
-            yield f'<rect class="at" x="{x - 6:.1f}" y="{y - 6:.1f}" width="12" height="12" fill="#0b1116" stroke="#fff"/>'
+            place = f'x="{x - 6:.1f}" y="{y - 6:.1f}" width="12" height="12"'
+            yield f'<rect class="at" {place} fill="#0b1116" stroke="#fff"/>'
             beside = x + 10 if x - plane.x(plane.west) < NAME_PX else x - 10
             yield _text("take-off", beside, y + 20, anchor="start" if beside > x else "end", weight=700)
         else:
-            yield f'<circle class="at" cx="{x:.1f}" cy="{y:.1f}" r="4.6" fill="#fff" stroke="#005fb8" stroke-width="2.4"/>'
+            place = f'cx="{x:.1f}" cy="{y:.1f}" r="4.6"'
+            yield f'<circle class="at" {place} fill="#fff" stroke="#005fb8" stroke-width="2.4"/>'
             if len(route) <= 60:
                 yield _text(str(number), x + 8, y - 7)
 
@@ -232,8 +234,8 @@ def _scale(plane: _Plane) -> str:
 
 def _text(said: str, x: float, y: float, anchor: str = "start", weight: int = 500, look: str = "") -> str:
     return (
-        f'<text class="{look}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" font-size="16" font-weight="{weight}" fill="#0b1116" '
-        f'stroke="#fff" stroke-width="3.5" paint-order="stroke">{html.escape(said)}</text>'
+        f'<text class="{look}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" font-size="16" font-weight="{weight}" '
+        f'fill="#0b1116" stroke="#fff" stroke-width="3.5" paint-order="stroke">{html.escape(said)}</text>'
     )
 
 

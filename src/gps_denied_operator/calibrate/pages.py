@@ -132,7 +132,7 @@ def _deviation(found: MountCalibration, axis: int, colour: str, wide: float) -> 
     )
     texts += (
         f'<text x="{edge}" y="{middle}" text-anchor="middle" transform="rotate(-90 {edge} {middle})">'
-        f'deviation, °</text>'
+        "deviation, °</text>"
         f'<text x="{(left + wide) / 2}" y="{high - 4}" text-anchor="middle">time since the first picture, s</text>'
     )
     return (

@@ -340,6 +340,7 @@ def evaluate_photos(
         background=pictures.background(prepared.mosaic, shown, PICTURE_MARGIN_M, MAP_WIDTH_PX),
         note=" ".join(notes),
         key={"photos": request.photos.name},
+        above_ground=True,
     )
     named = configuration_facts(request.config_path)[SHA256][:SHORT]
     return Report(

@@ -169,7 +169,7 @@ function aidChart(timeline, canvas, hidden, sigmas) {
 function heightChart(timeline, canvas) {
   const f = timeline.flight, low = f.z.map((z, i) => known(z) ? z - f.zs[i] : null), high = f.z.map((z, i) => known(z) ? z + f.zs[i] : null);
   const [a, b] = range([...f.z, ...f.tz]), space = Math.max((b - a) * 0.15, 5);
-  return new TimeChart(timeline, canvas, { low: a - space, high: b + space, unit: "altitude AMSL, m" }, (c, chart) => {
+  return new TimeChart(timeline, canvas, { low: a - space, high: b + space, unit: f.aboveGround ? "above ground, m" : "altitude AMSL, m" }, (c, chart) => {
     band(c, chart, low, high, T.accent + "29");
     curve(c, chart, f.tz, T.ink, 1.8);
     curve(c, chart, f.z, T.accent, 1.6, [5, 3]);

@@ -96,7 +96,7 @@ function inspector(flight) {
       row("protection level", known(f.protection[i]) ? metres(f.protection[i]) + " m" + (f.hazard[i] === 1 ? ", error beyond" : "") : null),
       row("NEES", known(f.nees[i]) ? fixed(f.nees[i], 1) : null),
       row("anchor age", known(f.age[i]) ? (f.age[i] < 0 ? "never anchored" : (f.age[i] / 1000).toFixed(1) + " s") : null),
-      row("altitude", known(f.z[i]) ? fixed(f.z[i], 0) + (known(f.tz[i]) ? " m, true " + fixed(f.tz[i], 0) + " m" : " m") : null),
+      row(f.aboveGround ? "above ground" : "altitude", known(f.z[i]) ? fixed(f.z[i], 0) + (known(f.tz[i]) ? " m, true " + fixed(f.tz[i], 0) + " m" : " m") : null),
       row("map fix", fix ? (fix[1] ? "taken" : "refused: " + fix[4]) : "none"),
       fix ? row("agreeing patches", fix[5] + " of " + fix[6] + (known(fix[7]) ? ", " + fixed(fix[7], 2) + " px" : "")) : null,
       fix ? row("evidence", fix[8]) : null,
@@ -158,7 +158,7 @@ function charts(flight) {
     const aidAgain = swap(() => aidChart(timeline, fresh(aid), state.hidden, state.sigmas));
   }
   let canvas;
-  [canvas, part] = chart("Altitude", null, 170, [scored ? el("span", {}, swatch("true"), " truth") : "", el("span", {}, swatch("high"), " ours ± 2σ")], "height");
+  [canvas, part] = chart(flight.aboveGround ? "Height above ground" : "Altitude", flight.aboveGround ? "taken as flat" : null, 170, [scored && !flight.aboveGround ? el("span", {}, swatch("true"), " truth") : "", el("span", {}, swatch("high"), " ours ± 2σ")], "height");
   if (high) { heightChart(timeline, canvas); parts.push(part); }
   const side = [];
   if (Object.values(flight.stages).some(Boolean)) {

@@ -16,7 +16,8 @@ KIND = "profile"
 PAGE_FILE, JSON_FILE, STATS_FILE = "profile.html", "profile.json", "profile.pstats"
 FUNCTIONS_SHOWN = 40
 STYLE = (
-    "body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:70rem;padding:0 1rem;color-scheme:light dark}"
+    "body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:70rem;padding:0 1rem}"
+    ":root{color-scheme:light dark;background:Canvas;color:CanvasText}"
     "table{border-collapse:collapse;width:100%}td,th{padding:.2rem .6rem;border-bottom:1px solid #8884;text-align:left}"
     ".r{text-align:right;font-variant-numeric:tabular-nums}td.f{font-family:ui-monospace,monospace;font-size:13px;"
     "overflow-wrap:anywhere}i{display:inline-block;height:.8em;background:#2f7fd0}"
@@ -65,6 +66,7 @@ def profile_page(recording: Path, found: ReplayProfile) -> str:
     problems = "".join(f"<li>{html.escape(shown(line, 200))}</li>" for line in found.problems)
     return (
         f"<!doctype html><html lang=en><head><meta charset=utf-8><title>{title}</title>"
+        "<meta name=viewport content='width=device-width, initial-scale=1'>"
         "<meta http-equiv=Content-Security-Policy content=\"default-src 'none'; style-src 'unsafe-inline'\">"
         f"<style>{STYLE}</style></head><body><h1>{title}</h1>"
         f"<p>{found.frames} frames in {found.wall_s:.1f} s on one thread, of the processor {found.cpu_s:.1f} s.</p>"

@@ -216,7 +216,7 @@ def describe(
     cache: Annotated[Path | None, typer.Option(help="Folder of the cache, for its disk's free space.")] = None,
     json: JsonOption = False,
 ) -> None:
-    """Tell what this companion is: version, composition, clock, free disk, trusted keys, whether it can fly."""
+    """Tell what this companion is: version, composition, clock, free disk, trusted keys, wrong values of its file."""
     from gps_denied_onboard.cli.build_info import describe as tell
     from gps_denied_onboard.config import load_config
 

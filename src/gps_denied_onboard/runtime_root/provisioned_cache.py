@@ -94,7 +94,10 @@ def _unfit(config: Config, body: CacheBody, cache: Path) -> list[str]:
     latitude_deg, longitude_deg = config.mission.origin_latitude_deg, config.mission.origin_longitude_deg
     west, south, east, north = body.bbox_deg
     if math.isfinite(latitude_deg) and not (west <= longitude_deg <= east and south <= latitude_deg <= north):
-        out.append(f"the configuration's origin {latitude_deg}, {longitude_deg} lies outside of the mission's box")
+        turned = west <= latitude_deg <= east and south <= longitude_deg <= north
+        swapped = ": latitude and longitude are swapped" if turned else ""
+        at = f"{latitude_deg}, {longitude_deg}"
+        out.append(f"the configuration's origin {at} lies outside of the mission's box{swapped}")
     if config.camera is not None and config.camera != _camera(body, cache):
         out.append("the configuration's [camera] is not the calibration that was provisioned")
     names = (OverviewHeader(body.zoom, s.column, s.row, s.sha256).file_name for s in body.squares)

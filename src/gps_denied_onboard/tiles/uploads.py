@@ -29,6 +29,17 @@ class UploadQueue:
             return self._store.select(f"{WAITING} ORDER BY flight_id, id LIMIT %s", (limit,))
         return self._store.select(f"{WAITING} AND flight_id = %s ORDER BY id LIMIT %s", (flight_id, limit))
 
+    def refused(self, flight_id: UUID | None = None) -> dict[str, int]:
+        """Count what will never be sent again, of one flight or of all: `rejected` and `upload_giveup`."""
+        of_flight = "" if flight_id is None else "AND flight_id = %s "
+        with self._store.connection() as connection:
+            rows = connection.execute(
+                "SELECT voting_status, count(*) FROM tiles WHERE flight_id IS NOT NULL "
+                f"AND voting_status IN ('rejected', 'upload_giveup') {of_flight}GROUP BY voting_status",
+                () if flight_id is None else (flight_id,),
+            ).fetchall()
+        return {str(status): int(count) for status, count in rows}
+
     def count_attempt(self, records: Sequence[TileRecord]) -> dict[int, int]:
         """Add one attempt to each tile that still waits, at once; return row id -> attempts so far."""
         with self._store.connection() as connection:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import html
 import math
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 
 from gps_denied_onboard.messages import FloatArray
 from gps_denied_operator.calibrate.boresight import MountCalibration, mount_toml
 from gps_denied_operator.calibrate.camera import CameraCalibration, camera_toml
-from gps_denied_operator.report.html import cards, plain_page
+from gps_denied_operator.report.html import PHONE_PX, cards, drawn_for_both, plain_page
 
 ARROWS_MAX = 3000
 AXES = (("about the nose (roll)", "var(--anchored)"), ("about the right wing (pitch)", "var(--reckoned)"))
@@ -53,7 +54,9 @@ def mount_page(found: MountCalibration, source: str) -> str:
              ("tilt", f"{found.tilt_deg:.2f}", "°", "from the nominal view"),
              ("pictures", str(len(found.looks)), "", "with a map fix and good GPS")]  # fmt: skip
     plots = "".join(
-        f"<section><h2>Deviation {html.escape(name)}</h2>{_deviation(found, axis, colour)}</section>"
+        f"<section><h2>Deviation {html.escape(name)}</h2>"
+        + drawn_for_both(partial(_deviation, found, axis, colour))
+        + "</section>"
         for axis, (name, colour) in enumerate(AXES)
     )
     toml = f"<section><h2>For the configuration</h2><pre><code>{html.escape(mount_toml(found))}</code></pre></section>"
@@ -87,7 +90,7 @@ def _arrows(found: CameraCalibration) -> str:
 def _picture_scale(wide: int, high: int) -> str:
     """Size of the picture in pixels along its edges, and how long one pixel of residual is drawn."""
     size, x, y = wide / 55.0, wide / 60.0, high - wide / 60.0
-    text = f'style="font-size: {size:.1f}px"'
+    text = f'class="sized" style="--size: {size:.1f}px"'
     return (
         f'<text x="{wide - x:.0f}" y="{y:.0f}" text-anchor="end" {text}>{wide} × {high} px</text>'
         f'<path d="M{x:.0f},{y:.0f} h100" style="stroke: var(--bad)" stroke-width="{wide / 350:.1f}"/>'
@@ -107,9 +110,10 @@ def _views(view_rms_px: dict[str, float]) -> str:
     return f"<div><h2>Pictures</h2><div class='scroll'>{table}</div></div>"
 
 
-def _deviation(found: MountCalibration, axis: int, colour: str) -> str:
+def _deviation(found: MountCalibration, axis: int, colour: str, wide: float) -> str:
     """Dots of one axis over time, with the answer's line and its 95 % band; faint where the weight is low."""
-    wide, high, left, foot = 1000.0, 230.0, 92.0, 46.0
+    small = wide <= PHONE_PX
+    high, left, foot, edge = 230.0, 50.0 if small else 92.0, 46.0, 12 if small else 20
     seconds = np.array([look.t_ns for look in found.looks]) / 1e9
     seconds -= seconds[0]
     values = found.residual_deg[:, axis]
@@ -119,7 +123,7 @@ def _deviation(found: MountCalibration, axis: int, colour: str) -> str:
     band = _height(np.array([1.96, -1.96]) * found.sigma_deg[axis], reach, high, foot)
     middle = (high - foot) / 2.0
     dots = "".join(
-        f'<circle cx="{a:.1f}" cy="{b:.1f}" r="3" fill-opacity="{0.25 + 0.75 * w:.2f}"/>'
+        f'<circle cx="{a:.1f}" cy="{b:.1f}" r="{2 if small else 3}" fill-opacity="{0.25 + 0.75 * w:.2f}"/>'
         for a, b, w in zip(x, y, found.weight, strict=True)
     )
     marks = [(reach, 12.0), (0.0, middle + 4.0), (-reach, high - foot - 2.0)]
@@ -127,18 +131,19 @@ def _deviation(found: MountCalibration, axis: int, colour: str) -> str:
         f'<text x="{left - 8}" y="{at:.0f}" text-anchor="end" class="soft">{value:+.1f}</text>' for value, at in marks
     )
     texts += (
-        f'<text x="20" y="{middle}" text-anchor="middle" transform="rotate(-90 20 {middle})">deviation, °</text>'
+        f'<text x="{edge}" y="{middle}" text-anchor="middle" transform="rotate(-90 {edge} {middle})">'
+        "deviation, °</text>"
         f'<text x="{(left + wide) / 2}" y="{high - 4}" text-anchor="middle">time since the first picture, s</text>'
     )
     return (
-        f'<div class="scroll wide" tabindex="0"><svg viewBox="0 0 {wide:g} {high:g}" role="img" '
+        f'<svg viewBox="0 0 {wide:g} {high:g}" role="img" '
         f'aria-label="deviation in degrees over time in seconds" {SVG}>'
         f'<rect x="{left}" y="{band[0]:.1f}" width="{wide - left - 12.0}" height="{band[1] - band[0]:.1f}" '
         f'style="fill: var(--chosen)"/><path d="M{left},{middle} H{wide - 12.0}" class="axis" stroke-width="1.5"/>'
         f'<g style="fill: {colour}">{dots}</g>{texts}'
         f'<text x="{left}" y="{high - 26}" class="soft">0</text>'
         f'<text x="{wide - 12}" y="{high - 26}" text-anchor="end" class="soft">{float(seconds[-1]):.0f}</text>'
-        "</svg></div>"
+        "</svg>"
     )
 
 

@@ -14,6 +14,7 @@ from gps_denied_operator.companion.config import CompanionSettings
 from gps_denied_operator.companion.ssh import CompanionLink, CompanionNotReadyError
 
 CLOCK_OFF_S_MAX = 30.0
+VALUES_GOOD = "nothing wrong in its values; `check-config` there looks at cache, camera and link, too"
 """As much as the tile provider allows a picture to be in the future."""
 FREE_BYTES_MIN = 1_000_000_000
 DESCRIBED: dict[str, Any] = {
@@ -131,6 +132,6 @@ def _items(
             + (f"; {', '.join(stale)} was revoked here: {send}" if stale else ""),
         ),
         CheckedItem(
-            "configuration", not said["problems"], "; ".join(said["problems"]) or "can fly",
+            "configuration", not said["problems"], "; ".join(said["problems"]) or VALUES_GOOD,
         ),
     )  # fmt: skip

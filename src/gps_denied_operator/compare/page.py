@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import math
 from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,18 +22,20 @@ from gps_denied_operator.compare.bootstrap import Difference
 from gps_denied_operator.compare.judge import Comparison, shown_difference
 from gps_denied_operator.compare.model import FlightColumns, Side
 from gps_denied_operator.evaluate.configuration import SHORT
-from gps_denied_operator.report.html import plain_page
+from gps_denied_operator.report.html import PHONE_PX, drawn_for_both, plain_page
 from gps_denied_operator.report.verdict import BAD, GOOD, NONE
 
 KIND = "comparison"
 PAGE_FILE, JSON_FILE = "report.html", "comparison.json"
 FLIGHTS_SHOWN = 12
-POINTS_MAX = 1500
+POINTS_A_PIXEL = 1.5
+BAR_PX = 24.0
+"""Height of the scale bar's room below the tracks."""
+HEADINGS = ("A", "B", "difference", "95 % of noise")
 KEYS_SHOWN = 60
 METRES_A_DEGREE = 111_320.0
 A_COLOUR, B_COLOUR, TRUTH_COLOUR = "var(--anchored)", "var(--propagated)", "var(--soft)"
 STYLE = {"better": "green", "worse": "bold red", "same": "dim", "not judged": "dim"}
-WIDE, HIGH = 1000.0, 460.0
 
 
 def sentence(found: Comparison) -> tuple[str, str]:
@@ -63,7 +66,7 @@ def print_comparison(found: Comparison, out: Path | None) -> None:
         console.width = 110
     table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
     table.add_column("figure", no_wrap=True)
-    for heading in ("A", "B", "difference", "95 % of noise"):
+    for heading in HEADINGS:
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("")
     for name, difference in found.figures.items():
@@ -125,15 +128,18 @@ def _figures(found: Comparison) -> str:
     for name, difference in found.figures.items():
         where = _list_of(found, name)
         level = {"better": "good", "worse": "bad"}.get(where, "")
-        cells = "".join(f"<td class='r'>{html.escape(cell)}</td>" for cell in _cells(difference))
-        rows.append(f"<tr><td>{html.escape(name)}</td>{cells}<td class='{level}'>{where}</td></tr>")
-    head = "".join(f"<th class='r'>{name}</th>" for name in ("A", "B", "difference", "95 % of noise"))
+        cells = "".join(
+            f"<td class='r' data-name='{heading}'>{html.escape(cell)}</td>"
+            for heading, cell in zip(HEADINGS, _cells(difference), strict=True)
+        )
+        rows.append(f"<tr><td>{html.escape(name)}</td>{cells}<td class='{level}' data-name='judged'>{where}</td></tr>")
+    head = "".join(f"<th class='r'>{heading}</th>" for heading in HEADINGS)
     return (
         "<section><h2>Figures</h2><p class='note'>Difference: B minus A over the same flights and frames. Noise: the "
         "interval that 95 % of other such flights would give. Better and worse is what stays beyond noise when all "
         "figures are looked at together; times and memory depend on the machine and are not judged.</p>"
-        f"<div class='scroll wide' tabindex='0'><table><thead><tr><th>figure</th>{head}<th></th></tr></thead>"
-        f"<tbody>{''.join(rows)}</tbody></table></div></section>"
+        f"<table class='stacked'><thead><tr><th>figure</th>{head}<th></th></tr></thead>"
+        f"<tbody>{''.join(rows)}</tbody></table></section>"
     )
 
 
@@ -145,12 +151,15 @@ def _configurations(found: Comparison) -> str:
         said = "<p class='note'>The same in both.</p>"
     else:
         rows = "".join(
-            f"<tr><td>{html.escape(shown(key, 100))}</td><td>{_value(a)}</td><td>{_value(b)}</td></tr>"
+            f"<tr><td>{html.escape(shown(key, 100))}</td><td data-name='A'>{_value(a)}</td>"
+            f"<td data-name='B'>{_value(b)}</td></tr>"
             for key, a, b in told[:KEYS_SHOWN]
         )
         more = f"<p class='note'>and {len(told) - KEYS_SHOWN} more</p>" if len(told) > KEYS_SHOWN else ""
         head = "<tr><th>key</th><th>A</th><th>B</th></tr>"
-        said = f"<div class='scroll'><table><thead>{head}</thead><tbody>{rows}</tbody></table></div>{more}"
+        said = (
+            f"<div class='scroll'><table class='stacked'><thead>{head}</thead><tbody>{rows}</tbody></table></div>{more}"
+        )
     return f"<section><h2>Configuration</h2>{said}</section>"
 
 
@@ -173,8 +182,7 @@ def _tracks(pairs: Sequence[tuple[FlightColumns, FlightColumns]]) -> str:
     hidden = len(framed) - FLIGHTS_SHOWN
     more = f" The {hidden} others differ less." if hidden > 0 else ""
     parts = "".join(
-        f"<h3>{html.escape(shown(one.key, 120))}</h3><div class='scroll wide' tabindex='0'>{_map(one, other)}"
-        f"{_errors(one, other)}</div>"
+        f"<h3>{html.escape(shown(one.key, 120))}</h3>{drawn_for_both(partial(_drawings, one, other))}"
         for one, other in framed[:FLIGHTS_SHOWN]
     )
     return f"<section><h2>Tracks</h2><p class='note'>{key}The most different first.{more}</p>{parts}</section>"
@@ -186,7 +194,12 @@ def _most_apart(pair: tuple[FlightColumns, FlightColumns]) -> float:
     return float(abs(errors[1] - errors[0]) + apart.mean())
 
 
-def _map(one: FlightColumns, other: FlightColumns) -> str:
+def _drawings(one: FlightColumns, other: FlightColumns, wide: float) -> str:
+    return _map(one, other, wide) + _errors(one, other, wide)
+
+
+def _map(one: FlightColumns, other: FlightColumns, wide: float) -> str:
+    high = 320.0 if wide <= PHONE_PX else 460.0
     truth = (one.columns["truth_latitude_deg"], one.columns["truth_longitude_deg"])
     lines = [(truth, TRUTH_COLOUR, 5.0)]
     for flight, colour in ((one, A_COLOUR), (other, B_COLOUR)):
@@ -200,20 +213,21 @@ def _map(one: FlightColumns, other: FlightColumns) -> str:
     west, east = np.percentile(longitude[known], [0.1, 99.9])
     stretch = math.cos(math.radians((south + north) / 2.0))
     span_m = METRES_A_DEGREE * np.array([(east - west) * stretch, north - south])
-    pixels_a_metre = min((WIDE - 40.0) / max(span_m[0], 1.0), (HIGH - 40.0) / max(span_m[1], 1.0))
+    pixels_a_metre = min((wide - 40.0) / max(span_m[0], 1.0), (high - BAR_PX - 40.0) / max(span_m[1], 1.0))
+    left, foot = (wide - span_m[0] * pixels_a_metre) / 2.0, (high - BAR_PX + span_m[1] * pixels_a_metre) / 2.0
     drawn = ""
     for (lat, lon), colour, width in lines:
-        x = 20.0 + (lon - west) * stretch * METRES_A_DEGREE * pixels_a_metre
-        y = HIGH - 20.0 - (lat - south) * METRES_A_DEGREE * pixels_a_metre
-        drawn += _line(x, y, colour, width)
-    bar_m = 10.0 ** math.floor(math.log10(max(300.0 / pixels_a_metre, 1e-3)))
-    scale = f'<path d="M20,{HIGH - 8:.0f} h{bar_m * pixels_a_metre:.1f}" class="axis" stroke-width="2"/>'
-    label = f'<text x="24" y="{HIGH - 14:.0f}" class="soft">{bar_m:g} m</text>'
+        x = left + (lon - west) * stretch * METRES_A_DEGREE * pixels_a_metre
+        y = foot - (lat - south) * METRES_A_DEGREE * pixels_a_metre
+        drawn += _line(x, y, colour, width, wide)
+    bar_m = 10.0 ** math.floor(math.log10(max(0.3 * wide / pixels_a_metre, 1e-3)))
+    scale = f'<path d="M20,{high - 8:.0f} h{bar_m * pixels_a_metre:.1f}" class="axis" stroke-width="2"/>'
+    label = f'<text x="24" y="{high - 14:.0f}" class="soft">{bar_m:g} m</text>'
     aria = 'role="img" aria-label="tracks of A and B and the truth, north up"'
-    return f'<svg class="plot" viewBox="0 0 {WIDE:g} {HIGH:g}" {aria}>{drawn}{scale}{label}</svg>'
+    return f'<svg class="plot north" viewBox="0 0 {wide:g} {high:g}" {aria}>{drawn}{scale}{label}</svg>'
 
 
-def _errors(one: FlightColumns, other: FlightColumns) -> str:
+def _errors(one: FlightColumns, other: FlightColumns, wide: float) -> str:
     """Errors over time where truth is known, else how far A and B are apart."""
     scored = np.isfinite(one.columns["error_m"]).any() or np.isfinite(other.columns["error_m"]).any()
     if scored:
@@ -223,29 +237,31 @@ def _errors(one: FlightColumns, other: FlightColumns) -> str:
     values = np.concatenate([line for line, _ in lines])
     if not np.isfinite(values).any():
         return ""
-    high, foot, left = 200.0, 40.0, 84.0
+    small = wide <= PHONE_PX
+    high, foot, left, edge = 200.0, 40.0, 50.0 if small else 84.0, 12 if small else 20
     most = max(float(np.nanpercentile(values, 99.5)) * 1.1, 0.1)
     t_s = one.t_s - one.t_s[0]
-    x = left + t_s / max(float(t_s[-1]), 1e-9) * (WIDE - left - 12.0)
+    x = left + t_s / max(float(t_s[-1]), 1e-9) * (wide - left - 12.0)
     drawn = "".join(
-        _line(x, high - foot - np.minimum(line, most) / most * (high - foot - 12.0), colour, 1.6)
+        _line(x, high - foot - np.minimum(line, most) / most * (high - foot - 12.0), colour, 1.6, wide)
         for line, colour in lines
     )
     name = "error, m" if scored else "A to B, m"
     return (
-        f'<svg class="plot" viewBox="0 0 {WIDE:g} {high:g}" role="img" aria-label="{name} over time in seconds">'
-        f'<path d="M{left},{high - foot} H{WIDE - 12.0}" class="axis"/>{drawn}'
+        f'<svg class="plot" viewBox="0 0 {wide:g} {high:g}" role="img" aria-label="{name} over time in seconds">'
+        f'<path d="M{left},{high - foot} H{wide - 12.0}" class="axis"/>{drawn}'
         f'<text x="{left - 8}" y="20" text-anchor="end" class="soft">{most:.3g}</text>'
         f'<text x="{left - 8}" y="{high - foot}" text-anchor="end" class="soft">0</text>'
-        f'<text x="20" y="{(high - foot) / 2}" text-anchor="middle" transform="rotate(-90 20 {(high - foot) / 2})">'
-        f'{name}</text><text x="{(left + WIDE) / 2}" y="{high - 8}" text-anchor="middle">time, s '
+        f'<text x="{edge}" y="{(high - foot) / 2}" text-anchor="middle" '
+        f'transform="rotate(-90 {edge} {(high - foot) / 2})">'
+        f'{name}</text><text x="{(left + wide) / 2}" y="{high - 8}" text-anchor="middle">time, s '
         f"(0 to {float(t_s[-1]):.0f})</text></svg>"
     )
 
 
-def _line(x: FloatArray, y: FloatArray, colour: str, width: float) -> str:
+def _line(x: FloatArray, y: FloatArray, colour: str, width: float, wide: float) -> str:
     """A line through the points, thinned, broken where there is none."""
-    step = max(1, math.ceil(len(x) / POINTS_MAX))
+    step = max(1, math.ceil(len(x) / (POINTS_A_PIXEL * wide)))
     parts: list[str] = []
     pen_up = True
     for a, b in zip(x[::step].tolist(), y[::step].tolist(), strict=True):

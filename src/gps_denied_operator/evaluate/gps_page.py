@@ -5,13 +5,15 @@ from __future__ import annotations
 import html
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from gps_denied_onboard.messages import GpsHealth
 from gps_denied_onboard.untrusted.text import shown
 from gps_denied_operator.evaluate.gps_log import GpsLogResult, VerdictChange
-from gps_denied_operator.report.html import cards, plain_page
+from gps_denied_operator.missions.route_axis import ticks
+from gps_denied_operator.report.html import PHONE_PX, cards, drawn_for_both, plain_page
 from gps_denied_operator.report.track import track_svg
 
 COLOURS = {
@@ -50,9 +52,10 @@ def gps_page(results: Sequence[GpsLogResult], command: str) -> str:
     """One page for all logs."""
     figures = results_of(results)
     hours, alarms = figures["watched_h"], figures["alarms"]
-    rate = "" if figures["alarms_per_h"] is None else f", {figures['alarms_per_h']:g} an hour"
+    rate = "" if figures["alarms_per_h"] is None else f", {figures['alarms_per_h']:.3g} an hour"
     level = "good" if not alarms else "warn"
-    said = f"{alarms} alarms in {hours:.2f} hours of {len(results)} logs{rate}."
+    counted = f"{alarms} alarm{'' if alarms == 1 else 's'}", f"{len(results)} log{'' if len(results) == 1 else 's'}"
+    said = f"{counted[0]} in {hours:.2f} hours of {counted[1]}{rate}."
     body = "".join(_section(result) for result in results) + (
         "<p class='note'>An alarm is a receiver that had been good and was called spoofed, or degraded for two "
         "seconds. Whether it is a false one only those who flew can say.</p>"
@@ -90,22 +93,38 @@ def _slowest(result: GpsLogResult) -> tuple[str, str, str]:
 
 def timeline(changes: Sequence[VerdictChange], duration_s: float) -> str:
     """The verdicts as a coloured band over the log's time."""
-    wide, high, span = 1000.0, 26.0, max(duration_s, 1e-3)
-    parts = []
-    for k, change in enumerate(changes):
-        end_s = changes[k + 1].t_s if k + 1 < len(changes) else duration_s
-        x, width = change.t_s / span * wide, max((end_s - change.t_s) / span * wide, 0.6)
-        parts.append(
-            f'<rect x="{x:.2f}" y="0" width="{width:.2f}" height="{high}" style="fill: {COLOURS[change.verdict]}">'
-            f"<title>{change.t_s:.1f} s: {change.verdict.value} {html.escape(change.reason)}</title></rect>"
-        )
     keys = "".join(
         f'<span><i class="key" style="background:{colour}"></i> {verdict.value}</span>'
         for verdict, colour in COLOURS.items()
     )
+    return f'<div class="bar"><div class="tools">{keys}</div></div>' + drawn_for_both(
+        partial(_band, changes, duration_s)
+    )
+
+
+def _band(changes: Sequence[VerdictChange], duration_s: float, wide: float) -> str:
+    left, right, foot, high = 62.0, wide - 16.0, 32.0, 74.0
+    unit, name = (60.0, "min") if duration_s > 180.0 else (1.0, "s")
+    span = max(duration_s, 1e-3)
+    parts = []
+    for k, change in enumerate(changes):
+        end_s = changes[k + 1].t_s if k + 1 < len(changes) else duration_s
+        x, width = left + change.t_s / span * (right - left), max((end_s - change.t_s) / span * (right - left), 0.6)
+        parts.append(
+            f'<rect x="{x:.2f}" y="6" width="{width:.2f}" height="{foot - 6}" style="fill: {COLOURS[change.verdict]}">'
+            f"<title>{change.t_s:.1f} s: {change.verdict.value} {html.escape(change.reason)}</title></rect>"
+        )
+    marks = "".join(
+        f'<path d="M{x:.1f},{foot} v5" class="axis"/><text x="{x:.1f}" y="{foot + 20}" text-anchor="middle" '
+        f'class="soft">{v:g}</text>'
+        for v in ticks(span / unit, 4 if wide <= PHONE_PX else 8)
+        for x in [left + v * unit / span * (right - left)]
+    )
     return (
-        f'<div class="tools">{keys}</div><svg viewBox="0 0 {wide:g} {high:g}" class="plot" role="img" '
-        f'preserveAspectRatio="none" style="height:{high}px" aria-label="verdicts over the log">{"".join(parts)}</svg>'
+        f'<svg viewBox="0 0 {wide:g} {high:g}" class="plot" role="img" aria-label="verdicts over the log">'
+        f'<text x="{left - 8}" y="24" text-anchor="end">verdict</text>{"".join(parts)}{marks}'
+        f'<text x="{(left + right) / 2}" y="{high - 5}" text-anchor="middle">time since the log began, {name}</text>'
+        "</svg>"
     )
 
 

@@ -47,10 +47,11 @@ from gps_denied_operator.evaluate.photo_options import (
     refuse_swapped,
     without_position,
 )
+from gps_denied_operator.evaluate.photo_scale import found_otherwise
 from gps_denied_operator.evaluate.photos import build_finding, run_photos, told_height
 from gps_denied_operator.report import pictures
 from gps_denied_operator.report.model import FlightPart, Report
-from gps_denied_operator.report.verdict import NOTHING_ANCHORED
+from gps_denied_operator.report.verdict import NOTHING_ANCHORED, verdict
 from gps_denied_operator.scoring.frames import FrameResult, RunFacts
 from gps_denied_operator.scoring.metrics import figures
 from gps_denied_operator.scoring.truth import Lookup, TruePlace, read_truth_csv, truth_of_photos
@@ -305,6 +306,7 @@ def evaluate_photos(
     began, load = time.monotonic(), machine.load_average()
     watched = _Watched(chosen_frames(prepared), prepared.lookup)
     collector = Collector(prepared.lookup, progress)
+    told = prepared.options
     with ExitStack() as closing:
         prepared, place = with_boresight(prepared, closing)
         options = prepared.options
@@ -323,7 +325,11 @@ def evaluate_photos(
     )
     found_deg = (options.boresight.roll_deg, options.boresight.pitch_deg) if options.boresight else in_flight_deg
     result = figures([rows], facts, (request.photos.name,)) | photo_figures(rows, found_deg)
-    hint = "" if result["anchored"] else _scale_hint(prepared)
+    if result["anchored"]:
+        hint = found_otherwise((row.fix for row in rows), options.camera, prepared.infos, told)
+        said = f"{hint} {verdict(result)[1]}" if hint else ""
+    else:
+        said = " ".join([_scale_hint(prepared) or NOTHING_ANCHORED, *prepared.notes])
     shown = _with_pictures(rows, watched.small, prepared, prepared.options.camera)
     notes = [*prepared.notes, *(f"{problem.rstrip('.')}." for problem in prepared.frames.problems)]
     part = FlightPart(
@@ -334,6 +340,7 @@ def evaluate_photos(
         background=pictures.background(prepared.mosaic, shown, PICTURE_MARGIN_M, MAP_WIDTH_PX),
         note=" ".join(notes),
         key={"photos": request.photos.name},
+        above_ground=True,
     )
     named = configuration_facts(request.config_path)[SHA256][:SHORT]
     return Report(
@@ -341,7 +348,7 @@ def evaluate_photos(
         figures=result,
         flights=[part],
         facts=[("command", command), ("configuration", named), ("took", f"{facts.wall_s:.0f} s")],
-        verdict=" ".join([hint or NOTHING_ANCHORED, *prepared.notes]) if result["anchored"] == 0 else "",
+        verdict=said,
     )
 
 

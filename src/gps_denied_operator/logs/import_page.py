@@ -25,8 +25,8 @@ def import_page(told: Mapping[str, Any], truth: Sequence[TruthSample], log: Flig
     offset = "none" if told["offset_s"] is None else f"{told['offset_s']:+.2f}"
     rows = [
         ("length", f"{told['duration_s'] / 60.0:.1f}", "min", html.escape(told["format"])),
-        ("pictures", str(told["frames"]), "", html.escape(told["aligned_by"])),
-        ("offset", offset, "s", "" if sigma is None else f"± {sigma:.3f} s (1σ)"),
+        ("pictures", str(told["frames"]), "", html.escape(told["aligned_by"]) if told["frames"] else "none were given"),
+        ("offset", offset, "" if told["offset_s"] is None else "s", "" if sigma is None else f"± {sigma:.3f} s (1σ)"),
         ("truth", f"{told['truth']:,}", "", "fixes of the log's GPS"),
     ]
     stride = max(1, len(truth) // POINTS_MAX)

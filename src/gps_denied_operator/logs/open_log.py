@@ -52,6 +52,11 @@ def open_log(path: Path) -> FlightLog:
     if not log.messages:
         told = " ".join(log.notes) or "nothing was logged."
         raise UserError(f"{shown(path)} holds no sample of any sensor: {told} Give the log of a flight: {KNOWN}.")
+    if len(log.messages) > 1 and log.messages[0].t_ns == log.messages[-1].t_ns:
+        raise UserError(
+            f"{shown(path)}: its time stands still, all {len(log.messages)} samples have one stamp. Decode it again "
+            "with a newer version of the program that made it, or download it again from the flight controller."
+        )
     return log
 
 

@@ -16,7 +16,7 @@ from gps_denied_operator.missions.terrain_chart import terrain_section
 from gps_denied_operator.missions.terrain_profile import TerrainProfile
 from gps_denied_operator.report.html import cards, plain_page
 
-WIDTH_PX, HEIGHT_PX, EDGE_PX = 1000.0, 640.0, 56.0
+WIDTH_PX, HEIGHT_MAX_PX, HEIGHT_MIN_PX, EDGE_PX = 1000.0, 640.0, 240.0, 56.0
 NAME_PX = 90.0
 """Room that the name of the take-off needs beside it."""
 CLASS_NAMES = {"active_conflict": "active conflict", "stable_rear": "stable rear"}
@@ -36,7 +36,7 @@ def plan_page(needs: Needs, under: RouteMap, ground: TerrainProfile | None = Non
     body = "\n".join([
         _cards(needs) + notes,
         '<section><div class="bar"><h2>Route, box and stored map</h2>' + _legend(needs, under) + "</div>",
-        '<div class="scroll wide" tabindex="0">' + _drawing(needs, under) + "</div>" + _note(under) + "</section>",
+        _drawing(needs, under) + _note(under) + "</section>",
         route_section(under, needs.chosen.ground_resolution_m_px),
         terrain_section(ground, under.length_m),
         '<section class="two">' + _zooms(needs) + _freshness(needs) + "</section>",
@@ -91,10 +91,11 @@ class _Plane:
     def __init__(self, bbox: tuple[float, float, float, float]) -> None:
         self.west, self.south, self.east, self.north = bbox
         wide, high = self.east - self.west, _mercator_deg(self.north) - _mercator_deg(self.south)
-        self.px_per_deg = min((WIDTH_PX - 2 * EDGE_PX) / wide, (HEIGHT_PX - 2 * EDGE_PX) / high)
+        self.px_per_deg = min((WIDTH_PX - 2 * EDGE_PX) / wide, (HEIGHT_MAX_PX - 2 * EDGE_PX) / high)
         self.px_per_km = self.px_per_deg / (111.32 * math.cos(math.radians((self.south + self.north) / 2.0)))
         self.left = (WIDTH_PX - wide * self.px_per_deg) / 2.0
-        self.top = (HEIGHT_PX - high * self.px_per_deg) / 2.0
+        self.height_px = max(high * self.px_per_deg + 2 * EDGE_PX, HEIGHT_MIN_PX)
+        self.top = (self.height_px - high * self.px_per_deg) / 2.0
 
     def x(self, longitude_deg: float) -> float:
         return self.left + (longitude_deg - self.west) * self.px_per_deg
@@ -112,7 +113,7 @@ def _drawing(needs: Needs, under: RouteMap) -> str:
     x0, y0, x1, y1 = (plane.x(plane.west), plane.y(plane.north), plane.x(plane.east), plane.y(plane.south))
     frame = f'x="{x0:.1f}" y="{y0:.1f}" width="{x1 - x0:.1f}" height="{y1 - y0:.1f}"'
     return "".join([
-        f'<svg id="plan" class="paper" viewBox="0 0 {WIDTH_PX:g} {HEIGHT_PX:g}" role="img" '
+        f'<svg id="plan" class="paper" viewBox="0 0 {WIDTH_PX:g} {plane.height_px:.0f}" role="img" '
         'aria-label="route over the stored map">',
         f"<defs><clipPath id='box'><rect {frame}/></clipPath></defs><g clip-path='url(#box)'>",
         *(_cell(cell, plane, picture=under.picture is not None) for cell in needs.cells),
@@ -200,11 +201,13 @@ def _waypoints(route: Sequence[Sequence[float]], plane: _Plane) -> Iterable[str]
     for number, (latitude, longitude) in enumerate(route if len(route) <= 60 else [route[0], route[-1]]):
         x, y = plane.x(longitude), plane.y(latitude)
         if number == 0:
-            yield f'<rect x="{x - 6:.1f}" y="{y - 6:.1f}" width="12" height="12" fill="#0b1116" stroke="#fff"/>'
+            place = f'x="{x - 6:.1f}" y="{y - 6:.1f}" width="12" height="12"'
+            yield f'<rect class="at" {place} fill="#0b1116" stroke="#fff"/>'
             beside = x + 10 if x - plane.x(plane.west) < NAME_PX else x - 10
             yield _text("take-off", beside, y + 20, anchor="start" if beside > x else "end", weight=700)
         else:
-            yield f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4.6" fill="#fff" stroke="#005fb8" stroke-width="2.4"/>'
+            place = f'cx="{x:.1f}" cy="{y:.1f}" r="4.6"'
+            yield f'<circle class="at" {place} fill="#fff" stroke="#005fb8" stroke-width="2.4"/>'
             if len(route) <= 60:
                 yield _text(str(number), x + 8, y - 7)
 
@@ -213,7 +216,7 @@ def _edges(plane: _Plane) -> Iterable[str]:
     middle_x = (plane.x(plane.west) + plane.x(plane.east)) / 2.0
     middle_y = (plane.y(plane.north) + plane.y(plane.south)) / 2.0
     yield _text(f"{plane.north:.4f}°", middle_x, plane.y(plane.north) - 8, anchor="middle")
-    yield _text(f"{plane.south:.4f}°", middle_x, plane.y(plane.south) + 19, anchor="middle")
+    yield _text(f"{plane.south:.4f}°", middle_x, plane.y(plane.south) + 19, anchor="middle", look="below")
     for edge, turn in ((plane.west, -9.0), (plane.east, 17.0)):
         x = plane.x(edge) + turn
         yield (f'<text x="{x:.1f}" y="{middle_y:.1f}" transform="rotate(-90 {x:.1f} {middle_y:.1f})" '
@@ -223,16 +226,16 @@ def _edges(plane: _Plane) -> Iterable[str]:
 def _scale(plane: _Plane) -> str:
     px_per_km = plane.px_per_km
     length_km = max((km for km in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200) if km * px_per_km <= 220), default=0.1)
-    x, y = 12.0, HEIGHT_PX - 16.0
+    x, y = 12.0, plane.height_px - 16.0
     name = f"{length_km:g} km" if length_km >= 1 else f"{length_km * 1000:g} m"
     line = f'<path d="M{x},{y - 6} v6 h{length_km * px_per_km:.1f} v-6" fill="none" stroke="#0b1116" stroke-width="2"/>'
     return line + _text(name, x + 5, y - 6) + _text("N ↑", WIDTH_PX - 12, 36, anchor="end", weight=700)
 
 
-def _text(said: str, x: float, y: float, anchor: str = "start", weight: int = 500) -> str:
+def _text(said: str, x: float, y: float, anchor: str = "start", weight: int = 500, look: str = "") -> str:
     return (
-        f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" font-size="16" font-weight="{weight}" fill="#0b1116" '
-        f'stroke="#fff" stroke-width="3.5" paint-order="stroke">{html.escape(said)}</text>'
+        f'<text class="{look}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" font-size="16" font-weight="{weight}" '
+        f'fill="#0b1116" stroke="#fff" stroke-width="3.5" paint-order="stroke">{html.escape(said)}</text>'
     )
 
 

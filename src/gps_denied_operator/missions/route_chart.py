@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
+from gps_denied_operator.missions.route_axis import RouteAxis, ticks
 from gps_denied_operator.missions.route_map import RouteMap, RoutePoint
+from gps_denied_operator.report.html import drawn_for_both
 
-WIDTH, HEIGHT = 1000.0, 250.0
-LEFT, RIGHT, TOP, FOOT = 84.0, 984.0, 46.0, 208.0
+HEIGHT, TOP, FOOT = 250.0, 46.0, 208.0
 NAME_HIGH = 28.0
 """Height that a name needs between two lines."""
 COVERED, GAP, OLD = "#2f7fc1", "#c00026", "#e08a00"
@@ -53,19 +54,17 @@ def route_section(under: RouteMap, map_gsd_m: float) -> str:
     table = f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>{more}" if gaps else ""
     return (
         f'<section><h2>Along the route</h2><p class="note">{said}</p>'
-        f'<div class="scroll wide" tabindex="0">{_chart(under, map_gsd)}</div>'
+        + drawn_for_both(lambda wide: _chart(under, map_gsd, wide))
         + (f'<div class="scroll" tabindex="0"><h3>Without map</h3>{table}</div>' if gaps else "")
         + "</section>"
     )
 
 
-def _chart(under: RouteMap, map_gsd: Sequence[float]) -> str:
-    length_km = max(under.length_m / 1000.0, 1e-3)
+def _chart(under: RouteMap, map_gsd: Sequence[float], wide: float) -> str:
+    axis = RouteAxis(wide, max(under.length_m / 1000.0, 1e-3))
+    left, right, x = axis.left, axis.right, axis.x
     seen = under.footprint
     most = max(max(map_gsd), seen.gsd_m if seen else 0.0) * 1.25
-
-    def x(distance_m: float) -> float:
-        return across(distance_m, length_km)
 
     def y(gsd_m: float) -> float:
         return FOOT - gsd_m / most * (FOOT - TOP - 12.0)
@@ -77,53 +76,19 @@ def _chart(under: RouteMap, map_gsd: Sequence[float]) -> str:
     )
     stored = " ".join(f"{x(p.distance_m):.1f},{y(v):.1f}" for p, v in zip(under.points, map_gsd, strict=True))
     lines = f'<polyline points="{stored}" fill="none" stroke="{COVERED}" stroke-width="2.5"/>'
-    labels = f'<text x="{RIGHT - 4}" y="{y(map_gsd[-1]) - 8:.1f}" text-anchor="end">map, m a pixel</text>'
+    labels = f'<text x="{right - 4}" y="{y(map_gsd[-1]) - 8:.1f}" text-anchor="end">map, m a pixel</text>'
     if seen is not None:
         lines += (
-            f'<path d="M{LEFT},{y(seen.gsd_m):.1f} H{RIGHT}" stroke="{OLD}" stroke-width="2.5" stroke-dasharray="8 5"/>'
+            f'<path d="M{left},{y(seen.gsd_m):.1f} H{right}" stroke="{OLD}" stroke-width="2.5" stroke-dasharray="8 5"/>'
         )
         between = 0.0 < y(seen.gsd_m) - y(map_gsd[0]) < NAME_HIGH  # no room for a name below the map's line
-        labels += f'<text x="{LEFT + 8}" y="{y(seen.gsd_m) + (18.0 if between else -8.0):.1f}">camera, m a pixel</text>'
+        labels += f'<text x="{left + 8}" y="{y(seen.gsd_m) + (18.0 if between else -8.0):.1f}">camera, m a pixel</text>'
     return (
-        f'<svg id="route" class="plot" viewBox="0 0 {WIDTH:g} {HEIGHT:g}" role="img" aria-label="map and ground '
+        f'<svg class="plot" viewBox="0 0 {wide:g} {HEIGHT:g}" role="img" aria-label="map and ground '
         'resolution along the route: metres a pixel over kilometres">'
-        f'<text x="{LEFT - 10}" y="{TOP - 16}" text-anchor="end">map</text>{strip}'
-        + axis_lines([(v, y(v)) for v in ticks(most, 4)], FOOT, length_km)
-        + f'<path d="M{LEFT},{FOOT} H{RIGHT}" class="axis"/>{lines}{labels}'
-        + axis_names("ground resolution, m a pixel", HEIGHT, TOP, FOOT)
+        f'<text x="{left - axis.beside}" y="{TOP - 16}" text-anchor="end">map</text>{strip}'
+        + axis.lines([(v, y(v)) for v in ticks(most, 4)], FOOT)
+        + f'<path d="M{left},{FOOT} H{right}" class="axis"/>{lines}{labels}'
+        + axis.names("ground resolution, m a pixel", HEIGHT, TOP, FOOT)
         + "</svg>"
     )
-
-
-def across(distance_m: float, length_km: float) -> float:
-    """Where a place along the route is on a chart."""
-    return LEFT + distance_m / 1000.0 / length_km * (RIGHT - LEFT)
-
-
-def axis_lines(levels: Iterable[tuple[float, float]], foot: float, length_km: float) -> str:
-    """Lines and numbers of a chart along the route. levels: a value and its height on the chart."""
-    return "".join(
-        f'<path d="M{LEFT},{at:.1f} H{RIGHT}" class="grid"/><text x="{LEFT - 10}" y="{at + 5:.1f}" '
-        f'text-anchor="end" class="soft">{value:g}</text>'
-        for value, at in levels
-    ) + "".join(
-        f'<path d="M{across(1000 * v, length_km):.1f},{foot} v5" class="axis"/>'
-        f'<text x="{across(1000 * v, length_km):.1f}" y="{foot + 20}" text-anchor="middle" class="soft">{v:g}</text>'
-        for v in ticks(length_km, 8)
-    )
-
-
-def axis_names(upwards: str, height: float, top: float, foot: float) -> str:
-    """What the two axes of a chart along the route are."""
-    middle = (top + foot) / 2
-    return (
-        f'<text x="{(LEFT + RIGHT) / 2}" y="{height - 4}" text-anchor="middle">distance along the route, km</text>'
-        f'<text x="20" y="{middle}" text-anchor="middle" transform="rotate(-90 20 {middle})">{upwards}</text>'
-    )
-
-
-def ticks(most: float, count: int) -> list[float]:
-    """Round numbers from 0 up to `most`, about `count` of them."""
-    power = 10.0 ** math.floor(math.log10(most / count))
-    step = next(m * power for m in (1.0, 2.0, 5.0, 10.0) if m * power * count >= most)
-    return [round(k * step, 6) for k in range(int(most / step) + 1)]

@@ -6,19 +6,10 @@ import html
 import math
 from itertools import groupby
 
-from gps_denied_operator.missions.route_chart import (
-    COVERED,
-    GAP,
-    LEFT,
-    OLD,
-    RIGHT,
-    WIDTH,
-    across,
-    axis_lines,
-    axis_names,
-    ticks,
-)
+from gps_denied_operator.missions.route_axis import RouteAxis, ticks
+from gps_denied_operator.missions.route_chart import COVERED, GAP, OLD
 from gps_denied_operator.missions.terrain_profile import ProfilePoint, TerrainProfile
+from gps_denied_operator.report.html import drawn_for_both
 
 HEIGHT, TOP, FOOT = 280.0, 24.0, 238.0
 GROUND = "#7a5c3a"
@@ -43,7 +34,7 @@ def terrain_section(profile: TerrainProfile | None, length_m: float) -> str:
     table = f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>{note}" if rows else ""
     return (
         f'<section><h2>Ground</h2><p class="note">{html.escape(_said(profile))}</p>'
-        f'<div class="scroll wide" tabindex="0">{_chart(profile, length_m)}</div>'
+        + drawn_for_both(lambda wide: _chart(profile, length_m, wide))
         + (f'<div class="scroll" tabindex="0"><h3>Look at these</h3>{table}</div>' if table else "")
         + "</section>"
     )
@@ -75,16 +66,14 @@ def _percent(profile: TerrainProfile) -> str:
     return "" if low is None or high is None else f"{100.0 * low:.0f} to {100.0 * high:.0f} %"
 
 
-def _chart(profile: TerrainProfile, length_m: float) -> str:
+def _chart(profile: TerrainProfile, length_m: float, wide: float) -> str:
+    axis = RouteAxis(wide, max(length_m / 1000.0, 1e-3))
+    left, right, x = axis.left, axis.right, axis.x
     known = [p.ground_m for p in profile.points if math.isfinite(p.ground_m)]
     flown = [] if math.isnan(profile.altitude_m) else [profile.altitude_m]
     low, high = min([*known, *flown], default=0.0), max([*known, *flown], default=1.0)
     spread = max(high - low, 20.0)
     bottom, top = low - 0.15 * spread, high + 0.15 * spread
-    length_km = max(length_m / 1000.0, 1e-3)
-
-    def x(distance_m: float) -> float:
-        return across(distance_m, length_km)
 
     def y(altitude_m: float) -> float:
         return FOOT - (altitude_m - bottom) / (top - bottom) * (FOOT - TOP)
@@ -105,18 +94,18 @@ def _chart(profile: TerrainProfile, length_m: float) -> str:
         for one in profile.stretches
     )
     flight = (
-        f'<path d="M{LEFT},{y(flown[0]):.1f} H{RIGHT}" stroke="{COVERED}" stroke-width="2.5"/>'
-        f'<text x="{RIGHT - 4}" y="{y(flown[0]) - 8:.1f}" text-anchor="end">flown, level</text>'
+        f'<path d="M{left},{y(flown[0]):.1f} H{right}" stroke="{COVERED}" stroke-width="2.5"/>'
+        f'<text x="{right - 4}" y="{y(flown[0]) - 8:.1f}" text-anchor="end">flown, level</text>'
         if flown
         else ""
     )
     step_m = ticks(top - bottom, 4)[1]
     levels = [(math.ceil(bottom / step_m) + k) * step_m for k in range(8)]
     return (
-        f'<svg id="ground" class="plot" viewBox="0 0 {WIDTH:g} {HEIGHT:g}" role="img" aria-label="ground along the '
+        f'<svg class="plot" viewBox="0 0 {wide:g} {HEIGHT:g}" role="img" aria-label="ground along the '
         'route: metres above mean sea level over kilometres">'
-        + axis_lines([(v, y(v)) for v in levels if bottom <= v <= top], FOOT, length_km)
-        + f'{drawn}{flight}{marks}<path d="M{LEFT},{FOOT} H{RIGHT}" class="axis"/>'
-        + axis_names("m above sea level", HEIGHT, TOP, FOOT)
+        + axis.lines([(v, y(v)) for v in levels if bottom <= v <= top], FOOT)
+        + f'{drawn}{flight}{marks}<path d="M{left},{FOOT} H{right}" class="axis"/>'
+        + axis.names("m above sea level", HEIGHT, TOP, FOOT)
         + "</svg>"
     )

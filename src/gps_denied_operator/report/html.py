@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import string
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from importlib import resources
 from pathlib import Path
 
@@ -15,6 +15,8 @@ from gps_denied_operator.report.model import Report
 from gps_denied_operator.report.payload import payload
 from gps_denied_operator.report.verdict import verdict
 
+LAPTOP_PX, PHONE_PX = 1000.0, 360.0
+"""Widths that a drawing is made for."""
 SCRIPTS = ("base.js", "charts.js", "map.js", "story.js", "page.js")
 
 
@@ -58,6 +60,11 @@ def cards(rows: Iterable[tuple[str, str, str, str]]) -> str:
         for name, value, unit, note in rows
     )
     return f'<div class="cards">{made}</div>'
+
+
+def drawn_for_both(draw: Callable[[float], str]) -> str:
+    """A drawing made for a laptop's width and for a phone's; the style sheet shows the one that fits."""
+    return f'<div class="laptop">{draw(LAPTOP_PX)}</div><div class="phone">{draw(PHONE_PX)}</div>'
 
 
 def page_style() -> str:

@@ -29,7 +29,8 @@ class FlightPart:
 
     `story`: what the recording tells of GPS, alerts and route; None where there is no recording behind the rows.
     `limits` are the gates of its map fixes, `facts` (name, value) pairs of the flight alone. `key` is what the flight
-    is made of, by which two results know it as the same; it goes into results.json.
+    is made of, by which two results know it as the same; it goes into results.json. `above_ground`: its altitudes are
+    heights above flat ground at 0, as nobody told where that lies; true ones above the sea are not drawn beside them.
     """
 
     title: str
@@ -42,6 +43,7 @@ class FlightPart:
     limits: Mapping[str, float] = field(default_factory=lambda: DEFAULT_LIMITS)
     facts: Sequence[tuple[str, str]] = ()
     key: Mapping[str, Any] = field(default_factory=dict)
+    above_ground: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -83,7 +83,8 @@ def _flight(
         "t": seconds,
         "gap": _gap(seconds),
         "name": [row.name for row in rows],
-        **_positions(rows, plane),
+        **_positions(rows, plane, above_ground=part.above_ground),
+        "aboveGround": part.above_ground,
         **_quality(rows, [errors[i] for i in chosen]),
         "fixes": _fixes(rows, part, plane),
         "fixCount": [count, tried - count],
@@ -146,7 +147,7 @@ def _middle(part: FlightPart) -> tuple[float, float]:
     return float(latitude), float(longitude)
 
 
-def _positions(rows: Sequence[FrameResult], plane: _Plane) -> dict[str, list[float | None]]:
+def _positions(rows: Sequence[FrameResult], plane: _Plane, *, above_ground: bool) -> dict[str, list[float | None]]:
     columns: dict[str, list[float | None]] = {key: [] for key in ("x", "y", "z", "zs", "tx", "ty", "tz")}
     for row in rows:
         state = row.estimate
@@ -155,7 +156,15 @@ def _positions(rows: Sequence[FrameResult], plane: _Plane) -> dict[str, list[flo
         spread = None if state is None else 2.0 * math.sqrt(max(state.covariance_enu_m2[8], 0.0))
         x, y = plane.xy(*at)
         tx, ty = plane.xy(row.truth_latitude_deg, row.truth_longitude_deg)
-        new = (x, y, _round(height, 1), _round(spread, 1), tx, ty, _round(row.truth_altitude_m, 1))
+        new = (
+            x,
+            y,
+            _round(height, 1),
+            _round(spread, 1),
+            tx,
+            ty,
+            None if above_ground else _round(row.truth_altitude_m, 1),
+        )
         for column, value in zip(columns.values(), new, strict=True):
             column.append(value)
     return columns

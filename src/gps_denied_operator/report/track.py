@@ -23,9 +23,10 @@ def track_svg(track: Sequence[tuple[float, float, float]]) -> str:
     bar_m = max((m for m in lengths if m * px_per_m <= 240.0), default=1.0)
     x0, y0 = line.split(" ")[0].split(",")
     return (
-        f'<svg viewBox="0 0 {wide:g} {high:g}" class="plot" role="img" aria-label="track of the receiver">'
+        f'<svg viewBox="0 0 {wide:g} {high:g}" class="plot north" role="img" '
+        'aria-label="track of the receiver, north up">'
         f'<polyline points="{line}" fill="none" style="stroke: var(--anchored)" stroke-width="2"/>'
         f'<circle cx="{x0}" cy="{y0}" r="5" style="fill: var(--ink)"/>'
         f'<path d="M12,{high - 12} h{bar_m * px_per_m:.1f}" style="stroke: var(--ink)" stroke-width="2"/>'
-        f'<text x="16" y="{high - 18}">{bar_m:g} m</text></svg>'
+        f'<text class="sized" style="--size: 16px" x="16" y="{high - 18}">{bar_m:g} m</text></svg>'
     )

@@ -16,6 +16,7 @@ import numpy as np
 from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.geometry.geodesy import signed_longitude
 from gps_denied_onboard.untrusted.bounded import read_file
+from gps_denied_onboard.untrusted.text import shown
 from gps_denied_operator.scoring.subtitles import SubtitlePlace, is_subtitles, read_subtitles
 from gps_denied_operator.scoring.units import E7_MIN, SCALES, scale_of, split_unit
 
@@ -37,6 +38,8 @@ ALTITUDE = (
     "altitude_amsl_m", "altitude_m", "altitude", "alt", "alt_m", "height_m", "elevation_m", "elevation",
     "gps_altitude", "z_altitude",
 )  # fmt: skip
+BOTH = ("gps_position", "position", "gps", "lat_lon", "latlon", "lat_lng", "latlng", "lat_long", "latlong")
+"""Names of one column with latitude and longitude, in this order, where neither has its own."""
 FRAME = ("frame", "frame_index", "index", "frame_number", "frame_id")
 NAME = (
     "file", "filename", "file_name", "name", "image", "image_name", "photo", "picture", "sourcefile", "source_file",
@@ -153,6 +156,7 @@ def read_truth_csv(path: Path, keys: Sequence[str] = ("frame", "time", "name")) 
     if is_subtitles(text):
         return _of_subtitles(path, read_subtitles(path, text))
     header, rows = _rows(path, text, "frame, latitude_deg and longitude_deg")
+    header, rows = _apart(path, header, rows)
     columns = _columns(path, header)
     frames: dict[int, TruePlace] = {}
     names: dict[str, TruePlace] = {}
@@ -271,6 +275,31 @@ def _decoded(data: bytes) -> str:
         if b"\0" in data or sum(byte > 126 for byte in head) * 4 > len(head):
             raise
         return data.decode("cp1252")
+
+
+def _apart(
+    path: Path, header: list[str], rows: list[tuple[int, list[str]]]
+) -> tuple[list[str], list[tuple[int, list[str]]]]:
+    """The table with latitude and longitude in columns of their own, where one holds both as exiftool's GPSPosition
+    and radio transmitters' logs do. UserError, naming the line, for a cell that is no two angles."""
+    cells = [split_unit(cell) for cell in header]
+    try:
+        own = _column("latitude", LATITUDE, cells) or _column("longitude", LONGITUDE, cells)
+    except ValueError:  # a unit that is not known, told below
+        return header, rows
+    if own is not None:
+        return header, rows
+    at = next((number for name in BOTH for number, (plain, _) in enumerate(cells) if plain == name), None)
+    if at is None:
+        return header, rows
+    found = []
+    for line, row in rows:
+        told = row[at].strip()
+        pair = told.split(",") if "," in told else told.split(";") if ";" in told else told.split()
+        if told and len(pair) != 2:
+            raise UserError(f"{path}, line {line}: '{shown(told, 60)}' is no latitude and longitude in degrees.")
+        found.append((line, [*row, *(pair if told else ("", ""))]))
+    return [*header, "latitude", "longitude"], found
 
 
 def _columns(path: Path, header: Sequence[str]) -> dict[str, tuple[int, float]]:

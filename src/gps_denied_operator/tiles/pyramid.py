@@ -1,4 +1,5 @@
-"""Tiles of lower zooms, made of the stored ones when they are asked for: a ground station shows the map zoomed out.
+"""Tiles of other zooms, made of the stored ones when they are asked for: a ground station shows the map zoomed out, and
+zoomed in a little further than it is stored.
 
 Nothing is written, and looking at the map does not count as use: what `gc` evicts stays what flights did not need.
 """
@@ -22,6 +23,8 @@ ZOOM_MAX = 24
 EXACT_LEVELS = 5
 """Down to this many zooms below the stored one every stored tile is in the picture: at most 1024 of them."""
 SAMPLES = 1 << EXACT_LEVELS
+ENLARGED_LEVELS = 4
+"""Up to this many zooms above the stored one its tiles are shown enlarged."""
 EMPTY_GREY = 238
 KEPT = 1500
 """Made tiles that are kept, about 20 MB."""
@@ -44,7 +47,7 @@ class Pyramid:
         self._lock = threading.Lock()
 
     def tile(self, source: str, zoom: int, x: int, y: int) -> bytes | None:
-        """The JPEG of a tile: as it is stored, or made of finer ones; None where there is no map."""
+        """The JPEG of a tile: as it is stored, or made of finer ones or a coarser one; None where there is no map."""
         if not (0 <= zoom <= ZOOM_MAX and 0 <= x < 1 << zoom and 0 <= y < 1 << zoom):
             return None
         found = self._store.query_tiles(source, zoom, x, y, x + 1, y + 1)
@@ -59,7 +62,7 @@ class Pyramid:
             if key in self._made:
                 self._made.move_to_end(key)
                 return self._made[key]
-        made = self._from_finer(*key)
+        made = self._from_finer(*key) or self._from_coarser(*key)
         with self._lock:
             self._made[key] = made
             while len(self._made) > KEPT:
@@ -80,6 +83,21 @@ class Pyramid:
                 picture[top : top + side, left : left + side] = small
                 drawn = True
             if drawn:
+                return cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 80])[1].tobytes()
+        return None
+
+    def _from_coarser(self, source: str, zoom: int, x: int, y: int) -> bytes | None:
+        coarser = [z for name, z in self._store.sources() if name == source and zoom - ENLARGED_LEVELS <= z < zoom]
+        for stored in sorted(coarser, reverse=True):
+            level = zoom - stored
+            for record in self._inside(source, stored, x >> level, y >> level, 1):
+                whole = self._small(record, TILE_PX)
+                if whole is None:
+                    continue
+                side = TILE_PX >> level
+                left, top = ((at & ((1 << level) - 1)) * side for at in (x, y))
+                part = whole[top : top + side, left : left + side]
+                picture = cv2.resize(part, (TILE_PX, TILE_PX), interpolation=cv2.INTER_LINEAR)
                 return cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 80])[1].tobytes()
         return None
 

@@ -11,7 +11,7 @@ import json
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC
 from pathlib import Path
@@ -107,7 +107,10 @@ class TileUploader:
                             progress(report.tiles - report.still_pending, report.tiles)
             except ProviderUnavailableError as error:
                 report.reason, report.next_retry_at_s = str(error), error.next_retry_at_s
-        return _judged(report, started_s)
+        judged = _judged(report, started_s)
+        if not judged.tiles:
+            judged.reason += _before(self._queue.refused(flight_id))
+        return judged
 
     def _begin(self, session: SigningSession, report: UploadReport) -> None:
         """Tell the provider the session's public key, and the report its fingerprint."""
@@ -211,6 +214,12 @@ def _verdicts(body: bytes, count: int) -> Verdicts:
 def _name(record: TileRecord) -> str:
     key = record.key
     return f"{key.source}/{key.zoom}/{key.x}/{key.y}-{key.flight_id}"
+
+
+def _before(refused: Mapping[str, int]) -> str:
+    """What came of earlier uploads: nothing waits is not that all was taken."""
+    words = {"rejected": "rejected by the provider before", "upload_giveup": "given up before"}
+    return "".join(f"; {refused[status]} were {said}" for status, said in words.items() if refused.get(status))
 
 
 def _judged(report: UploadReport, started_s: float) -> UploadReport:

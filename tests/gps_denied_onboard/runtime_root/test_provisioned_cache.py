@@ -94,6 +94,10 @@ def test_a_configuration_that_does_not_fit_is_refused(flown: Config) -> None:
     with pytest.raises(CacheNotTrustedError) as refused:
         opened(unfit)
     assert len(refused.value.faults) == 3
+    right = making.mission()
+    turned = {"origin_latitude_deg": right.takeoff_longitude_deg, "origin_longitude_deg": right.takeoff_latitude_deg}
+    with pytest.raises(CacheNotTrustedError, match="latitude and longitude are swapped"):
+        opened(changed(mission=dataclasses.replace(config.mission, **turned)))
     with pytest.raises(UserError, match="trusted_keys"):
         opened(changed(mission=dataclasses.replace(config.mission, trusted_keys="")))
     with pytest.raises(UserError, match="use_store"):

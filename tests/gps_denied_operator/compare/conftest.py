@@ -54,13 +54,25 @@ _unchanged: dict[tuple[int, int, float], list[FrameResult]] = {}
 
 @pytest.fixture
 def write_result(tmp_path: Path, make_state: Any, origin: Any) -> Write:
-    """Return what writes a result of flights under a name and gives its folder.
+    """Return `write_flights` into folders of this test."""
+
+    def write(name: str, *what: Any, **how: Any) -> Path:
+        return write_flights(tmp_path / name, make_state, origin, *what, **how)
+
+    return write
+
+
+def write_flights(
+    folder: Path, make_state: Any, origin: Any, seeds: range = range(10), change: Change = unchanged,
+    frames: int = FRAMES, more: dict[str, Any] | None = None, with_frames: bool = True, fixes_m: float = 0.0,
+) -> Path:  # fmt: skip
+    """Write a result of flights and give its folder.
 
     `change` makes other errors of a flight's (seed, errors); `more` overwrites keys of results.json; `fixes_m` is how
     much noise its map fixes have beyond that of every result.
     """
 
-    def flight_rows(seed: int, errors: np.ndarray, fixes_m: float) -> list[FrameResult]:
+    def flight_rows(seed: int, errors: np.ndarray) -> list[FrameResult]:
         rows = []
         noise = fix_noise_m(seed, len(errors), fixes_m)
         for k, error in enumerate(errors):
@@ -72,32 +84,25 @@ def write_result(tmp_path: Path, make_state: Any, origin: Any) -> Write:
             rows.append(FrameResult(t_ns, k, f"{k}.jpg", lat, lon, alt, state, fix))
         return rows
 
-    def write(
-        name: str, seeds: range = range(10), change: Change = unchanged, frames: int = FRAMES,
-        more: dict[str, Any] | None = None, with_frames: bool = True, fixes_m: float = 0.0,
-    ) -> Path:  # fmt: skip
-        folder = tmp_path / name
-        folder.mkdir()
-        flights: list[tuple[str, list[FrameResult]]] = []
-        for seed in seeds:
-            if change is not unchanged:
-                rows = flight_rows(seed, change(seed, errors_m(seed, frames)), fixes_m)
-            elif (seed, frames, fixes_m) not in _unchanged:
-                rows = _unchanged[seed, frames, fixes_m] = flight_rows(seed, errors_m(seed, frames), fixes_m)
-            else:
-                rows = _unchanged[seed, frames, fixes_m]
-            flights.append((f"cruise, seed {seed}", rows))
-        each = [
-            {"title": title, "note": "", "scenario": "cruise", "seed": seed, "minutes": 2.0, "simulator": "s1"}
-            | figures([rows], RUN, (title,))
-            for seed, (title, rows) in zip(seeds, flights, strict=True)
-        ]
-        result = figures([rows for _, rows in flights], RUN, [title for title, _ in flights])
-        result |= {"evaluation": "flights", "minutes": 2.0, "scenario": "cruise", **configuration_facts(None)}
-        result |= {"flights": each, **(more or {})}
-        (folder / "results.json").write_bytes(orjson.dumps(result))
-        if with_frames:
-            (folder / "frames.csv").write_bytes(frames_csv([(title, rows, origin) for title, rows in flights]))
-        return folder
-
-    return write
+    folder.mkdir()
+    flights: list[tuple[str, list[FrameResult]]] = []
+    for seed in seeds:
+        if change is not unchanged:
+            rows = flight_rows(seed, change(seed, errors_m(seed, frames)))
+        elif (seed, frames, fixes_m) not in _unchanged:
+            rows = _unchanged[seed, frames, fixes_m] = flight_rows(seed, errors_m(seed, frames))
+        else:
+            rows = _unchanged[seed, frames, fixes_m]
+        flights.append((f"cruise, seed {seed}", rows))
+    each = [
+        {"title": title, "note": "", "scenario": "cruise", "seed": seed, "minutes": 2.0, "simulator": "s1"}
+        | figures([rows], RUN, (title,))
+        for seed, (title, rows) in zip(seeds, flights, strict=True)
+    ]
+    result = figures([rows for _, rows in flights], RUN, [title for title, _ in flights])
+    result |= {"evaluation": "flights", "minutes": 2.0, "scenario": "cruise", **configuration_facts(None)}
+    result |= {"flights": each, **(more or {})}
+    (folder / "results.json").write_bytes(orjson.dumps(result))
+    if with_frames:
+        (folder / "frames.csv").write_bytes(frames_csv([(title, rows, origin) for title, rows in flights]))
+    return folder

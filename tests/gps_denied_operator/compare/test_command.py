@@ -36,7 +36,7 @@ def test_worse_ends_with_three_and_both_tracks_on_a_page(write_result: Write, tm
     assert json.loads((tmp_path / "out" / "comparison.json").read_text()) == told
     page = (tmp_path / "out" / "report.html").read_text()
     assert "B is worse over 10 flights" in page
-    assert page.count('aria-label="tracks of A and B and the truth') == 10
+    assert page.count('aria-label="tracks of A and B and the truth') == 2 * 10  # for a laptop and for a phone
     assert told["a"]["configuration_sha256"][:12] in page
     assert "<script" not in page
     assert run(b, a).exit_code == 0

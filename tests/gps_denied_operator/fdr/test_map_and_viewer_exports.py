@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -162,3 +163,27 @@ def test_the_layout_names_topics_and_fields_that_the_file_holds(dated: Path, tmp
         return [node] if isinstance(node, str) else [*leaves(node["first"]), *leaves(node["second"])]  # type: ignore[index]
 
     assert sorted(leaves(layout["layout"])) == sorted(panels)
+
+
+# What each panel's settings must hold, by the published settings of the open viewer that reads the same files.
+PANEL_KEYS = {
+    "map": {"customTileUrl", "disabledTopics", "followTopic", "layer", "topicColors"},
+    "StateTransitions": {"isSynced", "paths"},
+    "Plot": {"paths", "showLegend", "legendDisplay", "showPlotValuesInLegend", "showXAxisLabels", "showYAxisLabels",
+             "isSynced", "xAxisVal", "sidebarDimension"},
+    "Image": {"imageMode"},
+    "RosOut": {"searchTerms", "minLogLevel", "topicToRender"},
+}  # fmt: skip
+
+
+def test_the_layout_has_what_each_panel_must_have(dated: Path, tmp_path: Path) -> None:
+    """Panels are of known kinds with all settings that have no default; its map's address has known places alone."""
+    export_flight(dated, tmp_path / "mcap", "mcap")
+    layout = json.loads((tmp_path / "mcap" / "foxglove-layout.json").read_text())
+    assert {"configById", "globalVariables", "userNodes", "playbackConfig", "layout"} == set(layout)
+    for name, settings in layout["configById"].items():
+        assert set(settings) >= PANEL_KEYS[name.split("!")[0]], name
+        for path in settings.get("paths", []):
+            assert path["timestampMethod"] in ("receiveTime", "headerStamp")
+    address = layout["configById"]["map!flight"]["customTileUrl"]
+    assert set(re.findall(r"\{.+?\}", address)) == {"{x}", "{y}", "{z}"}

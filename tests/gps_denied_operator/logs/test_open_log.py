@@ -113,6 +113,17 @@ def test_a_clock_that_starts_again_breaks_the_log(tmp_path: Path) -> None:
     assert any("started again" in note for note in log.notes)
 
 
+def test_a_log_whose_time_stands_still_is_refused(tmp_path: Path) -> None:
+    """A decoder's table with 0 in each row of its time, as old ones wrote it: no flight of no length."""
+    path = write(tmp_path, ".csv", flight(minutes=0.2))
+    head, *rows = path.read_text().splitlines()
+    at = [name.strip() for name in head.split(",")].index("time (us)")
+    still = [",".join("0" if k == at else cell for k, cell in enumerate(row.split(","))) for row in rows]
+    path.write_text("\n".join([head, *still]) + "\n")
+    with pytest.raises(UserError, match="time stands still"):
+        open_log(path)
+
+
 def test_garbage_inside_is_passed_over(tmp_path: Path) -> None:
     """A kilobyte of noise in the middle costs little, and is told."""
     noise = np.random.default_rng(1).integers(0, 255, 1000, dtype=np.uint8).tobytes()

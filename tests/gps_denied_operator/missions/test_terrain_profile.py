@@ -168,5 +168,5 @@ def test_page_and_json_of_plan_show(tmp_path: Path, database_url: str, monkeypat
     ]
     assert {one["trouble"] for one in terrain["warnings"]} >= {"too low"}
     assert "leads into the ground" in page
-    assert re.search(r'<svg id="ground".*flown, level', page, re.DOTALL)
+    assert re.search(r'aria-label="ground along the route.*flown, level', page, re.DOTALL)
     assert "into it" in page

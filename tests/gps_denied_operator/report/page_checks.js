@@ -1,18 +1,58 @@
 // Put before a page's own script by test_pages_in_three_looks.py.
 
-// What canvases write, by their id: axis titles can be read then.
+// What canvases write, by their id: axis titles can be read then; and where their last drawing put it.
 window.written = {};
+const placed = new Map();
 const plainFillText = CanvasRenderingContext2D.prototype.fillText;
-CanvasRenderingContext2D.prototype.fillText = function (text, ...rest) {
+CanvasRenderingContext2D.prototype.fillText = function (text, x, y, ...rest) {
   (window.written[this.canvas.id] ||= new Set()).add(String(text));
-  return plainFillText.call(this, text, ...rest);
+  const size = this.measureText(text), to = this.getTransform();
+  const corners = [[-size.actualBoundingBoxLeft, -size.actualBoundingBoxAscent], [size.actualBoundingBoxRight, size.actualBoundingBoxDescent]]
+    .map(([dx, dy]) => new DOMPoint(x + dx, y + dy).matrixTransform(to));
+  const across = corners.map((p) => p.x / devicePixelRatio), down = corners.map((p) => p.y / devicePixelRatio);
+  if (this.canvas.id) placed.get(this.canvas)?.push({ text: String(text), left: Math.min(...across), right: Math.max(...across), top: Math.min(...down), bottom: Math.max(...down) });
+  return plainFillText.call(this, text, x, y, ...rest);
+};
+const plainClearRect = CanvasRenderingContext2D.prototype.clearRect;
+CanvasRenderingContext2D.prototype.clearRect = function (...box) {
+  placed.set(this.canvas, []);
+  return plainClearRect.apply(this, box);
 };
 
-// Elements that reach beyond the right edge, and do not scroll within their own box.
+// Elements that reach beyond the right edge, or whose content is wider than they are: it scrolls sideways or is cut.
 function beyond() {
-  return [...document.querySelectorAll("body *")]
-    .filter((e) => e.getBoundingClientRect().right > innerWidth + 1 && !e.closest(".scroll, .alerts, pre"))
-    .map((e) => e.tagName + "." + e.className);
+  const name = (e) => `${e.tagName}.${e.getAttribute("class") || ""}#${e.id}`;
+  return [...document.querySelectorAll("body *")].flatMap((e) => {
+    if (e.tagName === "OPTION" || e.parentElement.closest("svg")) return [];
+    const past = e.getBoundingClientRect().right > innerWidth + 1, wider = e.clientWidth > 0 && e.scrollWidth > e.clientWidth + 1;
+    return past || wider ? [name(e)] : [];
+  });
+}
+
+// Words of drawings that leave it, lie on each other, or are too small.
+function crowded() {
+  const found = [];
+  const judge = (where, texts, wide, high) => texts.forEach((one, k) => {
+    if (one.left < -1 || one.top < -1 || one.right > wide + 1 || one.bottom > high + 1) found.push([where, "cut", one.text]);
+    for (const other of texts.slice(k + 1)) {
+      const across = Math.min(one.right, other.right) - Math.max(one.left, other.left), down = Math.min(one.bottom, other.bottom) - Math.max(one.top, other.top);
+      if (across > 1.5 && down > 1.5 && one.text !== other.text) found.push([where, "over each other", one.text, other.text]);
+    }
+  });
+  for (const [canvas, texts] of placed)
+    if (canvas.isConnected && canvas.clientWidth) judge(canvas.id, texts, canvas.clientWidth, canvas.clientHeight);
+  for (const svg of document.querySelectorAll("svg")) {
+    const box = svg.getBoundingClientRect();
+    if (!box.width) continue;
+    const texts = [...svg.querySelectorAll("text")].map((text) => {
+      const at = text.getBoundingClientRect(), ctm = text.getScreenCTM(), trim = at.width > at.height ? [0, at.height * 0.15] : [at.width * 0.15, 0];
+      const size = parseFloat(getComputedStyle(text).fontSize) * Math.hypot(ctm.a, ctm.b);
+      if (size < 10) found.push([svg.id || "svg", `of ${size.toFixed(1)} px`, text.textContent]);
+      return { text: text.textContent, left: at.left - box.left + trim[0], right: at.right - box.left - trim[0], top: at.top - box.top + trim[1], bottom: at.bottom - box.top - trim[1] };
+    });
+    judge(svg.id || "svg", texts, box.width, box.height);
+  }
+  return found;
 }
 
 // Texts below WCAG 2.1 AA, against the colours behind them blended together.

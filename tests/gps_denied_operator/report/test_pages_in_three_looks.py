@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import dataclasses
 import os
+import pstats
 import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -19,7 +20,8 @@ import pytest
 
 from gps_denied_onboard.geometry.camera import CameraModel
 from gps_denied_onboard.geometry.geodesy import LocalFrame, mercator_px_from_geodetic
-from gps_denied_onboard.messages import NavState
+from gps_denied_onboard.geometry.terrain import TerrainGrid
+from gps_denied_onboard.messages import GpsHealth, NavState
 from gps_denied_onboard.tiles.config import TilesConfig
 from gps_denied_onboard.tiles.grid import TileKey, tile_range
 from gps_denied_onboard.tiles.records import NewTile
@@ -31,11 +33,13 @@ from gps_denied_operator.report.model import FlightPart, Report
 from gps_denied_operator.scoring.frames import FrameResult, RunFacts
 from gps_denied_operator.scoring.metrics import figures
 
+from ..compare.conftest import errors_m, write_flights
+from ..logs.log_files import flight, write
 from .recordings import blind_flight, forged_flight
 from .test_page_in_browser import Browser, browser, picture
 
 __all__ = ["browser"]
-LOOKS = {"light": (1366, 768), "dark": (1366, 768), "phone": (360, 740)}
+LOOKS = {"light": (1366, 768), "dark": (1366, 768), "phone": (390, 844), "small phone": (360, 740)}
 MakeState = Callable[..., NavState]
 CHECKS = Path(__file__).with_name("page_checks.js").read_text(encoding="utf-8")
 
@@ -61,6 +65,10 @@ def pages(
         "evaluation": _evaluation(make_flight, origin),
         "camera": _camera(),
         "mount": _mount(),
+        "comparison": _comparison(folder, make_state, origin),
+        "gps": _gps(),
+        "imported log": _imported(folder),
+        "profile": _profile(),
     }
     for name, page in made.items():
         (folder / f"{name}.html").write_text(page, encoding="utf-8")
@@ -109,6 +117,57 @@ def _mount() -> str:
     return mount_page(MountCalibration(np.eye(3), turn, sigma, 1.2, looks, residual, np.ones(200)), "flight")
 
 
+def _comparison(folder: Path, make_state: MakeState, origin: LocalFrame) -> str:
+    """Two runs of four flights, the second half as bad again, with another configuration."""
+    from gps_denied_operator.compare.judge import compare
+    from gps_denied_operator.compare.page import comparison_page
+    from gps_denied_operator.compare.sides import read_any
+
+    a = write_flights(folder / "before", make_state, origin, range(4))
+    b = write_flights(
+        folder / "after", make_state, origin, range(4), change=lambda seed, errors: 1.5 * errors_m(seed, len(errors)),
+        more={"configuration": {"integrity": {"a_setting_with_a_long_name_m": 12.5}}},
+    )  # fmt: skip
+    return comparison_page(compare(read_any(a, None), read_any(b, None)))
+
+
+def _gps() -> str:
+    from gps_denied_operator.evaluate.gps_log import GpsLogResult, VerdictChange
+    from gps_denied_operator.evaluate.gps_page import gps_page
+
+    verdicts = (
+        VerdictChange(0.0, GpsHealth.UNKNOWN, ""), VerdictChange(4.0, GpsHealth.STABLE_NON_SPOOFED, ""),
+        VerdictChange(60.0, GpsHealth.SPOOFED, "jump, position"), VerdictChange(90.0, GpsHealth.DEGRADED, "accuracy"),
+    )  # fmt: skip
+    track = tuple((float(k), 48.0 + 1e-4 * k, 37.0 + 4e-5 * k * (k % 40)) for k in range(120))
+    return gps_page(
+        [GpsLogResult("0123-flight.ulg", 120.0, 600, verdicts, 30.0, 30.0, 2, 116.0, "IMU and airspeed",
+                      ("it holds no rangefinder.",), 6.4, track)],
+        "operator-tool evaluate gps logs/0123-flight.ulg --out a-folder-with-a-long-name/of/results",
+    )  # fmt: skip
+
+
+def _imported(folder: Path) -> str:
+    from gps_denied_operator.logs.importer import ImportRequest, import_log
+
+    import_log(ImportRequest(write(folder, ".bin", flight(minutes=0.5)), folder / "recording"))
+    return (folder / "recording" / "import.html").read_text(encoding="utf-8")
+
+
+def _profile() -> str:
+    from gps_denied_onboard.cli.profile_report import profile_page
+    from gps_denied_onboard.replay.profile import FunctionTime, ReplayProfile
+
+    functions = tuple(
+        FunctionTime(f"gps_denied_onboard/vision/a_module_{k}.py:120:a_function_with_a_long_name", 1200, 0.8, 1.4)
+        for k in range(12)
+    )
+    stages = {"odometry": 3.2, "match": 6.4, "fuse": 0.7, "rest": 1.1}
+    return profile_page(
+        Path("flight"), ReplayProfile(60, 11.4, 11.0, stages, 20.0, functions, pstats.Stats(), ("one is torn",))
+    )
+
+
 @pytest.fixture
 def stored(database_url: str, tmp_path: Path) -> Iterator[TileStore]:
     """Fill a store with half of a planned route's map, a row of it old."""
@@ -147,6 +206,7 @@ def look_at(browser: Browser, address: str, look: str, folder: Path, name: str) 
     own = address.rsplit("/", 1)[0]
     assert [told for told in browser.complaints() if not (isinstance(told, str) and told.startswith(own))] == []
     assert browser.evaluate("beyond()") == []
+    assert browser.evaluate("crowded()") == []
     assert browser.evaluate("document.documentElement.scrollWidth") <= wide
     assert browser.evaluate("unreadable()") == []
     size = browser.call("Page.getLayoutMetrics")["cssContentSize"]
@@ -155,30 +215,33 @@ def look_at(browser: Browser, address: str, look: str, folder: Path, name: str) 
         browser.call("Page.captureScreenshot", format="png", captureBeyondViewport=True, clip=clip)["data"]
     )
     for place in filter(None, (folder, os.environ.get("GPS_DENIED_SCREENSHOTS"))):
-        (Path(place) / f"{name.replace(' ', '-')}-{look}.png").write_bytes(shot)
+        (Path(place) / f"{name.replace(' ', '-')}-{look.replace(' ', '-')}.png").write_bytes(shot)
     image = cv2.imdecode(np.frombuffer(shot, np.uint8), cv2.IMREAD_COLOR)
     ground = np.median(image.reshape(-1, 3), axis=0).mean()
     assert (ground < 60) if look == "dark" and name not in ("tiles",) else (ground > 60)
     written = browser.evaluate("Object.fromEntries(Object.entries(window.written || {}).map(([k, v]) => [k, [...v]]))")
     named = [" | ".join(words) for key, words in written.items() if key and key not in ("map",)]
     drawn = browser.evaluate(
-        "[...document.querySelectorAll('svg.plot')].map((plot) =>"
+        "[...document.querySelectorAll('svg.plot:not(.north)')].filter((plot) => plot.clientWidth).map((plot) =>"
         " [...plot.querySelectorAll('text')].map((text) => text.textContent).join(' | '))"
     )
     return named + drawn
 
 
-UNIT = re.compile(r"(?<!\w)(m|px|ms|s|σ|%|°|km|m a pixel)(?!\w)|test ratio|position source|Source label")
-TIME = re.compile(r"UTC|min:s|, s\b|, ms\b|, m\b|, km\b|px")
+UNIT = re.compile(r"(?<!\w)(m|px|ms|s|σ|%|°|km|m a pixel)(?!\w)|test ratio|position source|Source label|verdict")
+TIME = re.compile(r"UTC|min:s|, min\b|, s\b|, ms\b|, m\b|, km\b|px")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("look", LOOKS)
-@pytest.mark.parametrize("name", ["flight", "two flights", "blind", "evaluation", "camera", "mount"])
+@pytest.mark.parametrize(
+    "name",
+    ["flight", "two flights", "blind", "evaluation", "camera", "mount", "comparison", "gps", "imported log", "profile"],
+)
 def test_a_page_in_a_look(browser: Browser, pages: dict[str, Path], name: str, look: str, tmp_path: Path) -> None:
     """Nothing in the console, nothing beyond the edge, AA contrast, each chart names its unit and its other axis."""
     charts = look_at(browser, pages[name].as_uri(), look, tmp_path, name)
-    assert charts
+    assert bool(charts) is (name not in ("imported log", "profile"))
     for chart in charts:
         assert UNIT.search(chart), chart
         assert TIME.search(chart), chart
@@ -191,16 +254,22 @@ def test_plan_and_store_in_all_looks(browser: Browser, stored: TileStore, tmp_pa
     from gps_denied_operator.missions.plan_page import plan_page
     from gps_denied_operator.missions.route import resolved
     from gps_denied_operator.missions.route_map import footprint_of, route_map
+    from gps_denied_operator.missions.terrain_profile import terrain_profile
+    from gps_denied_operator.terrain.library import MissionHeights
     from gps_denied_operator.tiles.preview import Preview
     from gps_denied_sim.provider.serve import running
 
     flight = resolved([(48.42, 37.105), (48.421, 37.13), (48.416, 37.145)], "a", mission_id="a", buffer_m=300.0)
-    seen = footprint_of(CameraModel(1280, 960, 1200.0, 1200.0, 640.0, 480.0), 400.0)
+    lens = CameraModel(1280, 960, 1200.0, 1200.0, 640.0, 480.0)
+    seen = footprint_of(lens, 400.0)
     found = needs(flight, 18, "provider", stored, TilesConfig(), datetime(2026, 6, 1, tzinfo=UTC))
-    (tmp_path / "plan.html").write_text(plan_page(found, route_map(flight, "provider", 18, stored, seen)))
+    grid = TerrainGrid(48.40, 37.09, 0.001, 0.001, np.add.outer(np.linspace(90, 160, 41), np.arange(71.0)), 1.0)
+    ground = terrain_profile(flight, MissionHeights(grid, b"", ("made",), 0.0), 400.0, lens, 16.7, 1.0)
+    (tmp_path / "plan.html").write_text(plan_page(found, route_map(flight, "provider", 18, stored, seen), ground))
     with running(Preview(stored).app) as port:
         for look in LOOKS:
-            (chart,) = look_at(browser, (tmp_path / "plan.html").as_uri(), look, tmp_path, "plan")
+            chart, profile = look_at(browser, (tmp_path / "plan.html").as_uri(), look, tmp_path, "plan")
+            assert "m above sea level" in profile
             assert "ground resolution, m a pixel" in chart
             assert "distance along the route, km" in chart
             look_at(browser, f"http://127.0.0.1:{port}/", look, tmp_path, "tiles")

@@ -40,6 +40,20 @@ def test_the_payload_is_strict_json_with_equal_columns(make_flight: MakeFlight, 
     assert made["flights"][1]["t"] == []
 
 
+def test_heights_above_ground_are_not_drawn_beside_those_above_the_sea(
+    make_flight: MakeFlight, origin: LocalFrame
+) -> None:
+    """Of photographs nobody told where the ground lies: their own heights are drawn, the true altitudes are not."""
+    report = report_of([make_flight(0, 40)], origin)
+    plain = payload(report)["flights"][0]
+    part = dataclasses.replace(report.flights[0], above_ground=True)
+    photos = payload(dataclasses.replace(report, flights=[part]))["flights"][0]
+    assert (plain["aboveGround"], photos["aboveGround"]) == (False, True)
+    assert any(height is not None for height in plain["tz"])
+    assert all(height is None for height in photos["tz"])
+    assert photos["z"] == plain["z"]
+
+
 def test_drawn_positions_are_true_to_the_ground(make_flight: MakeFlight, origin: LocalFrame) -> None:
     """Distances on the page's plane are metres to half a percent, and errors on it are the scored errors."""
     rows = make_flight(1, 200)

@@ -77,6 +77,9 @@ DEGREES = {
     "blanks": "lat,lon\n33 30 0 S,70 15 0 W\n",
     "letters behind": "lat,lon\n33.5S,70.25 w\n",
     "signs of plus and minus": "lat,lon\n-33°30',-70.25\n",
+    "exiftool's one cell": 'GPSPosition\n"33 deg 30\' 0.00"" S, 70 deg 15\' 0.00"" W"\n',
+    "exiftool's one cell of numbers": "GPSPosition\n-33.5 -70.25\n",
+    "one cell of a radio's log": "Alt(m),GPS\n150,-33.500000 -70.250000\n",
 }
 
 
@@ -87,6 +90,17 @@ def test_degrees_are_read_as_people_write_them(what: str, tmp_path: Path) -> Non
     (tmp_path / "t.csv").write_text(f"file,{head}\na.jpg,{row}\n", encoding="utf-8")
     place = read_truth_csv(tmp_path / "t.csv").by_name["a.jpg"]
     assert (place.latitude_deg, place.longitude_deg) == pytest.approx((-33.5, -70.25))
+
+
+@pytest.mark.parametrize("cell", ["-33.5", "-33.5 -70.25 400", "POINT(-70.25 -33.5)", "no fix"])
+def test_one_cell_that_is_no_pair_is_refused(cell: str, tmp_path: Path) -> None:
+    """A column that should hold both names its line; an empty one is a row without a position."""
+    path = tmp_path / "t.csv"
+    path.write_text(f"file,GPS\na.jpg,\nb.jpg,-33.5 -70.25\nc.jpg,{cell}\n")
+    with pytest.raises(UserError, match="line 4"):
+        read_truth_csv(path)
+    path.write_text("file,GPS\na.jpg,\nb.jpg,-33.5 -70.25\n")
+    assert list(read_truth_csv(path).by_name) == ["b.jpg", "b"]
 
 
 def test_longitudes_from_0_to_360_are_those_to_the_west(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Lower zooms of the stored map: where the ground lies in them, how the whole of it looks, and what is not there."""
+"""Other zooms of the stored map: where the ground lies in them, how the whole of it looks, and what is not there."""
 
 from __future__ import annotations
 
@@ -66,12 +66,30 @@ def test_the_whole_map_is_seen_far_out(store: TileStore, add: Add) -> None:
     assert pyramid.tile("provider", 0, 0, 0) is not None
 
 
+def test_a_higher_zoom_is_the_stored_tile_enlarged(store: TileStore) -> None:
+    """A quarter of the tile fills the next zoom, a sixteenth the one after: the one that lies there."""
+    blocks = np.arange(16, dtype=np.uint8).reshape(4, 4) * 15 + 10
+    jpeg = cv2.imencode(".jpg", blocks.repeat(64, 0).repeat(64, 1), [cv2.IMWRITE_JPEG_QUALITY, 95])[1].tobytes()
+    store.insert([NewTile(TileKey("provider", ZOOM, X0, Y0), jpeg, 0.4)])
+    pyramid = Pyramid(store)
+    quarter = shown_above(pyramid, 1, 1, 0)
+    assert [quarter[60, 60], quarter[60, 190], quarter[190, 60]] == pytest.approx([40, 55, 100], abs=4)
+    assert np.median(shown_above(pyramid, 2, 3, 2)) == pytest.approx(blocks[2, 3], abs=4)
+
+
+def shown_above(pyramid: Pyramid, up: int, x: int, y: int) -> np.ndarray:
+    data = pyramid.tile("provider", ZOOM + up, (X0 << up) + x, (Y0 << up) + y)
+    assert data is not None
+    return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE).astype(int)
+
+
 def test_what_is_not_there_is_none(store: TileStore, add: Add) -> None:
-    """No map beside the map, none above the stored zoom, none of another source, none outside the grid."""
+    """No map beside the map, none far above the stored zoom, none of another source, none outside the grid."""
     add({(0, 0): 30})
     pyramid = Pyramid(store)
     assert pyramid.tile("provider", ZOOM - 2, (X0 >> 2) + 1, Y0 >> 2) is None
-    assert pyramid.tile("provider", ZOOM + 1, X0 * 2, Y0 * 2) is None
+    assert pyramid.tile("provider", ZOOM + 1, X0 * 2 + 2, Y0 * 2) is None
+    assert pyramid.tile("provider", ZOOM + 5, X0 * 32, Y0 * 32) is None
     assert pyramid.tile("other", ZOOM - 1, X0 >> 1, Y0 >> 1) is None
     assert pyramid.tile("provider", 3, 9, 0) is None
 

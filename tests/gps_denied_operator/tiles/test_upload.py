@@ -89,7 +89,10 @@ def test_rejected_tiles_are_final_and_reported(store: TileStore, tiles: Path) ->
     ])  # fmt: skip
     with provider(tiles) as (url, _):
         report = send(store, url)
+        again = send(store, url)
     assert (report.rejected, report.outcome) == (3, "failure")
+    assert again.outcome == "idempotent_no_op"
+    assert again.reason == "nothing waits for upload; 3 were rejected by the provider before"
     assert report.reason.startswith("the provider took nothing: 3 of 3 tiles were rejected (")
     old_said, flat_said, small_said = (entry["reason"] for entry in report.rejections)
     assert (old_said, flat_said) == ("captured more than 7 days ago", "a flat image")

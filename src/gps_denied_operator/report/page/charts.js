@@ -69,7 +69,7 @@ class TimeChart {
   }
   draw(c, w) {
     const bottom = this.bottom(), [t0, t1] = this.timeline.view, right = w - PAD.right;
-    for (const t of timeTicks(t0, t1, (right - PAD.left) / 90, this.timeline.zero)) {
+    for (const t of timeTicks(t0, t1, (right - PAD.left) / (w < 560 ? 70 : 90), this.timeline.zero)) {
       line(c, this.x(t), PAD.top, this.x(t), bottom, T.hair);
       if (this.x(t) > PAD.left + 26 && this.x(t) < right - 10) text(c, moment(this.timeline.flight, t), this.x(t), bottom + 13, "center");
     }
@@ -169,7 +169,7 @@ function aidChart(timeline, canvas, hidden, sigmas) {
 function heightChart(timeline, canvas) {
   const f = timeline.flight, low = f.z.map((z, i) => known(z) ? z - f.zs[i] : null), high = f.z.map((z, i) => known(z) ? z + f.zs[i] : null);
   const [a, b] = range([...f.z, ...f.tz]), space = Math.max((b - a) * 0.15, 5);
-  return new TimeChart(timeline, canvas, { low: a - space, high: b + space, unit: "altitude AMSL, m" }, (c, chart) => {
+  return new TimeChart(timeline, canvas, { low: a - space, high: b + space, unit: f.aboveGround ? "above ground, m" : "altitude AMSL, m" }, (c, chart) => {
     band(c, chart, low, high, T.accent + "29");
     curve(c, chart, f.tz, T.ink, 1.8);
     curve(c, chart, f.z, T.accent, 1.6, [5, 3]);

@@ -30,7 +30,7 @@ function cards() {
     el("div", { class: "k" }, card.name), el("div", { class: "v" }, card.value, card.unit ? el("small", {}, card.unit) : null), el("div", { class: "n", title: card.note }, card.note))));
 }
 function criteria() {
-  const rows = DATA.criteria.map((row) => el("tr", {}, el("td", {}, row.name), el("td", { class: "r" }, el("b", {}, row.value)), el("td", { class: "r" }, row.must), el("td", { class: "r" }, row.aim),
+  const rows = DATA.criteria.map((row) => el("tr", {}, el("td", {}, row.name), el("td", { class: "r" }, el("b", {}, row.value)), el("td", { class: "r", "data-name": "must" }, row.must), el("td", { class: "r", "data-name": "aim" }, row.aim),
     el("td", {}, row.status ? el("span", { class: "tag " + row.level }, row.status) : "")));
   return el("table", { class: "criteria" }, el("thead", {}, el("tr", {}, el("th", {}, "figure"), el("th", { class: "r" }, "measured"), el("th", { class: "r" }, "must"), el("th", { class: "r" }, "aim"), el("th", {}, ""))), el("tbody", {}, rows));
 }
@@ -46,18 +46,19 @@ function plainCells(flight) {
   const told = s ? [lasting(s.health, 3).toFixed(0), lasting(s.health, 2).toFixed(0), lasting(s.source, 1).toFixed(0), LEVEL_NAMES[Math.max(0, ...s.failsafe.slice(1).map((x) => x[2]))], s.alertCount] : ["–", "–", "–", "–", "–"];
   return [facts.flown ? facts.flown.slice(0, 19).replace("T", " ") : "–", facts.recording || "–", clock(length), percent(g.frames ? g.with_estimate / g.frames : null), percent(g.frames ? g.anchored / g.frames : null), ...told];
 }
+const flightHeads = () => DATA.judged ? ["scored", "≤ 50 m, %", "≤ 20 m, %", "≤ 10 m, %", "median, m", "p95, m", "max, m", "false anchors", "in 95 %, %", "odometry drift, %", "latency p95, ms"]
+  : ["flown, UTC", "recording", "length, min:s", "with a position, %", "anchored, %", "GPS spoofed, s", "GPS degraded, s", "GPS in use, s", "worst failsafe level", "alerts"];
 function flightRows() {
+  const heads = flightHeads();
   return FLIGHTS.map((flight, n) => {
     const choose = () => show(n, true), cells = DATA.judged ? judgedCells(flight) : plainCells(flight);
     return el("tr", { tabindex: 0, onclick: choose, onkeydown: (e) => { if (e.key === "Enter") choose(); } },
-      el("td", {}, flight.title), cells.map((v, k) => el("td", { class: "r" + (DATA.judged && k === 7 && flight.figures.false_anchors ? " bad" : "") }, v)));
+      el("td", {}, flight.title), cells.map((v, k) => el("td", { class: "r" + (DATA.judged && k === 7 && flight.figures.false_anchors ? " bad" : ""), "data-name": heads[k] }, v)));
   });
 }
 function flightTable() {
-  const heads = DATA.judged ? ["scored", "≤ 50 m, %", "≤ 20 m, %", "≤ 10 m, %", "median, m", "p95, m", "max, m", "false anchors", "in 95 %, %", "odometry drift, %", "latency p95, ms"]
-    : ["flown, UTC", "recording", "length, min:s", "with a position, %", "anchored, %", "GPS spoofed, s", "GPS degraded, s", "GPS in use, s", "worst failsafe level", "alerts"];
   return el("section", {}, el("h2", {}, "Flights"), el("p", { class: "note" }, "Choose one to see it below." + (DATA.together ? " The map shows the others in grey." : "")),
-    el("div", { class: "scroll", tabindex: 0 }, el("table", { class: "flights" }, el("thead", {}, el("tr", {}, el("th", {}, "flight"), heads.map((h) => el("th", { class: "r" }, h)))), el("tbody", { id: "flights" }, flightRows()))));
+    el("div", { class: "scroll", tabindex: 0 }, el("table", { class: "flights stacked" }, el("thead", {}, el("tr", {}, el("th", {}, "flight"), flightHeads().map((h) => el("th", { class: "r" }, h)))), el("tbody", { id: "flights" }, flightRows()))));
 }
 
 function check(name, caption, key) {
@@ -95,7 +96,7 @@ function inspector(flight) {
       row("protection level", known(f.protection[i]) ? metres(f.protection[i]) + " m" + (f.hazard[i] === 1 ? ", error beyond" : "") : null),
       row("NEES", known(f.nees[i]) ? fixed(f.nees[i], 1) : null),
       row("anchor age", known(f.age[i]) ? (f.age[i] < 0 ? "never anchored" : (f.age[i] / 1000).toFixed(1) + " s") : null),
-      row("altitude", known(f.z[i]) ? fixed(f.z[i], 0) + (known(f.tz[i]) ? " m, true " + fixed(f.tz[i], 0) + " m" : " m") : null),
+      row(f.aboveGround ? "above ground" : "altitude", known(f.z[i]) ? fixed(f.z[i], 0) + (known(f.tz[i]) ? " m, true " + fixed(f.tz[i], 0) + " m" : " m") : null),
       row("map fix", fix ? (fix[1] ? "taken" : "refused: " + fix[4]) : "none"),
       fix ? row("agreeing patches", fix[5] + " of " + fix[6] + (known(fix[7]) ? ", " + fixed(fix[7], 2) + " px" : "")) : null,
       fix ? row("evidence", fix[8]) : null,
@@ -157,7 +158,7 @@ function charts(flight) {
     const aidAgain = swap(() => aidChart(timeline, fresh(aid), state.hidden, state.sigmas));
   }
   let canvas;
-  [canvas, part] = chart("Altitude", null, 170, [scored ? el("span", {}, swatch("true"), " truth") : "", el("span", {}, swatch("high"), " ours ± 2σ")], "height");
+  [canvas, part] = chart(flight.aboveGround ? "Height above ground" : "Altitude", flight.aboveGround ? "taken as flat" : null, 170, [scored && !flight.aboveGround ? el("span", {}, swatch("true"), " truth") : "", el("span", {}, swatch("high"), " ours ± 2σ")], "height");
   if (high) { heightChart(timeline, canvas); parts.push(part); }
   const side = [];
   if (Object.values(flight.stages).some(Boolean)) {
@@ -213,7 +214,7 @@ function show(n, scroll) {
 
 function start() {
   const canvas = el("canvas", { id: "share", style: "height:330px", role: "img", "aria-label": "share of frames within an error" });
-  const left = el("div", {}, el("h2", { style: "margin-bottom:6px" }, "Figures against the acceptance criteria"), el("div", { class: "scroll wide", tabindex: 0 }, criteria()));
+  const left = el("div", {}, el("h2", { style: "margin-bottom:6px" }, "Figures against the acceptance criteria"), criteria());
   const right = el("div", {}, el("h2", { style: "margin-bottom:6px" }, "Share of scored frames within an error"), canvas, el("p", { class: "note" }, (FLIGHTS.length > 1 ? "Thick: all flights; blue: the flight chosen below; grey: the others. " : "") + "A frame without an estimate never counts. The curve should pass above the diamonds."));
   const judged = DATA.judged ? [cards(), el("section", { class: "two" }, left, right)] : [];
   document.getElementById("main").append(el("div", { id: "story" }), ...judged, ...(FLIGHTS.length > 1 ? [flightTable()] : []), el("section", { id: "flight" }),

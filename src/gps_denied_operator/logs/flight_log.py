@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -174,6 +174,11 @@ class LogBuilder:
         self.breaks_ns.append(begin_ns)
         self._shift_ns, self._newest_ns = begin_ns - log_ns, log_ns
 
+    def restarted(self, log_ns: int) -> None:
+        """The clock was started again at this time, on which the times that follow are already."""
+        self._restarts += 1
+        self.breaks_ns.append(self.clock(log_ns))
+
     def break_here(self, t_ns: int) -> None:
         """A part of the log is missing before `t_ns`."""
         self.breaks_ns.append(t_ns)
@@ -205,7 +210,7 @@ class LogBuilder:
     def baro(self, t_ns: int, altitude_m: float, *, relative: bool) -> None:
         """Altitude by pressure; `relative` to where the sensor was started, or by the standard atmosphere: it is set to
         the receiver's altitude once, at its first good fix."""
-        if not -2000.0 <= altitude_m <= 20_000.0:
+        if not abs(altitude_m) < 1e7:  # its unit is looked at when all are there
             return self.refuse("barometric altitudes")
         self._baro_is_relative |= relative
         return self.messages.append(BaroSample(t_ns, float(altitude_m)))
@@ -246,10 +251,17 @@ class LogBuilder:
         """A picture was asked for: that counts where nothing tells when the pictures were taken."""
         self._triggers_ns.append(t_ns)
 
+    def _drop_heights(self) -> None:
+        kept = [m for m in self.messages if not isinstance(m, BaroSample) or _is_height(m.altitude_amsl_m)]
+        self._refused["barometric altitudes"] += len(self.messages) - len(kept)
+        self.messages = kept
+
     def built(self) -> FlightLog:
         """The whole log."""
         self.messages.sort(key=lambda m: m.t_ns)
         checked_units(self)
+        checked_heights(self)
+        self._drop_heights()
         if self._baro_is_relative:
             self.messages = _baro_above_sea(self.messages)
         if self._restarts:
@@ -259,7 +271,7 @@ class LogBuilder:
             )
         if self._armings > 1:
             self.note(f"the motors were armed {self._armings} times: it holds more than one flight.")
-        for what, count in sorted(self._refused.items()):
+        for what, count in sorted((+self._refused).items()):
             self.note(f"{count} {what} cannot be (not finite, or out of all range): left out.")
         utc = sorted(utc_ns - t_ns for t_ns, utc_ns in self._utc)[len(self._utc) // 2] if self._utc else None
         return FlightLog(
@@ -313,6 +325,37 @@ def checked_units(builder: LogBuilder) -> None:
     if turn != 1.0:
         builder.note("its rates are in degrees a second, not in rad/s as its format says: they were converted.")
     builder.messages = [_scaled(m, unit[1], turn) if isinstance(m, ImuSample) else m for m in builder.messages]
+
+
+def _is_height(altitude_m: float) -> bool:
+    return -2000.0 <= altitude_m <= 20_000.0
+
+
+_HEIGHT_UNITS = (("centimetres", 0.01), ("millimetres", 0.001), ("feet", 0.3048), ("kilometres", 1000.0))
+HEIGHT_SPREAD_M, HEIGHT_PAIRS, HEIGHT_ALIKE, HEIGHT_OFF = 20.0, 50, 0.95, 0.1
+"""A unit of heights is told by a receiver that climbed so much, and that the barometer follows so closely."""
+
+
+def checked_heights(builder: LogBuilder) -> None:
+    """Set right a barometer whose altitudes are plainly of another unit than metres: they follow the receiver's, at a
+    known unit's ratio."""
+    baro = [m for m in builder.messages if isinstance(m, BaroSample)]
+    gps = [m for m in builder.messages if isinstance(m, GpsSample) and m.fix_type >= FixType.FIX_3D]
+    if len(baro) < HEIGHT_PAIRS or len(gps) < HEIGHT_PAIRS:
+        return
+    up = np.array([m.altitude_amsl_m for m in gps])
+    shown_m = np.interp([m.t_ns for m in gps], [m.t_ns for m in baro], [m.altitude_amsl_m for m in baro])
+    if np.ptp(np.percentile(up, (5.0, 95.0))) < HEIGHT_SPREAD_M or float(np.std(shown_m)) == 0.0:
+        return
+    if float(np.corrcoef(up, shown_m)[0, 1]) < HEIGHT_ALIKE:
+        return
+    per_m = float(np.std(up) / np.std(shown_m))
+    unit = next((u for u in _HEIGHT_UNITS if abs(per_m / u[1] - 1.0) < HEIGHT_OFF), None)
+    if unit is None:
+        return
+    builder.note(f"its barometer's altitudes are in {unit[0]}, not in metres as its format says: they were converted.")
+    builder.messages = [replace(m, altitude_amsl_m=m.altitude_amsl_m * unit[1]) if isinstance(m, BaroSample) else m
+                        for m in builder.messages]  # fmt: skip
 
 
 def _scaled(m: ImuSample, accel: float, gyro: float) -> ImuSample:

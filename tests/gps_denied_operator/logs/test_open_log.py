@@ -124,6 +124,64 @@ def test_a_log_whose_time_stands_still_is_refused(tmp_path: Path) -> None:
         open_log(path)
 
 
+def test_a_ulogs_clock_that_starts_again_breaks_it(tmp_path: Path) -> None:
+    """Topics come one after the other there: where most of them run back together a second part begins."""
+    messages = flight(minutes=MINUTES)
+    path = write(tmp_path, ".ulg", [*messages, *messages])
+    log = open_log(path)
+    assert [t_ns / 1e9 for t_ns in log.breaks_ns] == pytest.approx([31.0], abs=0.2)
+    assert len(log.messages) == 2 * len(messages)
+    assert any("started again" in note for note in log.notes)
+
+
+def test_of_two_ulogs_in_one_file_the_longer_is_read(tmp_path: Path) -> None:
+    """The library does not read on beyond a second head: it is said, and which was taken."""
+    path = tmp_path / "two.ulg"
+    path.write_bytes(log_files.ulog_of(flight(minutes=0.2)) + log_files.ulog_of(flight(minutes=MINUTES)))
+    log = open_log(path)
+    assert log.duration_ns / 1e9 == pytest.approx(60.0 * MINUTES, abs=0.5)
+    assert any("2 logs were put into one file" in note for note in log.notes)
+
+
+def test_one_damaged_time_in_a_ulog_costs_one_row(tmp_path: Path) -> None:
+    """A time that is hours ahead for a single row does not make those that follow run back."""
+    data = bytearray(log_files.ulog_of(flight(minutes=MINUTES)))
+    stamp = struct.pack("<Q", (BOOT_NS + 10_000_000_000) // 1000)
+    at = data.find(stamp)
+    data[at : at + 8] = struct.pack("<Q", (BOOT_NS + 9_000_000_000_000) // 1000)
+    path = tmp_path / "damaged.ulg"
+    path.write_bytes(data)
+    log = open_log(path)
+    alone = open_log(write(tmp_path, ".ulg", flight(minutes=MINUTES)))
+    assert len(log.messages) == len(alone.messages) - 1
+    assert log.duration_ns == alone.duration_ns
+    assert any("1 times of" in note for note in log.notes)
+
+
+@pytest.mark.parametrize(("unit", "per_m"), [("centimetres", 100.0), ("feet", 1.0 / 0.3048)])
+def test_heights_in_another_unit_are_converted_and_told(unit: str, per_m: float, tmp_path: Path) -> None:
+    """A barometer whose heights follow the receiver's at the ratio of a unit is set right; one in metres is left."""
+
+    def climbing(scale: float) -> list[Telemetry]:
+        out: list[Telemetry] = []
+        for m in flight(minutes=MINUTES):
+            up_m = 8.0 * m.t_ns / 1e9
+            if isinstance(m, BaroSample):
+                m = BaroSample(m.t_ns, (m.altitude_amsl_m + up_m) * scale)
+            out.append(moved(m, 0.0, 0.0, up_m) if isinstance(m, GpsSample) else m)
+        return out
+
+    def heights(scale: float) -> tuple[list[float], str]:
+        log = open_log(write(tmp_path, ".bin", climbing(scale)))
+        return [m.altitude_amsl_m for m in log.messages if isinstance(m, BaroSample)], " ".join(log.notes)
+
+    right, quiet = heights(1.0)
+    got, said = heights(per_m)
+    assert got == pytest.approx(right, abs=0.5)
+    assert unit in said
+    assert "converted" not in quiet
+
+
 def test_garbage_inside_is_passed_over(tmp_path: Path) -> None:
     """A kilobyte of noise in the middle costs little, and is told."""
     noise = np.random.default_rng(1).integers(0, 255, 1000, dtype=np.uint8).tobytes()

@@ -64,9 +64,8 @@ AIRFRAME = {
 class ArduPlane:
     """Starts `binary` in `folder` with nothing but AIRFRAME set; the companion's port is its SERIAL2.
 
-    `track` is where the aircraft truly is, by the simulator's own word, in ENU of `home`; `on_pose` hears of each,
-    `on_picture` of each moment at which its camera was triggered. `heard` holds (arrival on the monotonic clock in ns,
-    message) by type.
+    `track` is where the aircraft truly is, by the simulator's own word, in ENU of `home`; `on_pose` hears of
+    each. `heard` holds (arrival on the monotonic clock in ns, message) by type.
     """
 
     def __init__(
@@ -74,7 +73,6 @@ class ArduPlane:
     ) -> None:
         self.companion_port, ground_port = free_udp_port(), free_udp_port()
         self._home, self._on_pose = home, on_pose
-        self.on_picture: Callable[[int], None] = lambda _t_ns: None
         self.track = Track()
         self.heard: defaultdict[str, list[tuple[int, Any]]] = defaultdict(list)
         self._changed = threading.Condition()
@@ -228,8 +226,6 @@ class ArduPlane:
             if message.get_type() == "SIM_STATE":
                 self._on_truth(now_ns, message)
                 continue
-            if message.get_type() == "CAMERA_FEEDBACK":
-                self.on_picture(now_ns)
             if message.get_type() == "STATUSTEXT":
                 print(f"{now_ns / 1e9:.1f} {message.text}", file=self._log, flush=True)
             with self._changed:

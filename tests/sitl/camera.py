@@ -3,17 +3,14 @@
 `python -m tests.sitl.camera SCENE` (JSON) prints its address once the ground is painted. A line of stdin is a pose:
 `t_ns east north up` and nine numbers of the rotation body to ENU. Every picture leaves DELAY_S after the middle of
 its exposure, as a real camera's do: the poses around that moment have come by then, and it is drawn. A line
-`repeat seconds` has it show its last picture for so long. From the first line `expose t_ns` on it exposes at such
-moments alone, as a triggered camera does, and keeps each picture in the folder that a second argument names.
+`repeat seconds` has it show its last picture for so long.
 """
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import json
 import os
-import queue
 import subprocess
 import sys
 import threading
@@ -36,22 +33,19 @@ ROOT = Path(__file__).resolve().parents[2]
 class Camera:
     """The process, from the outside. `url` is the stream, `late` how many pictures were not ready in time."""
 
-    def __init__(self, scene: Scene, log: Path, kept: Path | None = None) -> None:
+    def __init__(self, scene: Scene, log: Path) -> None:
         paths = [str(ROOT / "src"), str(ROOT)]
         self._log = log.open("w")
         self._telling = threading.Lock()
         self._process = subprocess.Popen(
-            [
-                sys.executable, "-m", "tests.sitl.camera", json.dumps(dataclasses.asdict(scene)),
-                *([] if kept is None else [str(kept)]),
-            ],
+            [sys.executable, "-m", "tests.sitl.camera", json.dumps(dataclasses.asdict(scene))],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
             text=True,
             cwd=ROOT,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"},
-        )  # fmt: skip
+        )
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self.url = self._process.stdout.readline().strip()
@@ -61,10 +55,6 @@ class Camera:
         """Where the aircraft is; in order of time."""
         values = [*pose.position_enu_m, *pose.rotation_body_to_enu.ravel()]
         self._say(f"{pose.t_ns} {' '.join(f'{v:.6f}' for v in values)}")
-
-    def expose(self, t_ns: int) -> None:
-        """It is triggered: from now on its pictures are of such moments."""
-        self._say(f"expose {t_ns}")
 
     def repeat(self, seconds: float) -> None:
         """From now on show the last picture again and again, for so long."""
@@ -95,8 +85,6 @@ class Drawing:
         camera, model = scene.camera()
         self.track = Track(kept)
         self.repeat_until_ns = 0
-        self.triggers_ns: queue.SimpleQueue[int] = queue.SimpleQueue()
-        self.triggered = False
         ground = scene.camera_ground()
         for chunk in scene.chunks(AROUND_M):
             ground.chunk(*chunk)
@@ -133,25 +121,13 @@ def _hear(drawing: Drawing, stop: threading.Event) -> None:
         if t_ns == "repeat":
             drawing.repeat_until_ns = time.monotonic_ns() + round(float(values[0]) * 1e9)
             continue
-        if t_ns == "expose":
-            drawing.triggers_ns.put(int(values[0]))
-            drawing.triggered = True
-            continue
         numbers = np.array([float(v) for v in values])
         drawing.track.add(Pose(int(t_ns), numbers[:3], numbers[3:].reshape(3, 3)))
     stop.set()
 
 
-def _next_trigger(drawing: Drawing, stop: threading.Event) -> int:
-    """The moment of the next exposure that was asked for; now, where there is to be none any more."""
-    while not stop.is_set():
-        with contextlib.suppress(queue.Empty):
-            return drawing.triggers_ns.get(timeout=0.2)
-    return time.monotonic_ns()
-
-
-def main(scene: Scene, kept: Path | None) -> None:
-    """Serve pictures until stdin ends; those of triggers are written into `kept` under the moment of exposure."""
+def main(scene: Scene) -> None:
+    """Serve pictures until stdin ends."""
     drawing, stream, stop = Drawing(scene), MjpegServer(), threading.Event()
     threading.Thread(target=_hear, args=(drawing, stop), daemon=True).start()
     print(stream.url, flush=True)
@@ -159,7 +135,6 @@ def main(scene: Scene, kept: Path | None) -> None:
     period_ns, delay_ns = round(1e9 / RATE_HZ), round(DELAY_S * 1e9)
     exposed_ns = time.monotonic_ns()
     shown: bytes | None = None
-    asked = False
     while not stop.wait(max(0.0, (exposed_ns + delay_ns * 0.5 - time.monotonic_ns()) / 1e9)):
         if shown is None or time.monotonic_ns() >= drawing.repeat_until_ns:
             shown = drawing.picture(exposed_ns, counts["pictures"])
@@ -172,15 +147,10 @@ def main(scene: Scene, kept: Path | None) -> None:
             counts["pictures"] += 1
         else:
             counts["late"] += 1
-        if kept is not None and asked:
-            (kept / f"{exposed_ns:020d}.jpg").write_bytes(jpeg or drawing.dark)
         exposed_ns = max(exposed_ns + period_ns, time.monotonic_ns() - delay_ns // 2)
-        asked = drawing.triggered
-        if asked:
-            exposed_ns = _next_trigger(drawing, stop)
     stream.close()
     print(json.dumps(counts), flush=True)
 
 
 if __name__ == "__main__":
-    main(Scene(**json.loads(sys.argv[1])), Path(sys.argv[2]) if len(sys.argv) > 2 else None)
+    main(Scene(**json.loads(sys.argv[1])))

@@ -100,15 +100,13 @@ def flying(
     wind: Mapping[str, float] = WIND,
     takeoff_off_en_m: tuple[float, float] = (0.0, 0.0),
     ground_off_m: float = 0.0,
-    kept: Path | None = None,
 ) -> Iterator[Flight]:
-    """The parts of a flight together; the companion is told a take-off place and a ground that are off by so much.
-    Pictures that the autopilot triggered are kept in a folder."""
+    """The parts of a flight together; the companion is told a take-off place and a ground that are off by so much."""
     binary = binary_from_environment(BINARY)
     assert binary is not None
     map_folder = Path(os.environ.get(MAP, tmp_path / "map"))
     SCENE.write_map(map_folder, MAP_AROUND_M)
-    camera = Camera(SCENE, tmp_path / "camera.log", kept)
+    camera = Camera(SCENE, tmp_path / "camera.log")
     plane = ArduPlane(binary, tmp_path / "plane", SCENE.frame(), 90.0, camera.tell)
     companion = None
     try:

@@ -33,6 +33,7 @@ HDOP_M = 3.0
 """Horizontal accuracy in m a unit of HDOP: an ordinary receiver's range error."""
 UNKNOWN_ACCURACY_M = 9999.0
 SPEED_MPS_MAX = 400.0
+NOWHERE = (0.0, 0.0)
 CALIBRATION_SAMPLES = 10
 FED_GPS = 14
 """ArduPilot's type of a receiver that another computer feeds by MAVLink, as a companion's position is."""
@@ -228,12 +229,15 @@ class LogBuilder:
         self._utc.clear()
 
     def gps(self, sample: GpsSample) -> None:
-        """A receiver's claim. Numbers that cannot be are refused; a place of (0, 0) without a fix is kept."""
+        """A receiver's claim. Numbers that cannot be are refused, a place of (0, 0) with a fix too; without one it is
+        kept."""
         place = (sample.latitude_deg, sample.longitude_deg, sample.altitude_amsl_m, *sample.velocity_ned_mps)
         if not all(math.isfinite(v) for v in place):
             return self.refuse("GPS samples")
         if abs(sample.latitude_deg) > 90.0 or abs(sample.longitude_deg) > 180.0:
             return self.refuse("GPS samples")
+        if (sample.latitude_deg, sample.longitude_deg) == NOWHERE and sample.fix_type >= FixType.FIX_2D:
+            return self.refuse("GPS fixes at latitude 0 and longitude 0")
         if sample.utc_ns:
             self._utc.append((sample.t_ns, sample.utc_ns))
         return self.messages.append(sample)
@@ -261,6 +265,7 @@ class LogBuilder:
         self.messages.sort(key=lambda m: m.t_ns)
         checked_units(self)
         checked_heights(self)
+        checked_airspeeds(self)
         self._drop_heights()
         if self._baro_is_relative:
             self.messages = _baro_above_sea(self.messages)
@@ -356,6 +361,38 @@ def checked_heights(builder: LogBuilder) -> None:
     builder.note(f"its barometer's altitudes are in {unit[0]}, not in metres as its format says: they were converted.")
     builder.messages = [replace(m, altitude_amsl_m=m.altitude_amsl_m * unit[1]) if isinstance(m, BaroSample) else m
                         for m in builder.messages]  # fmt: skip
+
+
+_SPEED_UNITS = (("km/h", 1.0 / 3.6), ("knots", 1852.0 / 3600.0), ("mph", 0.44704))
+SPEED_PAIRS, SPEED_LEAST_MPS, SPEED_OFF, SPEED_SPREAD, SPEED_REST_MPS = 100, 5.0, 0.07, 0.3, 3.0
+
+
+def checked_airspeeds(builder: LogBuilder) -> None:
+    """Set right airspeeds that are plainly of another unit than m/s: over ground the aircraft moves by that ratio of
+    them ahead, and by one wind. Headings have to be of more than one direction."""
+    air = [m for m in builder.messages if isinstance(m, AirspeedSample)]
+    turned = [m for m in builder.messages if isinstance(m, AttitudeSample)]
+    gps = [m for m in builder.messages if isinstance(m, GpsSample) and m.fix_type >= FixType.FIX_3D]
+    gps = [m for m in gps if math.hypot(*m.velocity_ned_mps[:2]) > SPEED_LEAST_MPS]
+    if len(air) < SPEED_PAIRS or len(turned) < SPEED_PAIRS or len(gps) < SPEED_PAIRS:
+        return
+    t_ns = np.array([m.t_ns for m in gps])
+    speed = np.interp(t_ns, [m.t_ns for m in air], [m.true_airspeed_mps for m in air])
+    at = np.clip(np.searchsorted([m.t_ns for m in turned], t_ns), 0, len(turned) - 1)
+    w, x, y, z = np.array([turned[k].quaternion_body_to_ned for k in at]).T
+    ahead = speed * np.exp(1j * np.arctan2(2.0 * (w * z + x * y), 1.0 - 2.0 * (y * y + z * z)))
+    ground = np.array([complex(*m.velocity_ned_mps[:2]) for m in gps])
+    apart, over = ahead - ahead.mean(), ground - ground.mean()
+    spread = float(np.mean(np.abs(apart) ** 2))
+    if spread < (SPEED_SPREAD * float(np.mean(speed))) ** 2 or spread == 0.0:
+        return
+    per_mps = float(np.mean((apart.conj() * over).real)) / spread
+    unit = next((u for u in _SPEED_UNITS if abs(per_mps / u[1] - 1.0) < SPEED_OFF), None)
+    if unit is None or float(np.sqrt(np.mean(np.abs(over - per_mps * apart) ** 2))) > SPEED_REST_MPS:
+        return
+    builder.note(f"its airspeeds are in {unit[0]}, not in m/s as its format says: they were converted.")
+    builder.messages = [replace(m, true_airspeed_mps=m.true_airspeed_mps * unit[1]) if isinstance(m, AirspeedSample)
+                        else m for m in builder.messages]  # fmt: skip
 
 
 def _scaled(m: ImuSample, accel: float, gyro: float) -> ImuSample:

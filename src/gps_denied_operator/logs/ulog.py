@@ -63,7 +63,9 @@ def read_ulog(path: Path) -> FlightLog:
     builder.begin(int(log.start_timestamp) * 1000)
     _Reader(builder, log).read()
     if len(parts) > 1:
-        builder.note(f"{len(parts)} logs were put into one file: the longest was read; cut the file to read another one.")
+        builder.note(
+            f"{len(parts)} logs were put into one file: the longest was read; cut the file to read another one."
+        )
     if log.file_corruption:
         builder.note("it has damaged parts or a cut end: what could be read was used.")
     lost_s = sum(float(d.duration) for d in log.dropouts) / 1000.0

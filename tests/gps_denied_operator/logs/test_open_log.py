@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -180,6 +181,37 @@ def test_heights_in_another_unit_are_converted_and_told(unit: str, per_m: float,
     assert got == pytest.approx(right, abs=0.5)
     assert unit in said
     assert "converted" not in quiet
+
+
+@pytest.mark.parametrize(("unit", "per_mps"), [("km/h", 3.6), ("knots", 3600.0 / 1852.0), ("", 1.0), ("", 1.2)])
+def test_airspeeds_in_another_unit_are_converted_and_told(unit: str, per_mps: float, tmp_path: Path) -> None:
+    """By air and ground where the flight turns; a tube that shows a fifth too much stays as it is."""
+    flown = [m for m in flight(minutes=4.0) if isinstance(m, AirspeedSample | AttitudeSample | GpsSample)]
+    true = [m for m in flown if isinstance(m, AirspeedSample)]
+    messages = [
+        AirspeedSample(m.t_ns, m.true_airspeed_mps * per_mps) if isinstance(m, AirspeedSample) else m for m in flown
+    ]
+    log = open_log(write(tmp_path, ".ulg", messages))
+    got = [m for m in log.messages if isinstance(m, AirspeedSample)]
+    share = 1.0 if unit else per_mps
+    assert got[600].true_airspeed_mps == pytest.approx(share * true[600].true_airspeed_mps, rel=1e-3)
+    assert [note for note in log.notes if "airspeeds are in" in note] == (
+        [f"its airspeeds are in {unit}, not in m/s as its format says: they were converted."] if unit else []
+    )
+
+
+def test_a_fix_at_zero_zero_is_no_place(tmp_path: Path) -> None:
+    """A receiver that claims a fix at latitude 0 and longitude 0 at first has none: nothing starts there."""
+    lost = [
+        replace(m, latitude_deg=0.0, longitude_deg=0.0) if isinstance(m, GpsSample) and m.t_ns < 10_000_000_000 else m
+        for m in flight(minutes=MINUTES)
+    ]
+    log = open_log(write(tmp_path, ".bin", lost))
+    first = next(m for m in log.messages if isinstance(m, GpsSample))
+    assert first.t_ns >= 10_000_000_000
+    assert log.own_origin is not None
+    assert log.own_origin.latitude_deg > 1.0
+    assert any("50 GPS fixes at latitude 0" in note for note in log.notes)
 
 
 def test_garbage_inside_is_passed_over(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ import sysconfig
 from pathlib import Path
 from typing import Any
 
+from gps_denied_onboard.recorder.output_folder import MARKER_FILE
 from gps_denied_operator.compare.judge import Comparison, compare
 from gps_denied_operator.compare.sides import read_any
 
@@ -61,7 +62,10 @@ def check_out(commit: str, tree: Path) -> None:
 
 
 def give_recordings(made: Path, tree: Path, kept: Path) -> None:
-    """Recordings under the names by which the earlier tree takes them for its own."""
+    """Recordings under the names by which the earlier tree takes them for its own, in a folder that it takes for its
+    own output."""
+    kept.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(made.parent / MARKER_FILE, kept.parent / MARKER_FILE)
     theirs = python(tree, "from gps_denied_operator.evaluate.recordings import simulator_hash; print(simulator_hash())")
     for folder in sorted(made.iterdir()):
         target = kept / f"{folder.name.rpartition('-')[0]}-{theirs.strip()}"
@@ -102,7 +106,6 @@ def main() -> None:
     later = fly(ROOT, "limited_main", now, asked)
     check_out(asked.commit, tree)
     try:
-        (then / "recordings").mkdir(parents=True, exist_ok=True)
         give_recordings(now / "recordings", tree, then / "recordings")
         earlier = fly(tree, "main", then, asked)
     finally:

@@ -9,6 +9,7 @@ from types import ModuleType
 
 import pytest
 
+from gps_denied_onboard.recorder.output_folder import MARKER_FILE
 from gps_denied_operator.compare.bootstrap import Difference
 from gps_denied_operator.compare.judge import Comparison
 from gps_denied_operator.compare.model import Side, SourceKind
@@ -45,9 +46,12 @@ def test_recordings_are_given_under_the_earlier_trees_names(
     against_commit: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A recording keeps its flight's name and takes the earlier simulator's hash; its files are there."""
-    made, kept = tmp_path / "made" / "cruise-2min-seed3-aaaaaaaaaaaa", tmp_path / "kept"
+    made = tmp_path / "now" / "recordings" / "cruise-2min-seed3-aaaaaaaaaaaa"
+    kept = tmp_path / "then" / "recordings"
     made.mkdir(parents=True)
+    (tmp_path / "now" / MARKER_FILE).write_bytes(b"{}")
     (made / "telemetry.mcap").write_bytes(b"x")
     monkeypatch.setattr(against_commit, "python", lambda *_: "bbbbbbbbbbbb\n")
     against_commit.give_recordings(made.parent, tmp_path, kept)
     assert (kept / "cruise-2min-seed3-bbbbbbbbbbbb" / "telemetry.mcap").read_bytes() == b"x"
+    assert (tmp_path / "then" / MARKER_FILE).read_bytes() == b"{}"

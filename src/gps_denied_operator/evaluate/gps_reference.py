@@ -31,7 +31,7 @@ from gps_denied_onboard.messages import (
     Telemetry,
 )
 
-AIR_PERIOD_S, INERTIAL_PERIOD_S = 30.0, 12.0
+AIR_PERIOD_S, INERTIAL_PERIOD_S = 30.0, 8.0
 """How long a solution is led, and then goes alone before the next one takes its place: with airspeed, and without."""
 LEAD_STEP_NS = 1_000_000_000
 SHOCK_MPS2 = 40.0

@@ -175,7 +175,7 @@ def spoofing_indicators(last: GpsMeasurement | None, claim: GpsMeasurement, conf
         jump_s = abs((claim.utc_ns - claim.t_ns) - (last.utc_ns - last.t_ns)) * 1e-9
         if jump_s > config.time_jump_s_max:
             faults.append("time jump")
-    if _follows(last, claim, config) and math.hypot(*_unexplained_m(last, claim)) > config.jump_m_max:
+    if follows(last, claim, config) and math.hypot(*unexplained_m(last, claim)) > config.jump_m_max:
         faults.append("jump")
     return tuple(faults)
 
@@ -188,20 +188,20 @@ def position_velocity_divergence_mps(
     A forger who draws the position away and leaves the velocity true is seen by this, whatever we know ourselves.
     """
     last = state.last
-    if last is None or not _follows(last, claim, config) or NOWHERE in (last.velocity_en_mps, claim.velocity_en_mps):
+    if last is None or not follows(last, claim, config) or NOWHERE in (last.velocity_en_mps, claim.velocity_en_mps):
         return NOWHERE
     dt_s = (claim.t_ns - last.t_ns) * 1e-9
     weight = 1.0 - math.exp(-dt_s / config.drift_time_s)
-    (east, north), (east_m, north_m) = state.creep_en_mps, _unexplained_m(last, claim)
+    (east, north), (east_m, north_m) = state.creep_en_mps, unexplained_m(last, claim)
     return (east + weight * (east_m / dt_s - east), north + weight * (north_m / dt_s - north))
 
 
-def _follows(last: GpsMeasurement, claim: GpsMeasurement, config: IntegrityConfig) -> bool:
+def follows(last: GpsMeasurement, claim: GpsMeasurement, config: IntegrityConfig) -> bool:
     """Whether a claim follows another one closely enough for its motion to be looked at."""
     return last.fix_type >= FixType.FIX_3D and 0 < claim.t_ns - last.t_ns <= config.silence_s * 1e9
 
 
-def _unexplained_m(last: GpsMeasurement, claim: GpsMeasurement) -> tuple[float, float]:
+def unexplained_m(last: GpsMeasurement, claim: GpsMeasurement) -> tuple[float, float]:
     """Motion between two claims that the mean of their velocities does not explain."""
     half_s = 0.5 * (claim.t_ns - last.t_ns) * 1e-9
     (east, north), (u, v) = _minus(claim.position_en_m, last.position_en_m), last.velocity_en_mps

@@ -31,10 +31,10 @@ from gps_denied_onboard.messages import (
     Telemetry,
 )
 
-AIR_PERIOD_S, INERTIAL_PERIOD_S = 30.0, 12.0
+AIR_PERIOD_S, INERTIAL_PERIOD_S = 30.0, 8.0
 """How long a solution is led, and then goes alone before the next one takes its place: with airspeed, and without."""
 LEAD_STEP_NS = 1_000_000_000
-SHOCK_MPS2 = 80.0
+SHOCK_MPS2 = 40.0
 """A crash or a hard landing: what an accelerometer says after it is no motion."""
 IMU_HZ_MAX = 110.0
 NOISE_SAMPLES = 20_000

@@ -17,6 +17,7 @@ from gps_denied_onboard.geometry.rotations import quaternion_zyx
 from gps_denied_onboard.messages import FixType, GpsSample, TakeoffOrigin
 from gps_denied_onboard.untrusted.text import shown
 from gps_denied_operator.logs.flight_log import (
+    NOWHERE,
     FlightLog,
     LogBuilder,
     LogKind,
@@ -175,7 +176,8 @@ class _Reader:
             _utc_ns(m),
         )
         self._out.gps(sample)
-        if self._out.own_origin is None and fix >= FixType.FIX_3D and sample.satellites >= 6:
+        placed = fix >= FixType.FIX_3D and (sample.latitude_deg, sample.longitude_deg) != NOWHERE
+        if self._out.own_origin is None and placed and sample.satellites >= 6:
             self._out.own_origin = TakeoffOrigin(
                 t_ns, sample.latitude_deg, sample.longitude_deg, sample.altitude_amsl_m, 5.0, 5.0,
                 sample.velocity_ned_mps,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -33,6 +33,7 @@ HDOP_M = 3.0
 """Horizontal accuracy in m a unit of HDOP: an ordinary receiver's range error."""
 UNKNOWN_ACCURACY_M = 9999.0
 SPEED_MPS_MAX = 400.0
+NOWHERE = (0.0, 0.0)
 CALIBRATION_SAMPLES = 10
 FED_GPS = 14
 """ArduPilot's type of a receiver that another computer feeds by MAVLink, as a companion's position is."""
@@ -174,6 +175,11 @@ class LogBuilder:
         self.breaks_ns.append(begin_ns)
         self._shift_ns, self._newest_ns = begin_ns - log_ns, log_ns
 
+    def restarted(self, log_ns: int) -> None:
+        """The clock was started again at this time, on which the times that follow are already."""
+        self._restarts += 1
+        self.breaks_ns.append(self.clock(log_ns))
+
     def break_here(self, t_ns: int) -> None:
         """A part of the log is missing before `t_ns`."""
         self.breaks_ns.append(t_ns)
@@ -205,7 +211,7 @@ class LogBuilder:
     def baro(self, t_ns: int, altitude_m: float, *, relative: bool) -> None:
         """Altitude by pressure; `relative` to where the sensor was started, or by the standard atmosphere: it is set to
         the receiver's altitude once, at its first good fix."""
-        if not -2000.0 <= altitude_m <= 20_000.0:
+        if not abs(altitude_m) < 1e7:  # its unit is looked at when all are there
             return self.refuse("barometric altitudes")
         self._baro_is_relative |= relative
         return self.messages.append(BaroSample(t_ns, float(altitude_m)))
@@ -223,12 +229,15 @@ class LogBuilder:
         self._utc.clear()
 
     def gps(self, sample: GpsSample) -> None:
-        """A receiver's claim. Numbers that cannot be are refused; a place of (0, 0) without a fix is kept."""
+        """A receiver's claim. Numbers that cannot be are refused, a place of (0, 0) with a fix too; without one it is
+        kept."""
         place = (sample.latitude_deg, sample.longitude_deg, sample.altitude_amsl_m, *sample.velocity_ned_mps)
         if not all(math.isfinite(v) for v in place):
             return self.refuse("GPS samples")
         if abs(sample.latitude_deg) > 90.0 or abs(sample.longitude_deg) > 180.0:
             return self.refuse("GPS samples")
+        if (sample.latitude_deg, sample.longitude_deg) == NOWHERE and sample.fix_type >= FixType.FIX_2D:
+            return self.refuse("GPS fixes at latitude 0 and longitude 0")
         if sample.utc_ns:
             self._utc.append((sample.t_ns, sample.utc_ns))
         return self.messages.append(sample)
@@ -246,10 +255,18 @@ class LogBuilder:
         """A picture was asked for: that counts where nothing tells when the pictures were taken."""
         self._triggers_ns.append(t_ns)
 
+    def _drop_heights(self) -> None:
+        kept = [m for m in self.messages if not isinstance(m, BaroSample) or _is_height(m.altitude_amsl_m)]
+        self._refused["barometric altitudes"] += len(self.messages) - len(kept)
+        self.messages = kept
+
     def built(self) -> FlightLog:
         """The whole log."""
         self.messages.sort(key=lambda m: m.t_ns)
         checked_units(self)
+        checked_heights(self)
+        checked_airspeeds(self)
+        self._drop_heights()
         if self._baro_is_relative:
             self.messages = _baro_above_sea(self.messages)
         if self._restarts:
@@ -259,7 +276,7 @@ class LogBuilder:
             )
         if self._armings > 1:
             self.note(f"the motors were armed {self._armings} times: it holds more than one flight.")
-        for what, count in sorted(self._refused.items()):
+        for what, count in sorted((+self._refused).items()):
             self.note(f"{count} {what} cannot be (not finite, or out of all range): left out.")
         utc = sorted(utc_ns - t_ns for t_ns, utc_ns in self._utc)[len(self._utc) // 2] if self._utc else None
         return FlightLog(
@@ -313,6 +330,69 @@ def checked_units(builder: LogBuilder) -> None:
     if turn != 1.0:
         builder.note("its rates are in degrees a second, not in rad/s as its format says: they were converted.")
     builder.messages = [_scaled(m, unit[1], turn) if isinstance(m, ImuSample) else m for m in builder.messages]
+
+
+def _is_height(altitude_m: float) -> bool:
+    return -2000.0 <= altitude_m <= 20_000.0
+
+
+_HEIGHT_UNITS = (("centimetres", 0.01), ("millimetres", 0.001), ("feet", 0.3048), ("kilometres", 1000.0))
+HEIGHT_SPREAD_M, HEIGHT_PAIRS, HEIGHT_ALIKE, HEIGHT_OFF = 20.0, 50, 0.95, 0.1
+"""A unit of heights is told by a receiver that climbed so much, and that the barometer follows so closely."""
+
+
+def checked_heights(builder: LogBuilder) -> None:
+    """Set right a barometer whose altitudes are plainly of another unit than metres: they follow the receiver's, at a
+    known unit's ratio."""
+    baro = [m for m in builder.messages if isinstance(m, BaroSample)]
+    gps = [m for m in builder.messages if isinstance(m, GpsSample) and m.fix_type >= FixType.FIX_3D]
+    if len(baro) < HEIGHT_PAIRS or len(gps) < HEIGHT_PAIRS:
+        return
+    up = np.array([m.altitude_amsl_m for m in gps])
+    shown_m = np.interp([m.t_ns for m in gps], [m.t_ns for m in baro], [m.altitude_amsl_m for m in baro])
+    if np.ptp(np.percentile(up, (5.0, 95.0))) < HEIGHT_SPREAD_M or float(np.std(shown_m)) == 0.0:
+        return
+    if float(np.corrcoef(up, shown_m)[0, 1]) < HEIGHT_ALIKE:
+        return
+    per_m = float(np.std(up) / np.std(shown_m))
+    unit = next((u for u in _HEIGHT_UNITS if abs(per_m / u[1] - 1.0) < HEIGHT_OFF), None)
+    if unit is None:
+        return
+    builder.note(f"its barometer's altitudes are in {unit[0]}, not in metres as its format says: they were converted.")
+    builder.messages = [replace(m, altitude_amsl_m=m.altitude_amsl_m * unit[1]) if isinstance(m, BaroSample) else m
+                        for m in builder.messages]  # fmt: skip
+
+
+_SPEED_UNITS = (("km/h", 1.0 / 3.6), ("knots", 1852.0 / 3600.0), ("mph", 0.44704))
+SPEED_PAIRS, SPEED_LEAST_MPS, SPEED_OFF, SPEED_SPREAD, SPEED_REST_MPS = 100, 5.0, 0.07, 0.3, 3.0
+
+
+def checked_airspeeds(builder: LogBuilder) -> None:
+    """Set right airspeeds that are plainly of another unit than m/s: over ground the aircraft moves by that ratio of
+    them ahead, and by one wind. Headings have to be of more than one direction."""
+    air = [m for m in builder.messages if isinstance(m, AirspeedSample)]
+    turned = [m for m in builder.messages if isinstance(m, AttitudeSample)]
+    gps = [m for m in builder.messages if isinstance(m, GpsSample) and m.fix_type >= FixType.FIX_3D]
+    gps = [m for m in gps if math.hypot(*m.velocity_ned_mps[:2]) > SPEED_LEAST_MPS]
+    if len(air) < SPEED_PAIRS or len(turned) < SPEED_PAIRS or len(gps) < SPEED_PAIRS:
+        return
+    t_ns = np.array([m.t_ns for m in gps])
+    speed = np.interp(t_ns, [m.t_ns for m in air], [m.true_airspeed_mps for m in air])
+    at = np.clip(np.searchsorted([m.t_ns for m in turned], t_ns), 0, len(turned) - 1)
+    w, x, y, z = np.array([turned[k].quaternion_body_to_ned for k in at]).T
+    ahead = speed * np.exp(1j * np.arctan2(2.0 * (w * z + x * y), 1.0 - 2.0 * (y * y + z * z)))
+    ground = np.array([complex(*m.velocity_ned_mps[:2]) for m in gps])
+    apart, over = ahead - ahead.mean(), ground - ground.mean()
+    spread = float(np.mean(np.abs(apart) ** 2))
+    if spread < (SPEED_SPREAD * float(np.mean(speed))) ** 2 or spread == 0.0:
+        return
+    per_mps = float(np.mean((apart.conj() * over).real)) / spread
+    unit = next((u for u in _SPEED_UNITS if abs(per_mps / u[1] - 1.0) < SPEED_OFF), None)
+    if unit is None or float(np.sqrt(np.mean(np.abs(over - per_mps * apart) ** 2))) > SPEED_REST_MPS:
+        return
+    builder.note(f"its airspeeds are in {unit[0]}, not in m/s as its format says: they were converted.")
+    builder.messages = [replace(m, true_airspeed_mps=m.true_airspeed_mps * unit[1]) if isinstance(m, AirspeedSample)
+                        else m for m in builder.messages]  # fmt: skip
 
 
 def _scaled(m: ImuSample, accel: float, gyro: float) -> ImuSample:

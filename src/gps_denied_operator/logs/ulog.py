@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import math
-from collections.abc import Sequence
+import mmap
+import statistics
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from gps_denied_onboard.autopilot.mavlink.gnss_integrity import interference_of
 from gps_denied_onboard.autopilot.mavlink.telemetry import FACING_DOWN
 from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.messages import FloatArray, GpsSample, TakeoffOrigin
 from gps_denied_onboard.untrusted.text import shown
-from gps_denied_operator.logs.flight_log import FlightLog, LogBuilder, LogKind, LogText, horizontal_accuracy_m
+from gps_denied_operator.logs.flight_log import (
+    LATE_NS,
+    PAUSE_NS,
+    FlightLog,
+    LogBuilder,
+    LogKind,
+    LogText,
+    horizontal_accuracy_m,
+)
 
 TOPICS = (
     "sensor_combined", "vehicle_attitude", "airspeed_validated", "airspeed", "vehicle_air_data", "sensor_baro",
@@ -24,17 +36,24 @@ TOPICS = (
 )  # fmt: skip
 ARMED = 2
 UTC_KNOWN_US = 1_500_000_000_000_000
+HEAD = b"ULog\x01\x12\x35"
+FILES_MAX = 1000
 STAMP_US_MAX = 4e15
 """A simulator's clock may count from 1970."""
+NEIGHBOURS, ALONE_US = 5, 600e6
+"""A time that is ten minutes away from the middle of five around it is damage; a pause has times on both sides."""
 
 
 def read_ulog(path: Path) -> FlightLog:
     """The log; UserError where pyulog can make nothing of it."""
     from pyulog import ULog
 
+    parts = _files_in(path)
+    first, end = max(parts, key=lambda part: part[1] - part[0])
     try:
-        with contextlib.redirect_stdout(None):  # it prints what it finds damaged
-            log = ULog(str(path), list(TOPICS))
+        with contextlib.redirect_stdout(None), path.open("rb") as stream:  # it prints what it finds damaged
+            stream.seek(first)
+            log = ULog(str(path) if len(parts) == 1 else io.BytesIO(stream.read(end - first)), list(TOPICS))
     except Exception as error:  # a torn header raises anything: struct.error, KeyError, its own
         raise UserError(
             f"{shown(path)} is no PX4 log that can be read ({type(error).__name__}: {shown(error, 120)}); copy it "
@@ -43,6 +62,10 @@ def read_ulog(path: Path) -> FlightLog:
     builder = LogBuilder(path, LogKind.ULOG, sorted_times=False)
     builder.begin(int(log.start_timestamp) * 1000)
     _Reader(builder, log).read()
+    if len(parts) > 1:
+        builder.note(
+            f"{len(parts)} logs were put into one file: the longest was read; cut the file to read another one."
+        )
     if log.file_corruption:
         builder.note("it has damaged parts or a cut end: what could be read was used.")
     lost_s = sum(float(d.duration) for d in log.dropouts) / 1000.0
@@ -53,20 +76,71 @@ def read_ulog(path: Path) -> FlightLog:
     return builder.built()
 
 
-class _Topic:
-    """One topic's columns; times that run back or jump by an hour are left out."""
+def _files_in(path: Path) -> list[tuple[int, int]]:
+    """First byte and end of each log that a file holds, by their heads."""
+    with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        begins, at = [0], 1
+        while len(begins) <= FILES_MAX and (at := data.find(HEAD, at)) >= 0:
+            begins.append(at)
+            at += 1
+        return list(zip(begins, [*begins[1:], len(data)], strict=True))
 
-    def __init__(self, builder: LogBuilder, data: Any) -> None:
+
+class _Parts:
+    """The log's parts, each with a clock that runs on; one begins where the times of most topics run back together.
+
+    Topics come one after the other here, so where a part begins is asked of all of them before any is read.
+    """
+
+    def __init__(self, topics: Iterable[FloatArray]) -> None:
+        spans = [self._spans(stamps) for stamps in topics if len(stamps) >= 2 * NEIGHBOURS]
+        self.count = statistics.mode(len(span) for span in spans) if spans else 1
+        full = np.array([span for span in spans if len(span) == self.count])  # (topics, parts, first and last)
+        self.shifts_us = np.zeros(self.count)
+        for part in range(1, self.count):
+            begin, end = full[:, part, 0].min(), full[:, part - 1, 1].max() + self.shifts_us[part - 1]
+            self.shifts_us[part] = end + PAUSE_NS / 1000.0 - begin
+        self.begins_ns = [round((full[:, part, 0].min() + self.shifts_us[part]) * 1000.0)
+                          for part in range(1, self.count)]  # fmt: skip
+
+    @staticmethod
+    def usable(stamps: FloatArray) -> npt.NDArray[np.bool_]:
+        """(N,) False where a time is alone among its neighbours, or no time."""
+        good = (stamps > 0.0) & (stamps < STAMP_US_MAX)
+        if len(stamps) < NEIGHBOURS:
+            return good
+        around = np.median(np.lib.stride_tricks.sliding_window_view(stamps, NEIGHBOURS), axis=1)
+        half = NEIGHBOURS // 2
+        around = np.concatenate([np.full(half, around[0]), around, np.full(half, around[-1])])
+        return good & (np.abs(stamps - around) < ALONE_US)
+
+    @staticmethod
+    def part_of(stamps: FloatArray) -> npt.NDArray[np.intp]:
+        """(N,) which part each of usable times is of, by the times that ran back before it."""
+        return np.cumsum(np.diff(stamps, prepend=stamps[:1]) < -LATE_NS / 1000.0)
+
+    def _spans(self, stamps: FloatArray) -> list[tuple[float, float]]:
+        good = stamps[self.usable(stamps)]
+        part = self.part_of(good)
+        return [(float(good[part == k].min()), float(good[part == k].max())) for k in np.unique(part)]
+
+
+class _Topic:
+    """One topic's columns; times that run back alone or that stand alone are left out."""
+
+    def __init__(self, builder: LogBuilder, data: Any, parts: _Parts) -> None:
         self._data = data.data
         stamps = np.asarray(self._data["timestamp"], dtype=np.float64)
-        before = np.maximum.accumulate(np.concatenate([[0.0], stamps[:-1]])) if len(stamps) else stamps
-        steady = (stamps >= before) & (stamps > 0.0) & (stamps < STAMP_US_MAX)
-        middle = float(np.median(stamps)) if len(stamps) else 0.0
-        steady &= np.abs(stamps - middle) < 48 * 3.6e9
-        if not steady.all():
-            builder.note(f"{int((~steady).sum())} times of '{shown(data.name, 40)}' run back or cannot be: left out.")
-        self.rows = np.flatnonzero(steady)
-        self.t_ns = [builder.clock(int(self._data["timestamp"][row]) * 1000) for row in self.rows]
+        rows = np.flatnonzero(parts.usable(stamps))
+        part = np.minimum(parts.part_of(stamps[rows]), parts.count - 1)
+        moved = stamps[rows] + parts.shifts_us[part]
+        before = np.maximum.accumulate(np.concatenate([[-math.inf], moved[:-1]])) if len(moved) else moved
+        steady = moved >= before
+        left = len(stamps) - int(steady.sum())
+        if left:
+            builder.note(f"{left} times of '{shown(data.name, 40)}' run back or cannot be: left out.")
+        self.rows = rows[steady]
+        self.t_ns = [builder.clock(int(us) * 1000) for us in moved[steady]]
 
     def __contains__(self, name: str) -> bool:
         return name in self._data
@@ -92,6 +166,10 @@ class _Reader:
             key = data.name
             if key not in self._sets or data.multi_id < self._sets[key].multi_id:
                 self._sets[key] = data
+        timed = [d.data["timestamp"] for d in self._sets.values() if "timestamp" in d.data]
+        self._parts = _Parts(np.asarray(stamps, dtype=np.float64) for stamps in timed)
+        for begin_ns in self._parts.begins_ns:
+            builder.restarted(begin_ns)
 
     def read(self) -> None:
         """Every sensor that is there."""
@@ -108,7 +186,7 @@ class _Reader:
         for name in names:
             data = self._sets.get(name)
             if data is not None and "timestamp" in data.data and len(data.data["timestamp"]):
-                return _Topic(self._out, data)
+                return _Topic(self._out, data, self._parts)
         return None
 
     def _imu(self) -> None:

@@ -6,10 +6,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from gps_denied_onboard.messages import GpsHealth, GpsSample, ImuSample
+from gps_denied_onboard.messages import BaroSample, GpsHealth, GpsSample, ImuSample, Telemetry
 from gps_denied_operator.cli import app
 from gps_denied_operator.evaluate.gps_log import GpsLogResult, watch_log
 from gps_denied_operator.evaluate.gps_page import gps_page, results_of
@@ -62,6 +63,7 @@ CASES: dict[str, tuple[Callable[[GpsSample, float], GpsSample | None], GpsHealth
     "geometry lost": (lambda s, _: replace(s, horizontal_accuracy_m=24.0), GpsHealth.DEGRADED, "poor accuracy", 1.0),
     "time jumps": (lambda s, _: replace(s, utc_ns=s.utc_ns + 9_000_000_000), GpsHealth.SPOOFED, "time jump", 1.0),
     "height runs away": (lambda s, t: moved(s, 0.0, 0.0, 6.0 * t), GpsHealth.SPOOFED, "altitude", 16.0),
+    "position creeps, velocity true": (lambda s, t: moved(s, 0.0, 1.0 * t), GpsHealth.SPOOFED, "slow creep", 40.0),
     "receiver says spoofing": (lambda s, _: replace(s, interference=2), GpsHealth.SPOOFED, "receiver says", 1.0),
 }  # fmt: skip
 
@@ -93,6 +95,86 @@ def test_a_frozen_place_is_seen_in_every_format(suffix: str, tmp_path: Path) -> 
     got, _, t_s = first_bad(result)
     assert got is (GpsHealth.DEGRADED if suffix == ".csv" else GpsHealth.SPOOFED)  # a table shows only changes
     assert SINCE_S - 0.3 <= t_s <= SINCE_S + 8.0
+
+
+def delayed(messages: Messages, since_s: float, more_s_per_s: float) -> Messages:
+    """A receiver that is fed what its antenna heard some time before, later and later: place and velocity agree."""
+    told = [m for m in messages if isinstance(m, GpsSample)]
+    t_ns = np.array([m.t_ns for m in told])
+    out: Messages = []
+    for m in messages:
+        if isinstance(m, GpsSample) and m.t_ns > since_s * 1e9:
+            late_ns = (m.t_ns - since_s * 1e9) * more_s_per_s
+            old = told[max(int(np.searchsorted(t_ns, m.t_ns - late_ns)) - 1, 0)]
+            out.append(replace(old, t_ns=m.t_ns, utc_ns=m.utc_ns))
+        else:
+            out.append(m)
+    return out
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3, 4])
+def test_a_place_that_wanders_by_metres_does_not_creep(seed: int, tmp_path: Path) -> None:
+    """A plain receiver between houses: its place goes about by 4 m within a minute, of which its velocity is silent."""
+    rng = np.random.default_rng(seed)
+    off, keep = np.zeros(2), float(np.exp(-1.0 / (5.0 * 60.0)))
+    out: Messages = []
+    for m in (m for m in flight(minutes=4.0) if isinstance(m, GpsSample)):
+        off = keep * off + np.sqrt(1.0 - keep * keep) * rng.normal(0.0, 4.0, 2)
+        out.append(replace(moved(m, *off.tolist()), horizontal_accuracy_m=6.0))
+    assert watched(out, tmp_path).alarms == 0
+
+
+@pytest.mark.slow
+def test_an_echo_that_falls_back_is_seen(tmp_path: Path) -> None:
+    """Signals that are sent on with a delay that grows by a tenth of a second each second: not slowly enough."""
+    got, _, t_s = first_bad(watched(delayed(flight(minutes=3.0), SINCE_S, 0.1), tmp_path))
+    assert got is GpsHealth.SPOOFED
+    assert SINCE_S < t_s < SINCE_S + 40.0
+
+
+@pytest.mark.slow
+def test_a_slow_copter_whose_place_stands_is_seen(tmp_path: Path) -> None:
+    """A place that never changes with a velocity of 2 m/s is no place, whatever flies there; no airspeed is needed."""
+    held: list[GpsSample] = []
+
+    def freeze(sample: GpsSample, _t_s: float) -> GpsSample:
+        held.append(sample)
+        return replace(held[0], t_ns=sample.t_ns, utc_ns=sample.utc_ns, velocity_ned_mps=(2.0, 0.0, 0.0))
+
+    slow = [
+        replace(m, latitude_deg=48.0 + 2.0 * m.t_ns / 1e9 / 111_200.0, longitude_deg=37.0,
+                velocity_ned_mps=(2.0, 0.05, 0.0))
+        for m in flight(minutes=MINUTES) if isinstance(m, GpsSample)
+    ]  # fmt: skip
+    got, why, t_s = first_bad(watched(forged(list(slow), freeze, SINCE_S), tmp_path))
+    assert (got, "frozen" in why) == (GpsHealth.SPOOFED, True)
+    assert t_s < SINCE_S + 4.0
+
+
+@pytest.mark.slow
+def test_air_that_is_warmer_than_the_standards_raises_no_alarm(tmp_path: Path) -> None:
+    """A climb of 1,000 m within four minutes that the barometer shows 6 % too small is no fault of the receiver."""
+
+    def climb_m(t_ns: int) -> float:
+        return min(max(t_ns / 1e9 - 20.0, 0.0), 200.0) * 5.0
+
+    def lifted(m: Telemetry) -> Telemetry:
+        if isinstance(m, BaroSample):
+            return replace(m, altitude_amsl_m=m.altitude_amsl_m + 0.94 * climb_m(m.t_ns))
+        return moved(m, 0.0, 0.0, climb_m(m.t_ns)) if isinstance(m, GpsSample) else m
+
+    kept = (GpsSample, BaroSample)
+    result = watched([lifted(m) for m in flight(minutes=4.0) if isinstance(m, kept)], tmp_path)
+    assert result.alarms == 0
+
+
+def test_a_clock_that_is_set_while_the_log_stands_is_no_forgery(tmp_path: Path) -> None:
+    """Nothing for ten minutes of the log's clock, of which the receiver's knows nothing: the log has a gap."""
+    half_ns = 45_000_000_000
+    later = [replace(m, t_ns=m.t_ns + 600_000_000_000) if m.t_ns > half_ns else m for m in flight(minutes=1.0)]
+    result = watched(later, tmp_path, ".bin")
+    assert result.alarms == 0
+    assert any(c.reason == "the log has a gap" for c in result.verdicts)
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ import math
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from PIL import Image
 
 from gps_denied_onboard.config import Config
 from gps_denied_onboard.errors import UserError
-from gps_denied_onboard.messages import GpsSample, ImuSample, TakeoffOrigin
+from gps_denied_onboard.messages import AttitudeSample, GpsSample, ImuSample, TakeoffOrigin
 from gps_denied_onboard.recorder.mcap_io import RecordingReader
 from gps_denied_onboard.recorder.meta import read_meta
 from gps_denied_onboard.replay.recording import FrameTrace, replay_recording
@@ -59,6 +60,19 @@ def test_a_log_without_gps_is_refused_with_nothing_left(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no GPS"):
         import_log(ImportRequest(write(tmp_path, ".bin", blind), tmp_path / "recording"))
     assert not (tmp_path / "recording").exists()
+
+
+def test_attitude_alone_is_used_and_what_lacks_is_told(tmp_path: Path) -> None:
+    """A log with 50 Hz of attitude and no IMU: a recording of what there is, and a sentence for each thing missing."""
+    attitudes = [m for m in flight(minutes=0.5) if isinstance(m, AttitudeSample | GpsSample)]
+    often = [
+        replace(m, t_ns=m.t_ns + k * 20_000_000) for m in attitudes if isinstance(m, AttitudeSample) for k in (0, 1)
+    ]
+    messages = sorted([*often, *(m for m in attitudes if isinstance(m, GpsSample))], key=lambda m: m.t_ns)
+    told = import_log(ImportRequest(write(tmp_path, ".bin", messages), tmp_path / "recording"))
+    assert told["messages"] == {"attitude": len(often), "gps": told["truth"]}
+    assert {"it holds no imu.", "it holds no airspeed.", "it holds no baro."} <= set(told["notes"])
+    assert any("how late its receiver is nothing tells" in note for note in told["notes"])
 
 
 def test_pictures_without_times_are_told_and_left_out(tmp_path: Path) -> None:

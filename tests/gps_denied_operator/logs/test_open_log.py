@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -122,6 +123,95 @@ def test_a_log_whose_time_stands_still_is_refused(tmp_path: Path) -> None:
     path.write_text("\n".join([head, *still]) + "\n")
     with pytest.raises(UserError, match="time stands still"):
         open_log(path)
+
+
+def test_a_ulogs_clock_that_starts_again_breaks_it(tmp_path: Path) -> None:
+    """Topics come one after the other there: where most of them run back together a second part begins."""
+    messages = flight(minutes=MINUTES)
+    path = write(tmp_path, ".ulg", [*messages, *messages])
+    log = open_log(path)
+    assert [t_ns / 1e9 for t_ns in log.breaks_ns] == pytest.approx([31.0], abs=0.2)
+    assert len(log.messages) == 2 * len(messages)
+    assert any("started again" in note for note in log.notes)
+
+
+def test_of_two_ulogs_in_one_file_the_longer_is_read(tmp_path: Path) -> None:
+    """The library does not read on beyond a second head: it is said, and which was taken."""
+    path = tmp_path / "two.ulg"
+    path.write_bytes(log_files.ulog_of(flight(minutes=0.2)) + log_files.ulog_of(flight(minutes=MINUTES)))
+    log = open_log(path)
+    assert log.duration_ns / 1e9 == pytest.approx(60.0 * MINUTES, abs=0.5)
+    assert any("2 logs were put into one file" in note for note in log.notes)
+
+
+def test_one_damaged_time_in_a_ulog_costs_one_row(tmp_path: Path) -> None:
+    """A time that is hours ahead for a single row does not make those that follow run back."""
+    data = bytearray(log_files.ulog_of(flight(minutes=MINUTES)))
+    stamp = struct.pack("<Q", (BOOT_NS + 10_000_000_000) // 1000)
+    at = data.find(stamp)
+    data[at : at + 8] = struct.pack("<Q", (BOOT_NS + 9_000_000_000_000) // 1000)
+    path = tmp_path / "damaged.ulg"
+    path.write_bytes(data)
+    log = open_log(path)
+    alone = open_log(write(tmp_path, ".ulg", flight(minutes=MINUTES)))
+    assert len(log.messages) == len(alone.messages) - 1
+    assert log.duration_ns == alone.duration_ns
+    assert any("1 times of" in note for note in log.notes)
+
+
+@pytest.mark.parametrize(("unit", "per_m"), [("centimetres", 100.0), ("feet", 1.0 / 0.3048)])
+def test_heights_in_another_unit_are_converted_and_told(unit: str, per_m: float, tmp_path: Path) -> None:
+    """A barometer whose heights follow the receiver's at the ratio of a unit is set right; one in metres is left."""
+
+    def climbing(scale: float) -> list[Telemetry]:
+        out: list[Telemetry] = []
+        for m in flight(minutes=MINUTES):
+            up_m = 8.0 * m.t_ns / 1e9
+            if isinstance(m, BaroSample):
+                m = BaroSample(m.t_ns, (m.altitude_amsl_m + up_m) * scale)
+            out.append(moved(m, 0.0, 0.0, up_m) if isinstance(m, GpsSample) else m)
+        return out
+
+    def heights(scale: float) -> tuple[list[float], str]:
+        log = open_log(write(tmp_path, ".bin", climbing(scale)))
+        return [m.altitude_amsl_m for m in log.messages if isinstance(m, BaroSample)], " ".join(log.notes)
+
+    right, quiet = heights(1.0)
+    got, said = heights(per_m)
+    assert got == pytest.approx(right, abs=0.5)
+    assert unit in said
+    assert "converted" not in quiet
+
+
+@pytest.mark.parametrize(("unit", "per_mps"), [("km/h", 3.6), ("knots", 3600.0 / 1852.0), ("", 1.0), ("", 1.2)])
+def test_airspeeds_in_another_unit_are_converted_and_told(unit: str, per_mps: float, tmp_path: Path) -> None:
+    """By air and ground where the flight turns; a tube that shows a fifth too much stays as it is."""
+    flown = [m for m in flight(minutes=4.0) if isinstance(m, AirspeedSample | AttitudeSample | GpsSample)]
+    true = [m for m in flown if isinstance(m, AirspeedSample)]
+    messages = [
+        AirspeedSample(m.t_ns, m.true_airspeed_mps * per_mps) if isinstance(m, AirspeedSample) else m for m in flown
+    ]
+    log = open_log(write(tmp_path, ".ulg", messages))
+    got = [m for m in log.messages if isinstance(m, AirspeedSample)]
+    share = 1.0 if unit else per_mps
+    assert got[600].true_airspeed_mps == pytest.approx(share * true[600].true_airspeed_mps, rel=1e-3)
+    assert [note for note in log.notes if "airspeeds are in" in note] == (
+        [f"its airspeeds are in {unit}, not in m/s as its format says: they were converted."] if unit else []
+    )
+
+
+def test_a_fix_at_zero_zero_is_no_place(tmp_path: Path) -> None:
+    """A receiver that claims a fix at latitude 0 and longitude 0 at first has none: nothing starts there."""
+    lost = [
+        replace(m, latitude_deg=0.0, longitude_deg=0.0) if isinstance(m, GpsSample) and m.t_ns < 10_000_000_000 else m
+        for m in flight(minutes=MINUTES)
+    ]
+    log = open_log(write(tmp_path, ".bin", lost))
+    first = next(m for m in log.messages if isinstance(m, GpsSample))
+    assert first.t_ns >= 10_000_000_000
+    assert log.own_origin is not None
+    assert log.own_origin.latitude_deg > 1.0
+    assert any("50 GPS fixes at latitude 0" in note for note in log.notes)
 
 
 def test_garbage_inside_is_passed_over(tmp_path: Path) -> None:

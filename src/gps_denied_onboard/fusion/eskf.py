@@ -268,7 +268,7 @@ class Eskf:
         if state is None or not tested.innovation:
             return (tested,)
         self._learn_noise(fix, tested)
-        mode = self._decide(fix, state, tested.accepted)
+        mode = self._decide(fix, state, tested)
         if mode is None:
             reason = f"held until other fixes agree ({tested.reason})"
             return (
@@ -311,9 +311,9 @@ class Eskf:
         self._travelled_enu_m = travelled.copy()
         return self._path_m
 
-    def _decide(self, fix: PoseFix, state: EskfState, passes: bool) -> EskfFixMode | None:
+    def _decide(self, fix: PoseFix, state: EskfState, tested: AidRecord) -> EskfFixMode | None:
         """What to do with a fix: take it in some mode, or None to hold it."""
-        config = self._config
+        config, passes = self._config, tested.accepted
         unique = fix.global_search and fix.unique
         sigma_m = math.sqrt(float(np.linalg.eigvalsh(state.covariance[:2, :2])[-1]))
         if state.position_known and passes and (unique or sigma_m <= config.wide_sigma_m):
@@ -322,7 +322,15 @@ class Eskf:
             return EskfFixMode.place
         speed_sigma = math.sqrt(float(np.linalg.eigvalsh(state.covariance[3:5, 3:5])[-1]))
         self._held.append(
-            PendingFix(fix.t_ns, fix.position_enu_m, fix.covariance[:3, :3], state.travelled, speed_sigma)
+            PendingFix(
+                fix.t_ns,
+                fix.position_enu_m,
+                fix.covariance[:3, :3],
+                state.travelled,
+                speed_sigma,
+                np.array(tested.innovation[3:6]),
+                fix.covariance[3:, 3:],
+            )
         )
         held = agreeing(tuple(self._held), config.drift_fraction, config.agreement_gate)
         count = len(held)
@@ -335,7 +343,17 @@ class Eskf:
         enough = count >= config.agreeing_fixes_against_state and apart_m >= config.relocation_span_m
         if float(np.linalg.norm(fix.position_enu_m[:2] - state.position[:2])) <= self._doubted_m:
             enough = count >= config.agreeing_fixes_wide and apart_m >= config.doubted_span_m
+        if not self._attitude_fits(tested):
+            # A late picture in a turn, or a heading that is wrong: fixes of the latter go on agreeing.
+            enough = enough and count >= config.fixes_looked_at
         return EskfFixMode.relocate if enough and self._height_fits(fix, state) else None
+
+    def _attitude_fits(self, tested: AidRecord) -> bool:
+        """Whether a fix is turned as the state is, as far as a relocation opens that."""
+        config = self._config
+        opened = np.array([config.reset_tilt_sigma_rad, config.reset_tilt_sigma_rad, config.reset_yaw_sigma_rad])
+        variance = np.array(tested.innovation_variance[3:6]) + opened**2
+        return float(np.sum(np.array(tested.innovation[3:6]) ** 2 / variance)) <= config.relocation_height_gate
 
     def _height_fits(self, fix: PoseFix, state: EskfState) -> bool:
         """Whether a fix is at the height that is known from elsewhere, where the ground may lie a little wrong."""

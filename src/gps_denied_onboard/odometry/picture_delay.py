@@ -1,8 +1,9 @@
 """By how much pictures are older than their stamps, from the turns that pictures and autopilot both saw; pure.
 
 A late picture shows a turn late. Each step of the odometry says by how much the camera turned about the vertical; the
-autopilot's attitude says it for the same span and for spans up to DELAY_S_MAX earlier. Which of them fits is summed
-over the last steps: straight flight tells nothing, a few steps into a turn tell all. Offsets up to a second are left to
+autopilot's attitude says it for the same span and for spans up to DELAY_S_MAX earlier. So does the heading of a map fix
+against the state's, all through a turn and not only where it begins and ends. Which delay fits is summed over the last
+of them: straight flight tells nothing, a few steps into a turn tell all. Offsets up to a second are left to
 `TimeOffsetEstimator`, which learns them from map fixes.
 """
 
@@ -13,8 +14,8 @@ from collections import deque
 
 import numpy as np
 
-from gps_denied_onboard.geometry.rotations import matrix_from_quaternion
-from gps_denied_onboard.messages import AttitudeSample, FloatArray, OdometryStatus, OdometryStep
+from gps_denied_onboard.geometry.rotations import log_rotation, matrix_from_quaternion
+from gps_denied_onboard.messages import AttitudeSample, Estimate, FloatArray, OdometryStatus, OdometryStep, PoseFix
 
 DELAY_S_MAX, DELAY_STEP_S = 4.0, 0.1
 DELAY_S_MIN = 1.2
@@ -33,7 +34,8 @@ _DELAYS_S: FloatArray = np.arange(0.0, DELAY_S_MAX + DELAY_STEP_S / 2.0, DELAY_S
 
 
 class PictureDelay:
-    """`on_attitude` with the autopilot's attitudes in the order of time, `judge` with the odometry's steps."""
+    """`on_attitude` with the autopilot's attitudes in the order of time, `judge` with the odometry's steps, `on_fix`
+    with map fixes."""
 
     def __init__(self) -> None:
         self._turned: deque[tuple[int, float]] = deque()  # time, rad turned about ENU up since the first sample
@@ -62,6 +64,22 @@ class PictureDelay:
         cost = self._cost(step)
         if cost is not None:
             self._costs.append(cost)
+        return self.delay_s
+
+    def on_fix(self, fix: PoseFix, estimate: Estimate) -> None:
+        """A fix that was found, and the state at its time that has not used it."""
+        turned = self._turned_before(fix.t_ns, 0.0)
+        if turned is None:
+            return
+        known = estimate.rotation_body_to_enu @ estimate.rotation_camera_to_body
+        off = float(log_rotation(fix.rotation_camera_to_enu @ known.T)[2])
+        sigma = math.sqrt(TURN_RAD**2 + float(fix.covariance[5, 5]) + float(estimate.covariance[8, 8]))
+        # At a delay the camera had turned as the aircraft had by then.
+        self._costs.append(np.minimum(((off - (turned - turned[0])) / sigma) ** 2, CLIPPED))
+
+    @property
+    def delay_s(self) -> float:
+        """The delay in s that is proven, 0.0 for none."""
         if not self._costs:
             return 0.0
         total = np.sum(self._costs, axis=0)
@@ -83,11 +101,18 @@ class PictureDelay:
     def _cost(self, step: OdometryStep) -> FloatArray | None:
         """(delays,) squared misfit of the step's turn in sigmas, for each delay; None where it cannot be told."""
         dt_s = (step.t1_ns - step.t0_ns) / 1e9
-        if step.status != OdometryStatus.OK or not 0.0 < dt_s <= STEP_S_MAX or len(self._turned) < 2:
+        if step.status != OdometryStatus.OK or not 0.0 < dt_s <= STEP_S_MAX:
             return None
-        times = np.array([(t_ns - step.t1_ns) / 1e9 for t_ns, _ in self._turned])
-        if times[0] > -dt_s - DELAY_S_MAX or times[-1] < -0.1:
+        before, after = self._turned_before(step.t1_ns, dt_s), self._turned_before(step.t1_ns, 0.0)
+        if before is None or after is None:
             return None
-        angles = np.array([angle for _, angle in self._turned])
-        turned = np.interp(-_DELAYS_S, times, angles) - np.interp(-dt_s - _DELAYS_S, times, angles)
-        return np.asarray(np.minimum(((step.yaw_change_rad - turned) / TURN_RAD) ** 2, CLIPPED))
+        return np.asarray(np.minimum(((step.yaw_change_rad - (after - before)) / TURN_RAD) ** 2, CLIPPED))
+
+    def _turned_before(self, t_ns: int, span_s: float) -> FloatArray | None:
+        """(delays,) rad turned by `span_s` and each delay before a time; None where no attitudes tell it."""
+        if len(self._turned) < 2:
+            return None
+        times = np.array([(at_ns - t_ns) / 1e9 for at_ns, _ in self._turned])
+        if times[0] > -span_s - DELAY_S_MAX or times[-1] < -0.1:
+            return None
+        return np.asarray(np.interp(-span_s - _DELAYS_S, times, np.array([angle for _, angle in self._turned])))

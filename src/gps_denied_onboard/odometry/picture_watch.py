@@ -102,6 +102,9 @@ class PictureWatch:
         velocity the lag was told.
         """
         lag_s = next((lag_s for t_ns, lag_s in self._lags if t_ns == fix.t_ns), 0.0)
+        if fix.accepted and estimate is not None and estimate.position_known:
+            self._delay.on_fix(fix, estimate)
+            lag_s = lag_s or -self._delay.delay_s
         if lag_s == 0.0:
             self._beyond = 0 if fix.accepted else self._beyond
             return True

@@ -9,6 +9,7 @@ import pytest
 
 from gps_denied_onboard.errors import EstimatorAlreadyStartedError
 from gps_denied_onboard.fusion.eskf import Eskf
+from gps_denied_onboard.geometry.rotations import exp_rotation
 from gps_denied_onboard.messages import PoseFix, TakeoffOrigin
 
 from .scoring import Score, check
@@ -88,6 +89,23 @@ def test_wrong_origin_is_corrected_by_fixes_that_agree() -> None:
     assert errors[2][0] > 500.0
     assert "relocated" in errors[3][1]
     assert max(e for e, _ in errors[4:]) < 10.0
+
+
+def test_fixes_turned_against_the_attitude_need_many_more() -> None:
+    """Fixes 900 m off that are turned by 25 degrees, as those of late pictures in a turn, do not move the state when
+    four of them agree; ten do, for the heading may be wrong."""
+    flight = make_flight(Plan(seed=11, duration_s=30.0, imu_hz=50.0))
+    fusion, reasons = Eskf(FRAME, CAMERA), []
+    turn = exp_rotation(np.radians([0.0, 0.0, 25.0]))
+    for _, message in flight.messages:
+        if isinstance(message, PoseFix):
+            moved = message.position_enu_m + np.array([900.0, 0.0, 0.0])
+            rotation = turn @ message.rotation_camera_to_enu
+            message = replace(message, position_enu_m=moved, rotation_camera_to_enu=rotation)
+        reasons += [record.reason for record in fusion.update(message) if record.source == "fix"]
+    relocated = ["relocated" in reason for reason in reasons]
+    assert not any(relocated[:9])
+    assert any(relocated[9:14])
 
 
 @pytest.mark.parametrize(("unique", "fixes"), [(False, 2), (True, 1)])

@@ -9,7 +9,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from gps_denied_onboard.messages import AttitudeSample, OdometryStep
+from gps_denied_onboard.geometry.rotations import nadir_camera_to_enu
+from gps_denied_onboard.messages import AttitudeSample, Estimate, OdometryStep, PoseFix, RejectReason
 from gps_denied_onboard.odometry.picture_delay import PictureDelay
 
 SECOND_NS = 1_000_000_000
@@ -95,3 +96,43 @@ def test_turns_in_time_contradict_a_delay() -> None:
 def test_without_attitudes_nothing_is_said() -> None:
     """No attitude, or a gap in it: steps are passed over."""
     assert PictureDelay().judge(replace(STEP, t1_ns=SECOND_NS)) == 0.0
+
+
+def circles(t_s: float) -> float:
+    """Compass heading in rad of one long turn to the left, 6 degrees a second, through north again and again."""
+    return -math.radians(6.0) * t_s
+
+
+def found(heading: Heading, late_s: float, fixes: int, off_rad: float = 0.0) -> float:
+    """The delay that fixes alone prove, one a second, of pictures that are late by so much, where the state's own
+    heading is off by `off_rad`."""
+    delay = PictureDelay()
+    rng = np.random.default_rng(8)
+    for k in range((fixes + 10) * 25):
+        half = heading(k / 25.0) / 2.0
+        delay.on_attitude(AttitudeSample(k * SECOND_NS // 25, (math.cos(half), 0.0, 0.0, math.sin(half))))
+        if k % 25 == 24 and k >= 250:
+            t_ns, t_s = k * SECOND_NS // 25, k / 25.0
+            known = nadir_camera_to_enu(-heading(t_s) + off_rad)
+            seen = nadir_camera_to_enu(-heading(t_s - late_s) + float(rng.normal(0.0, 0.008)))
+            state = Estimate(
+                t_ns, np.zeros(3), np.zeros(3), known, np.eye(3), np.eye(9) * 1e-4, np.eye(3) * 1e-4, np.zeros(2), True
+            )
+            fix = PoseFix(t_ns, True, RejectReason.NONE, np.zeros(3), seen, np.eye(6) * 1e-4, 50, 60, 0.5, False)
+            delay.on_fix(fix, state)
+    return delay.delay_s
+
+
+def test_fixes_tell_late_pictures_in_the_middle_of_a_turn() -> None:
+    """In a steady turn steps of late pictures are like those of pictures in time; four fixes' headings are not."""
+    assert told(circles, 2.0, 40) == [0.0] * 39
+    assert found(circles, 2.0, 4) == pytest.approx(2.0, abs=0.21)
+    assert found(circles, 0.0, 30) == 0.0
+
+
+@pytest.mark.parametrize("off_rad", [0.05, -0.3])
+def test_a_heading_that_is_wrong_is_no_delay(off_rad: float) -> None:
+    """Where the state's heading is wrong, fixes differ from it in straight flight as in turns."""
+    assert found(straight, 0.0, 30, off_rad) == 0.0
+    assert found(straight, 2.0, 30) == 0.0
+    assert found(turns, 0.0, 40, off_rad) == 0.0

@@ -31,7 +31,7 @@ HEIGHT_SIGMAS_UNKNOWN = 1.0
 """Of a height of which nothing is known: as right and wrong places have it alike."""
 TRIED_SHARE = 0.5
 """Of the log of how many more places a search compared than those of the fit: with 12 times as many (the heading not
-known) what wrong places show rises by 0.7 to 1.1 and not by 2.5, as few are looked at. See _docs/evidence.md."""
+known) what wrong places show rises by 0.6 to 1.5 and not by 2.5, as few are looked at. See _docs/evidence.md."""
 LOG_RATIO_MAX = 40.0
 """No sum of features is believed beyond this: exp(40) is more than all places on Earth."""
 

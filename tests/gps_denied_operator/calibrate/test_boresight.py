@@ -146,8 +146,9 @@ def test_rejected_fixes_say_nothing() -> None:
 
 @pytest.mark.slow
 def test_the_tilt_of_a_simulated_aircraft_is_found(tmp_path: Path) -> None:
-    """A flight of the simulator, recorded by the product, gives the true tilt to what is claimed; the two minutes and
-    a half in which its GPS is forged by hundreds of metres take no part."""
+    """A flight of the simulator, recorded by the product, gives the true tilt to what is claimed and to a degree, as
+    the autopilot's level is off by up to 0.75; the two minutes and a half in which its GPS is forged by hundreds of
+    metres take no part."""
     from gps_denied_onboard.config import Config
     from gps_denied_onboard.replay.recording import replay_recording
     from gps_denied_operator.calibrate.flight_matches import read_looks
@@ -164,7 +165,7 @@ def test_the_tilt_of_a_simulated_aircraft_is_found(tmp_path: Path) -> None:
     turn_deg = np.degrees(log_rotation(true.rotation_camera_to_body @ known.mount.T))[:2]
     assert np.abs(turn_deg).max() > 2.5
     assert (np.abs(found.turn_deg - turn_deg) < 3.0 * found.sigma_deg).all()
-    assert np.abs(found.turn_deg - turn_deg).max() < 0.6
+    assert np.abs(found.turn_deg - turn_deg).max() < 1.0
 
 
 def drifting(looks: list[Look], over_flight_deg: float, *, step: bool = False) -> list[Look]:

@@ -303,7 +303,7 @@ class Localiser:
         reason = RejectReason.NONE
         if refined is None:
             reason = RejectReason.NOT_REFINED if self._evidence is None else RejectReason.UNSURE
-        elif numbers["tilt_rad"] > self._gates.tilt_max_rad:
+        elif numbers["tilt_rad"] > self._gates.tilt_max_rad and not self._banked(numbers, prior):
             reason = RejectReason.TILT
         elif not plausible:
             reason = RejectReason.HEIGHT
@@ -373,6 +373,10 @@ class Localiser:
             slope_sigma_rad=math.hypot(pose.slope_sigma_rad, self._terrain.slope_sigma_rad),
             relief_sigma_m=math.hypot(pose.relief_sigma_m, ground_sigma_m),
         )
+
+    def _banked(self, numbers: dict[str, float], prior: CameraPrior) -> bool:
+        """Whether the camera is known to lean as far as it was found to."""
+        return numbers["second_tilt_off_rad"] <= self._gates.prior_sigmas_max * prior.tilt_sigma_rad
 
     def _height_plausible(self, solution: PoseSolution, prior: CameraPrior) -> bool:
         if prior.height_sigma_m >= prior.height_m:

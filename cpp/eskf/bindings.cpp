@@ -192,6 +192,7 @@ void bind_state(py::module_& module) {
       .def_property_readonly("accel_noise", [](const State& s) { return s.imu_noise.accel; })
       .def_property_readonly("gyro_noise", [](const State& s) { return s.imu_noise.gyro; })
       .def_property_readonly("gust_scale", &State::gust_scale)
+      .def_property_readonly("gyro_drift_scale", [](const State& s) { return s.gyro_drift.scale; })
       .def_property_readonly("autopilot_scale", [](const State& s) { return s.autopilot.scale; })
       .def_readonly("travelled", &State::travelled)
       .def_readonly("position_known", &State::position_known)

@@ -8,7 +8,12 @@ namespace gps_denied::eskf {
 
 namespace {
 
-constexpr double kStepMax = 0.05;  // s
+constexpr double kStepMax = 0.05;    // s
+constexpr double kDriftSpan = 5.0;   // s, over which a drift of the gyroscope's bias is seen
+constexpr double kDriftHeld = 20.0;  // s, over which it is to be followed
+constexpr double kDriftRises = 0.3;  // share of a span: warming lasts for minutes, and a turn hides it
+constexpr double kDriftFalls = 0.08;
+constexpr double kDriftScaleMax = 64.0;  // BMI088 to MPU-6000: 0.015 to 0.16 degrees/s a kelvin
 
 Mat3 skew(const Vec3& v) {
   Mat3 m;
@@ -61,7 +66,7 @@ void propagate_covariance(const Config& c, State& s, const Mat3& rotation, const
   };
   p.template block<3, 3>(kVelocity, kVelocity) += rotation * (accel_noise * dt).asDiagonal() * rotation.transpose();
   p.template block<3, 3>(kAttitude, kAttitude) += rotation * (gyro_noise * dt).asDiagonal() * rotation.transpose();
-  add(kGyroBias, 3, c.gyro_bias_walk_radps_rts * c.gyro_bias_walk_radps_rts * dt);
+  add(kGyroBias, 3, c.gyro_bias_walk_radps_rts * c.gyro_bias_walk_radps_rts * s.gyro_drift.scale * dt);
   add(kAccelBias, 3, c.accel_bias_walk_mps2_rts * c.accel_bias_walk_mps2_rts * dt);
   add(kWind, 2, c.wind_walk_mps_rts * c.wind_walk_mps_rts * s.gust_scale() * dt);
   add(kMount, 3, c.mount_walk_rad_rts * c.mount_walk_rad_rts * dt);
@@ -97,6 +102,28 @@ void step(const Config& c, State& s, const Vec3& force, const Vec3& rate, double
   propagate_covariance(c, s, rotation, force_enu, dt, accel_noise, gyro_noise);
 }
 
+// Changes of a walk are independent of one another, those of a ramp all alike: the mean product of successive ones is
+// none of the walk's variance and all of the ramp's, however fast the walk is taken to be.
+void learn_gyro_drift(const Config& c, State& s) {
+  GyroDrift& drift = s.gyro_drift;
+  const double span = static_cast<double>(s.t_ns - drift.t_ns) * 1e-9;
+  if (drift.t_ns != 0 && span < kDriftSpan) return;
+  const Vec3 change = s.gyro_bias - drift.bias;
+  if (drift.t_ns != 0 && span < 2.0 * kDriftSpan) {
+    const double seen = change.dot(drift.change) / 3.0;
+    drift.square += (seen > drift.square ? kDriftRises : kDriftFalls) * (seen - drift.square);
+    // A ramp r goes r kDriftHeld while a walk of variance r^2 kDriftHeld a second does.
+    const double ramp = drift.square / (kDriftSpan * kDriftSpan) * kDriftHeld;
+    const double walk = c.gyro_bias_walk_radps_rts * c.gyro_bias_walk_radps_rts;
+    drift.scale = std::clamp(1.0 + ramp / std::max(walk, 1e-18), 1.0, kDriftScaleMax);
+    drift.change = change;
+  } else {
+    drift.change.setZero();
+  }
+  drift.t_ns = s.t_ns;
+  drift.bias = s.gyro_bias;
+}
+
 void steps(const Config& c, State& s, std::int64_t t_ns, bool gap) {
   while (s.t_ns < t_ns) {
     const std::int64_t to = std::min(t_ns, s.t_ns + static_cast<std::int64_t>(kStepMax * 1e9));
@@ -109,6 +136,7 @@ void steps(const Config& c, State& s, std::int64_t t_ns, bool gap) {
     }
     s.t_ns = to;
   }
+  learn_gyro_drift(c, s);
 }
 
 // An autopilot sends single samples, and a shaken aircraft moves between them. What a step of an integral is wrong by

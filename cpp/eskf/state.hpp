@@ -78,6 +78,16 @@ struct ImuNoise {
   Vec3 gyro = Vec3::Zero();         // (rad/s)^2/Hz
 };
 
+// How much faster than configured the gyroscope's bias drifts: a bias that warms goes one way, from span to span, where
+// that of a walk goes any way. See learn_gyro_drift.
+struct GyroDrift {
+  std::int64_t t_ns = 0;       // when the span began; 0: none
+  Vec3 bias = Vec3::Zero();    // then, rad/s
+  Vec3 change = Vec3::Zero();  // over the span before
+  double square = 0.0;         // mean of the product of successive changes of an axis, (rad/s)^2
+  double scale = 1.0;          // on the variance of the bias's walk
+};
+
 struct State {
   std::int64_t t_ns = 0;
   std::int64_t imu_t_ns = 0;
@@ -99,6 +109,7 @@ struct State {
   Vec3 travelled = Vec3::Zero();  // integral of the velocity; no correction of the position ever moves it
   bool position_known = false;
   ImuNoise imu_noise;
+  GyroDrift gyro_drift;
   LearnedNoise gusts;                 // of gusts and of the wind's walk, by the airspeed's innovations
   LearnedNoise gusts_seen;            // the same by the odometry's; `nis` is of the mean innovation
   Vec2 odometry_mean = Vec2::Zero();  // mean of the odometry's horizontal innovations, each over its sigma

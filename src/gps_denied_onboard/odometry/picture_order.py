@@ -32,12 +32,14 @@ class PictureOrder:
     """`judge` is called with every step of the odometry, in order.
 
     `lag_s`: how much newer than its stamp says a picture is; negative: it is late. `changed`: the last step changed
-    it.
+    it. `disorder_s`: by how much it did where the step before had, too; else 0. What such steps add up to is no longer
+    known: a sum near nothing makes no picture one in time.
     """
 
     def __init__(self) -> None:
         self.lag_s = 0.0
         self.changed = False
+        self.disorder_s = 0.0
         self._changed_ns = 0
         self._variance_s2 = 0.0
         self._unlike = 0  # steps at another speed than the state's while none of the odometry's own was known
@@ -46,6 +48,7 @@ class PictureOrder:
     def judge(self, step: OdometryStep, velocity_enu_mps: FloatArray | None, velocity_sigma_mps: float) -> bool:
         """Whether the step's second picture shows another moment than its stamp, where the state has this velocity."""
         change_s = self._change_s(step, velocity_enu_mps, velocity_sigma_mps)
+        self.disorder_s = change_s if change_s is not None and self.changed else 0.0
         if change_s is None:
             return self.lag_s != 0.0
         least_s = SHARE * min((step.t1_ns - step.t0_ns) / 1e9, 1.0)

@@ -14,6 +14,7 @@ from gps_denied_onboard.messages import (
     AttitudeSample,
     CameraPrior,
     Estimate,
+    FloatArray,
     Frame,
     OdometryStep,
     PoseFix,
@@ -88,7 +89,9 @@ class PictureWatch:
             self.doubt_s = max(self.doubt_s, abs(self._order.lag_s))
             self._forget()
         lag_s = -delay_s or self._order.lag_s
-        if lag_s == 0.0 or (velocity is not None and abs(lag_s) * float(np.hypot(*velocity[:2])) < HARMLESS_M):
+        if _harmless(lag_s, velocity):
+            lag_s = self._order.disorder_s
+        if _harmless(lag_s, velocity):
             return True
         self._lags.append((frame.t_ns, lag_s))
         return self._refuse(frame.t_ns, frame.index, NotNew.ORDER, f"{lag_s:+.1f} s")
@@ -173,6 +176,13 @@ def _motion(estimate: Estimate | None, prior: CameraPrior | None) -> PictureMoti
         prior.height_m,
         prior.height_sigma_m,
     )
+
+
+def _harmless(lag_s: float, velocity_enu_mps: FloatArray | None) -> bool:
+    """Whether the aircraft does not come far in a lag."""
+    if lag_s == 0.0 or velocity_enu_mps is None:
+        return lag_s == 0.0
+    return abs(lag_s) * float(np.hypot(*velocity_enu_mps[:2])) < HARMLESS_M
 
 
 def _way_m(lag_s: float, estimate: Estimate) -> float:

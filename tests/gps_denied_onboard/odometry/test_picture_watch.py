@@ -186,3 +186,14 @@ def test_a_step_is_not_called_late_for_what_its_own_error_explains() -> None:
             assert watch.on_step(picture(second, second), step(second, 10.0), calm)
         short = replace(step(7, 4.0), covariance=covariance)
         assert watch.on_step(picture(7, 7), short, calm) is used
+
+
+def test_swapped_pictures_are_refused_whatever_their_steps_add_up_to() -> None:
+    """Pairs the wrong way round, and one step of them a second too short: the sum then says of every other picture
+    that it is in time, and none is used all the same."""
+    watch = PictureWatch(200.0, (160, 120))
+    for second in range(1, 7):
+        assert watch.on_step(picture(second, second), step(second, 18.0), moving(second))
+    ways_m = [36.0, -18.0, 54.0, 0.0, 54.0, -18.0, 54.0, -18.0, 54.0, -18.0, 54.0]
+    used = [watch.on_step(picture(k, k), step(k, way_m), moving(k)) for k, way_m in enumerate(ways_m, 7)]
+    assert used == [False] * len(ways_m)

@@ -14,8 +14,8 @@ from gps_denied_operator.companion.config import CompanionSettings
 from gps_denied_operator.companion.ssh import CompanionLink, CompanionNotReadyError
 
 CLOCK_OFF_S_MAX = 30.0
-VALUES_GOOD = "nothing wrong in its values; `check-config` there looks at cache, camera and link, too"
 """As much as the tile provider allows a picture to be in the future."""
+VALUES_GOOD = "nothing wrong in its values; `check-config` there looks at cache, camera and link, too"
 FREE_BYTES_MIN = 1_000_000_000
 DESCRIBED: dict[str, Any] = {
     "version": str, "image": str, "composition_sha256": str, "unix_time_s": float, "store_free_bytes": float,

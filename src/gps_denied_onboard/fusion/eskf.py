@@ -353,7 +353,7 @@ class Eskf:
         config = self._config
         opened = np.array([config.reset_tilt_sigma_rad, config.reset_tilt_sigma_rad, config.reset_yaw_sigma_rad])
         variance = np.array(tested.innovation_variance[3:6]) + opened**2
-        return float(np.sum(np.array(tested.innovation[3:6]) ** 2 / variance)) <= config.relocation_height_gate
+        return float(np.sum(np.array(tested.innovation[3:6]) ** 2 / variance)) <= config.gate_fix
 
     def _height_fits(self, fix: PoseFix, state: EskfState) -> bool:
         """Whether a fix is at the height that is known from elsewhere, where the ground may lie a little wrong."""

@@ -14,7 +14,6 @@ from gps_denied_onboard.messages import (
     AttitudeSample,
     CameraPrior,
     Estimate,
-    FloatArray,
     Frame,
     OdometryStep,
     PoseFix,
@@ -89,9 +88,9 @@ class PictureWatch:
             self.doubt_s = max(self.doubt_s, abs(self._order.lag_s))
             self._forget()
         lag_s = -delay_s or self._order.lag_s
-        if _harmless(lag_s, velocity):
+        if _harmless(lag_s, estimate):
             lag_s = self._order.disorder_s
-        if _harmless(lag_s, velocity):
+        if _harmless(lag_s, estimate):
             return True
         self._lags.append((frame.t_ns, lag_s))
         return self._refuse(frame.t_ns, frame.index, NotNew.ORDER, f"{lag_s:+.1f} s")
@@ -178,11 +177,9 @@ def _motion(estimate: Estimate | None, prior: CameraPrior | None) -> PictureMoti
     )
 
 
-def _harmless(lag_s: float, velocity_enu_mps: FloatArray | None) -> bool:
+def _harmless(lag_s: float, estimate: Estimate | None) -> bool:
     """Whether the aircraft does not come far in a lag."""
-    if lag_s == 0.0 or velocity_enu_mps is None:
-        return lag_s == 0.0
-    return abs(lag_s) * float(np.hypot(*velocity_enu_mps[:2])) < HARMLESS_M
+    return lag_s == 0.0 or (estimate is not None and _way_m(lag_s, estimate) < HARMLESS_M)
 
 
 def _way_m(lag_s: float, estimate: Estimate) -> float:

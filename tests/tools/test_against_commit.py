@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib.util
 from pathlib import Path
 from types import ModuleType
 
@@ -14,18 +13,13 @@ from gps_denied_operator.compare.bootstrap import Difference
 from gps_denied_operator.compare.judge import Comparison
 from gps_denied_operator.compare.model import Side, SourceKind
 
-ROOT = Path(__file__).resolve().parents[2]
+from .programs import load_program
 
 
 @pytest.fixture(scope="module")
 def against_commit() -> ModuleType:
     """Return the program's module, which lies in no package."""
-    spec = importlib.util.spec_from_file_location("against_commit", ROOT / "tools" / "against_commit.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_program("against_commit")
 
 
 def test_the_table_tells_each_figure_with_its_judgement(against_commit: ModuleType) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
+
+from .programs import load_program
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = """# What was measured
@@ -31,12 +32,7 @@ ROWS = (("anchored", "anchored", 0), ("error median, m", "error_m.median", 2), (
 @pytest.fixture(scope="module")
 def bench_changes() -> ModuleType:
     """Return the program's module, which lies in no package."""
-    spec = importlib.util.spec_from_file_location("bench_changes", ROOT / "tools" / "bench_changes.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_program("bench_changes")
 
 
 def run(frames: int, median: float, low: float, high: float) -> dict[str, Any]:

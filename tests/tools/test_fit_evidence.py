@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -15,19 +13,14 @@ import pytest
 
 from gps_denied_onboard.localisation.evidence_table import CLASSIC
 
+from .programs import load_program
+
 SIGNS = [1, -1]
 
 
 @pytest.fixture(scope="module")
 def fitting() -> ModuleType:
-    path = Path(__file__).parents[2] / "tools" / "fit_evidence.py"
-    spec = importlib.util.spec_from_file_location("fit_evidence", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+    return load_program("fit_evidence")
 
 
 def places(fitting: ModuleType, wrong: int = 600, sets: int = 6) -> Any:

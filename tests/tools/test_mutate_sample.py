@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
 import random
-import sys
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from .programs import load_program
+
 SOURCE = '''"""A module."""
 
 LIMIT = 3
@@ -28,13 +27,7 @@ def judge(value: int, words: dict[str, int]) -> str:
 def mutate_sample() -> ModuleType:
     """Return the program's module, which lies in no package."""
     pytest.importorskip("mutmut", reason="mutmut is not installed")
-    spec = importlib.util.spec_from_file_location("mutate_sample", ROOT / "tools" / "mutate_sample.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["mutate_sample"] = module
-    spec.loader.exec_module(module)
-    return module
+    return load_program("mutate_sample")
 
 
 @pytest.fixture

@@ -211,9 +211,7 @@ class Pipeline:
             out.append(step)
             before = self._fusion.estimate(frame.t_ns)
             used = self._watch is None or self._watch.on_step(frame, step, before)
-            if self._watch is not None and self._watch.doubt_s > self._monitor.picture_lag_s:
-                self._monitor.picture_lag_s = self._watch.doubt_s
-                self._camera_clock.forget()
+            self._doubt_pictures()
             with self._stage("fusion"):
                 over = self._ground.on_step(step, before)
                 records = self._fusion.update(self._monitor.trusted(over)) if used else []
@@ -312,6 +310,9 @@ class Pipeline:
         estimate = self._fusion.estimate(fix.t_ns)
         out.extend(self._time_of(fix, estimate))
         used = any(r.accepted for r in records)
+        if self._watch is not None and before is not None and estimate is not None and _relocated(records):
+            self._watch.on_relocation(before, estimate)
+            self._doubt_pictures()
         self._monitor.on_records(records)
         if used or judged.of_state:
             out.extend(self._on_picture(fix, used, estimate, judged.motion))
@@ -324,6 +325,13 @@ class Pipeline:
             sigma_m = math.sqrt(float(np.linalg.eigvalsh(fix.covariance[:2, :2])[-1]))
             self._belief.tell(fix.t_ns, fix.position_enu_m[:2], sigma_m, judged.motion)
         return out
+
+    def _doubt_pictures(self) -> None:
+        """Let the covariance hold a lag of the pictures until turns have shown that there is none."""
+        doubt_s = 0.0 if self._watch is None else self._watch.doubt_s
+        if doubt_s > self._monitor.picture_lag_s:
+            self._camera_clock.forget()
+        self._monitor.picture_lag_s = doubt_s
 
     def _on_picture(self, fix: PoseFix, used: bool, estimate: Estimate | None, motion: Motion | None) -> list[Output]:
         """What a frame's search says of the state itself: doubt, verdict, and whether an old state is ruled out."""
@@ -464,6 +472,10 @@ def _of_belief(judged: Judged) -> list[Output]:
     place = (float(fix.position_enu_m[0]), float(fix.position_enu_m[1]))
     variance = (float(fix.covariance[0, 0]), float(fix.covariance[1, 1]))
     return [AidRecord(fix.t_ns, AidSource.BELIEF, place, variance, (), (), 0.0, fix.accepted, said)]
+
+
+def _relocated(records: Sequence[AidRecord]) -> bool:
+    return any(record.reason == FilterReason.RELOCATED for record in records)
 
 
 def _unused(frame: Frame) -> Alert:

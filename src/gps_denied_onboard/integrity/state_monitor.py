@@ -49,7 +49,7 @@ class StateMonitor:
         self._told = ""
         self.drop_rival = False
         self.camera_clock_sigma_s = config.camera_clock_sigma_s
-        self.picture_lag_s = 0.0  # that pictures may have, one way or the other, until turns have told their clock
+        self.picture_lag_s = 0.0  # that pictures may have, one way or the other, until turns have shown there is none
 
     @property
     def healthy(self) -> bool:
@@ -163,7 +163,7 @@ class StateMonitor:
         position, own = estimate.position_enu_m[:2], estimate.covariance[:2, :2]
         found = self._separations(estimate)
         velocity = estimate.velocity_enu_mps[:2] * min(self.camera_clock_sigma_s, self._config.camera_clock_sigma_s)
-        lag_m = float(np.hypot(*estimate.velocity_enu_mps[:2])) * min(self.camera_clock_sigma_s, self.picture_lag_s)
+        lag_m = float(np.hypot(*estimate.velocity_enu_mps[:2])) * self.picture_lag_s
         wide = covering(position, own, found) * self._factor() + np.outer(velocity, velocity) + np.eye(2) * lag_m**2
         wide = wide + np.eye(2) * silence.radius_m(self.silence, WRONG_TOLD, self._config) ** 2 / CHI2_95_2DOF
         if self._gps_apart_m is not None:

@@ -88,9 +88,13 @@ class PictureDelay:
         return float(_DELAYS_S[best]) if proven else 0.0
 
     def contradicts(self, delay_s: float) -> bool:
-        """Whether the last steps prove that pictures are not late by as much as `delay_s`, but in time."""
-        if not self._costs or not DELAY_S_MIN <= delay_s <= DELAY_S_MAX:
+        """Whether the last steps prove that pictures are not late by as much as `delay_s`, but in time.
+
+        Of a delay out of DELAY_S_MIN to DELAY_S_MAX: not late by the nearest one of these.
+        """
+        if not self._costs or delay_s <= 0.0:
             return False
+        delay_s = min(max(delay_s, DELAY_S_MIN), DELAY_S_MAX)
         total = np.sum(self._costs, axis=0)
         return bool(total[round(delay_s / DELAY_STEP_S)] - total[0] > EVIDENCE)
 

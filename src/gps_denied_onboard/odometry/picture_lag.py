@@ -14,6 +14,7 @@ import math
 import numpy as np
 
 from gps_denied_onboard.messages import Estimate, FloatArray, PoseFix
+from gps_denied_onboard.odometry.picture_delay import DELAY_S_MAX, DELAY_S_MIN
 
 FIX_DOUBT_M = 10.0
 """A fix before the attitude is known to it: a degree of tilt at 500 m."""
@@ -26,6 +27,25 @@ DRIFT_MPS_RTS = 0.3
 """Random walk of the error of the state's velocity while no fix is used: the wind's."""
 MOVED = 0.9
 """A state whose sigma has become smaller by this was moved by something else."""
+
+
+ACROSS_MAX = 0.5
+"""Of the way back: a relocation farther across the track than this is not by a lag."""
+
+
+def lag_of_relocation(before: Estimate, after: Estimate) -> float:
+    """By how many seconds pictures would be late if it was they, and no error of the state, that moved it back along
+    its track; 0 where it did not go that way."""
+    speed_mps = float(np.hypot(*before.velocity_enu_mps[:2]))
+    if speed_mps <= 0.0:
+        return 0.0
+    east, north = before.velocity_enu_mps[:2] / speed_mps
+    moved_m = (after.position_enu_m - before.position_enu_m)[:2]
+    back_m = -float(moved_m[0] * east + moved_m[1] * north)
+    across_m = abs(float(moved_m[0] * north - moved_m[1] * east))
+    if across_m > ACROSS_MAX * back_m or not DELAY_S_MIN <= back_m / speed_mps <= DELAY_S_MAX:
+        return 0.0
+    return back_m / speed_mps
 
 
 class LagEvidence:

@@ -20,7 +20,7 @@ from gps_denied_onboard.messages import (
     Severity,
 )
 from gps_denied_onboard.odometry.picture_delay import PictureDelay
-from gps_denied_onboard.odometry.picture_lag import FIX_DOUBT_M, LagEvidence
+from gps_denied_onboard.odometry.picture_lag import FIX_DOUBT_M, LagEvidence, lag_of_relocation
 from gps_denied_onboard.odometry.picture_novelty import NotNew, PictureMotion, PictureNovelty
 from gps_denied_onboard.odometry.picture_order import PictureOrder
 
@@ -44,8 +44,8 @@ Told = AidRecord | Alert
 class PictureWatch:
     """`on_frame` for every picture, then `on_step` for the odometry's step to it: whether it is to be used.
 
-    `take` gives the records and alerts that tell of those that are not. `doubt_s`: the largest lag that was neither
-    proven nor refuted before its pictures were used again.
+    `take` gives the records and alerts that tell of those that are not. `doubt_s`: the largest lag, one way or the
+    other, that pictures in use may have until turns have shown them in time.
     """
 
     def __init__(self, focal_px: float, size_px: tuple[int, int]) -> None:
@@ -87,6 +87,8 @@ class PictureWatch:
         if self._order.lag_s != 0.0 and (self._order.held_s(step.t1_ns) > LAG_HELD_S or self._costs_more(estimate)):
             self.doubt_s = max(self.doubt_s, abs(self._order.lag_s))
             self._forget()
+        if self._delay.contradicts(self.doubt_s):
+            self.doubt_s = 0.0
         lag_s = -delay_s or self._order.lag_s
         if _harmless(lag_s, estimate):
             lag_s = self._order.disorder_s
@@ -126,6 +128,12 @@ class PictureWatch:
             return False
         self._forget()
         return True
+
+    def on_relocation(self, before: Estimate, after: Estimate) -> None:
+        """The state before and after fixes moved it: back along its track, it may be pictures that are late."""
+        if (lag_s := lag_of_relocation(before, after)) > 0.0:
+            self.doubt_s = max(self.doubt_s, lag_s)
+            self._delay.forget()
 
     def _forget(self) -> None:
         """Pictures are used from here on, those that wait for their fix included."""

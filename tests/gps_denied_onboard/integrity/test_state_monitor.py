@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 
 import numpy as np
 import pytest
@@ -75,16 +74,16 @@ def test_a_state_that_fits_is_healthy_and_costs_nothing(flight: Flight) -> None:
     assert 15.0 < out.protection_level_m < 18.0
 
 
-def test_pictures_that_may_be_late_widen_the_state_every_way_until_turns_have_told_their_clock(flight: Flight) -> None:
-    """A second at 20 m/s is 20 m along a track that may have turned since; a clock known to 10 ms leaves 0.2 m."""
+def test_pictures_that_may_be_late_widen_the_state_every_way(flight: Flight) -> None:
+    """A second at 20 m/s is 20 m along a track that may have turned since, however well the camera's clock is known."""
     flight.fits(20)
-    flight.monitor.picture_lag_s = 1.0
-    for clock_s, lag_m in ((math.inf, 20.0), (0.01, 0.2)):
-        flight.monitor.camera_clock_sigma_s = clock_s
+    flight.monitor.camera_clock_sigma_s = 0.01
+    for lag_s in (1.0, 0.0):
+        flight.monitor.picture_lag_s = lag_s
         out = flight.monitor.protect(estimate())
         assert out is not None
-        assert out.covariance[1, 1] == pytest.approx(9.0 + lag_m**2)
-        assert out.protection_level_m > lag_m
+        assert out.covariance[1, 1] == pytest.approx(9.0 + (20.0 * lag_s) ** 2)
+        assert out.protection_level_m > 20.0 * lag_s
 
 
 def test_fixes_that_do_not_fit_grow_the_ellipse_and_then_the_verdict(flight: Flight) -> None:

@@ -107,7 +107,7 @@ class Localiser:
             best, others = verified[0], [v for v in verified[1:] if self._elsewhere(v, verified[0])]
             tried = self._place.tried(prior, footprint_m, search_stage)
             right_among = self._gates.right_among_tracked if self._tracking(prior) else self._gates.right_among
-            right_among *= prior.place_probability
+            right_among *= prior.place_probability * self._place.covered(prior, footprint_m, search_stage)
             log_prior = {id(v): self._log_prior(v, len(places), tried, right_among, prior) for v in (best, *others)}
             with stage("match"):
                 worth = self._worth_refining(best, log_prior[id(best)])

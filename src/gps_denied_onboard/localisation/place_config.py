@@ -41,6 +41,9 @@ class PlaceConfig:
     share no more than a flank of the correlation's peak."""
     window_margin: float = 0.75
     """Of the frame's ground length, around the prior's reach: half a diagonal of 4:3, and the peaks' flanks."""
+    window_cells_max: int = 150_000_000
+    """That a search around a position compares, under all headings and heights together: some seconds of one core. A
+    wider window is cut to that: low over the ground, and in doubt, it has a hundred times as many."""
     tilt_reach_rad_max: float = 0.7
     """A tilt of more than 40 degrees looks at no ground that could be laid flat."""
     unknown_height_under: float = 0.2

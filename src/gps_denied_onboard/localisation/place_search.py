@@ -175,8 +175,9 @@ class GridPlace:
             level = self.pyramid_level(footprint_m * height_m / prior.height_m / search_stage.cells)
             by_level.setdefault(level, []).append(float(height_m))
         found: list[_Found] = []
+        hypotheses = len(search_stage.heights_m) * len(self._yaw_hypotheses(prior, search_stage.yaw_step_rad))
         for level, heights_m in by_level.items():
-            window = self._window_px(prior, footprint_m, level, ground_up_m)
+            window = self._window_px(prior, footprint_m, level, ground_up_m, hypotheses)
             width, height = window[2] - window[0], window[3] - window[1]
             if width < 16 or height < 16:
                 continue
@@ -191,21 +192,43 @@ class GridPlace:
     def tried(self, prior: CameraPrior, footprint_m: float, search_stage: SearchStage) -> float:
         """About how many independent places a search compares: those that the window has room for beside one another,
         at a `same_place` of distance, under each heading and height."""
-        window = self._window_px(prior, footprint_m, self.pyramid_level(footprint_m / search_stage.cells), 0.0)
+        templates = len(search_stage.heights_m) * len(self._yaw_hypotheses(prior, search_stage.yaw_step_rad))
+        level = self.pyramid_level(footprint_m / search_stage.cells)
+        window = self._window_px(prior, footprint_m, level, 0.0, templates)
         cells = max(window[2] - window[0], 1) * max(window[3] - window[1], 1)
         apart = max(self._config.same_place * search_stage.cells, 1.0)
-        return (
-            cells / apart**2 * len(search_stage.heights_m) * len(self._yaw_hypotheses(prior, search_stage.yaw_step_rad))
-        )
+        return cells / apart**2 * templates
+
+    def covered(self, prior: CameraPrior, footprint_m: float, search_stage: SearchStage) -> float:
+        """Probability that a search reaches the place: less than 1 where `window_cells_max` cuts its window."""
+        if not prior.position_known:
+            return 1.0
+        templates = len(search_stage.heights_m) * len(self._yaw_hypotheses(prior, search_stage.yaw_step_rad))
+        margin_m = self._config.window_margin * footprint_m
+        cell_m = self._gsd_m(self.pyramid_level(footprint_m / search_stage.cells))
+        most_m = self._reach_m_max(margin_m, cell_m, templates)
+        sigma_m = np.sqrt(np.diag(prior.covariance_enu_m2)[:2])
+        sigmas = np.minimum(most_m / np.maximum(sigma_m, 1e-3), self._config.sigmas)
+        return math.prod(math.erf(n / math.sqrt(2.0)) / math.erf(self._config.sigmas / math.sqrt(2.0)) for n in sigmas)
+
+    def _reach_m_max(self, margin_m: float, cell_m: float, templates: int) -> float:
+        """How far around a position so many templates can be compared; half of the margin in any case."""
+        side_m = math.sqrt(self._config.window_cells_max / templates) * cell_m
+        return max(0.5 * side_m - margin_m, 0.5 * margin_m)
 
     def pyramid_level(self, gsd_m: float) -> int:
         """Map level whose cells are closest to `gsd_m`, at least that of the tiles."""
-        finest = MapGrid.at(self._local, self._mosaic.zoom, 0, np.zeros(2), 0.0).gsd_m
-        return int(np.clip(round(math.log2(max(gsd_m, 1e-6) / finest)), 0, 7))
+        return int(np.clip(round(math.log2(max(gsd_m, 1e-6) / self._gsd_m(0))), 0, 7))
+
+    def _gsd_m(self, level: int) -> float:
+        """Size of a map cell at the origin."""
+        return MapGrid.at(self._local, self._mosaic.zoom, level, np.zeros(2), 0.0).gsd_m
 
     def _window_px(
-        self, prior: CameraPrior, footprint_m: float, level: int, ground_up_m: float
+        self, prior: CameraPrior, footprint_m: float, level: int, ground_up_m: float, templates: int
     ) -> tuple[int, int, int, int]:
+        """(x0, y0, x1, y1) of the cells to be searched: around a position its whole reach, or as near to it as so many
+        templates get within the time that there is."""
         bounds = self._mosaic.bounds_px(level)
         if not prior.position_known:
             return bounds
@@ -215,7 +238,8 @@ class GridPlace:
         ray = prior.rotation_camera_to_enu[:, 2]
         lean = ray[:2] / max(-float(ray[2]), 0.2) * prior.height_m
         reach_m = self._config.sigmas * np.sqrt(np.diag(prior.covariance_enu_m2)[:2]) + tilt_m
-        half = (reach_m + self._config.window_margin * footprint_m) / grid.gsd_m
+        margin_m = self._config.window_margin * footprint_m
+        half = (margin_m + np.minimum(reach_m, self._reach_m_max(margin_m, grid.gsd_m, templates))) / grid.gsd_m
         c = grid.cell_from_enu(prior.position_enu_m[:2] + lean)
         x0, y0 = np.floor(c - half).astype(int)
         x1, y1 = np.ceil(c + half).astype(int)

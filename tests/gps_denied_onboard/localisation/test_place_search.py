@@ -160,3 +160,23 @@ def test_a_camera_over_the_edge_of_the_map_is_found(painted_ground: Any, inwards
     frame = painted_ground.frame((position, rotation))
     found = search(painted_ground, frame, painted_ground.prior((position, rotation), known=False))
     assert min(math.dist(one.centre_enu_m, position[:2]) for one in found[:3]) < 15.0
+
+
+@pytest.mark.parametrize(
+    ("cells", "reach_m"), [(400_000, 0.5 * 0.75 * SMALL_M), (3_000_000, 103.0), (10_000_000, 150.0)]
+)
+def test_a_window_is_cut_to_the_cells_that_there_is_time_for(painted_ground: Any, cells: int, reach_m: float) -> None:
+    """Three sigmas of 50 m under fifteen headings and heights are 6 million cells; the place may be in what is cut."""
+    prior = painted_ground.prior(
+        painted_ground.pose(), sigma_m=50.0, yaw_sigma_rad=0.05, height_sigma_m=10.0, tilt_sigma_rad=0.0
+    )
+    whole, cut = (
+        GridPlace(painted_ground.mosaic(), painted_ground.local, PlaceConfig(window_cells_max=most))
+        for most in (150_000_000, cells)
+    )
+    stage = whole.search_stages(prior, SMALL_M)[0]
+    inside = math.erf(reach_m / 50.0 / math.sqrt(2.0)) / math.erf(3.0 / math.sqrt(2.0))
+    sides = (reach_m + 0.75 * SMALL_M) / (150.0 + 0.75 * SMALL_M)
+    assert cut.covered(prior, SMALL_M, stage) == pytest.approx(inside**2, abs=0.02)
+    assert cut.tried(prior, SMALL_M, stage) / whole.tried(prior, SMALL_M, stage) == pytest.approx(sides**2, rel=0.03)
+    assert whole.covered(prior, SMALL_M, stage) == 1.0

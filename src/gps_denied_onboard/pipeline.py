@@ -312,7 +312,9 @@ class Pipeline:
         used = any(r.accepted for r in records)
         if self._watch is not None and before is not None and estimate is not None and _relocated(records):
             self._watch.on_relocation(before, estimate)
-            self._doubt_pictures()
+        elif self._watch is not None and used:
+            self._watch.on_used()
+        self._doubt_pictures()
         self._monitor.on_records(records)
         if used or judged.of_state:
             out.extend(self._on_picture(fix, used, estimate, judged.motion))

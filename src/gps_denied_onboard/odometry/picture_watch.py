@@ -37,6 +37,8 @@ HARMLESS_M = 5.0
 LAGS_KEPT = 64
 FIXES_BEYOND = 3
 """So many fixes in a row farther off than any lag would put them: what told of a lag was the state's own error."""
+FIXES_PUT_RIGHT = 3
+"""So many fixes of pictures in time, fused, and the state has forgotten those of late ones."""
 
 Told = AidRecord | Alert
 
@@ -45,7 +47,8 @@ class PictureWatch:
     """`on_frame` for every picture, then `on_step` for the odometry's step to it: whether it is to be used.
 
     `take` gives the records and alerts that tell of those that are not. `doubt_s`: the largest lag, one way or the
-    other, that pictures in use may have until turns have shown them in time.
+    other, that pictures in use may have, or that fixes may have put into the state: until turns have shown pictures in
+    time, and fixes after that were used.
     """
 
     def __init__(self, focal_px: float, size_px: tuple[int, int]) -> None:
@@ -60,6 +63,7 @@ class PictureWatch:
         self._beyond = 0
         self._evidence = LagEvidence()
         self.doubt_s = 0.0
+        self._refuted, self._used = False, 0
 
     def on_attitude(self, sample: AttitudeSample) -> None:
         """The autopilot's attitude, in the order of time."""
@@ -85,10 +89,9 @@ class PictureWatch:
         if late and self._delay.contradicts(-self._order.lag_s):
             self._order.forget()
         if self._order.lag_s != 0.0 and (self._order.held_s(step.t1_ns) > LAG_HELD_S or self._costs_more(estimate)):
-            self.doubt_s = max(self.doubt_s, abs(self._order.lag_s))
+            self._doubt(abs(self._order.lag_s))
             self._forget()
-        if self._delay.contradicts(self.doubt_s):
-            self.doubt_s = 0.0
+        self._refuted = self._refuted or self._delay.contradicts(self.doubt_s)
         lag_s = -delay_s or self._order.lag_s
         if _harmless(lag_s, estimate):
             lag_s = self._order.disorder_s
@@ -132,8 +135,19 @@ class PictureWatch:
     def on_relocation(self, before: Estimate, after: Estimate) -> None:
         """The state before and after fixes moved it: back along its track, it may be pictures that are late."""
         if (lag_s := lag_of_relocation(before, after)) > 0.0:
-            self.doubt_s = max(self.doubt_s, lag_s)
+            self._doubt(lag_s)
             self._delay.forget()
+
+    def on_used(self) -> None:
+        """A fix was fused."""
+        self._used += self._refuted
+        if self._used >= FIXES_PUT_RIGHT:
+            self._doubt(0.0)
+
+    def _doubt(self, lag_s: float) -> None:
+        """No less than before; 0.0: none any more."""
+        self.doubt_s = max(self.doubt_s, lag_s) if lag_s > 0.0 else 0.0
+        self._refuted, self._used = False, 0
 
     def _forget(self) -> None:
         """Pictures are used from here on, those that wait for their fix included."""

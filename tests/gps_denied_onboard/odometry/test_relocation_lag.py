@@ -48,8 +48,10 @@ def test_without_motion_there_is_no_track() -> None:
     assert lag_of_relocation(still, replace(still, position_enu_m=still.position_enu_m - 40.0)) == 0.0
 
 
-def test_a_doubt_lasts_until_a_turn_has_shown_pictures_in_time() -> None:
-    """Pictures that may be two seconds late are doubted for as long as the aircraft flies straight ahead."""
+@pytest.mark.parametrize(("fix_every_s", "ends"), [(1, True), (4, False)])
+def test_a_doubt_lasts_until_a_turn_and_fixes_after_it(fix_every_s: int, ends: bool) -> None:
+    """Pictures that may be two seconds late are doubted for as long as the aircraft flies straight ahead; then three
+    fixes put the state right."""
     watch = PictureWatch(200.0, (160, 120))
     watch.on_relocation(STATE, replace(STATE, position_enu_m=STATE.position_enu_m - 2.0 * NORTH_EAST))
     assert watch.doubt_s == pytest.approx(2.0)
@@ -67,6 +69,9 @@ def test_a_doubt_lasts_until_a_turn_has_shown_pictures_in_time() -> None:
             residual_px=0.2, height_m=400.0, height_sigma_m=5.0, method="tracks",
         )  # fmt: skip
         assert watch.on_step(Frame(t1_ns, k, np.zeros((0, 0), dtype=np.uint8)), step, STATE)
+        if k % fix_every_s == 0:
+            watch.on_used()
         doubts.append(watch.doubt_s)
     assert all(doubts[:TURN_AT_S])
-    assert not any(doubts[TURN_AT_S + 10 :])
+    assert any(doubts[TURN_AT_S + 11 :]) is not ends
+    assert not any(doubts[TURN_AT_S + 18 :])

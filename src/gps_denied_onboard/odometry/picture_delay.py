@@ -3,7 +3,8 @@
 A late picture shows a turn late. Each step of the odometry says by how much the camera turned about the vertical; the
 autopilot's attitude says it for the same span and for spans up to DELAY_S_MAX earlier. So does the heading of a map fix
 against the state's, all through a turn and not only where it begins and ends. Which delay fits is summed over the last
-of them: straight flight tells nothing, a few steps into a turn tell all. Offsets up to a second are left to
+of them, as many as speak for it most (CUSUM: Page, "Continuous inspection schemes", 1954): pictures may be late from
+any moment on. Straight flight tells nothing, a few steps into a turn tell all. Offsets up to a second are left to
 `TimeOffsetEstimator`, which learns them from map fixes.
 """
 
@@ -82,21 +83,31 @@ class PictureDelay:
         """The delay in s that is proven, 0.0 for none."""
         if not self._costs:
             return 0.0
-        total = np.sum(self._costs, axis=0)
-        best = int(np.argmin(total))
-        proven = _DELAYS_S[best] >= DELAY_S_MIN and total[0] - total[best] > EVIDENCE
-        return float(_DELAYS_S[best]) if proven else 0.0
+        costs = np.array(self._costs)[::-1]
+        gains = np.max(np.cumsum(costs[:, :1] - costs, axis=0), axis=0)
+        best = int(np.argmax(gains))
+        return float(_DELAYS_S[best]) if _DELAYS_S[best] >= DELAY_S_MIN and self._late(best) else 0.0
 
     def contradicts(self, delay_s: float) -> bool:
         """Whether the last steps prove that pictures are not late by as much as `delay_s`, but in time.
 
         Of a delay out of DELAY_S_MIN to DELAY_S_MAX: not late by the nearest one of these.
         """
-        if not self._costs or delay_s <= 0.0:
+        if delay_s <= 0.0:
             return False
-        delay_s = min(max(delay_s, DELAY_S_MIN), DELAY_S_MAX)
-        total = np.sum(self._costs, axis=0)
-        return bool(total[round(delay_s / DELAY_STEP_S)] - total[0] > EVIDENCE)
+        return self._late(round(min(max(delay_s, DELAY_S_MIN), DELAY_S_MAX) / DELAY_STEP_S)) is False
+
+    def _late(self, index: int) -> bool | None:
+        """Whether steps have last proven this delay (True) or that there is none (False); None: neither so far."""
+        proven: bool | None = None
+        late = in_time = 0.0
+        for cost in self._costs:
+            gain = float(cost[0] - cost[index])
+            late, in_time = max(late + gain, 0.0), max(in_time - gain, 0.0)
+            if max(late, in_time) > EVIDENCE:
+                proven = late > in_time
+                late = in_time = 0.0
+        return proven
 
     def forget(self) -> None:
         """What was seen so far says nothing of the pictures that come now."""

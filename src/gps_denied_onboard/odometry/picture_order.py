@@ -32,13 +32,14 @@ class PictureOrder:
     """`judge` is called with every step of the odometry, in order.
 
     `lag_s`: how much newer than its stamp says a picture is; negative: it is late. `changed`: the last step changed
-    it. `disorder_s`: by how much it did where the step before had, too; else 0. What such steps add up to is no longer
-    known: a sum near nothing makes no picture one in time.
+    it; `steady`: so many steps since then did not. `disorder_s`: by how much it did where the step before had, too;
+    else 0. What such steps add up to is no longer known: a sum near nothing makes no picture one in time.
     """
 
     def __init__(self) -> None:
         self.lag_s = 0.0
         self.changed = False
+        self.steady = 0
         self.disorder_s = 0.0
         self._changed_ns = 0
         self._variance_s2 = 0.0
@@ -53,6 +54,7 @@ class PictureOrder:
             return self.lag_s != 0.0
         least_s = SHARE * min((step.t1_ns - step.t0_ns) / 1e9, 1.0)
         again, self.changed = self.changed, change_s != 0.0
+        self.steady = 0 if self.changed else self.steady + 1
         if self.changed:
             self.lag_s += change_s
             self._variance_s2 += (STEP_ERROR * change_s) ** 2
@@ -68,6 +70,10 @@ class PictureOrder:
     def hold(self, t_ns: int) -> None:
         """Something else says at `t_ns` that the lag still stands."""
         self._changed_ns = max(self._changed_ns, t_ns)
+
+    def assume(self, t_ns: int, lag_s: float, sigma_s: float) -> None:
+        """Something else says at `t_ns` which lag there is."""
+        self.lag_s, self._variance_s2, self._changed_ns = lag_s, sigma_s**2, t_ns
 
     def held_s(self, t_ns: int) -> float:
         """How long ago something last said that the lag stands."""

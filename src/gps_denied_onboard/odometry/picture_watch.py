@@ -19,7 +19,7 @@ from gps_denied_onboard.messages import (
     PoseFix,
     Severity,
 )
-from gps_denied_onboard.odometry.picture_delay import PictureDelay
+from gps_denied_onboard.odometry.picture_delay import DELAY_STEP_S, PictureDelay
 from gps_denied_onboard.odometry.picture_lag import FIX_DOUBT_M, LagEvidence, lag_of_relocation
 from gps_denied_onboard.odometry.picture_novelty import NotNew, PictureMotion, PictureNovelty
 from gps_denied_onboard.odometry.picture_order import PictureOrder
@@ -37,6 +37,8 @@ HARMLESS_M = 5.0
 LAGS_KEPT = 64
 FIXES_BEYOND = 3
 """So many fixes in a row farther off than any lag would put them: what told of a lag was the state's own error."""
+STEADY_STEPS = 3
+"""So many steps in a row as long as the aircraft's, and pictures are not merely the wrong way round."""
 FIXES_PUT_RIGHT = 3
 """So many fixes of pictures in time, fused, and the state has forgotten those of late ones."""
 
@@ -91,6 +93,13 @@ class PictureWatch:
         if self._order.lag_s != 0.0 and (self._order.held_s(step.t1_ns) > LAG_HELD_S or self._costs_more(estimate)):
             self._doubt(abs(self._order.lag_s))
             self._forget()
+        if (
+            self._order.lag_s > 0.0 and self._order.steady >= STEADY_STEPS
+        ):  # no picture is newer: those before were late
+            self._doubt(self._order.lag_s)
+            self._forget()
+        if delay_s > 0.0 and self._order.lag_s == 0.0:
+            self._order.assume(step.t1_ns, -delay_s, DELAY_STEP_S)  # so that their end leaves none
         self._refuted = self._refuted or self._delay.contradicts(self.doubt_s)
         lag_s = -delay_s or self._order.lag_s
         if _harmless(lag_s, estimate):
@@ -129,6 +138,8 @@ class PictureWatch:
             why = f"not used: picture {NotNew.ORDER.value}, {lag_s:+.1f} s"
             self._waiting.append(AidRecord(fix.t_ns, AidSource.FIX, (), (), innovation, (), 0.0, False, why))
             return False
+        if self._evidence.in_time < REFUTED:
+            self._doubt(abs(lag_s))
         self._forget()
         return True
 

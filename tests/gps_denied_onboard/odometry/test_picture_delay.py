@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -34,8 +34,10 @@ def straight(t_s: float) -> float:
     return 1.0 + 0.02 * math.sin(t_s / 7.0)
 
 
-def told(heading: Heading, late_s: float, seconds: int, delay: PictureDelay | None = None) -> list[float]:
-    """What is said after each step of a flight whose pictures are late by so much, one a second."""
+def told(
+    heading: Heading, late_s: float | Sequence[float], seconds: int, delay: PictureDelay | None = None
+) -> list[float]:
+    """What is said after each step of a flight whose pictures are late by so much (in each second), one a second."""
     delay = delay or PictureDelay()
     rng = np.random.default_rng(4)
     out = []
@@ -44,7 +46,8 @@ def told(heading: Heading, late_s: float, seconds: int, delay: PictureDelay | No
         delay.on_attitude(AttitudeSample(k * SECOND_NS // 25, (math.cos(half), 0.0, 0.0, math.sin(half))))
         if k % 25 == 24 and k > 25:
             t_s = k / 25.0
-            change = -(heading(t_s - late_s) - heading(t_s - 1.0 - late_s)) + float(rng.normal(0.0, 0.008))
+            before_s, after_s = (late_s,) * 2 if isinstance(late_s, float) else late_s[k // 25 - 1 : k // 25 + 1]
+            change = -(heading(t_s - after_s) - heading(t_s - 1.0 - before_s)) + float(rng.normal(0.0, 0.008))
             out.append(
                 delay.judge(
                     replace(
@@ -136,3 +139,12 @@ def test_a_heading_that_is_wrong_is_no_delay(off_rad: float) -> None:
     assert found(straight, 0.0, 30, off_rad) == 0.0
     assert found(straight, 2.0, 30) == 0.0
     assert found(turns, 0.0, 40, off_rad) == 0.0
+
+
+@pytest.mark.parametrize("late_s", [2.0, 3.0])
+def test_pictures_that_become_late_are_known_in_the_next_turn(late_s: float) -> None:
+    """However many turns before it showed them in time; and when they are in time again, the next turn shows that."""
+    said = told(turns, [late_s if 60 <= t_s < 100 else 0.0 for t_s in range(140)], 140)
+    assert not any(said[:58])
+    assert all(d == pytest.approx(late_s, abs=0.21) for d in said[75:98])
+    assert not any(said[114:])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from gps_denied_onboard.messages import AidRecord, Alert, Estimate, Frame, OdometryStep, PoseFix
 from gps_denied_onboard.odometry.picture_novelty import NotNew
@@ -197,3 +198,12 @@ def test_swapped_pictures_are_refused_whatever_their_steps_add_up_to() -> None:
     ways_m = [36.0, -18.0, 54.0, 0.0, 54.0, -18.0, 54.0, -18.0, 54.0, -18.0, 54.0]
     used = [watch.on_step(picture(k, k), step(k, way_m), moving(k)) for k, way_m in enumerate(ways_m, 7)]
     assert used == [False] * len(ways_m)
+
+
+def test_pictures_that_seem_newer_than_their_stamps_are_in_time_and_those_before_were_late() -> None:
+    """A long step, and the usual ones after it: after three of them pictures are used, and what late ones may have done
+    is doubted."""
+    watch = PictureWatch(200.0, (160, 120))
+    used = [watch.on_step(picture(k, k), step(k, 54.0 if k == 6 else 18.0), moving(k)) for k in range(1, 12)]
+    assert used == [*[True] * 5, *[False] * 3, *[True] * 3]
+    assert watch.doubt_s == pytest.approx(2.0)

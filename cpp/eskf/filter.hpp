@@ -31,6 +31,7 @@ Quat exp_quaternion(const Vec3& v);
 Vec3 log_quaternion(const Quat& q);
 
 // State before the first measurement: level of trust from the configuration, position unknown.
+void copy_attitude(const Config& config, State& state, const Quat& body_to_enu);
 State start(const Config& config, const Quat& mount, std::int64_t t_ns, const Quat& attitude, double speed_mps,
             double up_m);
 

@@ -179,12 +179,32 @@ Vec3 log_quaternion(const Quat& q) {
   return v * (2.0 * std::atan2(n, sign * q.w()) / n);
 }
 
+// The attitude is a copy of the autopilot's: attitude error = -(autopilot's error) to its white noise and more.
+void copy_attitude(const Config& c, State& s, const Quat& body_to_enu) {
+  s.attitude = body_to_enu;
+  s.autopilot_bias.setZero();
+  const double tilt = c.autopilot_tilt_sigma_rad, yaw = c.autopilot_yaw_sigma_rad;
+  const Vec3 sigma(tilt, tilt, yaw);
+  for (int i = 0; i < 3; ++i) {
+    for (const int index : {kAttitude + i, kAutopilotBias + i}) {
+      s.covariance.row(index).setZero();
+      s.covariance.col(index).setZero();
+    }
+  }
+  for (int i = 0; i < 3; ++i) {
+    const double v = sigma(i) * sigma(i);
+    s.covariance(kAutopilotBias + i, kAutopilotBias + i) = v;
+    s.covariance(kAttitude + i, kAttitude + i) = v + c.initial_tilt_sigma_rad * c.initial_tilt_sigma_rad;
+    s.covariance(kAttitude + i, kAutopilotBias + i) = -v;
+    s.covariance(kAutopilotBias + i, kAttitude + i) = -v;
+  }
+}
+
 State start(const Config& c, const Quat& mount, std::int64_t t_ns, const Quat& attitude, double speed_mps,
             double up_m) {
   State s;
   s.t_ns = t_ns;
   s.imu_t_ns = t_ns;
-  s.attitude = attitude;
   s.mount = mount;
   s.accel = attitude.inverse() * Vec3(0.0, 0.0, c.gravity_mps2);
   s.velocity = attitude * Vec3(speed_mps, 0.0, 0.0);
@@ -201,22 +221,13 @@ State start(const Config& c, const Quat& mount, std::int64_t t_ns, const Quat& a
   set(kAccelBias, 3, c.accel_bias_sigma_mps2);
   set(kWind, 2, c.wind_sigma_mps);
   set(kMount, 3, c.mount_sigma_rad);
-  set(kAutopilotBias, 2, c.autopilot_tilt_sigma_rad);
-  set(kAutopilotBias + 2, 1, c.autopilot_yaw_sigma_rad);
   set(kBaroBias, 1, c.baro_bias_sigma_m);
   set(kAirspeedScale, 1, c.airspeed_scale_sigma);
   set(kMapOffset, 2, c.map_sigma_m);
   set(kMapOffset + 2, 1, c.map_vertical_sigma_m);
   set(kOdometryScale, 1, c.odometry_scale_sigma);
   set(kGust, 2, c.gust_sigma_mps);
-  // The attitude is a copy of the autopilot's: attitude error = -(autopilot's error) to its white noise and more.
-  const double extra = c.initial_tilt_sigma_rad * c.initial_tilt_sigma_rad;
-  for (int i = 0; i < 3; ++i) {
-    const double v = s.covariance(kAutopilotBias + i, kAutopilotBias + i);
-    s.covariance(kAttitude + i, kAttitude + i) = v + extra;
-    s.covariance(kAttitude + i, kAutopilotBias + i) = -v;
-    s.covariance(kAutopilotBias + i, kAttitude + i) = -v;
-  }
+  copy_attitude(c, s, attitude);
   return s;
 }
 

@@ -106,8 +106,10 @@ struct State {
   Vec3 map_offset = Vec3::Zero();
   double odometry_scale = 0.0;
   Vec2 gust = Vec2::Zero();
-  Vec3 travelled = Vec3::Zero();  // integral of the velocity; no correction of the position ever moves it
+  Vec3 travelled = Vec3::Zero();         // integral of the velocity; no correction of the position ever moves it
+  Vec3 origin_travelled = Vec3::Zero();  // that, where the take-off place was told
   bool position_known = false;
+  bool map_seen = false;  // a map fix was fused: attitude and heading are no mere copy of the autopilot's
   ImuNoise imu_noise;
   GyroDrift gyro_drift;
   LearnedNoise gusts;                 // of gusts and of the wind's walk, by the airspeed's innovations
@@ -115,6 +117,9 @@ struct State {
   Vec2 odometry_mean = Vec2::Zero();  // mean of the odometry's horizontal innovations, each over its sigma
   LearnedNoise autopilot;             // of the autopilot's attitude error; `nis` is of the mean innovation
   Vec3 attitude_mean = Vec3::Zero();  // mean of the attitude's innovations, each over its sigma
+  Quat steady = Quat::Identity();     // the autopilot's attitude since when it has been off the state's alike,
+  Vec3 steady_off = Vec3::Zero();     // by this, rad, ENU,
+  std::int64_t steady_ns = 0;         // from then on
   Vec2 refused_m = Vec2::Zero();      // what successive refused odometry steps of one direction add up to
   int refused_steps = 0;
   int clones = 0;

@@ -109,6 +109,8 @@ double camera_yaw(const Quat& body, const Quat& mount, Vec3& gradient) {
   return std::atan2(u.y(), u.x());
 }
 
+constexpr double kStepShare = 0.1;  // by which an attitude that is off alike may go on changing
+
 // What a source's innovations say of a noise: while they are larger than the state expects, it is given more room, and
 // less again when they fit (Mehra 1970, in the multiplicative form that keeps a variance positive). `forgets` is how
 // fast it comes back, over how fast it grows.
@@ -259,6 +261,7 @@ void count_refused(const Config& c, State& s, const Odometry& step, const Vec2& 
 void fuse_origin(const Config& c, State& s, const Origin& origin, AidSourceStatus& aid) {
   replace_position(s, origin.position, {origin.sigma_horizontal, origin.sigma_horizontal, origin.sigma_vertical});
   s.position_known = true;
+  s.origin_travelled = s.travelled;
   if (origin.has_velocity) {
     Measurement<3> m;
     m.observation = origin.velocity;
@@ -346,10 +349,45 @@ void fuse_rangefinder(const Config& c, State& s, double distance_m, AidSourceSta
                  [&] { inflate(s, kMapOffset + 2, 1, 3.0 * c.map_vertical_sigma_m); });
 }
 
+// An autopilot that aligns itself, on the ground or in the first seconds of its power, moves its attitude by far, and
+// goes on as the gyroscopes do; one that is frozen does not. The state's is a copy of the one before until a map fix
+// has confirmed it.
+bool has_realigned(const Config& c, State& s, const Quat& body_to_enu, const Vec3& off) {
+  if ((off - s.steady_off).norm() > kStepShare * s.steady_off.norm() + c.autopilot_tilt_sigma_rad) {
+    s.steady = body_to_enu;
+    s.steady_off = off;
+    s.steady_ns = s.t_ns;
+  }
+  if (s.map_seen || static_cast<double>(s.t_ns - s.steady_ns) * 1e-9 <= c.gate_patience_s) return false;
+  const double tilts = off.head<2>().norm() / c.autopilot_tilt_sigma_rad, yaws = off.z() / c.autopilot_yaw_sigma_rad;
+  const bool frozen = body_to_enu.coeffs() == s.steady.coeffs();
+  return tilts * tilts + yaws * yaws > c.gate_attitude && !frozen;
+}
+
+void realign(const Config& c, State& s, const Quat& body_to_enu) {
+  const double turn = log_quaternion(body_to_enu * s.attitude.conjugate()).z();
+  const Vec2 carried = s.wind + s.gust, before = s.velocity.head<2>();
+  s.velocity.head<2>() = carried + Eigen::Rotation2Dd(turn) * (before - carried);
+  inflate(s, kVelocity, 2, 0.5 * (s.velocity.head<2>() - before).norm());
+  inflate(s, kPosition, 2, std::abs(turn) * (s.travelled - s.origin_travelled).head<2>().norm());
+  s.clones = 0;  // a pose that is remembered has the attitude of before
+  copy_attitude(c, s, body_to_enu);
+  s.autopilot = LearnedNoise{};
+  s.attitude_mean.setZero();
+  s.rejected_since_ns[static_cast<int>(Source::attitude)] = 0;
+}
+
 void fuse_attitude(const Config& c, State& s, const Quat& body_to_enu, AidSourceStatus& aid) {
+  const Vec3 off = log_quaternion(body_to_enu * s.attitude.conjugate());
+  if (has_realigned(c, s, body_to_enu, off)) {
+    realign(c, s, body_to_enu);
+    aid.accepted = true;
+    aid.reason = Reason::realigned;
+    return;
+  }
   Measurement<3> m;
   m.observation = log_quaternion(body_to_enu);
-  m.residual = log_quaternion(body_to_enu * s.attitude.conjugate()) - s.autopilot_bias;
+  m.residual = off - s.autopilot_bias;
   m.jacobian.block<3, 3>(0, kAttitude).setIdentity();
   m.jacobian.block<3, 3>(0, kAutopilotBias).setIdentity();
   m.noise.diagonal().setConstant(c.attitude_noise_rad * c.attitude_noise_rad);
@@ -399,7 +437,7 @@ void fuse_fix(const Config& c, State& s, const Fix& fix, FixMode mode, AidSource
     inflate(s, kWind, 2, c.reset_velocity_sigma_mps);
   }
   fuse(s, fix_measurement(c, s, fix), c.gate_fix, false, true, aid);
-  if (aid.accepted) s.position_known = true;
+  if (aid.accepted) s.position_known = s.map_seen = true;
   if (aid.accepted && mode == FixMode::place) aid.reason = Reason::position_starts;
   if (aid.accepted && mode == FixMode::relocate) aid.reason = Reason::relocated;
 }

@@ -17,6 +17,7 @@ class FilterReason(StrEnum):
     KEPT_FOR_START = "kept for the start"
     POSITION_STARTS = "position starts here"
     RELOCATED = "relocated: consistent fixes against the state"
+    REALIGNED = "realigned: the autopilot set its attitude anew, and no map fix had confirmed the one before"
     OUTSIDE_GATE = "innovation outside the gate"
     NOT_FINITE = "value is not a finite number"
     NOT_UNIT_QUATERNION = "quaternion is not of unit length"

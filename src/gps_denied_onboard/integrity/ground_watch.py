@@ -62,7 +62,9 @@ UNDER_SIGMAS = 4.0
 """An aircraft this far under the ground is above it, and the ground is wrong."""
 FAILED_BEFORE_PROBE, PROBES_WANTED = 4, 3
 """After so many frames that were not found, each other one is looked for on flat ground; when so many are found there,
-and none on the heights on board meanwhile, these are wrong."""
+and none on the heights on board meanwhile, nor nearly, these are wrong."""
+NEARLY_PROBABILITY = 0.01
+"""A frame that is refused on the heights on board, its place wrong with no more than this, was nearly found on them."""
 FAILED_BEFORE_OPEN = 3
 """After so many good pictures that were not found, each other one is looked for at other heights, too."""
 OPEN_PROBABILITY = 0.5
@@ -383,6 +385,8 @@ class GroundWatch:
             return
         if not fix.accepted:
             self._failed += 1
+            if not flat and fix.wrong_probability <= NEARLY_PROBABILITY:
+                self._found_flat = 0
         elif not flat:
             self._failed = self._found_flat = 0
         else:

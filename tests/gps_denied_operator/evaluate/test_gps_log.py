@@ -247,7 +247,7 @@ def test_logs_that_cannot_be_read_are_told_once_each(tmp_path: Path) -> None:
 
 def test_the_slowest_drift_that_is_seen_is_told(tmp_path: Path) -> None:
     """A drift well above the told one is found, one far below it is not; without other sensors none is promised."""
-    messages = flight(minutes=3.0)
+    messages = flight(minutes=MINUTES)
     floor_mps = watched(messages, tmp_path).slowest_drift_mps
     assert floor_mps is not None
 

@@ -33,6 +33,9 @@ def pytest_configure(config: pytest.Config) -> None:
     them: dozens of processes start in the tests, and each would compile the same files.
     """
     gc.set_threshold(*GARBAGE)
+    vars(os).update(
+        fsync=os.fstat, fdatasync=os.fstat
+    )  # nothing here has to outlive a power cut: the disk is not awaited
     sys.dont_write_bytecode = False
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     if not hasattr(config, "workerinput"):

@@ -71,7 +71,7 @@ def test_pictures_that_become_late_are_noticed() -> None:
 
 
 def test_one_fix_says_as_much_as_it_is_worth() -> None:
-    """A known state and a fix that lies on it, 15 m from where a late one would: one and a half sigmas of ten metres."""
+    """A known state, a fix on it, 15 m from where a late one would lie: one and a half sigmas of ten metres."""
     evidence = LagEvidence()
     evidence.judge(fix(0.0, np.zeros(3)), estimate(0.0, np.zeros(3), np.array([15.0, 0.0, 0.0]), 0.01), 0.01, -1.0)
     assert evidence.in_time == pytest.approx(1.0 / (1.0 + math.exp(-0.5 * 1.5**2)), abs=1e-4)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -207,6 +208,8 @@ def test_the_figures_and_the_page_show_every_change(tmp_path: Path) -> None:
     """The JSON has the promised keys; the page names verdicts and escapes the log's name."""
     lost = forged(flight(minutes=0.8), lambda s, _: replace(s, fix_type=1), 30.0)
     result = replace(watched(lost, tmp_path), log="<b>.bin")
+    assert len(result.verdicts) >= 2
+    assert all(one.verdict is not other.verdict for one, other in itertools.pairwise(result.verdicts))
     row = results_of([result])["logs"][0]
     assert {"log", "duration_s", "gps_samples", "verdicts", "spoofed_s", "degraded_s", "alarms"} <= set(row)
     assert {"t_s", "verdict", "reason"} == set(row["verdicts"][0])

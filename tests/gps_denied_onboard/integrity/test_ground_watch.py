@@ -236,14 +236,26 @@ def test_no_aircraft_flies_under_the_ground() -> None:
 def test_frames_that_are_not_found_are_tried_on_flat_ground() -> None:
     """After some failures each other frame is looked for on flat ground; found only there, the heights go."""
     watch = GroundWatch(hill(LOCAL, 100.0))
-    flat_frames = 0
-    for k in range(FAILED_BEFORE_PROBE + 2 * PROBES_WANTED):
+    flat_frames = []
+    for k in range(FAILED_BEFORE_PROBE + 2 * PROBES_WANTED - 1):
         on_flat = watch.looks_flat(k * 10**9, estimate(k))
-        flat_frames += on_flat
+        flat_frames += [k] * on_flat
         watch.on_fix(fix(k, reason=RejectReason.NONE if on_flat else RejectReason.UNSURE), estimate(k))
-    assert flat_frames >= PROBES_WANTED
+    assert flat_frames == [FAILED_BEFORE_PROBE + 2 * number for number in range(PROBES_WANTED)]
     assert not watch.believed
-    assert "flat ground only" in watch.take()[0].text
+    (alert,) = watch.take()
+    assert "flat ground only" in alert.text
+    assert (alert.t_ns, alert.always) == (flat_frames[-1] * 10**9, True)
+
+
+def test_a_frame_that_is_found_on_the_heights_speaks_for_them() -> None:
+    """It begins the count anew, of those that were not found and of those that were found on flat ground."""
+    watch = GroundWatch(hill(LOCAL))
+    for k in range(8 * FAILED_BEFORE_PROBE):
+        assert not watch.looks_flat(k * 10**9, estimate(k))
+        found = k % FAILED_BEFORE_PROBE == FAILED_BEFORE_PROBE - 1
+        watch.on_fix(fix(k, reason=RejectReason.NONE if found else RejectReason.UNSURE), estimate(k))
+    assert watch.believed
 
 
 def test_a_dark_picture_says_nothing_of_the_ground() -> None:

@@ -33,7 +33,7 @@ def seen(ground_up_m: float) -> tuple[np.ndarray, Matches]:
 def test_ground_may_lie_anywhere_in_the_frame(ground_up_m: float) -> None:
     """What counts is the height over the ground: a valley below the origin is as good as a plateau above it."""
     position, matches = seen(ground_up_m)
-    found = solve_pose(matches, CAMERA, position + [8.0, -5.0, 6.0], ROTATION, PoseConfig())
+    found = solve_pose(matches, CAMERA, position + np.array([8.0, -5.0, 6.0]), ROTATION, PoseConfig())
     assert found is not None
     np.testing.assert_allclose(found.position_enu_m, position, atol=1e-3)
     assert found.inlier.all()
@@ -55,4 +55,4 @@ def test_a_start_with_the_right_tilt_and_another_turn(turned_rad: float) -> None
 def test_under_the_ground_is_no_pose() -> None:
     """A start from which the steps lead below the ground gives none."""
     position, matches = seen(0.0)
-    assert solve_pose(matches, CAMERA, position - [0.0, 0.0, 2.5 * HEIGHT_M], ROTATION, PoseConfig()) is None
+    assert solve_pose(matches, CAMERA, position - np.array([0.0, 0.0, 2.5 * HEIGHT_M]), ROTATION, PoseConfig()) is None

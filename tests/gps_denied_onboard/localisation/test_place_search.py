@@ -160,3 +160,17 @@ def test_a_camera_over_the_edge_of_the_map_is_found(painted_ground: Any, inwards
     frame = painted_ground.frame((position, rotation))
     found = search(painted_ground, frame, painted_ground.prior((position, rotation), known=False))
     assert min(math.dist(one.centre_enu_m, position[:2]) for one in found[:3]) < 15.0
+
+
+def test_an_unknown_height_is_searched_from_the_highest_octave_down(painted_ground: Any) -> None:
+    """Each stage holds heights of one octave, the first the highest one, and together they are all, once."""
+    place = GridPlace(painted_ground.mosaic(), painted_ground.local, PlaceConfig(), map)
+    prior = painted_ground.prior(painted_ground.pose(), known=False, height_m=800.0, height_sigma_m=900.0)
+    stages = place.search_stages(prior, FOOTPRINT_M)
+    highest_m = max(stages[0].heights_m)
+    assert len(stages) >= 2
+    for number, stage in enumerate(stages):
+        assert len(stage.heights_m) >= 1
+        assert all(highest_m / 2 ** (number + 1) < height <= highest_m / 2**number for height in stage.heights_m)
+    everything = np.concatenate([stage.heights_m for stage in stages])
+    assert len(set(everything.tolist())) == len(everything)

@@ -1,4 +1,4 @@
-"""The table of a route's gaps: each with its beginning, end and length, the first twenty, and how many there are more."""
+"""The table of a route's gaps: beginning, end and length of each, the first twenty, and how many there are more."""
 
 from __future__ import annotations
 

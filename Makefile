@@ -27,11 +27,11 @@ test: setup ## what a change must pass: linters, types, C++ tests, the quick sui
 	@$(BIN)/python -m pytest --collect-only -q >/dev/null 2>&1 & \
 		$(MAKE) --no-print-directory lint; linted=$$?; wait; exit $$linted
 	@.ci/setup native-tests
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not tier2 and not slow"
+	$(BIN)/python -m pytest -n $(WORKERS) -m "not tier2 and not slow"
 
 test-all: setup ## the quick suite and the slow one
 	@.ci/setup chromium || true
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not tier2"
+	$(BIN)/python -m pytest -n $(WORKERS) -m "not tier2"
 
 fuzz: setup ## feed every parser of outside bytes with hostile ones, FUZZ_S=600 seconds each; FUZZ="msp plans" for some
 	PYTHONPATH=src $(BIN)/python -m tests.fuzz.run $(or $(FUZZ_S),600) $(FUZZ)

@@ -63,7 +63,7 @@ in {
     # The quick suite. What a sandbox cannot run is skipped for a reason that the list holds; any other skip is a failure.
     tests = inTree "tests" ''
       export GCONV_PATH=${images.tools}/usr/lib/x86_64-linux-gnu/gconv
-      python3 -m pytest -q --color=no -p no:cacheprovider -n 2 --dist loadfile -m "not tier2 and not slow" | tee ../report.txt
+      python3 -m pytest -q --color=no -p no:cacheprovider -n 2 -m "not tier2 and not slow" | tee ../report.txt
       if grep '^SKIPPED' ../report.txt | grep -vFf nix/not-in-sandbox.txt; then
         echo "these tests were skipped for a reason that nix/not-in-sandbox.txt does not hold"
         exit 1

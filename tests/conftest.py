@@ -3,28 +3,38 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import gc
 import itertools
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
+import typer.main
+import typer.testing
 from filelock import FileLock
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 
+GARBAGE = (20_000, 50, 50)
+"""After how many new objects, and collections of younger ones, to look for garbage: a tenth of the time went there."""
 PLANTED_SECRETS = ("planted-api-key", "planted-password")  # tests give these to the programs; no output may hold them
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Keep the databases of the run's tile stores in a folder of its own, which every account may enter.
 
-    The processes of a run take it over from the first one.
+    The processes of a run take it over from the first one. All of them may keep what they compile, as the Makefile lets
+    them: dozens of processes start in the tests, and each would compile the same files.
     """
+    gc.set_threshold(*GARBAGE)
+    sys.dont_write_bytecode = False
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     if not hasattr(config, "workerinput"):
         folder = tempfile.mkdtemp(prefix="gps-denied-state-")
         Path(folder).chmod(0o755)
@@ -37,6 +47,9 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     del session
     gc.collect()
     gc.freeze()
+    # A program's commands are built anew at each call: right for a process that makes one, dear where a run makes 500.
+    typer.main.get_command = functools.cache(typer.main.get_command)
+    vars(typer.testing)["_get_command"] = typer.main.get_command
 
 
 @pytest.hookimpl(wrapper=True)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from .source_trees import tree_of
+from .source_trees import STATEMENTS, tree_of
 
 ROOT = Path(__file__).resolve().parents[1]
 SRC = ROOT / "src"
@@ -37,9 +37,10 @@ def _imports(file: Path, late: bool) -> Iterator[tuple[int, str]]:
             yield from ((node.lineno, alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.level == 0:
             yield node.lineno, node.module or ""
-        for_types = isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        for_types = isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
         if late or not (for_types or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)):
-            waiting.extend(ast.iter_child_nodes(node))
+            for field in STATEMENTS:
+                waiting.extend(getattr(node, field, ()))
 
 
 def crossings(importer: str, forbidden: tuple[str, ...], *, late: bool) -> list[str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from .source_trees import tree_of
+from .source_trees import nodes_of, tree_of
 
 SRC = Path(__file__).resolve().parents[1] / "src"
 
@@ -31,7 +31,7 @@ def imports(source: Path) -> dict[str, set[str]]:
     graph: dict[str, set[str]] = {}
     for name, file in known.items():
         found: set[str] = set()
-        for node in ast.walk(tree_of(file)):
+        for node in nodes_of(tree_of(file)):
             if isinstance(node, ast.Import):
                 found.update(alias.name for alias in node.names)
             elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:

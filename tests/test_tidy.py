@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from .source_trees import tree_of
+from .source_trees import nodes_of, statements_of, tree_of
 
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS: dict[str, str] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["scripts"]
@@ -68,8 +68,8 @@ def relative(file: Path) -> str:
     return file.relative_to(ROOT).as_posix()
 
 
-def functions(tree: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
-    for node in ast.walk(tree):
+def functions(tree: ast.Module) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    for node in statements_of(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             yield node
 
@@ -123,9 +123,9 @@ def test_python_functions_fit_a_screen() -> None:
     assert not long
 
 
-def crowded_constructors(tree: ast.AST) -> Iterator[str]:
+def crowded_constructors(tree: ast.Module) -> Iterator[str]:
     """Yield the classes whose `__init__` takes more than seven arguments besides `self`; dataclasses write none."""
-    for node in ast.walk(tree):
+    for node in statements_of(tree):
         for function in node.body if isinstance(node, ast.ClassDef) else []:
             if isinstance(function, ast.FunctionDef) and function.name == "__init__":
                 given = function.args
@@ -160,7 +160,7 @@ TWINS_ALLOWED = {
 def constant_twins(tree: ast.AST) -> list[float]:
     return [
         float(node.value)
-        for node in ast.walk(tree)
+        for node in nodes_of(tree)
         if isinstance(node, ast.Constant) and isinstance(node.value, int | float)
         if any(abs(node.value - number) <= near for number, near in CONSTANTS_OF_NATURE.items())
     ]
@@ -197,7 +197,7 @@ def is_pure(file: Path) -> bool:
 
 
 def impurities(tree: ast.Module) -> Iterator[str]:
-    for node in ast.walk(tree):
+    for node in nodes_of(tree):
         names: list[str] = []
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
@@ -225,7 +225,7 @@ def test_random_numbers_have_a_seed_from_outside() -> None:
     unseeded = [
         f"{relative(file)}:{node.lineno}"
         for file in python_files("src")
-        for node in ast.walk(tree_of(file))
+        for node in nodes_of(tree_of(file))
         if isinstance(node, ast.Call) and not node.args and not node.keywords
         and isinstance(node.func, ast.Name | ast.Attribute)
         and (node.func.id if isinstance(node.func, ast.Name) else node.func.attr) == "default_rng"
@@ -300,7 +300,7 @@ def named_by(module: str, file: Path, known: dict[str, Path]) -> set[str]:
     """Return the project modules that one module imports or names in a string, e.g. in a registry of strategies."""
     package = module if file.name == "__init__.py" else module.rpartition(".")[0]
     found: set[str] = set()
-    for node in ast.walk(tree_of(file)):
+    for node in nodes_of(tree_of(file)):
         if isinstance(node, ast.Import):
             found.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):

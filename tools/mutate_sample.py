@@ -109,12 +109,7 @@ def related_tests(file: str, tree: Path = ROOT) -> list[str]:
 def tested(tree: Path, tests: list[str]) -> int:
     """Run quick tests in a copy of the tree; pytest's exit code, NOTICED where they hang."""
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-m", "not slow and not tier2"]
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(tree / "src"),
-        "OMP_NUM_THREADS": "1",
-        "PYTHONDONTWRITEBYTECODE": "1",
-    }
+    environment = {**os.environ, "PYTHONPATH": str(tree / "src"), "OMP_NUM_THREADS": "1"}
     environment.setdefault("GPS_DENIED_SHARED", str(ROOT.parent / "shared"))
     with tempfile.TemporaryFile() as out:
         process = subprocess.Popen([*command, *tests], cwd=tree, env=environment, stdout=out, stderr=out)
@@ -143,6 +138,13 @@ def copied(folder: Path) -> Path:
     left_out = shutil.ignore_patterns(".git", ".venv", "build", "__pycache__", "result", ".*_cache")
     shutil.copytree(ROOT, tree, symlinks=True, ignore=left_out)
     return tree
+
+
+def put(file: Path, text: str) -> None:
+    """Write a source file, and forget what was compiled of it: a text as long of the same second would pass for it."""
+    file.write_text(text, encoding="utf-8")
+    for compiled in (file.parent / "__pycache__").glob(f"{file.stem}.*.pyc"):
+        compiled.unlink()
 
 
 def main() -> int:
@@ -174,9 +176,9 @@ def main() -> int:
                 passed[tuple(tests)] = tested(tree, tests) in (0, NO_TESTS)
             if not passed[tuple(tests)]:
                 sys.exit(f"mutate_sample: the tests of {mutant.file} do not pass as they are: {' '.join(tests)}")
-            (tree / mutant.file).write_text(mutant.text, encoding="utf-8")
+            put(tree / mutant.file, mutant.text)
             seen = tested(tree, tests) not in (0, NO_TESTS)
-            shutil.copyfile(ROOT / mutant.file, tree / mutant.file)
+            put(tree / mutant.file, (ROOT / mutant.file).read_text(encoding="utf-8"))
             package = "/".join(Path(mutant.file).parts[1:3])
             tried[package] += 1
             noticed[package] += seen

@@ -81,6 +81,7 @@ class PaintedGround:
         centre = mercator_px_from_geodetic(48.2, 37.3, self.zoom) / 256.0
         self._x0, self._y0 = (int(v) - self.TILES // 2 for v in centre)
         self.canvas = self.paint(seed)
+        self._seen_at: dict[tuple[bytes, bytes], FloatArray] = {}
 
     def paint(self, seed: int) -> ImageArray:
         """(2048, 2048) fields, buildings and roads."""
@@ -117,13 +118,19 @@ class PaintedGround:
 
     def frame(self, pose: tuple[FloatArray, FloatArray], canvas: ImageArray | None = None, t_ns: int = 0) -> Frame:
         """What the camera sees of `canvas` (its own ground without) from a pose."""
-        x, y = np.meshgrid(np.arange(self.camera.width_px), np.arange(self.camera.height_px))
-        pixels = np.stack([x, y], axis=-1).reshape(-1, 2)
-        ground = ground_points(self.camera, pixels, *pose, 0.0)
-        at = self.local.mercator_px_from_enu(ground, self.zoom) - np.array([self._x0, self._y0]) * 256.0 - 0.5
-        maps = at.reshape(*x.shape, 2).astype(np.float32)
+        maps = self._maps(pose)
         seen = cv2.remap(self.canvas if canvas is None else canvas, maps[..., 0], maps[..., 1], cv2.INTER_LINEAR)
         return Frame(t_ns, 7, np.asarray(seen, dtype=np.uint8))
+
+    def _maps(self, pose: tuple[FloatArray, FloatArray]) -> FloatArray:
+        """(h, w, 2) map pixels that the camera's pixels show; many tests look from the same few poses."""
+        key = (pose[0].tobytes(), pose[1].tobytes())
+        if key not in self._seen_at:
+            x, y = np.meshgrid(np.arange(self.camera.width_px), np.arange(self.camera.height_px))
+            ground = ground_points(self.camera, np.stack([x, y], axis=-1).reshape(-1, 2), *pose, 0.0)
+            at = self.local.mercator_px_from_enu(ground, self.zoom) - np.array([self._x0, self._y0]) * 256.0 - 0.5
+            self._seen_at[key] = at.reshape(*x.shape, 2).astype(np.float32)
+        return self._seen_at[key]
 
     def prior(
         self, pose: tuple[FloatArray, FloatArray], sigma_m: float = 20.0, known: bool = True, **changes: float

@@ -23,7 +23,7 @@ from typer.testing import CliRunner
 from gps_denied_onboard.errors import UserError
 from gps_denied_operator.cli import app, main
 
-from ..source_trees import tree_of
+from ..source_trees import nodes_of, tree_of
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCE = ROOT / "src" / "gps_denied_operator"
@@ -88,12 +88,16 @@ def test_a_mistake_is_json_too(tmp_path: Path) -> None:
     assert told["reason"] in answer.stderr
 
 
+def assignments(node: ast.ClassDef) -> list[ast.stmt]:
+    return [line for line in node.body if isinstance(line, ast.Assign | ast.AnnAssign)]
+
+
 def exit_codes() -> dict[str, int]:
     """The exit code of each error of the operator's package that has one of its own."""
     found = {}
     for file in sorted(SOURCE.rglob("*.py")):
-        for node in ast.walk(tree_of(file)):
-            if isinstance(node, ast.ClassDef) and "exit_code" in ast.unparse(node):
+        for node in nodes_of(tree_of(file)):
+            if isinstance(node, ast.ClassDef) and any("exit_code" in ast.unparse(line) for line in assignments(node)):
                 module = ".".join(file.relative_to(ROOT / "src").with_suffix("").parts)
                 kind = getattr(importlib.import_module(module), node.name)
                 if issubclass(kind, UserError) and "exit_code" in vars(kind):

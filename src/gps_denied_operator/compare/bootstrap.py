@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from gps_denied_onboard.messages import FloatArray
 from gps_denied_operator.compare.model import IntArray
@@ -101,7 +101,7 @@ def difference(
     known = np.isfinite(spread)
     if known.sum() < draws / 2:
         return Difference(at_a, at_b, None, None, None)
-    wider = math.sqrt(units / (units - 1.0)) * float(stats.t.ppf(0.975, units - 1)) / NORMAL_95
+    wider = math.sqrt(units / (units - 1.0)) * float(special.stdtrit(units - 1, 0.975)) / NORMAL_95
     apart = at_b - at_a
     low, high = np.percentile(spread[known], [2.5, 97.5])
     counted = float(judged(np.array([at_b]))[0] - judged(np.array([at_a]))[0])
@@ -119,7 +119,7 @@ def _chance(apart: float, sigma: float, units: int) -> float:
     sigma *= math.sqrt(units / (units - 1.0))
     if sigma <= 1e-12 * abs(apart):
         return float(2.0 ** (1 - units))
-    return float(2.0 * stats.t.sf(abs(apart) / sigma, units - 1))
+    return float(2.0 * special.stdtr(units - 1, -abs(apart) / sigma))
 
 
 def stand_together(chances: Sequence[float], level: float = 0.05) -> list[bool]:
@@ -130,4 +130,6 @@ def stand_together(chances: Sequence[float], level: float = 0.05) -> list[bool]:
     """
     if not chances:
         return []
+    from scipy import stats  # half a second of imports, for this alone
+
     return [bool(one <= level) for one in stats.false_discovery_control(np.asarray(chances), method="bh")]

@@ -105,7 +105,12 @@ class HttpClient:
         if parts.scheme == "http" and not local and headers:
             raise UserError(f"{shown(base_url)} is not encrypted and would carry your key; give an https address.")
         try:
-            verify = ssl.create_default_context(cafile=str(ca_file)) if ca_file else httpx.create_ssl_context()
+            if ca_file:
+                verify = ssl.create_default_context(cafile=str(ca_file))
+            elif parts.scheme == "https":
+                verify = httpx.create_ssl_context()
+            else:
+                verify = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # not asked, and trusts nobody
         except (OSError, ssl.SSLError) as error:
             raise UserError(f"{ca_file} is not a file of CA certificates ({error}); give one in PEM.") from error
         stamina.instrumentation.set_on_retry_hooks([_log_retry])  # its own hook writes to stdout

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections import OrderedDict
 
 import numpy as np
 
 from gps_denied_onboard.messages import FloatArray, ImageArray
-from gps_denied_sim.noise import make_textures
+from gps_denied_sim.noise import Textures, make_textures
 from gps_denied_sim.render.appearance import Appearance
 from gps_denied_sim.render.canvas import Canvas
 from gps_denied_sim.render.ground import paint
@@ -27,7 +28,11 @@ class World:
         self.style = style or WorldStyle()
         self.terrain = Terrain(seed, self.style)
         self.land = Land(seed, self.style, self.terrain)
-        self.textures = make_textures(seed)
+
+    @functools.cached_property
+    def textures(self) -> Textures:
+        """What the ground is painted with; who asks for heights alone does without."""
+        return make_textures(self.seed)
 
     def height_m(self, x_m: FloatArray, y_m: FloatArray) -> FloatArray:
         """ENU up of the ground, see Terrain.height_m."""

@@ -55,17 +55,52 @@ def test_a_state_that_knows_little_teaches_nothing_of_the_fixes() -> None:
     assert large == factor_after(np.zeros((40, 6)), own_share=0.0)
 
 
+@pytest.mark.parametrize(("told", "meant"), [(2.0, 1.0), (-1.0, 0.0)])
+def test_a_share_is_at_most_all_and_at_least_nothing(told: float, meant: float) -> None:
+    """What rounding makes of a share beyond its limits teaches as much as the limit."""
+    rng = np.random.default_rng(8)
+    fixes = 2.0 * rng.standard_normal((20, 6))
+    assert factor_after(fixes, own_share=told) == factor_after(fixes, own_share=meant)
+
+
 def test_numbers_that_are_none_are_passed_over() -> None:
     """A NaN, an infinite innovation, a variance of nothing: nothing is learned."""
     noise = FixNoise(FusionConfig())
-    before = noise.factor(0.0, HEIGHT_M)
+    for _ in range(60):
+        noise.missed()  # now whatever is learned moves the factor
+    noise.fused(0.0, OWN, GAIN)
+    before = noise.factor(STEP_M, HEIGHT_M)
+    assert before > 2.0
     nothing = np.zeros(0)
     noise.learn(np.full(6, np.nan), UNIT, 6.0, 1.0)
     noise.learn(np.full(6, np.inf), np.full(6, np.inf), 6.0, 1.0)
     noise.learn(UNIT, UNIT, np.nan, 1.0)
     noise.learn(UNIT, np.zeros(6), 6.0, 1.0)
     noise.learn(nothing, nothing, 0.0, 1.0)
-    assert noise.factor(0.0, HEIGHT_M) == before
+    assert noise.factor(STEP_M, HEIGHT_M) == before
+
+
+def test_without_a_fix_before_nothing_is_shared() -> None:
+    """Fixes that are what they claim, the first of them over its own ground: as they are, to a hundredth."""
+    noise = FixNoise(FusionConfig())
+    for _ in range(60):
+        noise.missed()
+    assert noise.factor(0.0, HEIGHT_M) == pytest.approx(1.0, abs=0.01)
+
+
+def test_a_new_start_is_as_the_first() -> None:
+    """After it the same fixes give the same factor and the same shared part as from the beginning."""
+    rng = np.random.default_rng(7)
+    fixes = 1.5 * rng.standard_normal((20, 6))
+    noise = FixNoise(FusionConfig())
+    found = []
+    for _ in range(2):
+        for k, innovation in enumerate(fixes):
+            noise.learn(innovation, UNIT, float(innovation @ innovation), 1.0)
+            noise.fused(k * STEP_M, OWN, GAIN)
+        found.append((noise.factor(20 * STEP_M, HEIGHT_M), *noise.common_m2.ravel()))
+        noise.forget()
+    assert found[0] == found[1]
 
 
 def test_after_a_new_start_the_past_is_forgotten() -> None:

@@ -20,7 +20,7 @@ def axis_turn_rad(rotation0: FloatArray, rotation1: FloatArray) -> float:
     return float(log_rotation(rotation0.T @ rotation1)[2])
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_steps_that_are_levelled_by_a_wrong_mount_do_not_make_it_sure(seed: int) -> None:
     """Swinging by six degrees without a map for two minutes: the mount's error stays within three of its sigmas."""
     plan = Plan(seed=seed, duration_s=150.0, no_fix_s=((0.0, 150.0),), swing_rad=0.1)

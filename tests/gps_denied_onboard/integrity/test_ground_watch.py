@@ -233,14 +233,14 @@ def test_no_aircraft_flies_under_the_ground() -> None:
         assert "under the ground" in watch.take()[0].text
 
 
-def after_probes(wrong_on_heights: float) -> tuple[GroundWatch, int]:
+def after_probes(wrong_on_heights: float) -> tuple[GroundWatch, list[int]]:
     """The watch after frames that are found on flat ground alone, refused on the heights on board with that probability
-    of being wrong; and how many were tried on flat ground."""
+    of being wrong; and which were tried on flat ground."""
     watch = GroundWatch(hill(LOCAL, 100.0))
-    flat_frames = 0
-    for k in range(FAILED_BEFORE_PROBE + 2 * PROBES_WANTED):
+    flat_frames: list[int] = []
+    for k in range(FAILED_BEFORE_PROBE + 2 * PROBES_WANTED - 1):
         on_flat = watch.looks_flat(k * 10**9, estimate(k))
-        flat_frames += on_flat
+        flat_frames += [k] * on_flat
         refused = replace(fix(k, reason=RejectReason.UNSURE), wrong_probability=wrong_on_heights)
         watch.on_fix(fix(k) if on_flat else refused, estimate(k))
     return watch, flat_frames
@@ -249,16 +249,28 @@ def after_probes(wrong_on_heights: float) -> tuple[GroundWatch, int]:
 def test_frames_that_are_not_found_are_tried_on_flat_ground() -> None:
     """After some failures each other frame is looked for on flat ground; found only there, the heights go."""
     watch, flat_frames = after_probes(wrong_on_heights=0.5)
-    assert flat_frames >= PROBES_WANTED
+    assert flat_frames == [FAILED_BEFORE_PROBE + 2 * number for number in range(PROBES_WANTED)]
     assert not watch.believed
-    assert "flat ground only" in watch.take()[0].text
+    (alert,) = watch.take()
+    assert "flat ground only" in alert.text
+    assert (alert.t_ns, alert.always) == (flat_frames[-1] * 10**9, True)
+
+
+def test_a_frame_that_is_found_on_the_heights_speaks_for_them() -> None:
+    """It begins the count anew, of those that were not found and of those that were found on flat ground."""
+    watch = GroundWatch(hill(LOCAL))
+    for k in range(8 * FAILED_BEFORE_PROBE):
+        assert not watch.looks_flat(k * 10**9, estimate(k))
+        found = k % FAILED_BEFORE_PROBE == FAILED_BEFORE_PROBE - 1
+        watch.on_fix(fix(k, reason=RejectReason.NONE if found else RejectReason.UNSURE), estimate(k))
+    assert watch.believed
 
 
 def test_frames_that_were_nearly_found_keep_the_heights() -> None:
     """A place that is right with 99.9 % on the heights on board, only not sure enough, is none that flat ground alone
     shows: probes go on, the heights stay."""
     watch, flat_frames = after_probes(wrong_on_heights=1e-3)
-    assert flat_frames >= PROBES_WANTED
+    assert len(flat_frames) >= PROBES_WANTED
     assert watch.believed
     assert watch.take() == []
 

@@ -180,3 +180,17 @@ def test_a_window_is_cut_to_the_cells_that_there_is_time_for(painted_ground: Any
     assert cut.covered(prior, SMALL_M, stage) == pytest.approx(inside**2, abs=0.02)
     assert cut.tried(prior, SMALL_M, stage) / whole.tried(prior, SMALL_M, stage) == pytest.approx(sides**2, rel=0.03)
     assert whole.covered(prior, SMALL_M, stage) == 1.0
+
+
+def test_an_unknown_height_is_searched_from_the_highest_octave_down(painted_ground: Any) -> None:
+    """Each stage holds heights of one octave, the first the highest one, and together they are all, once."""
+    place = GridPlace(painted_ground.mosaic(), painted_ground.local, PlaceConfig(), map)
+    prior = painted_ground.prior(painted_ground.pose(), known=False, height_m=800.0, height_sigma_m=900.0)
+    stages = place.search_stages(prior, FOOTPRINT_M)
+    highest_m = max(stages[0].heights_m)
+    assert len(stages) >= 2
+    for number, stage in enumerate(stages):
+        assert len(stage.heights_m) >= 1
+        assert all(highest_m / 2 ** (number + 1) < height <= highest_m / 2**number for height in stage.heights_m)
+    everything = np.concatenate([stage.heights_m for stage in stages])
+    assert len(set(everything.tolist())) == len(everything)

@@ -89,12 +89,17 @@ def test_pixels_lie_where_the_grid_says() -> None:
 
 def test_what_is_stored_with_a_tile() -> None:
     """Time, sigma, trust, covariance and sharpness of the parent go with each tile, under its flight, pending."""
-    new = maker().tiles(job(4.0))[0]
+    covariance = np.diag([4.0, 4.0, 9.0, 1e-4, 1e-4, 1e-4])
+    covariance[0, 4] = covariance[4, 0] = 0.0123456789
+    new = maker().tiles(replace(job(4.0004), covariance=covariance))[0]
     assert (new.key.source, new.key.flight_id, new.voting_status) == ("onboard_ingest", FLIGHT, "pending")
     assert new.captured_at == datetime.fromtimestamp(TIME_NS / 1e9 + 5.0, UTC)
-    assert new.parent_sigma_m == 4.0
+    assert new.parent_sigma_m == 4.0004
     quality = new.quality_metadata
-    assert (quality["trust"], quality["frame_index"], len(quality["pose_covariance"])) == ("low", 12, 21)
+    assert (quality["trust"], quality["frame_index"], quality["parent_sigma_m"]) == ("low", 12, 4.0)
+    assert quality["pose_covariance"][:6] == [4.0, 0.0, 0.0, 0.0, 0.0123457, 0.0]  # the upper triangle by rows
+    assert (len(quality["pose_covariance"]), quality["pose_covariance"][6]) == (21, 4.0)
+    assert quality["frame_resolution_m_px"] == round(POSITION[2] / CAMERA.fx_px, 4)
     assert quality["sharpness"] > 1.0
 
 

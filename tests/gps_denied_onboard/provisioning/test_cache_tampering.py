@@ -189,3 +189,45 @@ def test_a_box_that_is_none_or_without_its_origin(
     told = all_faults(seal(body, sign(body, PRIVATE_KEY)))
     assert len(told) == 1
     assert why in told[0]
+
+
+@pytest.mark.parametrize(
+    ("box", "origin"),
+    [
+        ((36.9, 48.9, 37.1, 49.1), (48.9, 36.9)),
+        ((36.9, 48.9, 37.1, 49.1), (49.1, 37.1)),
+        ((-180.0, -89.9, 180.0, 89.9), (0.0, 0.0)),
+    ],
+)
+def test_an_origin_on_the_boxs_edge_is_inside(
+    box: tuple[float, float, float, float], origin: tuple[float, float]
+) -> None:
+    """A corner of the box belongs to it, and a box may reach the date line."""
+    body = dataclasses.replace(BODY, bbox_deg=box, origin_latitude_deg=origin[0], origin_longitude_deg=origin[1])
+    assert all_faults(seal(body, sign(body, PRIVATE_KEY))) == []
+
+
+@pytest.mark.parametrize(("count", "last"), [(20, "20. fault 19"), (21, "... and 1 more")])
+def test_many_faults_are_numbered_and_counted(count: int, last: str) -> None:
+    """Twenty are shown, from 1 on; of more it is said how many there are, and all of them are kept."""
+    error = CacheNotTrustedError(Path("cache"), [f"fault {number}" for number in range(count)])
+    lines = str(error).splitlines()
+    assert lines[1] == "  1. fault 0"
+    assert lines[-2] == f"  {last}"
+    assert len(lines) == min(count, 20) + 2 + (count > 20)
+    assert len(error.faults) == count
+
+
+@pytest.mark.parametrize(
+    ("held", "said"),
+    [((), "0 of 7 are there"), ((TileBlock(4934, 2818, 5, "cd" * 32),), "5 of 7 are there"),
+     ((TileBlock(4934, 2818, 7, "ce" * 32),), "7 of 7 are there, or others"),
+     ((TileBlock(2818, 4934, 7, "cd" * 32),), "0 of 7 are there")],
+)  # fmt: skip
+def test_tiles_that_are_not_the_signed_ones(held: tuple[TileBlock, ...], said: str) -> None:
+    """None, fewer, others, or those of another square: the square is named with how many of its tiles are there."""
+    sealed = parse_cache_manifest(seal(BODY, sign(BODY, PRIVATE_KEY)))
+    (fault,) = faults(sealed, TRUSTED, FOUND, held, Expected())
+    assert "square 4934/2818 (zoom 18)" in fault
+    assert said in fault
+    assert list(faults(sealed, TRUSTED, FOUND, BODY.squares, Expected())) == []

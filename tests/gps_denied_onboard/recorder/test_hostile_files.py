@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import struct
 import subprocess
 import sys
@@ -77,10 +78,15 @@ def test_made_up_records(tmp_path: Path, records: list[tuple[int, int | None, by
     read_all(tmp_path)
 
 
+@functools.cache
+def two_gib_of_zeros() -> bytes:
+    compressor = zstandard.ZstdCompressor(level=1).compressobj()
+    return b"".join(compressor.compress(bytes(1 << 24)) for _ in range(128)) + compressor.flush()
+
+
 def bomb(claims: int) -> bytes:
     """A chunk that unpacks to 2 GiB of zeros and claims another size."""
-    compressor = zstandard.ZstdCompressor(level=1).compressobj()
-    packed = b"".join(compressor.compress(bytes(1 << 24)) for _ in range(128)) + compressor.flush()
+    packed = two_gib_of_zeros()
     content = struct.pack("<QQQII", 0, 1, claims, 0, 4) + b"zstd" + struct.pack("<Q", len(packed)) + packed
     return container.MAGIC + struct.pack("<BQ", container.CHUNK, len(content)) + content
 

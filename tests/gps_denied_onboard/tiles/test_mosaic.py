@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -52,7 +54,12 @@ def expected(land: Land, level: int) -> tuple[np.ndarray, np.ndarray]:
 
 LAND = Land()
 MARGIN = 1200
-WHOLE = {level: [np.pad(part, MARGIN) for part in expected(LAND, level)] for level in range(9)}
+
+
+@functools.cache
+def whole(level: int) -> list[np.ndarray]:
+    """Grey and validity of LAND at a level, with nothing around it."""
+    return [np.pad(part, MARGIN) for part in expected(LAND, level)]
 
 
 @pytest.mark.parametrize("level", range(9))
@@ -61,8 +68,8 @@ def test_levels_are_means_of_what_has_data(level: int) -> None:
     x0, y0, x1, y1 = MapMosaic(LAND).bounds_px(level)
     assert (x0, y0) == (X0 * 256 >> level, Y0 * 256 >> level)
     grey, valid = MapMosaic(LAND).window(level, x0, y0, x1 - x0, y1 - y0)
-    np.testing.assert_array_equal(valid, WHOLE[level][1][MARGIN:-MARGIN, MARGIN:-MARGIN])
-    np.testing.assert_array_equal(grey, WHOLE[level][0][MARGIN:-MARGIN, MARGIN:-MARGIN])
+    np.testing.assert_array_equal(valid, whole(level)[1][MARGIN:-MARGIN, MARGIN:-MARGIN])
+    np.testing.assert_array_equal(grey, whole(level)[0][MARGIN:-MARGIN, MARGIN:-MARGIN])
 
 
 def test_a_whole_map_is_rounded_as_any_other() -> None:
@@ -100,8 +107,8 @@ def test_windows_do_not_depend_on_what_was_read_before(
         u, v = u >> level, v >> level
         grey, valid = mosaic.window(level, (X0 * 256 >> level) + u, (Y0 * 256 >> level) + v, width, height)
         cut = np.s_[MARGIN + v : MARGIN + v + height, MARGIN + u : MARGIN + u + width]
-        np.testing.assert_array_equal(grey, WHOLE[level][0][cut])
-        np.testing.assert_array_equal(valid, WHOLE[level][1][cut])
+        np.testing.assert_array_equal(grey, whole(level)[0][cut])
+        np.testing.assert_array_equal(valid, whole(level)[1][cut])
         assert mosaic.cached_bytes <= cache_bytes
 
 

@@ -11,6 +11,7 @@ import orjson
 import pytest
 
 from gps_denied_onboard.messages import PoseFix, RejectReason
+from gps_denied_operator.compare import bootstrap
 from gps_denied_operator.evaluate.configuration import configuration_facts
 from gps_denied_operator.evaluate.output import frames_csv
 from gps_denied_operator.scoring.frames import FrameResult, RunFacts
@@ -50,6 +51,14 @@ def map_fix(t_ns: int, position_enu_m: np.ndarray) -> PoseFix:
 
 Write = Callable[..., Path]
 _unchanged: dict[tuple[int, int, float], list[FrameResult]] = {}
+_written: dict[tuple[range, int, float], tuple[bytes, bytes]] = {}
+"""results.json and frames.csv of flights without a change: most tests have such a side."""
+
+
+@pytest.fixture(autouse=True)
+def fewer_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw a quarter as often: no verdict here hangs on the last digits of an interval."""
+    monkeypatch.setattr(bootstrap, "DRAWS", bootstrap.DRAWS_LARGE)
 
 
 @pytest.fixture
@@ -85,6 +94,24 @@ def write_flights(
         return rows
 
     folder.mkdir()
+    key = (seeds, frames, fixes_m)
+    plain = change is unchanged and not more
+    if not plain or key not in _written:
+        made = _result(seeds, change, frames, fixes_m, flight_rows, more or {}, origin)
+        if plain:
+            _written[key] = made
+    result, csv = _written[key] if plain else made
+    (folder / "results.json").write_bytes(result)
+    if with_frames:
+        (folder / "frames.csv").write_bytes(csv)
+    return folder
+
+
+def _result(
+    seeds: range, change: Change, frames: int, fixes_m: float,
+    flight_rows: Callable[[int, np.ndarray], list[FrameResult]], more: dict[str, Any], origin: Any,
+) -> tuple[bytes, bytes]:  # fmt: skip
+    """results.json and frames.csv of such flights."""
     flights: list[tuple[str, list[FrameResult]]] = []
     for seed in seeds:
         if change is not unchanged:
@@ -101,8 +128,5 @@ def write_flights(
     ]
     result = figures([rows for _, rows in flights], RUN, [title for title, _ in flights])
     result |= {"evaluation": "flights", "minutes": 2.0, "scenario": "cruise", **configuration_facts(None)}
-    result |= {"flights": each, **(more or {})}
-    (folder / "results.json").write_bytes(orjson.dumps(result))
-    if with_frames:
-        (folder / "frames.csv").write_bytes(frames_csv([(title, rows, origin) for title, rows in flights]))
-    return folder
+    result |= {"flights": each, **more}
+    return orjson.dumps(result), frames_csv([(title, rows, origin) for title, rows in flights])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -207,6 +208,8 @@ def test_the_figures_and_the_page_show_every_change(tmp_path: Path) -> None:
     """The JSON has the promised keys; the page names verdicts and escapes the log's name."""
     lost = forged(flight(minutes=0.8), lambda s, _: replace(s, fix_type=1), 30.0)
     result = replace(watched(lost, tmp_path), log="<b>.bin")
+    assert len(result.verdicts) >= 2
+    assert all(one.verdict is not other.verdict for one, other in itertools.pairwise(result.verdicts))
     row = results_of([result])["logs"][0]
     assert {"log", "duration_s", "gps_samples", "verdicts", "spoofed_s", "degraded_s", "alarms"} <= set(row)
     assert {"t_s", "verdict", "reason"} == set(row["verdicts"][0])
@@ -247,7 +250,7 @@ def test_logs_that_cannot_be_read_are_told_once_each(tmp_path: Path) -> None:
 
 def test_the_slowest_drift_that_is_seen_is_told(tmp_path: Path) -> None:
     """A drift well above the told one is found, one far below it is not; without other sensors none is promised."""
-    messages = flight(minutes=3.0)
+    messages = flight(minutes=MINUTES)
     floor_mps = watched(messages, tmp_path).slowest_drift_mps
     assert floor_mps is not None
 

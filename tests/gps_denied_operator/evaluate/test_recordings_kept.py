@@ -13,11 +13,13 @@ from gps_denied_operator.evaluate.recordings import FlightKey, asks_for_heights,
 
 
 @pytest.fixture(scope="module")
-def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a copy of the simulator's package."""
+def package(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """Return a copy of the simulator's package, and its hash."""
     copy = tmp_path_factory.mktemp("copy") / "gps_denied_sim"
     shutil.copytree(gps_denied_sim.__path__[0], copy, ignore=shutil.ignore_patterns("__pycache__"))
-    return copy
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gps_denied_sim, "__path__", [str(copy)])
+        return copy, simulator_hash()
 
 
 @pytest.mark.parametrize(
@@ -34,15 +36,15 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ],
 )
 def test_only_what_makes_a_recording_counts(
-    package: Path, monkeypatch: pytest.MonkeyPatch, changed: str, thrown_away: bool
+    package: tuple[Path, str], monkeypatch: pytest.MonkeyPatch, changed: str, thrown_away: bool
 ) -> None:
     """A change below `recording` makes a new recording; one of the command line or the tile provider does not."""
-    monkeypatch.setattr(gps_denied_sim, "__path__", [str(package)])
-    unchanged = (package / changed).read_bytes()
-    before = simulator_hash()
-    (package / changed).write_bytes(unchanged + b"\nCHANGED = True\n")
+    copy, before = package
+    monkeypatch.setattr(gps_denied_sim, "__path__", [str(copy)])
+    unchanged = (copy / changed).read_bytes()
+    (copy / changed).write_bytes(unchanged + b"\nCHANGED = True\n")
     after = simulator_hash()
-    (package / changed).write_bytes(unchanged)
+    (copy / changed).write_bytes(unchanged)
     assert (after != before) is thrown_away
 
 

@@ -23,8 +23,10 @@ def late(messages: Messages, by_s: float) -> Messages:
     return sorted(moved, key=lambda m: m.t_ns)
 
 
-@pytest.mark.parametrize("suffix", [".bin", ".ulg"])
-@pytest.mark.parametrize("seed", [3, 4])
+@pytest.mark.parametrize(
+    ("seed", "suffix"),
+    [(3, ".bin"), (4, ".ulg"), *(pytest.param(*other, marks=pytest.mark.slow) for other in ((3, ".ulg"), (4, ".bin")))],
+)
 def test_a_late_receiver_is_found_late(seed: int, suffix: str, tmp_path: Path) -> None:
     """A delay of 0.24 s more is found as that, within three sigmas, which are small."""
     plain = receiver_delay(open_log(write(tmp_path, suffix, flight(seed, MINUTES))))

@@ -100,6 +100,12 @@ def test_nothing_gives_null_and_never_nan() -> None:
     assert json.loads(text)["odometry"] == {"registered": None, "drift_percent": None}
 
 
+def test_what_the_machine_does_not_say_is_null() -> None:
+    """A run without a load and without a GPS to leave tells null for both, no number and no text."""
+    found = figures([[]], RUN)
+    assert (found["load_average"], found["true_gps_left"]) == (None, None)
+
+
 def test_coverage_and_nees_of_an_honest_filter(origin: LocalFrame, make_state: MakeState) -> None:
     """Errors drawn from the promised covariance lie 95 % inside the ellipse and have a mean NEES of 2."""
     rng = np.random.default_rng(4)

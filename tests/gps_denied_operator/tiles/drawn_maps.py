@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,7 @@ class Drawn:
     spots_deg: np.ndarray
 
 
+@functools.cache
 def spots() -> np.ndarray:
     """Return (HEIGHT, WIDTH) floats: textured ground of 0.2, a dark and a bright field, spots up to 0.95."""
     v, u = np.mgrid[:HEIGHT, :WIDTH] + 0.5
@@ -34,7 +36,13 @@ def spots() -> np.ndarray:
     picture[130:170, 100:150], picture[130:170, 300:350] = 0.02, 0.95
     for column, row in SPOTS_PX:
         picture += 0.73 * np.exp(-((u - column) ** 2 + (v - row) ** 2) / (2 * SPOT_SIGMA_PX**2))
-    return np.asarray(np.clip(picture, 0.0, 1.0))
+    return kept(np.clip(picture, 0.0, 1.0))
+
+
+def kept(picture: np.ndarray) -> np.ndarray:
+    """A picture that many tests draw from and none changes."""
+    picture.flags.writeable = False
+    return picture
 
 
 def placed(epsg: int, resolution_m: float, turn_deg: float = 0.0) -> rasterio.Affine:
@@ -74,8 +82,9 @@ def spots_deg(place: rasterio.Affine, epsg: int) -> np.ndarray:
     return np.array([to_degrees.transform(*point) for point in ground])
 
 
+@functools.cache
 def eight_bit() -> np.ndarray:
-    return np.asarray(np.rint(spots() * 255), dtype=np.uint8)
+    return kept(np.rint(spots() * 255).astype(np.uint8))
 
 
 def hole() -> np.ndarray:

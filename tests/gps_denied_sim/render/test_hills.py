@@ -20,7 +20,9 @@ from gps_denied_sim.vehicle.flight import fly, make_air
 from gps_denied_sim.vehicle.route import make_route
 
 
-@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow) if n == "relief-50" else n for n in RELIEF_M])
+@pytest.mark.parametrize(
+    "name", [n if n == "relief-300" else pytest.param(n, marks=pytest.mark.slow) for n in RELIEF_M]
+)
 def test_hills_are_as_high_and_steep_as_told(name: str) -> None:
     """Over 6 km they rise by what the name says, a third more or less; no slope exceeds 25 degrees by much."""
     for seed in (1, 8):
@@ -32,19 +34,19 @@ def test_hills_are_as_high_and_steep_as_told(name: str) -> None:
         assert float(slope.max()) < 27.0
 
 
-@pytest.mark.parametrize("bank_deg", [0.0, 30.0])
-def test_a_pixel_shows_the_hill_that_it_looks_at(bank_deg: float) -> None:
+def test_a_pixel_shows_the_hill_that_it_looks_at() -> None:
     """Over 300 m of relief, banked too, the ground that is drawn projects back onto its pixels, to half of one."""
     scenario = make_scenario("relief-300", 6, 20.0)
     flight = fly(scenario, make_route(scenario, 6, 20.0), make_air(6), 6, 20.0, 100.0)
     camera, _ = make_camera(6)
     eye = SimCamera(camera, flight, GroundPicture(World(6, scenario.style), camera_look(6), 0.8), 6)
     position = flight.at(7.31)[0]
-    rotation = exp_rotation(np.array([math.radians(bank_deg), 0.0, 0.0])) @ nadir_camera_to_enu(0.5)
-    nodes = eye.ground_nodes(position, rotation).reshape(-1, 2)
-    points = np.column_stack([nodes, eye.ground.world.height_m(nodes[:, 0], nodes[:, 1])])
-    off = np.abs(camera.model.project((points - position) @ rotation) - eye.node_pixels)
-    assert float(off.max()) < 0.5
+    for bank_deg in (0.0, 30.0):
+        rotation = exp_rotation(np.array([math.radians(bank_deg), 0.0, 0.0])) @ nadir_camera_to_enu(0.5)
+        nodes = eye.ground_nodes(position, rotation).reshape(-1, 2)
+        points = np.column_stack([nodes, eye.ground.world.height_m(nodes[:, 0], nodes[:, 1])])
+        off = np.abs(camera.model.project((points - position) @ rotation) - eye.node_pixels)
+        assert float(off.max()) < 0.5, bank_deg
 
 
 @pytest.mark.slow

@@ -15,7 +15,7 @@ from gps_denied_onboard.config import Config
 from gps_denied_sim.sensors.error_table import SensorError
 from gps_denied_sim.sensors.imu_parts import flicker, vibration
 
-from ...source_trees import tree_of
+from ...source_trees import nodes_of, tree_of
 
 ROOT = Path(__file__).resolve().parents[3]
 SENSORS = ROOT / "src" / "gps_denied_sim" / "sensors"
@@ -70,7 +70,7 @@ def test_no_figure_is_the_estimators() -> None:
 def test_the_sensors_import_nothing_of_the_estimator() -> None:
     """Of the onboard package they know geometry and messages alone."""
     for file in SENSORS.glob("*.py"):
-        for node in ast.walk(tree_of(file)):
+        for node in nodes_of(tree_of(file)):
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("gps_denied_onboard."):
                 part = (node.module or "").split(".")[1]
                 assert part in {"geometry", "messages", "errors"}, (file.name, node.module)
@@ -80,7 +80,7 @@ def test_no_sigma_stands_outside_the_table() -> None:
     """What the sensors draw errors with comes from the table: no other number is in a call of `normal` or `wander`."""
     strays = []
     for file in SENSORS.glob("*.py"):
-        for node in ast.walk(tree_of(file)):
+        for node in nodes_of(tree_of(file)):
             name = getattr(getattr(node, "func", None), "attr", getattr(getattr(node, "func", None), "id", ""))
             if isinstance(node, ast.Call) and name in {"normal", "wander", "flicker"}:
                 numbers = {n.value for n in ast.walk(node) if isinstance(n, ast.Constant) and type(n.value) is float}

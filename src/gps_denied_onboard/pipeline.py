@@ -342,7 +342,9 @@ class Pipeline:
         motion = motion or self._motion(estimate)
         if motion is None:
             return []
-        self._monitor.on_picture(fix, used, motion.flown_m, motion.footprint_m)
+        camera = self._camera(estimate)
+        scale_sigma = camera.height_sigma_m / camera.height_m
+        self._monitor.on_picture(fix, used, motion.flown_m, motion.footprint_m, scale_sigma)
         return self._assessed(fix.t_ns, renew=True)
 
     def _assessed(self, t_ns: int, renew: bool = False) -> list[Output]:

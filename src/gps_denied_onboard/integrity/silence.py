@@ -51,9 +51,11 @@ def fitted(state: SilenceState, travelled_m: float, footprint_m: float, config: 
     )
 
 
-def unmatched(state: SilenceState, travelled_m: float, footprint_m: float, config: StateHealthConfig) -> SilenceState:
-    """After a frame that should have matched and did not."""
-    weight = _weight(state, travelled_m, footprint_m, config)
+def unmatched(
+    state: SilenceState, travelled_m: float, footprint_m: float, config: StateHealthConfig, scale_sigma: float = 0.0
+) -> SilenceState:
+    """After a frame that should have matched and did not. `scale_sigma` is of its height above ground, relative."""
+    weight = _weight(state, travelled_m, footprint_m, config) * _seen(scale_sigma, config)
     learns = state.wrong < 1e-2  # where the state itself is in doubt, a miss says nothing of the frames
     return replace(
         state,
@@ -98,6 +100,12 @@ def cloud_variance_m2(state: SilenceState, step_s: float, config: StateHealthCon
     cloud, whose motion is its own for some seconds."""
     speed_mps = config.cloud_speed_mps * (1.0 - state.recent) ** 2
     return 2.0 * speed_mps**2 * config.cloud_time_s * step_s
+
+
+def _seen(scale_sigma: float, config: StateHealthConfig) -> float:
+    """How much of a frame's chance to match is left where its scale is not known to a step of the search: low in a
+    climb, over ground whose height is known to some metres, hardly any."""
+    return min(1.0, config.scale_known / max(scale_sigma, 1e-6)) ** 2
 
 
 def _weight(state: SilenceState, travelled_m: float, footprint_m: float, config: StateHealthConfig) -> float:

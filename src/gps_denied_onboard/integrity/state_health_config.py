@@ -60,6 +60,9 @@ class StateHealthConfig:
     wrong_floor: float = 1e-5
     independent_share: float = 0.3
     """Frames that lie further apart than this part of the ground they show count in full, nearer ones in part."""
+    scale_known: float = 0.07
+    """A height above ground that is known to this part of it is no reason why a frame should not match: one step of the
+    place search."""
     silence_sigma_m: float = 300.0
     silence_growth: float = 1.5
     silence_sigma_m_max: float = 6000.0

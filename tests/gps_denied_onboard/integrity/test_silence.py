@@ -69,3 +69,12 @@ def test_odometry_is_worth_less_where_frames_match_nothing() -> None:
     assert silence.cloud_variance_m2(silent, 1.0, CONFIG) > 15.0
     again = flown(silent, "+" * 6, start_m=6000.0)
     assert silence.cloud_variance_m2(again, 1.0, CONFIG) < 1.5
+
+
+@pytest.mark.parametrize(("scale_sigma", "counts"), [(0.0, 1.0), (0.07, 1.0), (0.14, 0.25), (0.7, 0.01)])
+def test_frames_of_unknown_scale_say_little_by_their_silence(scale_sigma: float, counts: float) -> None:
+    """Heights known to a step of the search cost no match; known to two steps, a frame counts a quarter."""
+    state = silence.started(CONFIG)
+    for k in range(8):
+        state = silence.unmatched(state, (k + 1) * FAR_M, FOOTPRINT_M, CONFIG, scale_sigma)
+    assert state.silent == pytest.approx(8.0 * counts)

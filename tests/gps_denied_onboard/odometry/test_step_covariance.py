@@ -11,7 +11,7 @@ from gps_denied_onboard.geometry.rotations import nadir_camera_to_enu
 from gps_denied_onboard.messages import CameraPrior, FloatArray
 from gps_denied_onboard.odometry.config import OdometryConfig
 from gps_denied_onboard.odometry.plane_motion import SIZE, PlaneMotion, Solution
-from gps_denied_onboard.odometry.uncertainty import step_covariance
+from gps_denied_onboard.odometry.uncertainty import step_covariance, yaw_change
 
 SHIFT = np.array([0.10, -0.04, 0.02])
 """Displacement over height, east, north, up."""
@@ -51,3 +51,24 @@ def test_solution_is_scaled_by_the_height() -> None:
     assert made[0, 0] == pytest.approx(1e-6 * HEIGHT_M**2)
     assert made[3, 3] == pytest.approx(4e-6, rel=1e-3)
     assert made[1, 1] == pytest.approx(0.0, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("before_rad", "after_rad", "turn_rad"), [(0.3, 0.5, 0.2), (3.0, -3.0, 0.2832), (0.2, 0.2, 0.0)]
+)
+def test_a_turn_is_from_the_first_picture_to_the_second(before_rad: float, after_rad: float, turn_rad: float) -> None:
+    """By how much the image's upward axis turned about up, over the seam at half a turn, too."""
+    motion = PlaneMotion(SHIFT, nadir_camera_to_enu(before_rad), nadir_camera_to_enu(after_rad), np.zeros(2))
+    back = PlaneMotion(SHIFT, motion.rotation1, motion.rotation0, np.zeros(2))
+    assert abs(yaw_change(motion)) == pytest.approx(turn_rad, abs=1e-4)
+    assert yaw_change(back) == pytest.approx(-yaw_change(motion), abs=1e-9)
+
+
+def test_errors_of_turn_and_way_that_go_together_stay_so() -> None:
+    """A covariance of displacement and turn keeps its sign, scaled by the height once; a tilt of both is no turn."""
+    own = np.zeros((SIZE, SIZE))
+    own[0, 0], own[5, 5], own[6, 6] = 1e-6, 4e-6, 1e-2
+    own[0, 5] = own[5, 0] = -1e-6
+    made = covariance(0.0, 0.0, own)
+    assert made[0, 3] == made[3, 0] == pytest.approx(-1e-6 * HEIGHT_M, rel=1e-3)
+    assert made[3, 3] == pytest.approx(4e-6, rel=1e-3)

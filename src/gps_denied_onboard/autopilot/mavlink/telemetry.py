@@ -39,6 +39,8 @@ GPS_EPOCH_NS = GPS_EPOCH_UNIX_S * 1_000_000_000
 """A clock that was set may be thrown back, by 1024 weeks for one, but not to before this."""
 UTC_AGE_NS = 3_000_000_000
 INTERFERENCE_AGE_NS = 3_000_000_000
+NOWHERE_E7 = 100_000
+"""So near to latitude 0 and longitude 0, about a kilometre, is where a filter has it that has no origin yet."""
 UNKNOWN_16 = 65535
 EKF_POSITION_ABSOLUTE = 16
 FACING_DOWN = 25  # MAV_SENSOR_ROTATION_PITCH_270
@@ -215,7 +217,8 @@ class TelemetryDecoder:
 
     def _on_position(self, m: Any, now_ns: int) -> Received | None:
         t_ns = self._boot_time(m.time_boot_ms * 1_000_000, now_ns)
-        if (m.lat, m.lon) != (0, 0) and abs(m.lat) <= 900_000_000 and abs(m.lon) <= 1_800_000_000:
+        nowhere = max(abs(m.lat), abs(m.lon)) < NOWHERE_E7
+        if not nowhere and abs(m.lat) <= 900_000_000 and abs(m.lon) <= 1_800_000_000:
             if self._located:
                 self._barometer.on_altitude(m.alt / 1000.0)
             velocity = (m.vx / 100.0, m.vy / 100.0, m.vz / 100.0)

@@ -156,6 +156,14 @@ def test_the_autopilots_position_is_kept_for_the_start() -> None:
     assert d.last_position == TakeoffOrigin(NOW_NS, 48.1234567, 37.2, 150.0, 5.0, 5.0, (1.0, -2.0, 0.05))
 
 
+@pytest.mark.parametrize("place_e7", [(0, 0), (326, 3076), (-99_999, 99_999)])
+def test_a_filter_without_an_origin_knows_no_place(place_e7: tuple[int, int]) -> None:
+    """ArduPilot's first positions lie some metres from latitude 0 and longitude 0: nobody starts there."""
+    d = decoder()
+    d.decode(mavlink.MAVLink_global_position_int_message(BOOT_MS, *place_e7, 110, 0, 0, 0, 0, 0), NOW_NS)
+    assert d.last_position is None
+
+
 @pytest.mark.parametrize(
     "message",
     [

@@ -65,7 +65,8 @@ class TelemetryDecoder:
         self._barometer = Barometer()
         self._utc: tuple[int, int] | None = None  # (t_ns, UTC ns since 1970) of the newest SYSTEM_TIME
         self._interference: tuple[int, int] | None = None  # (arrival, bits) of the newest GNSS_INTEGRITY
-        self._located = False
+        self._located = self._lost = False  # `_lost`: the autopilot's filter has not had a place yet
+        self._filter_told = False
         self.malformed = 0
         self.last_position: TakeoffOrigin | None = None
         self._handlers: dict[str, Callable[[Any, int], Received | None]] = {
@@ -151,7 +152,7 @@ class TelemetryDecoder:
         out: list[Received] = []
         if m.airspeed > 0.0 or not math.isfinite(m.airspeed):
             out.append(AirspeedSample(now_ns, m.airspeed * true_per_equivalent_airspeed(m.alt)))
-        if self._height.allows("VFR_HUD", now_ns):
+        if not self._lost and self._height.allows("VFR_HUD", now_ns):
             out.append(BaroSample(now_ns, m.alt))
         return out
 
@@ -218,7 +219,9 @@ class TelemetryDecoder:
     def _on_position(self, m: Any, now_ns: int) -> Received | None:
         t_ns = self._boot_time(m.time_boot_ms * 1_000_000, now_ns)
         nowhere = max(abs(m.lat), abs(m.lon)) < NOWHERE_E7
-        if not nowhere and abs(m.lat) <= 900_000_000 and abs(m.lon) <= 1_800_000_000:
+        if not self._filter_told:
+            self._lost = nowhere and self.last_position is None
+        if not nowhere and not self._lost and abs(m.lat) <= 900_000_000 and abs(m.lon) <= 1_800_000_000:
             if self._located:
                 self._barometer.on_altitude(m.alt / 1000.0)
             velocity = (m.vx / 100.0, m.vy / 100.0, m.vz / 100.0)
@@ -228,7 +231,8 @@ class TelemetryDecoder:
     def _on_filter(self, m: Any, now_ns: int) -> Received | None:
         """Whether the autopilot's filter has a place on earth; until then its position and altitude are left-overs."""
         del now_ns
-        self._located = bool(m.flags & EKF_POSITION_ABSOLUTE)
+        self._filter_told, self._located = True, bool(m.flags & EKF_POSITION_ABSOLUTE)
+        self._lost = not self._located and (self._lost or self.last_position is None)
         return None
 
     def _on_distance(self, m: Any, now_ns: int) -> Received | None:

@@ -156,12 +156,33 @@ def test_the_autopilots_position_is_kept_for_the_start() -> None:
     assert d.last_position == TakeoffOrigin(NOW_NS, 48.1234567, 37.2, 150.0, 5.0, 5.0, (1.0, -2.0, 0.05))
 
 
-@pytest.mark.parametrize("place_e7", [(0, 0), (326, 3076), (-99_999, 99_999)])
+@pytest.mark.parametrize("place_e7", [(0, 0), (326, 3076), (-99_999, 99_999), (481_234_567, 372_000_000)])
 def test_a_filter_without_an_origin_knows_no_place(place_e7: tuple[int, int]) -> None:
-    """ArduPilot's first positions lie some metres from latitude 0 and longitude 0: nobody starts there."""
+    """ArduPilot's first positions lie some metres from latitude 0 and longitude 0, the next ones have no altitude:
+    nobody starts there, and the altitude of the display is none either, until its filter has a place."""
     d = decoder()
-    d.decode(mavlink.MAVLink_global_position_int_message(BOOT_MS, *place_e7, 110, 0, 0, 0, 0, 0), NOW_NS)
+    hud = mavlink.MAVLink_vfr_hud_message(0.0, 0.0, 90, 50, 0.11, 0.0)
+    lost, located = (mavlink.MAVLink_ekf_status_report_message(flags, 0, 0, 0, 0, 0) for flags in (167, 831))
+    if place_e7[0] > 99_999:
+        d.decode(lost, NOW_NS)
+    d.decode(mavlink.MAVLink_global_position_int_message(BOOT_MS, *place_e7, -120, 0, 0, 0, 0, 0), NOW_NS)
     assert d.last_position is None
+    assert d.decode(hud, NOW_NS) == []
+    d.decode(located, NOW_NS)
+    d.decode(position(), NOW_NS)
+    assert d.last_position is not None
+    assert d.decode(hud, NOW_NS) == [BaroSample(NOW_NS, 0.11)]
+    d.decode(lost, NOW_NS)  # in the air, its GPS jammed: what it knew counts
+    assert d.decode(hud, NOW_NS) == [BaroSample(NOW_NS, 0.11)]
+
+
+def test_a_filter_that_tells_nothing_of_itself_has_a_place_when_it_shows_one() -> None:
+    """Without EKF_STATUS_REPORT the first position that is somewhere counts, after those that were nowhere too."""
+    d = decoder()
+    d.decode(mavlink.MAVLink_global_position_int_message(BOOT_MS, 0, 0, 0, 0, 0, 0, 0, 0), NOW_NS)
+    assert d.last_position is None
+    d.decode(position(), NOW_NS)
+    assert d.last_position is not None
 
 
 @pytest.mark.parametrize(

@@ -93,9 +93,7 @@ class PictureWatch:
         if self._order.lag_s != 0.0 and (self._order.held_s(step.t1_ns) > LAG_HELD_S or self._costs_more(estimate)):
             self._doubt(abs(self._order.lag_s))
             self._forget()
-        if (
-            self._order.lag_s > 0.0 and self._order.steady >= STEADY_STEPS
-        ):  # no picture is newer: those before were late
+        if self._order.lag_s > 0.0 and self._order.steady >= STEADY_STEPS:  # none is newer: those before were late
             self._doubt(self._order.lag_s)
             self._forget()
         if delay_s > 0.0 and self._order.lag_s == 0.0:

@@ -175,9 +175,9 @@ class GridPlace:
             level = self.pyramid_level(footprint_m * height_m / prior.height_m / search_stage.cells)
             by_level.setdefault(level, []).append(float(height_m))
         found: list[_Found] = []
-        hypotheses = len(search_stage.heights_m) * len(self._yaw_hypotheses(prior, search_stage.yaw_step_rad))
+        templates = self._count(prior, search_stage)
         for level, heights_m in by_level.items():
-            window = self._window_px(prior, footprint_m, level, ground_up_m, hypotheses)
+            window = self._window_px(prior, footprint_m, level, ground_up_m, templates)
             width, height = window[2] - window[0], window[3] - window[1]
             if width < 16 or height < 16:
                 continue
@@ -185,14 +185,14 @@ class GridPlace:
                 continue
             centre = self._centre_enu(*window, level, ground_up_m)
             grid = MapGrid.at(self._local, self._mosaic.zoom, level, centre, ground_up_m)
-            if templates := self._templates(frame, prior, grid, heights_m, search_stage):
-                found.extend(self._correlate(templates, level, window, grid))
+            if drawn := self._templates(frame, prior, grid, heights_m, search_stage):
+                found.extend(self._correlate(drawn, level, window, grid))
         return self._candidates(found, footprint_m / prior.height_m, search_stage.candidates)
 
     def tried(self, prior: CameraPrior, footprint_m: float, search_stage: SearchStage) -> float:
         """About how many independent places a search compares: those that the window has room for beside one another,
         at a `same_place` of distance, under each heading and height."""
-        templates = len(search_stage.heights_m) * len(self._yaw_hypotheses(prior, search_stage.yaw_step_rad))
+        templates = self._count(prior, search_stage)
         level = self.pyramid_level(footprint_m / search_stage.cells)
         window = self._window_px(prior, footprint_m, level, 0.0, templates)
         cells = max(window[2] - window[0], 1) * max(window[3] - window[1], 1)
@@ -203,13 +203,17 @@ class GridPlace:
         """Probability that a search reaches the place: less than 1 where `window_cells_max` cuts its window."""
         if not prior.position_known:
             return 1.0
-        templates = len(search_stage.heights_m) * len(self._yaw_hypotheses(prior, search_stage.yaw_step_rad))
+        templates = self._count(prior, search_stage)
         margin_m = self._config.window_margin * footprint_m
         cell_m = self._gsd_m(self.pyramid_level(footprint_m / search_stage.cells))
         most_m = self._reach_m_max(margin_m, cell_m, templates)
         sigma_m = np.sqrt(np.diag(prior.covariance_enu_m2)[:2])
         sigmas = np.minimum(most_m / np.maximum(sigma_m, 1e-3), self._config.sigmas)
         return math.prod(math.erf(n / math.sqrt(2.0)) / math.erf(self._config.sigmas / math.sqrt(2.0)) for n in sigmas)
+
+    def _count(self, prior: CameraPrior, search_stage: SearchStage) -> int:
+        """Under how many headings and heights a search draws the frame."""
+        return len(search_stage.heights_m) * len(self._yaw_hypotheses(prior, search_stage.yaw_step_rad))
 
     def _reach_m_max(self, margin_m: float, cell_m: float, templates: int) -> float:
         """How far around a position so many templates can be compared; half of the margin in any case."""

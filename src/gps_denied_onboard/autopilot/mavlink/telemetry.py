@@ -65,8 +65,8 @@ class TelemetryDecoder:
         self._barometer = Barometer()
         self._utc: tuple[int, int] | None = None  # (t_ns, UTC ns since 1970) of the newest SYSTEM_TIME
         self._interference: tuple[int, int] | None = None  # (arrival, bits) of the newest GNSS_INTEGRITY
-        self._located = self._lost = False  # `_lost`: the autopilot's filter has not had a place yet
-        self._filter_told = False
+        self._located: bool | None = None  # by EKF_STATUS_REPORT; None: it never came
+        self._lost = False  # the autopilot's filter has not had a place yet
         self.malformed = 0
         self.last_position: TakeoffOrigin | None = None
         self._handlers: dict[str, Callable[[Any, int], Received | None]] = {
@@ -219,7 +219,7 @@ class TelemetryDecoder:
     def _on_position(self, m: Any, now_ns: int) -> Received | None:
         t_ns = self._boot_time(m.time_boot_ms * 1_000_000, now_ns)
         nowhere = max(abs(m.lat), abs(m.lon)) < NOWHERE_E7
-        if not self._filter_told:
+        if self._located is None:
             self._lost = nowhere and self.last_position is None
         if not nowhere and not self._lost and abs(m.lat) <= 900_000_000 and abs(m.lon) <= 1_800_000_000:
             if self._located:
@@ -231,7 +231,7 @@ class TelemetryDecoder:
     def _on_filter(self, m: Any, now_ns: int) -> Received | None:
         """Whether the autopilot's filter has a place on earth; until then its position and altitude are left-overs."""
         del now_ns
-        self._filter_told, self._located = True, bool(m.flags & EKF_POSITION_ABSOLUTE)
+        self._located = bool(m.flags & EKF_POSITION_ABSOLUTE)
         self._lost = not self._located and (self._lost or self.last_position is None)
         return None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import gc
 import itertools
 import os
@@ -13,6 +14,8 @@ from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
+import typer.main
+import typer.testing
 from filelock import FileLock
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -44,6 +47,9 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     del session
     gc.collect()
     gc.freeze()
+    # A program's commands are built anew at each call: right for a process that makes one, dear where a run makes 500.
+    typer.main.get_command = functools.cache(typer.main.get_command)
+    vars(typer.testing)["_get_command"] = typer.main.get_command
 
 
 @pytest.hookimpl(wrapper=True)

@@ -48,6 +48,8 @@ SURE_PROBABILITY = 1e-4
 """A fix that is refused for its height alone tells of the ground where its place is this surely not a wrong one."""
 REMEMBERED_M = 1500.0
 """What was seen of the ground is forgotten on a way like this: hills do not end where one was flown over."""
+TOLD_WORTH = 2.0
+"""The sigma that was told counts as so many places where the ground was seen, `HILL_LENGTH_M` apart."""
 CURVED_SHARE = 0.15
 """Of the ground's sigma: how far a fix on curved ground is off, beside being turned and at a wrong height."""
 STEP_SHARE = 2.0
@@ -103,6 +105,7 @@ class GroundWatch:
         self._terrain = terrain
         self.believed = terrain.flat is not None
         self._seen_height_m2 = self._seen_slope_rad2 = 0.0
+        self._places = self._relief_sum_m2 = 0.0
         self._last_m: FloatArray | None = None
         self._way_m: float | None = None
         self._off: deque[_Off] = deque(maxlen=LOOKED_AT)
@@ -216,6 +219,7 @@ class GroundWatch:
         self._seen_slope_rad2 = max(self._seen_slope_rad2, _plainly_seen(self._tilts))
         if opened and height.square > PLAIN_SIGMAS**2:
             self._seen_height_m2 = max(self._seen_height_m2, height.off**2)
+        self._learn_relief(height.off, tilt.off)
         if flat:
             self._look_for_level(fix, estimate.travelled_enu_m, height.off)
             self._tell_uneven(fix)
@@ -260,7 +264,7 @@ class GroundWatch:
         if self.believed or not estimate.position_known:
             return None
         ground_m = max(self._sigma_m(position, True), math.sqrt(self._seen_height_m2))
-        if self.relief_sigma_m(position) == 0.0:
+        if self.relief_sigma_m(position) == 0.0 and self._told_m(position) <= LEVEL_SIGMA_M:
             return (self._level_off_m, ground_m) if self._level_off_m else None
         if self._level is None or estimate.travelled_enu_m is None:
             return self._level_off_m, ground_m
@@ -271,8 +275,10 @@ class GroundWatch:
 
     def relief_sigma_m(self, position_enu_m: FloatArray) -> float:
         """How wrong the heights around a place may be beyond what any flight bears; 0 over level or known ground."""
-        height_m2 = max(self.ground.sigma_m(position_enu_m[:2], 0.0) ** 2, self._seen_height_m2)
-        return math.sqrt(max(height_m2 - LEVEL_SIGMA_M**2, 0.0))
+        told_m2 = self.ground.sigma_m(position_enu_m[:2], 0.0) ** 2
+        if not self.believed:
+            told_m2 = self._sigma_m(position_enu_m, True) ** 2
+        return math.sqrt(max(told_m2 - LEVEL_SIGMA_M**2, self._seen_height_m2 - LEVEL_SIGMA_M**2, 0.0))
 
     def _honest(self, fix: PoseFix, flat: bool, seen_height_m2: float, seen_slope_rad2: float) -> PoseFix:
         """The fix, turned about the ground that it sees by slopes that nobody knows, and higher or lower by hills."""
@@ -305,7 +311,21 @@ class GroundWatch:
         """One sigma of the ground under a camera that a fix does not have in its covariance: one on heights has it."""
         if not flat and self._terrain.knows(position_enu_m[:2]):
             return 0.0
+        told_m2 = self._told_m(position_enu_m) ** 2
+        learned_m2 = (TOLD_WORTH * told_m2 + self._relief_sum_m2) / (TOLD_WORTH + self._places)
+        return math.sqrt(min(told_m2, learned_m2))
+
+    def _told_m(self, position_enu_m: FloatArray) -> float:
+        """One sigma of the flat ground as the flight was told it."""
         return self.level.sigma_m(position_enu_m[:2], 0.0)
+
+    def _learn_relief(self, height_off_m: float, tilt_off_rad: float) -> None:
+        """Ground that fixes find at one height and level on their way is less uneven than was told: the mean of an
+        inverse gamma distribution of its variance (Gelman et al., "Bayesian Data Analysis", 2.6). The errors of the
+        fixes themselves are counted with it."""
+        places = min((self._way_m or 0.0) / HILL_LENGTH_M, 1.0)
+        self._places += places
+        self._relief_sum_m2 += places * max(height_off_m**2, (tilt_off_rad * HILL_LENGTH_M) ** 2)
 
     def _forget(self, travelled_enu_m: FloatArray) -> None:
         if self._last_m is not None:
@@ -313,6 +333,8 @@ class GroundWatch:
             kept = math.exp(-self._way_m / REMEMBERED_M)
             self._seen_height_m2 *= kept
             self._seen_slope_rad2 *= kept
+            self._places *= kept
+            self._relief_sum_m2 *= kept
         self._last_m = travelled_enu_m.copy()
 
     def _look_for_level(self, fix: PoseFix, travelled_enu_m: FloatArray, off_m: float) -> None:
@@ -323,7 +345,7 @@ class GroundWatch:
             self._profile.popleft()
             self._level_known = True
         way_m, level_m, relief_m = self._level_seen()
-        sigma_m = math.hypot(LEVEL_SIGMA_M, self._sigma_m(fix.position_enu_m, True))
+        sigma_m = math.hypot(LEVEL_SIGMA_M, self._told_m(fix.position_enu_m))
         if (
             self._level_known
             or way_m < LEVEL_WAY_M
@@ -332,6 +354,7 @@ class GroundWatch:
             return
         self._level_off_m += level_m
         self._seen_height_m2, self._level = relief_m**2, None
+        self._places = self._relief_sum_m2 = 0.0
         for seen in (self._heights, self._profile):
             seen.clear()
         side = "lower" if self._level_off_m > 0.0 else "higher"
@@ -340,7 +363,7 @@ class GroundWatch:
 
     def _tell_uneven(self, fix: PoseFix) -> None:
         """Tell once that fixes show more hills than the sigma of the ground says."""
-        told_m = self._sigma_m(fix.position_enu_m, True)
+        told_m = self._told_m(fix.position_enu_m)
         seen_m2 = self._relief_m2(self._seen_height_m2, told_m), self._seen_slope_rad2 * HILL_LENGTH_M**2
         relief_m = math.sqrt(max(seen_m2))
         if self._told_uneven or self._level_seen()[0] < LEVEL_WAY_M:  # a level, on a short way

@@ -20,6 +20,7 @@ import numpy as np
 from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.geometry.camera import CameraModel
 from gps_denied_onboard.geometry.geodesy import mercator_px_from_geodetic, mercator_resolution_m
+from gps_denied_onboard.live.ground_hold import AIRSPEED_MPS
 from gps_denied_onboard.messages import (
     AttitudeSample,
     FixType,
@@ -89,6 +90,7 @@ def import_log(request: ImportRequest) -> dict[str, Any]:
         whole, pictures = log, _pictures(request, log, frames)
         log = _cut(log, pictures)
         notes = [*log.notes, *([] if pictures is None else (*pictures.alignment.notes, *pictures.notes))]
+        log = from_its_start(log, notes)
         delay = receiver_delay(log)
         notes.append(_of_delay(delay))
         truth = truth_of(log, 0.0 if delay is None else delay.delay_s)
@@ -148,6 +150,29 @@ def _cut(log: FlightLog, pictures: Pictures | None) -> FlightLog:
     begin_ns = pictures.frames[0].t_ns - LEAD_NS
     end_ns = pictures.frames[-1].t_ns + LEAD_NS
     return replace(log, messages=tuple(m for m in log.messages if begin_ns <= m.t_ns <= end_ns))
+
+
+def from_its_start(log: FlightLog, notes: list[str]) -> FlightLog:
+    """From when an aircraft that stood on the ground runs as fast as one that flies: in flight the companion is held
+    back until then (`GroundHold`), and what an autopilot tells before it has aligned itself means nothing."""
+    began_ns = _runs_ns(log)
+    if began_ns is None:
+        return log
+    notes.append(f"it stood on the ground: the navigation begins at {began_ns / 1e9:.1f} s, as it takes off.")
+    return replace(log, messages=tuple(m for m in log.messages if m.t_ns >= began_ns))
+
+
+def _runs_ns(log: FlightLog) -> int | None:
+    """When the receiver of an aircraft that stood tells the speed of one that flies; None where it did not stand."""
+    still = 0
+    for m in log.messages:
+        if not isinstance(m, GpsSample) or m.fix_type < FixType.FIX_3D:
+            continue
+        speed_mps = math.hypot(*m.velocity_ned_mps[:2])
+        if speed_mps >= AIRSPEED_MPS:
+            return m.t_ns if still >= STILL_SAMPLES else None
+        still += speed_mps < GROUND_SPEED_MPS
+    return None
 
 
 def _of_delay(delay: ReceiverDelay | None) -> str:

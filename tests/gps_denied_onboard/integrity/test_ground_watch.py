@@ -76,6 +76,33 @@ def test_ground_that_is_hardly_known_makes_fixes_unsure() -> None:
     assert np.linalg.eigvalsh(honest)[0] > 0.0
 
 
+def on_the_way(watch: GroundWatch, seconds: range, hills_m: float) -> float:
+    """Sigma across the track, in metres, of the last of these fixes; hills rise and fall by so much every 700 m."""
+    told = fix(0)
+    for k in seconds:
+        told = watch.on_fix(fix(k, hills_m * math.sin(2.0 * math.pi * 17.0 * k / 700.0)), estimate(k))
+    return math.sqrt(told.covariance[1, 1])
+
+
+def test_ground_that_shows_to_be_level_is_believed_more() -> None:
+    """Told 20 m, fixes of 2.5 km that agree in height and tilt become as sure as over level ground, nearly; the first
+    one after 20 km of silence is in doubt again."""
+    told_m = math.sqrt(flat(20.0).on_fix(fix(0), estimate(0)).covariance[1, 1])
+    level_m = math.sqrt(flat(5.0).on_fix(fix(0), estimate(0)).covariance[1, 1])
+    watch = flat(20.0)
+    first_m, last_m = on_the_way(watch, range(1), 0.0), on_the_way(watch, range(1, 150), 0.0)
+    assert first_m == told_m
+    assert level_m <= last_m < level_m + 0.2 * (told_m - level_m)
+    again = watch.on_fix(fix(1350), estimate(1350))
+    assert math.sqrt(again.covariance[1, 1]) > 0.8 * told_m
+
+
+def test_ground_that_shows_its_hills_stays_doubted() -> None:
+    """Told 20 m, hills of as much leave a fix as unsure as it was."""
+    told_m = math.sqrt(flat(20.0).on_fix(fix(0), estimate(0)).covariance[1, 1])
+    assert on_the_way(flat(20.0), range(150), 28.0) > 0.9 * told_m
+
+
 def test_hills_that_nobody_told_of_are_seen() -> None:
     """With a sigma of 5 m told, fixes that are 30 m too low three times make the ground count as hilly by itself."""
     watch = flat(5.0)

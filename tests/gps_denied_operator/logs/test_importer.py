@@ -45,6 +45,23 @@ def test_a_log_alone_becomes_a_recording(tmp_path: Path) -> None:
     assert "polyline" in page
 
 
+def test_the_time_on_the_ground_before_a_flight_is_left_out(tmp_path: Path) -> None:
+    """Ten seconds of standing, with attitudes of an autopilot that still aligns itself: the recording begins where the
+    receiver runs, with the place that the navigation is told, and it is said."""
+    flown = [replace(m, t_ns=m.t_ns + 10 * 10**9) for m in flight(minutes=0.5)]
+    first = next(m for m in flown if isinstance(m, GpsSample))
+    times_ns = range(0, 10 * 10**9, 200_000_000)
+    at_rest = replace(first, velocity_ned_mps=(0.1, 0.0, 0.0))
+    stood = [replace(at_rest, t_ns=t_ns, utc_ns=first.utc_ns - first.t_ns + t_ns) for t_ns in times_ns]
+    unaligned = [AttitudeSample(t_ns, (0.0, 0.0, 0.0, 1.0)) for t_ns in times_ns]
+    before = [m for pair in zip(stood, unaligned, strict=True) for m in pair]
+    told = import_log(ImportRequest(write(tmp_path, ".bin", [*before, *flown]), tmp_path / "recording"))
+    messages = list(RecordingReader(tmp_path / "recording").messages())
+    assert told["duration_s"] == pytest.approx(30.0, abs=0.5)
+    assert [type(m) for m in messages].index(TakeoffOrigin) < 10
+    assert any("it stood on the ground: the navigation begins at 10" in note for note in told["notes"])
+
+
 def test_two_flights_in_one_file_give_the_longer_one(tmp_path: Path) -> None:
     """The longest part is taken, and it is said which."""
     path = tmp_path / "two.bin"

@@ -275,10 +275,9 @@ class GroundWatch:
 
     def relief_sigma_m(self, position_enu_m: FloatArray) -> float:
         """How wrong the heights around a place may be beyond what any flight bears; 0 over level or known ground."""
-        told_m2 = self.ground.sigma_m(position_enu_m[:2], 0.0) ** 2
-        if not self.believed:
-            told_m2 = self._sigma_m(position_enu_m, True) ** 2
-        return math.sqrt(max(told_m2 - LEVEL_SIGMA_M**2, self._seen_height_m2 - LEVEL_SIGMA_M**2, 0.0))
+        believed, here = self.believed, position_enu_m[:2]
+        told_m = self._terrain.sigma_m(here, 0.0) if believed else self._sigma_m(position_enu_m, True)
+        return math.sqrt(max(max(told_m**2, self._seen_height_m2) - LEVEL_SIGMA_M**2, 0.0))
 
     def _honest(self, fix: PoseFix, flat: bool, seen_height_m2: float, seen_slope_rad2: float) -> PoseFix:
         """The fix, turned about the ground that it sees by slopes that nobody knows, and higher or lower by hills."""
@@ -311,9 +310,9 @@ class GroundWatch:
         """One sigma of the ground under a camera that a fix does not have in its covariance: one on heights has it."""
         if not flat and self._terrain.knows(position_enu_m[:2]):
             return 0.0
-        told_m2 = self._told_m(position_enu_m) ** 2
-        learned_m2 = (TOLD_WORTH * told_m2 + self._relief_sum_m2) / (TOLD_WORTH + self._places)
-        return math.sqrt(min(told_m2, learned_m2))
+        told_m = self._told_m(position_enu_m)
+        learned_m2 = (TOLD_WORTH * told_m**2 + self._relief_sum_m2) / (TOLD_WORTH + self._places)
+        return min(told_m, max(math.sqrt(learned_m2), LEVEL_SIGMA_M))
 
     def _told_m(self, position_enu_m: FloatArray) -> float:
         """One sigma of the flat ground as the flight was told it."""

@@ -103,7 +103,16 @@ def _check(path: Path, dataset: Any) -> pyproj.CRS:
             f"{path} is not placed on the map: give it its corners and coordinate system with "
             f"`gdal_edit.py -a_srs EPSG:<code> -a_ullr <x0> <y0> <x1> <y1> {path.name}`."
         )
-    return pyproj.CRS.from_wkt(dataset.crs.to_wkt())
+    try:
+        crs = pyproj.CRS.from_wkt(dataset.crs.to_wkt())
+        if (flat := _flat(crs)).is_geographic or flat.is_projected:
+            pyproj.Transformer.from_crs(flat, 4326)
+    except pyproj.exceptions.ProjError as error:
+        raise UserError(
+            f"{path} has a coordinate system that does not lead to latitude and longitude ({error}): give it the right "
+            f"one with `gdal_edit.py -a_srs EPSG:<code> {path.name}`."
+        ) from error
+    return crs
 
 
 def _flat(crs: pyproj.CRS) -> pyproj.CRS:

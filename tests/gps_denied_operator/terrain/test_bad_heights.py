@@ -39,6 +39,14 @@ def test_of_another_place(tmp_path: Path) -> None:
         import_heights(other, HowToRead(bbox_deg=BOX), tmp_path)
 
 
+def test_of_another_planet(tmp_path: Path) -> None:
+    """Heights on the ellipsoid of Mars, which no projection leads to a place on earth, are refused."""
+    heights, transform = making.mountains()
+    mars = making.geotiff(tmp_path / "a.tif", heights, transform, "+proj=longlat +a=3396190 +b=3376200 +no_defs")
+    with pytest.raises(UserError, match=r"does not lead to latitude and longitude.*gdal_edit"):
+        import_heights(mars, HowToRead(datum=Datum.EGM96, unit=Unit.METRE), tmp_path)
+
+
 def test_feet_for_metres(tmp_path: Path, store: Path) -> None:
     """Feet without a unit are refused by what is stored already; above the highest summit, by themselves."""
     heights, transform = making.mountains()

@@ -219,8 +219,8 @@ class GroundWatch:
         self._seen_slope_rad2 = max(self._seen_slope_rad2, _plainly_seen(self._tilts))
         if opened and height.square > PLAIN_SIGMAS**2:
             self._seen_height_m2 = max(self._seen_height_m2, height.off**2)
-        self._learn_relief(height.off, tilt.off)
         if flat:
+            self._learn_relief(height.off, tilt.off)
             self._look_for_level(fix, estimate.travelled_enu_m, height.off)
             self._tell_uneven(fix)
         if not fix.accepted:
@@ -275,9 +275,10 @@ class GroundWatch:
 
     def relief_sigma_m(self, position_enu_m: FloatArray) -> float:
         """How wrong the heights around a place may be beyond what any flight bears; 0 over level or known ground."""
-        believed, here = self.believed, position_enu_m[:2]
-        told_m = self._terrain.sigma_m(here, 0.0) if believed else self._sigma_m(position_enu_m, True)
-        return math.sqrt(max(max(told_m**2, self._seen_height_m2) - LEVEL_SIGMA_M**2, 0.0))
+        here = position_enu_m[:2]
+        ground_m = self._terrain.sigma_m(here, 0.0) if self.believed else self._sigma_m(position_enu_m, True)
+        height_m2 = max(ground_m**2, self._seen_height_m2)
+        return math.sqrt(max(height_m2 - LEVEL_SIGMA_M**2, 0.0))
 
     def _honest(self, fix: PoseFix, flat: bool, seen_height_m2: float, seen_slope_rad2: float) -> PoseFix:
         """The fix, turned about the ground that it sees by slopes that nobody knows, and higher or lower by hills."""
@@ -319,9 +320,9 @@ class GroundWatch:
         return self.level.sigma_m(position_enu_m[:2], 0.0)
 
     def _learn_relief(self, height_off_m: float, tilt_off_rad: float) -> None:
-        """Ground that fixes find at one height and level on their way is less uneven than was told: the mean of an
-        inverse gamma distribution of its variance (Gelman et al., "Bayesian Data Analysis", 2.6). The errors of the
-        fixes themselves are counted with it."""
+        """Ground that fixes of the flat model find at one height and level on their way is less uneven than was told:
+        the mean of an inverse gamma distribution of its variance (Gelman et al., "Bayesian Data Analysis", 2.6). The
+        errors of the fixes themselves are counted with it."""
         places = min((self._way_m or 0.0) / HILL_LENGTH_M, 1.0)
         self._places += places
         self._relief_sum_m2 += places * max(height_off_m**2, (tilt_off_rad * HILL_LENGTH_M) ** 2)

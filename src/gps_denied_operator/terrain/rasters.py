@@ -19,7 +19,7 @@ from gps_denied_onboard.geometry.terrain import TerrainGrid
 from gps_denied_onboard.messages import FloatArray
 from gps_denied_onboard.tiles.terrain_file import HEIGHT_M_MAX, HEIGHT_M_MIN, LATITUDE_DEG_MAX, POSTS_MAX
 from gps_denied_operator.terrain.datum import Vertical, unit_told, vertical_told
-from gps_denied_operator.tiles.datum import datum_accuracy
+from gps_denied_operator.tiles.datum import crs_of, datum_accuracy, degrees_of
 from gps_denied_operator.tiles.open_raster import OpenRaster, read_window, within_half_turn
 
 POST_M2_MIN = 80.0
@@ -68,8 +68,9 @@ def read_raster(path: Path, unit_m: float | None, bbox_deg: Box | None) -> ReadH
         flat = _flat(crs)
         if not flat.is_geographic and not flat.is_projected:
             raise UserError(f"{path} is in a local system without a place on earth: give it one with gdal_edit.py.")
+        place = degrees_of(path, flat)
         window = _window(path, dataset, flat, bbox_deg)
-        shrink = _shrink(dataset, flat, window)
+        shrink = _shrink(dataset, place, window)
         posts = (window.width // shrink) * (window.height // shrink)
         if posts > POSTS_MAX or window.width * window.height > PIXELS_MAX:
             raise UserError(
@@ -103,16 +104,7 @@ def _check(path: Path, dataset: Any) -> pyproj.CRS:
             f"{path} is not placed on the map: give it its corners and coordinate system with "
             f"`gdal_edit.py -a_srs EPSG:<code> -a_ullr <x0> <y0> <x1> <y1> {path.name}`."
         )
-    try:
-        crs = pyproj.CRS.from_wkt(dataset.crs.to_wkt())
-        if (flat := _flat(crs)).is_geographic or flat.is_projected:
-            pyproj.Transformer.from_crs(flat, 4326)
-    except pyproj.exceptions.ProjError as error:
-        raise UserError(
-            f"{path} has a coordinate system that does not lead to latitude and longitude ({error}): give it the right "
-            f"one with `gdal_edit.py -a_srs EPSG:<code> {path.name}`."
-        ) from error
-    return crs
+    return crs_of(path, dataset)
 
 
 def _flat(crs: pyproj.CRS) -> pyproj.CRS:
@@ -168,10 +160,10 @@ def _pixel_m2(place: pyproj.Transformer, transform: Any, column: float, row: flo
     return float(sides[0] * sides[1])
 
 
-def _shrink(dataset: Any, flat: pyproj.CRS, window: Window) -> int:
+def _shrink(dataset: Any, place: pyproj.Transformer, window: Window) -> int:
     """How many pixels a side make up one post."""
     column, row = window.col_off + window.width / 2.0, window.row_off + window.height / 2.0
-    area_m2 = _pixel_m2(pyproj.Transformer.from_crs(flat, 4326, always_xy=True), dataset.transform, column, row)
+    area_m2 = _pixel_m2(place, dataset.transform, column, row)
     if not (math.isfinite(area_m2) and area_m2 > 0.0):
         raise UserError("the raster's coordinate system does not lead to a place on earth: give it the right one.")
     return max(math.ceil(math.sqrt(POST_M2_MIN / area_m2) - 1e-3), 1)

@@ -10,9 +10,11 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pyproj
 from pyproj.transformer import AreaOfInterest, TransformerGroup
+from rasterio.errors import RasterioError
 
 from gps_denied_onboard.errors import UserError
 from gps_denied_onboard.geometry.geodesy import WGS84_SEMI_MAJOR_M
@@ -93,3 +95,25 @@ def _without_datum(
         f"{ellipsoid.name if ellipsoid else 'not known'}: only a ballpark offset, 100 m off and more): name it with "
         f"`gdal_edit.py -a_srs EPSG:<code> {path.name}`, as EPSG:28407 for a Gauss-Krueger zone 7 on Pulkovo 1942."
     )
+
+
+def crs_of(path: Path, dataset: Any) -> pyproj.CRS:
+    """The coordinate system of an opened raster that has one. UserError where it cannot be read."""
+    try:
+        return pyproj.CRS.from_wkt(dataset.crs.to_wkt())
+    except (pyproj.exceptions.ProjError, RasterioError) as error:
+        raise UserError(
+            f"{path} has a coordinate system that cannot be read ({error}): give it the right one with "
+            f"`gdal_edit.py -a_srs EPSG:<code> {path.name}`."
+        ) from error
+
+
+def degrees_of(path: Path, crs: pyproj.CRS) -> pyproj.Transformer:
+    """From a raster's coordinates to WGS84 longitude and latitude. UserError where they are of no place on earth."""
+    try:
+        return pyproj.Transformer.from_crs(crs, 4326, always_xy=True)
+    except pyproj.exceptions.ProjError as error:
+        raise UserError(
+            f"{path} has a coordinate system that does not lead to latitude and longitude ({error}): give it the right "
+            f"one with `gdal_edit.py -a_srs EPSG:<code> {path.name}`."
+        ) from error

@@ -30,7 +30,7 @@ from gps_denied_onboard.geometry import geodesy
 from gps_denied_onboard.tiles.grid import LATITUDE_MAX_DEG, TILE_PX, tile_range
 from gps_denied_operator.tiles import expand
 from gps_denied_operator.tiles.bands import BandPlan, band_plan
-from gps_denied_operator.tiles.datum import datum_accuracy
+from gps_denied_operator.tiles.datum import crs_of, datum_accuracy, degrees_of
 from gps_denied_operator.tiles.open_raster import OpenRaster, geotransform, rpc_beside
 
 ZOOM_DEFAULT_MAX = 20
@@ -74,7 +74,7 @@ class MapRaster:
             outline = _outline_deg(path, dataset)
             resolution_m = _ground_resolution_m(path, dataset)
             captured_at = _captured_at(dataset)
-            datum = datum_accuracy(path, _crs(path, dataset), bounds)
+            datum = datum_accuracy(path, crs_of(path, dataset), bounds)
             notes = (*datum.notes, *_band_notes(path, dataset))
         return cls(path, bounds, resolution_m, captured_at, fingerprint(path), datum.accuracy_m, notes, outline)
 
@@ -293,14 +293,7 @@ def _degrees(
     place = geotransform(dataset)
     u, v = np.asarray(columns, dtype=float), np.asarray(rows, dtype=float)
     east, north = place.a * u + place.b * v + place.c, place.d * u + place.e * v + place.f
-    try:
-        crs = _crs(path, dataset)
-        longitude, latitude = pyproj.Transformer.from_crs(crs, 4326, always_xy=True).transform(east, north)
-    except (pyproj.exceptions.ProjError, RasterioError) as error:
-        raise UserError(
-            f"{path} has a coordinate system that does not lead to latitude and longitude ({error}): give it the right "
-            f"one with `gdal_edit.py -a_srs EPSG:<code> {path.name}`."
-        ) from error
+    longitude, latitude = degrees_of(path, crs_of(path, dataset)).transform(east, north)
     good = np.isfinite(longitude) & np.isfinite(latitude) & (np.abs(latitude) <= 90.0) & (np.abs(longitude) <= 180.001)
     if dataset.crs.is_geographic and 180.001 < np.abs(longitude).max() <= 360.0 and np.abs(latitude).max() <= 90.0:
         raise _crosses(path)
@@ -310,16 +303,6 @@ def _degrees(
             f"it the right one with `gdal_edit.py -a_srs EPSG:<code> {path.name}`."
         )
     return np.asarray(longitude), np.asarray(latitude)
-
-
-def _crs(path: Path, dataset: Any) -> pyproj.CRS:
-    try:
-        return pyproj.CRS.from_wkt(dataset.crs.to_wkt())
-    except (pyproj.exceptions.ProjError, RasterioError) as error:
-        raise UserError(
-            f"{path} has a coordinate system that cannot be read ({error}): give it the right one with "
-            f"`gdal_edit.py -a_srs EPSG:<code> {path.name}`."
-        ) from error
 
 
 def _ground_resolution_m(path: Path, dataset: Any) -> float:

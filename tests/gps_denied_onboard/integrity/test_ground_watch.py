@@ -103,6 +103,19 @@ def test_ground_that_shows_its_hills_stays_doubted() -> None:
     assert on_the_way(flat(20.0), range(150), 28.0) > 0.9 * told_m
 
 
+def test_fixes_on_heights_say_nothing_of_the_flat_model() -> None:
+    """Fixes of 2.5 km that agree with the heights on board are of hills: once those are not believed any more, the
+    flat ground is as unsure as it was told."""
+    terrain = RasterTerrain(LOCAL, hill_grid(LOCAL), FlatTerrain(LOCAL, 150.0, 20.0))
+    fresh, flown = GroundWatch(terrain), GroundWatch(terrain)
+    on_the_way(flown, range(150), 0.0)
+    for watch in (fresh, flown):
+        assert watch.believed
+        watch.on_origin(TakeoffOrigin(0, 48.0, 37.0, 0.0, 5.0, 5.0), np.array([0.0, 0.0, -150.0]))
+        assert not watch.believed
+    assert flown.relief_sigma_m(np.zeros(3)) == fresh.relief_sigma_m(np.zeros(3)) > 15.0
+
+
 def test_hills_that_nobody_told_of_are_seen() -> None:
     """With a sigma of 5 m told, fixes that are 30 m too low three times make the ground count as hilly by itself."""
     watch = flat(5.0)

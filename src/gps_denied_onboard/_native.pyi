@@ -182,6 +182,30 @@ def orientation_harmonics(
 def normalise_planes(field: npt.NDArray[np.float32], energy: npt.NDArray[np.float32], floor: float) -> None:
     """In place, field (C, H, W) divided by the root of energy (H, W) + floor: cpp/imaging/orientation.hpp."""
 
+def pose_equations(
+    position: FloatArray, rotation: FloatArray, bearings: FloatArray, ground: FloatArray, noise: float, limit: float
+) -> tuple[FloatArray, FloatArray, int]:
+    """Information (6, 6), gradient (6,) and how many agree, of (N, 2) bearings of (N, 3) points: cpp/plane/pose.hpp."""
+
+def motion_equations(
+    translation: FloatArray,
+    rotation0: FloatArray,
+    rotation1: FloatArray,
+    slope: FloatArray,
+    first: FloatArray,
+    second: FloatArray,
+    relief: FloatArray,
+    shapes: FloatArray,
+    selected: npt.NDArray[np.bool_],
+    weight: FloatArray,
+    focal_px: float,
+    sigma_floor_px: float,
+    independent: float,
+    first_step: bool,
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray, float]:
+    """Information (10 + K, 10 + K) and gradient (10 + K,) in motion and K shapes of the ground; of each of N tracks its
+    distance, px, and its weight; the distances' sigma, px: cpp/plane/motion.hpp."""
+
 def keyframe_error(
     rotation: FloatArray,
     position: FloatArray,

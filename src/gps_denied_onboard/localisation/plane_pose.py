@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gps_denied_onboard._native import pose_equations
 from gps_denied_onboard.geometry.camera import CameraModel
 from gps_denied_onboard.geometry.rotations import exp_rotation, log_rotation
 from gps_denied_onboard.localisation.pose_config import PoseConfig
@@ -50,17 +51,11 @@ def solve_pose(
     noise = config.inlier_m / 2.5 / height
     scale = 4.0
     information = np.eye(6)
-    weight = np.ones(len(bearing))
     for iteration in range(config.iterations):
-        residual, jacobian = _residuals(p, r, bearing, ground)
-        sigma = noise * max(scale, 1.0)
-        u = np.linalg.norm(residual, axis=1) / (TUKEY * sigma)
-        weight = np.where(u < 1.0, (1.0 - np.minimum(u, 1.0) ** 2) ** 2, 0.0)
-        if np.count_nonzero(weight > 0.1) < 4:
+        limit = TUKEY * noise * max(scale, 1.0)
+        information, gradient, agreeing = pose_equations(p, r, bearing, ground, noise, limit)
+        if agreeing < 4:
             return None
-        w = (weight / noise**2)[:, None, None]
-        information = np.einsum("nki,nkj->ij", jacobian * w, jacobian)
-        gradient = np.einsum("nki,nk->i", jacobian * w, residual)
         tilt, tilt_jacobian = _tilt_prior(r, start_rotation)
         gradient += tilt_jacobian.T @ tilt / config.tilt_prior_sigma_rad**2
         damped = information + tilt_jacobian.T @ tilt_jacobian / config.tilt_prior_sigma_rad**2
@@ -71,34 +66,14 @@ def solve_pose(
         scale *= 0.6
         if iteration > 6 and np.linalg.norm(step[:3]) < 1e-3:
             break
-    residual, _ = _residuals(p, r, bearing, ground)
-    error_m = np.linalg.norm(residual, axis=1) * height
+    seen = (ground - p) @ r
+    error_m = np.linalg.norm(seen[:, :2] / np.maximum(seen[:, 2:], 1e-3) - bearing, axis=1) * height
     inlier = error_m < config.inlier_m
     if np.count_nonzero(inlier) < 4:
         return None
     rms_m = float(np.sqrt(np.mean(error_m[inlier] ** 2)))
     covariance = _covariance(information, rms_m, height, r, config)
     return PoseSolution(p, r, covariance, inlier, rms_m, rms_m / height * math.sqrt(camera.fx_px * camera.fy_px))
-
-
-def _residuals(p: FloatArray, r: FloatArray, bearing: FloatArray, ground: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """(N, 2) normalised-image residuals (predicted - seen) and (N, 2, 6) Jacobian for (position, rotation left)."""
-    relative = ground - p
-    c = relative @ r
-    z = np.maximum(c[:, 2], 1e-3)
-    residual = c[:, :2] / z[:, None] - bearing
-    d_pixel = np.zeros((len(c), 2, 3))
-    d_pixel[:, 0, 0] = d_pixel[:, 1, 1] = 1.0 / z
-    d_pixel[:, 0, 2] = -c[:, 0] / z**2
-    d_pixel[:, 1, 2] = -c[:, 1] / z**2
-    # c = R^T (g - p); R -> exp(e) R gives c -> R^T exp(-e) (g - p), so dc/de = R^T [g - p]x.
-    d_position = -np.broadcast_to(r.T, (len(c), 3, 3))
-    cross = np.zeros((len(c), 3, 3))
-    cross[:, 0, 1], cross[:, 0, 2], cross[:, 1, 2] = -relative[:, 2], relative[:, 1], -relative[:, 0]
-    cross[:, 1, 0], cross[:, 2, 0], cross[:, 2, 1] = relative[:, 2], -relative[:, 1], relative[:, 0]
-    d_rotation = np.einsum("ij,njk->nik", r.T, cross)
-    jacobian = np.concatenate([d_pixel @ d_position, d_pixel @ d_rotation], axis=2)
-    return residual, jacobian
 
 
 def _tilt_prior(r: FloatArray, prior: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gps_denied_onboard._native import motion_equations
 from gps_denied_onboard.geometry.rotations import exp_rotation, rotation_z
 from gps_denied_onboard.imaging.orientation import MaskArray
 from gps_denied_onboard.messages import FloatArray
@@ -96,41 +97,6 @@ def rays(normalised: FloatArray) -> FloatArray:
     return np.concatenate([normalised, np.ones((len(normalised), 1))], axis=1)
 
 
-def linearise(
-    motion: PlaneMotion, x0: FloatArray, x1: FloatArray, relief: FloatArray | None = None
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Residual (N, 2) predicted minus seen, normalised; its Jacobians (N, 2, SIZE) and (N, 2) by the ground's height.
-
-    `relief` (N,) is the height of the ground at each track over the plane, in units of the camera's height.
-    """
-    n = motion.normal
-    a = rays(x0) @ motion.rotation0.T
-    na = a @ n
-    rise = np.zeros(len(x0)) if relief is None else relief
-    g = -a * ((1.0 - rise) / na)[:, None]
-    v = g - motion.translation
-    p = v @ motion.rotation1
-    count = len(x0)
-    d = np.zeros((count, 3, SIZE + 1))
-    d[:, 0, 0] = d[:, 1, 1] = d[:, 2, 2] = -1.0
-    _set_cross(d[:, :, 3:6], v)
-    # Common tilt: the ray turns as e x a, the second camera with it.
-    turn = np.zeros((count, 3, 3))
-    _set_cross(turn, -a)
-    turned = turn[:, :, :2]
-    along = np.einsum("i,nij->nj", n, turned)
-    d[:, :, 6:8] = -turned / na[:, None, None] + a[:, :, None] * along[:, None, :] / (na**2)[:, None, None]
-    d[:, :, 8:10] = -a[:, :, None] * a[:, None, :2] / (na**2)[:, None, None]
-    d[:, :, 6:10] *= (1.0 - rise)[:, None, None]
-    d[:, :, 6:8] += d[:, :, 3:5]
-    d[:, :, SIZE] = a / na[:, None]
-    d = np.einsum("ji,njk->nik", motion.rotation1, d)
-    z = p[:, 2]
-    uv = p[:, :2] / z[:, None]
-    jacobian = (d[:, :2, :] - uv[:, :, None] * d[:, 2:3, :]) / z[:, None, None]
-    return uv - x1, jacobian[:, :, :SIZE], jacobian[:, :, SIZE]
-
-
 def relief_shapes(rotation0: FloatArray, x0: FloatArray) -> FloatArray:
     """(N, RELIEF_SHAPES) Gaussian hills on an even grid over the ground that the tracks cover, at each track."""
     a = rays(x0) @ rotation0.T
@@ -142,13 +108,6 @@ def relief_shapes(rotation0: FloatArray, x0: FloatArray) -> FloatArray:
     steps = ((g - low) / span)[:, None, :] - centres[None]
     widths = np.array([1.0 / (columns - 1), 1.0 / (rows - 1)])
     return np.asarray(np.exp(-0.5 * ((steps / widths) ** 2).sum(axis=2)))
-
-
-def _set_cross(out: FloatArray, v: FloatArray) -> None:
-    """Write the cross-product matrices of v (N, 3) into out (N, 3, 3)."""
-    out[:, 0, 1], out[:, 0, 2] = -v[:, 2], v[:, 1]
-    out[:, 1, 0], out[:, 1, 2] = v[:, 2], -v[:, 0]
-    out[:, 2, 0], out[:, 2, 1] = -v[:, 1], v[:, 0]
 
 
 def seed_motion(prior: MotionPrior, x0: FloatArray, x1: FloatArray) -> PlaneMotion:
@@ -223,20 +182,14 @@ def solve_motion(
     shapes = relief_shapes(prior.rotation0, x0)
     hills = np.zeros(shapes.shape[1])
     known = 0.0 if prior.relief is None else prior.relief(rays(x0) @ prior.rotation0.T)
-    sigma = sigma_floor_px
+    bearings = (np.ascontiguousarray(x0), np.ascontiguousarray(x1))
     for i in range(iterations + 1):
-        residual, jacobian, rise = linearise(motion, x0, x1, shapes @ hills + known)
-        distance = np.nan_to_num(np.hypot(residual[:, 0], residual[:, 1]) * focal_px, nan=1e6, posinf=1e6)
-        # The scale is that of the seed's inliers throughout: re-estimated from the survivors it would shrink.
-        sigma = max(float(np.median(distance[selected])) / 1.1774, sigma_floor_px)
-        if i > 0 or sigma < 20.0 * sigma_floor_px:
-            weight = tukey(distance, 4.5 * sigma)
-        whole = np.concatenate([jacobian, rise[:, :, None] * shapes[:, None, :]], axis=2)
-        share = min(1.0, independent / max(float(weight.sum()), 1.0))
-        w = np.repeat(weight, 2) * ((focal_px / sigma) ** 2 * share)
-        j = np.nan_to_num(whole).reshape(len(w), -1)
-        jw = j * w[:, None]
-        information, gradient = _with_priors(prior, motion, hills, jw.T @ j, jw.T @ np.nan_to_num(residual).reshape(-1))
+        at = (motion.translation, motion.rotation0, motion.rotation1, motion.slope)
+        tracks = (*bearings, shapes @ hills + known, shapes, selected, weight)
+        information, gradient, distance, weight, sigma = motion_equations(
+            *at, *tracks, focal_px, sigma_floor_px, independent, first_step=i == 0
+        )
+        _add_priors(prior, motion, hills, information, gradient)
         if i == iterations:
             break
         step = np.clip(np.linalg.solve(information, -gradient), -0.5, 0.5)
@@ -245,9 +198,9 @@ def solve_motion(
     return Solution(motion, distance, weight, sigma, covariance)
 
 
-def _with_priors(
+def _add_priors(
     prior: MotionPrior, motion: PlaneMotion, hills: FloatArray, information: FloatArray, gradient: FloatArray
-) -> tuple[FloatArray, FloatArray]:
+) -> None:
     """Add the priors of motion and relief to the normal equations, in place."""
     inner, slope = prior_terms(prior, motion)
     information[:SIZE, :SIZE] += inner
@@ -258,10 +211,3 @@ def _with_priors(
     information[np.arange(SIZE, len(gradient)), np.arange(SIZE, len(gradient))] += relief
     gradient[SIZE:] += relief * hills
     information[np.diag_indices_from(information)] += 1e-9
-    return information, gradient
-
-
-def tukey(distance: FloatArray, limit: float) -> FloatArray:
-    """Tukey's biweight (N,): 1 at zero, 0 from `limit` on."""
-    t = np.clip(distance / limit, 0.0, 1.0)
-    return np.asarray((1.0 - t * t) ** 2)

@@ -13,8 +13,10 @@ from gps_denied_onboard.geometry.rotations import exp_rotation, nadir_camera_to_
 from gps_denied_onboard.geometry.terrain import FlatTerrain
 from gps_denied_onboard.messages import FloatArray
 from gps_denied_onboard.odometry.config import OdometryConfig
-from gps_denied_onboard.odometry.plane_motion import MotionPrior, PlaneMotion, linearise, solve_motion
+from gps_denied_onboard.odometry.plane_motion import MotionPrior, PlaneMotion, solve_motion
 from gps_denied_onboard.runtime_root.strategies import load_composition, resolve
+
+from .plane_reference import linearise
 
 from .ground import CAMERA, CELL_M, HEIGHT_M, Ground, camera_attitude, frame, prior
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from gps_denied_onboard.geometry.rotations import exp_rotation, nadir_camera_to_enu
-from gps_denied_onboard.odometry.plane_motion import SIZE, PlaneMotion, apply_homography, linearise
+from gps_denied_onboard.odometry.plane_motion import SIZE, PlaneMotion, apply_homography
+
+from .plane_reference import linearise
 
 MOTION = PlaneMotion(
     np.array([0.2, -0.1, 0.05]),

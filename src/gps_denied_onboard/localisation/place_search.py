@@ -47,6 +47,50 @@ REACH_STEP_CELLS = 16
 InOrder = Callable[..., Iterable[Any]]
 
 
+Window = tuple[int, int, int, int]
+"""(x0, y0, x1, y1) of cells."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Reach:
+    """The part of the map, `window`, that a position at the cell `centre` with `sigma` (2,) cells leaves; `margin` cells
+    of it at each side belong to frames whose middle lies further in."""
+
+    window: Window
+    centre: FloatArray
+    sigma: FloatArray
+    margin: float
+
+    def within(self, cells: float) -> Window:
+        """So many cells of it, those nearest to the centre; twice the margin and a half in any case."""
+        low, high = np.array(self.window[:2]), np.array(self.window[2:])
+        size = high - low
+        if size.min() <= 0 or float(size[0]) * float(size[1]) <= cells:
+            return self.window
+        short = int(np.argmin(size))
+        sides = np.full(2, math.sqrt(cells))
+        sides[short] = min(sides[short], float(size[short]))
+        sides[1 - short] = cells / sides[short]
+        sides = np.ceil(np.minimum(np.maximum(sides, 3.0 * self.margin), size)).astype(int)
+        first = np.clip(np.floor(self.centre - 0.5 * sides).astype(int), low, high - sides)
+        x, y = (int(v) for v in first)
+        return x, y, x + int(sides[0]), y + int(sides[1])
+
+    def probability(self, part: Window) -> float:
+        """Of the position's normal distribution: that a frame lies in a part of the window, clear of its cut sides."""
+        out = 1.0
+        for axis in range(2):
+            low, high = self.window[axis], self.window[axis + 2]
+            ends = (part[axis], part[axis + 2])
+            inner = (
+                ends[0] + self.margin if ends[0] > low else ends[0],
+                ends[1] - self.margin if ends[1] < high else ends[1],
+            )
+            off = (np.array(inner) - self.centre[axis]) / self.sigma[axis] / math.sqrt(2.0)
+            out *= 0.5 * max(math.erf(off[1]) - math.erf(off[0]), 0.0)
+        return out
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Template:
     field: FieldArray
@@ -61,7 +105,7 @@ class _Tiling:
     """A window (x0, y0, x1, y1) cut into equal pieces of `rows` by `columns`, the last of which may reach beyond it.
     Each is transformed, with half of `reach` around it, at the size `shape`."""
 
-    window: tuple[int, int, int, int]
+    window: Window
     rows: int
     columns: int
     reach: int
@@ -200,25 +244,21 @@ class GridPlace:
         return cells / apart**2 * templates
 
     def covered(self, prior: CameraPrior, footprint_m: float, search_stage: SearchStage) -> float:
-        """Probability that a search reaches the place: less than 1 where `window_cells_max` cuts its window."""
+        """Probability that a search reaches the place, if that is on the map: less than 1 where `window_cells_max` cuts
+        its window."""
         if not prior.position_known:
             return 1.0
-        templates = self._count(prior, search_stage)
-        margin_m = self._config.window_margin * footprint_m
-        cell_m = self._gsd_m(self.pyramid_level(footprint_m / search_stage.cells))
-        most_m = self._reach_m_max(margin_m, cell_m, templates)
-        sigma_m = np.sqrt(np.diag(prior.covariance_enu_m2)[:2])
-        sigmas = np.minimum(most_m / np.maximum(sigma_m, 1e-3), self._config.sigmas)
-        return math.prod(math.erf(n / math.sqrt(2.0)) / math.erf(self._config.sigmas / math.sqrt(2.0)) for n in sigmas)
+        level = self.pyramid_level(footprint_m / search_stage.cells)
+        reach = self._reach(prior, footprint_m, level, 0.0)
+        cut = reach.within(self._config.window_cells_max / self._count(prior, search_stage))
+        if cut == reach.window:
+            return 1.0
+        part = reach.probability(cut) / max(reach.probability(reach.window), 1e-12)
+        return min(part, 1.0)
 
     def _count(self, prior: CameraPrior, search_stage: SearchStage) -> int:
         """Under how many headings and heights a search draws the frame."""
         return len(search_stage.heights_m) * len(self._yaw_hypotheses(prior, search_stage.yaw_step_rad))
-
-    def _reach_m_max(self, margin_m: float, cell_m: float, templates: int) -> float:
-        """How far around a position so many templates can be compared; half of the margin in any case."""
-        side_m = math.sqrt(self._config.window_cells_max / templates) * cell_m
-        return max(0.5 * side_m - margin_m, 0.5 * margin_m)
 
     def pyramid_level(self, gsd_m: float) -> int:
         """Map level whose cells are closest to `gsd_m`, at least that of the tiles."""
@@ -230,24 +270,30 @@ class GridPlace:
 
     def _window_px(
         self, prior: CameraPrior, footprint_m: float, level: int, ground_up_m: float, templates: int
-    ) -> tuple[int, int, int, int]:
-        """(x0, y0, x1, y1) of the cells to be searched: around a position its whole reach, or as near to it as so many
-        templates get within the time that there is."""
-        bounds = self._mosaic.bounds_px(level)
+    ) -> Window:
+        """(x0, y0, x1, y1) of the cells to be searched: a position's whole reach on the map, or the part of that nearest
+        to it that so many templates can be compared with in the time that there is."""
         if not prior.position_known:
-            return bounds
+            return self._mosaic.bounds_px(level)
+        reach = self._reach(prior, footprint_m, level, ground_up_m)
+        return reach.within(self._config.window_cells_max / templates)
+
+    def _reach(self, prior: CameraPrior, footprint_m: float, level: int, ground_up_m: float) -> _Reach:
+        """What a known position leaves of the map at a level."""
+        bounds = self._mosaic.bounds_px(level)
         grid = MapGrid.at(self._local, self._mosaic.zoom, level, prior.position_enu_m[:2], ground_up_m)
         tilt_rad = min(self._config.sigmas * prior.tilt_sigma_rad, self._config.tilt_reach_rad_max)
         tilt_m = prior.height_m * math.tan(tilt_rad)
         ray = prior.rotation_camera_to_enu[:, 2]
         lean = ray[:2] / max(-float(ray[2]), 0.2) * prior.height_m
-        reach_m = self._config.sigmas * np.sqrt(np.diag(prior.covariance_enu_m2)[:2]) + tilt_m
+        sigma_m = np.sqrt(np.diag(prior.covariance_enu_m2)[:2])
         margin_m = self._config.window_margin * footprint_m
-        half = (margin_m + np.minimum(reach_m, self._reach_m_max(margin_m, grid.gsd_m, templates))) / grid.gsd_m
+        half = (margin_m + self._config.sigmas * sigma_m + tilt_m) / grid.gsd_m
         c = grid.cell_from_enu(prior.position_enu_m[:2] + lean)
         x0, y0 = np.floor(c - half).astype(int)
         x1, y1 = np.ceil(c + half).astype(int)
-        return max(x0, bounds[0]), max(y0, bounds[1]), min(x1, bounds[2]), min(y1, bounds[3])
+        window = max(x0, bounds[0]), max(y0, bounds[1]), min(x1, bounds[2]), min(y1, bounds[3])
+        return _Reach(window, c, np.maximum(sigma_m / grid.gsd_m, 1e-3), margin_m / grid.gsd_m)
 
     def _centre_enu(self, x0: int, y0: int, x1: int, y1: int, level: int, ground_up_m: float) -> FloatArray:
         zoom = float(self._mosaic.zoom - level)
@@ -284,7 +330,7 @@ class GridPlace:
         return np.asarray(prior.height_m * np.exp(np.arange(-count, count + 1) * step), dtype=np.float64)
 
     def _correlate(
-        self, templates: list[_Template], level: int, window: tuple[int, int, int, int], grid: MapGrid
+        self, templates: list[_Template], level: int, window: Window, grid: MapGrid
     ) -> list[_Found]:
         largest = max(max(t.field.shape[1:]) for t in templates)
         reach = math.ceil(largest / REACH_STEP_CELLS) * REACH_STEP_CELLS
@@ -374,7 +420,7 @@ def _template(
     return _Template(field, norm, wrap_angle(image_up_yaw(rotation)), float(height_m), offset)
 
 
-def _tiling(window: tuple[int, int, int, int], reach: int, side: int) -> _Tiling:
+def _tiling(window: Window, reach: int, side: int) -> _Tiling:
     """A window in pieces of at most `side` cells a side."""
     x0, y0, x1, y1 = window
     columns, rows = x1 - x0, y1 - y0

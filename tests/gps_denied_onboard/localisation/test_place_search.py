@@ -182,6 +182,27 @@ def test_a_window_is_cut_to_the_cells_that_there_is_time_for(painted_ground: Any
     assert whole.covered(prior, SMALL_M, stage) == 1.0
 
 
+@pytest.mark.parametrize("cells", [150_000_000, 500_000])
+def test_a_position_far_from_the_map_is_searched_for_on_the_map(painted_ground: Any, cells: int) -> None:
+    """A take-off place 10 km off, as it is doubted: cells that the map does not have are not counted, so that all of it
+    is searched, or the part that is nearer, and the chance of that is told."""
+    pose = painted_ground.pose()
+    frame = painted_ground.frame(pose)
+    told = painted_ground.prior((pose[0] - [10_000.0, 0.0, 0.0], pose[1]), sigma_m=6000.0, yaw_sigma_rad=0.05)
+    place = GridPlace(painted_ground.mosaic(), painted_ground.local, PlaceConfig(window_cells_max=cells))
+    stage = place.search_stages(told, FOOTPRINT_M)[0]
+    rectifier = Orthorectifier(frame, Undistorter(painted_ground.camera))
+    best = place.search(rectifier, told, FOOTPRINT_M, 0.0, stage)[0]
+    on_map = painted_ground.prior(pose, known=False)
+    share = place.tried(told, FOOTPRINT_M, stage) / place.tried(on_map, FOOTPRINT_M, stage)
+    covered = place.covered(told, FOOTPRINT_M, stage)
+    if cells == 150_000_000:
+        assert math.dist(best.centre_enu_m, pose[0][:2]) < 10.0
+        assert (share, covered) == (1.0, 1.0)
+    else:
+        assert 0.1 < covered < share < 0.7
+
+
 def test_an_unknown_height_is_searched_from_the_highest_octave_down(painted_ground: Any) -> None:
     """Each stage holds heights of one octave, the first the highest one, and together they are all, once."""
     place = GridPlace(painted_ground.mosaic(), painted_ground.local, PlaceConfig(), map)

@@ -137,7 +137,8 @@ void bind_enums(py::module_& module) {
   py::enum_<FixMode>(module, "EskfFixMode")
       .value("update", FixMode::update)
       .value("place", FixMode::place)
-      .value("relocate", FixMode::relocate);
+      .value("relocate", FixMode::relocate)
+      .value("relocate_early", FixMode::relocate_early);
   py::enum_<Lane>(module, "EskfLane")
       .value("all", Lane::all)
       .value("no_odometry", Lane::no_odometry)

@@ -19,7 +19,8 @@ struct Fix {
 };
 
 // How a fix is to be taken: as any measurement, as the first position, or as a correction of a wrong one.
-enum class FixMode : int { update, place, relocate };
+// relocate_early: of a state that hardly any fix had confirmed.
+enum class FixMode : int { update, place, relocate, relocate_early };
 
 struct Origin {
   Vec3 position, velocity;

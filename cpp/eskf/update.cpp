@@ -429,17 +429,20 @@ void fuse_fix(const Config& c, State& s, const Fix& fix, FixMode mode, AidSource
     const double wide = 1.0e3 + 3.0 * std::sqrt(fix.covariance.diagonal().head<2>().maxCoeff());
     open_horizontal(s, (fix.position - s.map_offset).head<2>(), wide);
   }
-  if (mode == FixMode::relocate) {
+  const bool relocates = mode == FixMode::relocate || mode == FixMode::relocate_early;
+  if (relocates) {
     // The state was wrong: what it believes of its motion is open again.
     inflate(s, kVelocity, 3, c.reset_velocity_sigma_mps);
     inflate(s, kAttitude, 2, c.reset_tilt_sigma_rad);
     inflate(s, kAttitude + 2, 1, c.reset_yaw_sigma_rad);
     inflate(s, kWind, 2, c.reset_velocity_sigma_mps);
   }
+  // A displacement and a tilt look alike: the first fixes of a wrong place are taken for a mount that is.
+  if (mode == FixMode::relocate_early) inflate(s, kMount, 3, c.mount_sigma_rad);
   fuse(s, fix_measurement(c, s, fix), c.gate_fix, false, true, aid);
   if (aid.accepted) s.position_known = s.map_seen = true;
   if (aid.accepted && mode == FixMode::place) aid.reason = Reason::position_starts;
-  if (aid.accepted && mode == FixMode::relocate) aid.reason = Reason::relocated;
+  if (aid.accepted && relocates) aid.reason = Reason::relocated;
 }
 
 bool healthy(const State& s) {

@@ -30,8 +30,8 @@ py::tuple pose_step(const Eigen::Vector3d& position, const Eigen::Matrix3d& rota
   const py::ssize_t count = bearings.ndim() > 0 ? bearings.shape(0) : 0;
   check(bearings, count, 2);
   check(ground, count, 3);
-  const PoseEquations found = pose_equations(position, rotation, bearings.data(), ground.data(),
-                                             static_cast<std::size_t>(count), noise, limit);
+  const PoseEquations found =
+      pose_equations(position, rotation, bearings.data(), ground.data(), static_cast<std::size_t>(count), noise, limit);
   return py::make_tuple(found.information, found.gradient, found.agreeing);
 }
 
@@ -73,8 +73,8 @@ void bind(py::module_& m) {
         py::arg("noise"), py::arg("limit"));
   m.def("motion_equations", &motion_step, py::arg("translation"), py::arg("rotation0"), py::arg("rotation1"),
         py::arg("slope"), py::arg("first"), py::arg("second"), py::arg("relief"), py::arg("shapes"),
-        py::arg("selected"), py::arg("weight"), py::arg("focal_px"), py::arg("sigma_floor_px"),
-        py::arg("independent"), py::arg("first_step"));
+        py::arg("selected"), py::arg("weight"), py::arg("focal_px"), py::arg("sigma_floor_px"), py::arg("independent"),
+        py::arg("first_step"));
 }
 
 }  // namespace gps_denied::plane

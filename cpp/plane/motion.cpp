@@ -7,10 +7,10 @@
 namespace gps_denied::plane {
 namespace {
 
-constexpr double kBehind_px = 1e6;       // a track that the motion puts nowhere
-constexpr double kRayleigh = 1.1774;     // median of a Rayleigh distribution over its sigma
-constexpr double kCoarse = 20.0;         // floors of sigma
-constexpr double kTukey = 4.5;           // sigmas
+constexpr double kBehind_px = 1e6;    // a track that the motion puts nowhere
+constexpr double kRayleigh = 1.1774;  // median of a Rayleigh distribution over its sigma
+constexpr double kCoarse = 20.0;      // floors of sigma
+constexpr double kTukey = 4.5;        // sigmas
 
 using Rows = Eigen::Matrix<double, 2, kMotion + 1>;
 
@@ -34,8 +34,8 @@ Eigen::Vector2d predicted(const Motion& motion, const Eigen::Vector3d& normal, c
     d.middleCols<3>(3) = cross_of(from_second);
     // Common tilt: the ray turns as e x a, the second camera with it.
     const Eigen::Matrix<double, 3, 2> turned = cross_of(-ray).leftCols<2>();
-    d.middleCols<2>(6) = (1.0 - relief) * (-turned / down + ray * (normal.transpose() * turned) / (down * down)) +
-                         d.middleCols<2>(3);
+    d.middleCols<2>(6) =
+        (1.0 - relief) * (-turned / down + ray * (normal.transpose() * turned) / (down * down)) + d.middleCols<2>(3);
     d.middleCols<2>(8) = -(1.0 - relief) / (down * down) * (ray * ray.head<2>().transpose());
     d.col(kMotion) = ray / down;
     d = (motion.rotation1.transpose() * d).eval();

@@ -40,6 +40,10 @@ from gps_denied_onboard.messages import (
     TakeoffOrigin,
 )
 
+PROVEN_FIXES = 60
+"""A state that so many fixes have fitted has learned the camera's mount from them, and not from a wrong place."""
+ONE_SIDED_GATE, ONE_SIDED_GATE_PROVEN = 12.0, 40.0
+"""Chi-square of two degrees of freedom. One take-off place in twenty is wrong; a proven state is likelier than that."""
 MAP_LANES = (EskfLane.no_map_a, EskfLane.no_map_b)
 HALF = math.sqrt(0.5)
 TIME_LIMIT_NS = 1 << 62
@@ -112,6 +116,7 @@ class Eskf:
         numbers = {name: float(value) for name, value in asdict(self._config).items()}
         self._core = EskfFilter(numbers, quaternion_from_matrix(camera.mount), subsets)
         self._has_subsets = subsets
+        self._confirmed = 0  # fixes since the state began or was set anew
         self._origin_given = False
         self._doubted_m = 0.0
         self._fix_noise = FixNoise(self._config)
@@ -165,6 +170,8 @@ class Eskf:
     @property
     def common_m2(self) -> FloatArray:
         """(2, 2) what the position is uncertain by beside the core's covariance: see `FixNoise`."""
+        if self._confirmed < PROVEN_FIXES:
+            return self._fix_noise.common_m2 + self._fix_noise.aside_m2
         return self._fix_noise.common_m2
 
     def subsets(self, t_ns: int) -> tuple[SubsetSolution, ...]:
@@ -267,7 +274,9 @@ class Eskf:
         state = self._core.at(fix.t_ns)
         if state is None or not tested.innovation:
             return (tested,)
-        self._learn_noise(fix, tested)
+        travelled_m = self._flown_m(state)
+        height_m = float(state.position[2]) - self._config.ground_up_m
+        self._learn_noise(fix, tested, travelled_m, height_m)
         mode = self._decide(fix, state, tested)
         if mode is None:
             reason = f"held until other fixes agree ({tested.reason})"
@@ -286,22 +295,24 @@ class Eskf:
             )
         self._held.clear()
         self._remembered.append(fix.t_ns)
-        travelled_m = self._flown_m(state)
-        self.fix_factor = self._fix_noise.factor(travelled_m, float(state.position[2]) - self._config.ground_up_m)
+        self.fix_factor = self._fix_noise.factor(travelled_m, height_m)
         record = record_of(self._core.fix(fix.t_ns, fix.position_enu_m, camera, fix.covariance * self.fix_factor, mode))
         if record.accepted:
+            self._confirmed += 1
             if mode is not EskfFixMode.update:
                 self._fix_noise.forget()
+                self._confirmed = 1
             gain = camera_gain(state, fix.covariance * self.fix_factor)
             self._fix_noise.fused(travelled_m, fix.covariance, gain)
         return (record,)
 
-    def _learn_noise(self, fix: PoseFix, tested: AidRecord) -> None:
+    def _learn_noise(self, fix: PoseFix, tested: AidRecord, travelled_m: float, height_m: float) -> None:
         own = float(fix.covariance[0, 0] + fix.covariance[1, 1])
         total = sum(tested.innovation_variance[:2])
         share = own / total if total > 0.0 else 0.0
         chi2 = tested.test_ratio * self._config.gate_fix
-        self._fix_noise.learn(np.array(tested.innovation), np.array(tested.innovation_variance), chi2, share)
+        at = (travelled_m, height_m)
+        self._fix_noise.learn(np.array(tested.innovation), np.array(tested.innovation_variance), chi2, share, *at)
 
     def _flown_m(self, state: EskfState) -> float:
         """Length of the path to where `state` is, from fix to fix."""
@@ -317,7 +328,9 @@ class Eskf:
         unique = fix.global_search and fix.unique
         sigma_m = math.sqrt(float(np.linalg.eigvalsh(state.covariance[:2, :2])[-1]))
         if state.position_known and passes and (unique or sigma_m <= config.wide_sigma_m):
-            return EskfFixMode.update
+            gate = ONE_SIDED_GATE if self._confirmed < PROVEN_FIXES else ONE_SIDED_GATE_PROVEN
+            wrong = self._fix_noise.one_sided > gate and self._height_fits(fix, state)
+            return EskfFixMode.relocate_early if wrong else EskfFixMode.update
         if not state.position_known and unique:
             return EskfFixMode.place
         speed_sigma = math.sqrt(float(np.linalg.eigvalsh(state.covariance[3:5, 3:5])[-1]))
@@ -346,7 +359,9 @@ class Eskf:
         if not self._attitude_fits(tested):
             # A late picture in a turn, or a heading that is wrong: fixes of the latter go on agreeing.
             enough = enough and count >= config.fixes_looked_at
-        return EskfFixMode.relocate if enough and self._height_fits(fix, state) else None
+        if not enough or not self._height_fits(fix, state):
+            return None
+        return EskfFixMode.relocate_early if self._confirmed < PROVEN_FIXES else EskfFixMode.relocate
 
     def _attitude_fits(self, tested: AidRecord) -> bool:
         """Whether a fix is turned as the state is, as far as a relocation opens that."""

@@ -5,7 +5,8 @@ lean the same way. Of a first-order Gauss-Markov error with correlation rho from
 as independent ones of (1 + rho) / (1 - rho) times the variance. And how large that error is shows only in their
 innovations: over ground with texture fixes are better than they say, and nothing is added; where haze leaves few
 matches, they are worse. Both are learned from the innovations (Mehra, "On the identification of variances and adaptive
-Kalman filtering", 1970); of the correlation the overlap of the ground is the first guess.
+Kalman filtering", 1970); of the correlation the overlap of the ground is the first guess. What is alike
+in fixes of other ground as well is not theirs: there the state is wrong, and to doubt them for it would keep it so.
 
 What all fixes of a stretch share for longer the state follows, and no innovation shows it: fixes that differ from one
 another by more than good ones do are taken to share a part of that. A tilt and a displacement look alike to a fix, so
@@ -18,6 +19,7 @@ and Filtering Theory", 8.4), for fixes that share all that they claim, and scale
 from __future__ import annotations
 
 import math
+from collections import deque
 
 import numpy as np
 
@@ -34,6 +36,16 @@ GOOD_NIS = 0.3
 """Fixes of ground with texture stay below it: what those share is the map's own error, a state of the filter."""
 CLAIMED_NIS = 1.0
 RHO_MAX = 0.95
+OTHER_GROUND = 3.0
+"""Fixes so many correlation lengths apart are of other ground."""
+LASTING_MEMORY = 4.0
+"""So many times longer is looked at what lasts: by chance it is a third of what is not there."""
+SEEN_MAX = 64
+SIDE_MEMORY = 8.0
+"""Fixes of other ground by which it is told whether they lie on one side of the state."""
+SIDE_COUNTED_MAX = 5.0
+SIDE_TOLD = 6.0
+"""One in twenty of what chance gives is more."""
 
 
 class FixNoise:
@@ -45,34 +57,77 @@ class FixNoise:
     def __init__(self, config: FusionConfig) -> None:
         self._config = config
         self._fused_at_m: float | None = None
-        self._last: FloatArray | None = None
         self._pose: FloatArray = np.zeros((6, 6))
         self._cross: FloatArray = np.zeros((6, 6))
         self._nis = self._square = START_NIS
-        self._product = 0.0
+        self._product = self._lasting = 0.0
+        self._seen: deque[tuple[float, FloatArray]] = deque(maxlen=SEEN_MAX)
+        self._side: FloatArray = np.zeros(2)
+        self._side_m: FloatArray = np.zeros(2)
+        self._side_fixes = self._side_overlap = 0.0
 
     def factor(self, travelled_m: float, height_m: float) -> float:
         """On the covariance of a fix at `travelled_m` of the path; 1 at least. `height_m` is over the ground."""
         overlap = 0.0
         if self._fused_at_m is not None:
-            correlation_m = self._config.fix_correlation_heights * max(height_m, 1.0)
-            overlap = math.exp(-abs(travelled_m - self._fused_at_m) / correlation_m)
-        rho = (GUESS_WEIGHT * overlap + self._product) / (GUESS_WEIGHT + self._square)
+            overlap = math.exp(-abs(travelled_m - self._fused_at_m) / self._correlation_m(height_m))
+        lasting = min(max(self._lasting, 0.0), self._square)
+        rho = (GUESS_WEIGHT * overlap + self._product - lasting) / (GUESS_WEIGHT + self._square - lasting)
         rho = min(max(rho, 0.0), RHO_MAX)
-        return max(1.0, self._nis * (1.0 + rho) / (1.0 - rho))
+        own_nis = self._nis * (1.0 - lasting / max(self._square, 1e-9))
+        return max(1.0, own_nis * (1.0 + rho) / (1.0 - rho))
 
-    def learn(self, innovation: FloatArray, variance: FloatArray, chi2: float, own_share: float) -> None:
+    @property
+    def one_sided(self) -> float:
+        """Chi-square (two degrees of freedom) of the mean of the last horizontal innovations over what fixes claim:
+        large where they lie on one side over more ground than they can share an error of."""
+        if self._side_fixes <= 0.0:
+            return 0.0
+        return float(self._side @ self._side) / (self._side_fixes * (1.0 + self._side_overlap))
+
+    @property
+    def aside_m2(self) -> FloatArray:
+        """(2, 2) of a position that may be as far off as the fixes lie on one side of it; nothing while they hardly do."""
+        if self.one_sided <= SIDE_TOLD:
+            return np.zeros((2, 2))
+        return np.asarray(np.outer(self._side_m, self._side_m) / self._side_fixes**2)
+
+    def _correlation_m(self, height_m: float) -> float:
+        return self._config.fix_correlation_heights * max(height_m, 1.0)
+
+    def learn(
+        self,
+        innovation: FloatArray,
+        variance: FloatArray,
+        chi2: float,
+        own_share: float,
+        travelled_m: float,
+        height_m: float,
+    ) -> None:
         """From a fix's innovation (N,), its variance (N,) and its chi-square, refused ones included. `own_share` 0..1
-        is the fix's part in that variance: what is small for a state that knows little need not be small."""
+        is the fix's part in that variance: what is small for a state that knows little need not be small. Where it was
+        seen from is as for `factor`."""
         if len(variance) == 0 or not np.all(variance > 0.0) or not np.all(np.isfinite([*innovation, *variance, chi2])):
             return
         z = np.clip(innovation / np.sqrt(variance), -COUNTED_MAX, COUNTED_MAX)
         weight = min(max(own_share, 0.0), 1.0) / self._config.fix_noise_memory
         self._nis += weight * (min(chi2 / len(z), NIS_MAX) - self._nis)
         self._square += weight * (float(z @ z) / len(z) - self._square)
-        if self._last is not None and len(self._last) == len(z):
-            self._product += weight * (float(z @ self._last) / len(z) - self._product)
-        self._last = z
+        overlap = 0.0
+        if self._seen:
+            overlap = math.exp(-abs(travelled_m - self._seen[-1][0]) / self._correlation_m(height_m))
+        keep = 1.0 - (1.0 - overlap) / SIDE_MEMORY
+        sides = np.clip(innovation[:2] / np.sqrt(variance[:2]), -SIDE_COUNTED_MAX, SIDE_COUNTED_MAX)
+        self._side = keep * self._side + (1.0 - overlap) * sides
+        self._side_m = keep * self._side_m + (1.0 - overlap) * innovation[:2]
+        self._side_fixes, self._side_overlap = keep * self._side_fixes + 1.0 - overlap, overlap
+        if self._seen:
+            self._product += weight * (float(z @ self._seen[-1][1]) / len(z) - self._product)
+        far_m = OTHER_GROUND * self._correlation_m(height_m)
+        far = [before for at_m, before in self._seen if travelled_m - at_m >= far_m]
+        if far:
+            self._lasting += weight / LASTING_MEMORY * (float(z @ far[-1]) / len(z) - self._lasting)
+        self._seen.append((travelled_m, z))
 
     @property
     def common_m2(self) -> FloatArray:
@@ -97,7 +152,10 @@ class FixNoise:
 
     def forget(self) -> None:
         """The state was set anew: what innovations said of the fixes was said by a wrong state."""
-        self._fused_at_m = self._last = None
+        self._fused_at_m = None
+        self._seen.clear()
+        self._side, self._side_m = np.zeros(2), np.zeros(2)
+        self._side_fixes = self._side_overlap = 0.0
         self._pose, self._cross = np.zeros((6, 6)), np.zeros((6, 6))
         self._nis = self._square = START_NIS
-        self._product = 0.0
+        self._product = self._lasting = 0.0

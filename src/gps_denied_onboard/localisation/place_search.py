@@ -329,9 +329,7 @@ class GridPlace:
         count = math.ceil(max(reach - step / 2.0, 0.0) / step)
         return np.asarray(prior.height_m * np.exp(np.arange(-count, count + 1) * step), dtype=np.float64)
 
-    def _correlate(
-        self, templates: list[_Template], level: int, window: Window, grid: MapGrid
-    ) -> list[_Found]:
+    def _correlate(self, templates: list[_Template], level: int, window: Window, grid: MapGrid) -> list[_Found]:
         largest = max(max(t.field.shape[1:]) for t in templates)
         reach = math.ceil(largest / REACH_STEP_CELLS) * REACH_STEP_CELLS
         cut = _tiling(window, reach, max(self._config.block_cells - reach, reach))

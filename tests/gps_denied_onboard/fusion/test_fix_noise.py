@@ -19,7 +19,7 @@ def factor_after(innovations: FloatArray, step_m: float = STEP_M, own_share: flo
     """The factor after (N, 6) innovations of variance 1, `step_m` apart."""
     noise = FixNoise(FusionConfig())
     for i, innovation in enumerate(innovations):
-        noise.learn(innovation, UNIT, float(innovation @ innovation), own_share)
+        noise.learn(innovation, UNIT, float(innovation @ innovation), own_share, i * step_m, HEIGHT_M)
         noise.fused(i * step_m, OWN, GAIN)
     return noise.factor(len(innovations) * step_m, HEIGHT_M)
 
@@ -40,6 +40,16 @@ def test_fixes_that_share_their_error_count_less_than_independent_ones() -> None
         lasting[k] = 0.8 * lasting[k - 1] + 0.6 * white[k]
     assert factor_after(white) < 5.0
     assert factor_after(lasting) > 1.5 * factor_after(white)
+
+
+def test_what_lasts_over_other_ground_is_not_the_fixes() -> None:
+    """Innovations that lie on one side for kilometres are of a wrong state: fixes are not doubted for them, but for
+    what they scatter around it."""
+    rng = np.random.default_rng(9)
+    scatter = 0.5 * rng.standard_normal((200, 6))
+    on_one_side = np.array([1.5, -1.2, 0.0, 1.5, 1.2, 0.0]) + scatter
+    assert factor_after(on_one_side, step_m=25.0) < 2.0
+    assert factor_after(on_one_side[:12], step_m=25.0) > 5.0
 
 
 def test_fixes_that_are_worse_than_they_say_are_doubted_by_as_much() -> None:
@@ -72,11 +82,11 @@ def test_numbers_that_are_none_are_passed_over() -> None:
     before = noise.factor(STEP_M, HEIGHT_M)
     assert before > 2.0
     nothing = np.zeros(0)
-    noise.learn(np.full(6, np.nan), UNIT, 6.0, 1.0)
-    noise.learn(np.full(6, np.inf), np.full(6, np.inf), 6.0, 1.0)
-    noise.learn(UNIT, UNIT, np.nan, 1.0)
-    noise.learn(UNIT, np.zeros(6), 6.0, 1.0)
-    noise.learn(nothing, nothing, 0.0, 1.0)
+    noise.learn(np.full(6, np.nan), UNIT, 6.0, 1.0, STEP_M, HEIGHT_M)
+    noise.learn(np.full(6, np.inf), np.full(6, np.inf), 6.0, 1.0, STEP_M, HEIGHT_M)
+    noise.learn(UNIT, UNIT, np.nan, 1.0, STEP_M, HEIGHT_M)
+    noise.learn(UNIT, np.zeros(6), 6.0, 1.0, STEP_M, HEIGHT_M)
+    noise.learn(nothing, nothing, 0.0, 1.0, STEP_M, HEIGHT_M)
     assert noise.factor(STEP_M, HEIGHT_M) == before
 
 
@@ -96,7 +106,7 @@ def test_a_new_start_is_as_the_first() -> None:
     found = []
     for _ in range(2):
         for k, innovation in enumerate(fixes):
-            noise.learn(innovation, UNIT, float(innovation @ innovation), 1.0)
+            noise.learn(innovation, UNIT, float(innovation @ innovation), 1.0, k * STEP_M, HEIGHT_M)
             noise.fused(k * STEP_M, OWN, GAIN)
         found.append((noise.factor(20 * STEP_M, HEIGHT_M), *noise.common_m2.ravel()))
         noise.forget()
@@ -107,7 +117,7 @@ def test_after_a_new_start_the_past_is_forgotten() -> None:
     """What a wrong state said of the fixes is not held against them by the right one."""
     noise = FixNoise(FusionConfig())
     for k in range(30):
-        noise.learn(3.0 * UNIT, UNIT, 54.0, 1.0)
+        noise.learn(3.0 * UNIT, UNIT, 54.0, 1.0, k * STEP_M, HEIGHT_M)
         noise.fused(k * STEP_M, OWN, GAIN)
     assert noise.factor(30 * STEP_M, HEIGHT_M) > 9.0
     noise.forget()
@@ -121,7 +131,7 @@ def test_fixes_that_differ_much_are_taken_to_share_a_part_of_it() -> None:
     for size in (0.3, 1.2):
         noise = FixNoise(FusionConfig())
         for k, innovation in enumerate(size * rng.standard_normal((60, 6))):
-            noise.learn(innovation, UNIT, float(innovation @ innovation), 1.0)
+            noise.learn(innovation, UNIT, float(innovation @ innovation), 1.0, k * STEP_M, HEIGHT_M)
             noise.fused(k * STEP_M, OWN, GAIN)
         common_m.append(float(np.sqrt(noise.common_m2[0, 0])))
     assert common_m[0] < 1.0
@@ -134,7 +144,7 @@ def shared_m(gains: list[float]) -> float:
     rng = np.random.default_rng(6)
     for k, gain in enumerate(gains):
         innovation = 1.5 * rng.standard_normal(6)
-        noise.learn(innovation, UNIT, float(innovation @ innovation), 1.0)
+        noise.learn(innovation, UNIT, float(innovation @ innovation), 1.0, k * STEP_M, HEIGHT_M)
         noise.fused(k * STEP_M, OWN, gain * np.eye(6))
     return float(np.sqrt(noise.common_m2[0, 0]))
 

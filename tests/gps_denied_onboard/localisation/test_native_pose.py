@@ -38,7 +38,9 @@ def seen(count: int) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
     rng = np.random.default_rng(3)
     p = np.array([120.0, -40.0, 310.0])
     r = exp_rotation(np.array([0.1, -0.15, 0.8])) @ np.diag([1.0, -1.0, -1.0])
-    ground = np.column_stack([rng.uniform(0.0, 250.0, count), rng.uniform(-150.0, 80.0, count), rng.normal(0, 3, count)])
+    ground = np.column_stack(
+        [rng.uniform(0.0, 250.0, count), rng.uniform(-150.0, 80.0, count), rng.normal(0, 3, count)]
+    )
     bearing = residuals(p, r, np.zeros((count, 2)), ground)[0] + rng.normal(0.0, 2.0 * NOISE, (count, 2))
     bearing[::4] += rng.uniform(-0.2, 0.2, bearing[::4].shape)
     return p, r, bearing, ground

@@ -16,9 +16,8 @@ from gps_denied_onboard.odometry.config import OdometryConfig
 from gps_denied_onboard.odometry.plane_motion import MotionPrior, PlaneMotion, solve_motion
 from gps_denied_onboard.runtime_root.strategies import load_composition, resolve
 
-from .plane_reference import linearise
-
 from .ground import CAMERA, CELL_M, HEIGHT_M, Ground, camera_attitude, frame, prior
+from .plane_reference import linearise
 
 FOCAL_PX = 850.0
 TRUE = PlaneMotion(np.array([0.06, -0.03, 0.01]), nadir_camera_to_enu(0.4), nadir_camera_to_enu(0.43), np.zeros(2))

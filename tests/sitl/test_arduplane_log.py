@@ -39,8 +39,8 @@ TELEMETRY_HZ = {"RAW_IMU": 50.0, "ATTITUDE": 25.0, "VFR_HUD": 10.0, "SCALED_PRES
 SETTLING_S = 20.0
 WORSE_SHARE = 1.1
 BLOCK_S = 75.0
-"""Errors that are so far apart in time are taken for independent: a leg. What is left of the camera's mount is alike from
-one turn to the next."""
+"""Errors that are so far apart in time are taken for independent: a leg. What is left of the camera's mount is alike
+from one turn to the next."""
 NEAR_NS = 60_000_000
 INSIDE_PERCENT = 93.0
 WRITING_S = 3.0

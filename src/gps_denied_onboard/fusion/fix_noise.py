@@ -87,7 +87,7 @@ class FixNoise:
 
     @property
     def aside_m2(self) -> FloatArray:
-        """(2, 2) of a position that may be as far off as the fixes lie on one side of it; nothing while they hardly do."""
+        """(2, 2) of a position that may be as far off as fixes lie on one side of it; nothing while they hardly do."""
         if self.one_sided <= SIDE_TOLD:
             return np.zeros((2, 2))
         return np.asarray(np.outer(self._side_m, self._side_m) / self._side_fixes**2)

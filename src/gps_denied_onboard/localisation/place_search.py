@@ -53,8 +53,8 @@ Window = tuple[int, int, int, int]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Reach:
-    """The part of the map, `window`, that a position at the cell `centre` with `sigma` (2,) cells leaves; `margin` cells
-    of it at each side belong to frames whose middle lies further in."""
+    """The part of the map, `window`, that a position at the cell `centre` with `sigma` (2,) cells leaves; `margin`
+    cells of it at each side belong to frames whose middle lies further in."""
 
     window: Window
     centre: FloatArray
@@ -271,8 +271,8 @@ class GridPlace:
     def _window_px(
         self, prior: CameraPrior, footprint_m: float, level: int, ground_up_m: float, templates: int
     ) -> Window:
-        """(x0, y0, x1, y1) of the cells to be searched: a position's whole reach on the map, or the part of that nearest
-        to it that so many templates can be compared with in the time that there is."""
+        """(x0, y0, x1, y1) of the cells to be searched: a position's whole reach on the map, or as much of it, nearest
+        to the position, as so many templates can be compared with in the time that there is."""
         if not prior.position_known:
             return self._mosaic.bounds_px(level)
         reach = self._reach(prior, footprint_m, level, ground_up_m)

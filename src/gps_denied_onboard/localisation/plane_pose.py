@@ -59,7 +59,7 @@ def solve_pose(
         tilt, tilt_jacobian = _tilt_prior(r, start_rotation)
         gradient += tilt_jacobian.T @ tilt / config.tilt_prior_sigma_rad**2
         damped = information + tilt_jacobian.T @ tilt_jacobian / config.tilt_prior_sigma_rad**2
-        step = np.linalg.solve(damped + 1e-9 * np.eye(6), -gradient)
+        step = np.asarray(np.linalg.solve(damped + 1e-9 * np.eye(6), -gradient), dtype=np.float64)
         p, r = p + step[:3], exp_rotation(step[3:]) @ r
         if p[2] - ground[:, 2].mean() < 1.0:
             return None

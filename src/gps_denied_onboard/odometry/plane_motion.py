@@ -185,9 +185,9 @@ def solve_motion(
     bearings = (np.ascontiguousarray(x0), np.ascontiguousarray(x1))
     for i in range(iterations + 1):
         at = (motion.translation, motion.rotation0, motion.rotation1, motion.slope)
-        tracks = (*bearings, shapes @ hills + known, shapes, selected, weight)
+        relief, scale = shapes @ hills + known, (focal_px, sigma_floor_px, independent)
         information, gradient, distance, weight, sigma = motion_equations(
-            *at, *tracks, focal_px, sigma_floor_px, independent, first_step=i == 0
+            *at, *bearings, relief, shapes, selected, weight, *scale, first_step=i == 0
         )
         _add_priors(prior, motion, hills, information, gradient)
         if i == iterations:

@@ -91,7 +91,7 @@ def test_wrong_origin_is_corrected_by_fixes_that_agree() -> None:
     assert max(e for e, _ in errors[4:]) < 10.0
 
 
-@pytest.mark.parametrize(("seed", "pixel_px"), [(11, 40.0), (13, 40.0), (11, 80.0), (13, 80.0), (14, 80.0)])
+@pytest.mark.parametrize(("seed", "pixel_px"), [(11, 40.0), (13, 80.0), (14, 80.0)])
 def test_a_wrong_origin_is_not_taken_for_a_mount(seed: int, pixel_px: float) -> None:
     """100 m off, believed to 5 m, 500 m over the ground: a camera that leans by 11 degrees would see the same. Fixes of
     weak pictures lean each a little otherwise, and so find the place, and meanwhile the truth is where the state says.

@@ -17,6 +17,9 @@ from gps_denied_onboard.messages import SAYS_NOTHING, RejectReason
 NOT_COUNTED = SAYS_NOTHING | {RejectReason.TILT}
 """Reasons of a fix that say nothing of the place: there was no map, nothing to be seen, or a steep bank."""
 
+CELLS_STEEPNESS = 6.0
+"""How steeply the chance to match rises with a frame's map cells: see `StateHealthConfig.cells_known`."""
+
 
 @dataclass(frozen=True, slots=True)
 class SilenceState:
@@ -52,17 +55,24 @@ def fitted(state: SilenceState, travelled_m: float, footprint_m: float, config: 
 
 
 def unmatched(
-    state: SilenceState, travelled_m: float, footprint_m: float, config: StateHealthConfig, scale_sigma: float = 0.0
+    state: SilenceState,
+    travelled_m: float,
+    footprint_m: float,
+    config: StateHealthConfig,
+    scale_sigma: float = 0.0,
+    cells: float = math.inf,
 ) -> SilenceState:
-    """After a frame that should have matched and did not. `scale_sigma` is of its height above ground, relative."""
-    weight = _weight(state, travelled_m, footprint_m, config) * _seen(scale_sigma, config)
+    """After a frame that should have matched and did not. `scale_sigma` is of its height above ground, relative; so
+    many map `cells` lie along its longer side."""
+    shown = _shown(cells, config)
+    weight = _weight(state, travelled_m, footprint_m, config) * _seen(scale_sigma, config) * shown
     learns = state.wrong < 1e-2  # where the state itself is in doubt, a miss says nothing of the frames
     return replace(
         state,
         silent=state.silent + weight,
         matched=0.98 * state.matched if learns else state.matched,
         tried=0.98 * state.tried + weight if learns else state.tried,
-        recent=config.match_memory * state.recent,
+        recent=config.match_memory**shown * state.recent,
         travelled_m=travelled_m,
     )
 
@@ -106,6 +116,11 @@ def _seen(scale_sigma: float, config: StateHealthConfig) -> float:
     """How much of a frame's chance to match is left where its scale is not known to a step of the search: low in a
     climb, over ground whose height is known to some metres, hardly any."""
     return min(1.0, config.scale_known / max(scale_sigma, 1e-6)) ** 2
+
+
+def _shown(cells: float, config: StateHealthConfig) -> float:
+    """How much of a frame's chance to match is left with so few map cells: none to speak of soon after take-off."""
+    return 1.0 / (1.0 + math.pow(config.cells_known / max(cells, 1.0), CELLS_STEEPNESS))
 
 
 def _weight(state: SilenceState, travelled_m: float, footprint_m: float, config: StateHealthConfig) -> float:

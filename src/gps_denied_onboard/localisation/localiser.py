@@ -128,6 +128,10 @@ class Localiser:
                 break
         return likely or fix
 
+    def cells(self, height_m: float) -> float:
+        """Map cells along the longer side of a frame from a height above ground."""
+        return self._place.cells(self._footprint_m(height_m))
+
     def _verify(
         self, rectifier: Orthorectifier, frame: Frame, prior: CameraPrior, places: list[PlaceCandidate]
     ) -> list[_Verified]:

@@ -166,6 +166,10 @@ class GridPlace:
         """Places nearer than this part of the frame's ground length are one place."""
         return self._config.same_place
 
+    def cells(self, length_m: float) -> float:
+        """How many of the tiles' own cells a length on the ground has."""
+        return length_m / self._gsd_m(0)
+
     def _cells(self, gsd_m: float) -> int:
         """How many cells the whole map has at about this resolution."""
         x0, y0, x1, y1 = self._mosaic.bounds_px(self.pyramid_level(gsd_m))

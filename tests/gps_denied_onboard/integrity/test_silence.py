@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from gps_denied_onboard.integrity import silence
@@ -78,3 +80,22 @@ def test_frames_of_unknown_scale_say_little_by_their_silence(scale_sigma: float,
     for k in range(8):
         state = silence.unmatched(state, (k + 1) * FAR_M, FOOTPRINT_M, CONFIG, scale_sigma)
     assert state.silent == pytest.approx(8.0 * counts)
+
+
+@pytest.mark.parametrize(("cells", "counts"), [(math.inf, 1.0), (1400.0, 0.98), (700.0, 0.5), (350.0, 0.015)])
+def test_frames_of_few_map_cells_say_little_by_their_silence(cells: float, counts: float) -> None:
+    """Low over the ground hardly a frame matches: a climb in silence is no sign of a wrong place, nor one of cloud."""
+    state = silence.started(CONFIG)
+    for k in range(8):
+        state = silence.unmatched(state, (k + 1) * FAR_M, FOOTPRINT_M, CONFIG, cells=cells)
+    assert state.silent == pytest.approx(8.0 * counts, rel=0.05)
+    assert state.recent == pytest.approx(CONFIG.match_memory ** (8.0 * counts), rel=0.05)
+
+
+def test_a_climb_after_take_off_stays_what_was_told() -> None:
+    """Half a minute up to 450 cells, nothing found: the place that was entered is in no doubt worth telling."""
+    state = silence.started(CONFIG)
+    for k in range(30):
+        state = silence.unmatched(state, 25.0 * (k + 1), 60.0 + 4.0 * k, CONFIG, cells=150.0 + 10.0 * k)
+    assert silence.probability_wrong(state, CONFIG) < 0.06
+    assert silence.cloud_variance_m2(state, 1.0, CONFIG) < 1.0

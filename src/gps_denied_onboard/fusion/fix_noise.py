@@ -5,8 +5,8 @@ lean the same way. Of a first-order Gauss-Markov error with correlation rho from
 as independent ones of (1 + rho) / (1 - rho) times the variance. And how large that error is shows only in their
 innovations: over ground with texture fixes are better than they say, and nothing is added; where haze leaves few
 matches, they are worse. Both are learned from the innovations (Mehra, "On the identification of variances and adaptive
-Kalman filtering", 1970); of the correlation the overlap of the ground is the first guess. What is alike
-in fixes of other ground as well is not theirs: there the state is wrong, and to doubt them for it would keep it so.
+Kalman filtering", 1970); of the correlation the overlap of the ground is the first guess. What is alike in fixes of
+other ground as well is not theirs: there the state is wrong, and to doubt them for it would keep it so.
 
 What all fixes of a stretch share for longer the state follows, and no innovation shows it: fixes that differ from one
 another by more than good ones do are taken to share a part of that. A tilt and a displacement look alike to a fix, so
@@ -39,7 +39,7 @@ RHO_MAX = 0.95
 OTHER_GROUND = 3.0
 """Fixes so many correlation lengths apart are of other ground."""
 LASTING_MEMORY = 4.0
-"""So many times longer is looked at what lasts: by chance it is a third of what is not there."""
+"""What lasts is averaged over so many times as many fixes: chance alone leaves less of it."""
 SEEN_MAX = 64
 SIDE_MEMORY = 8.0
 """Fixes of other ground by which it is told whether they lie on one side of the state."""

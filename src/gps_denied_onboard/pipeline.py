@@ -344,8 +344,7 @@ class Pipeline:
             return []
         camera = self._camera(estimate)
         scale_sigma = camera.height_sigma_m / camera.height_m
-        cells = math.inf if self._localiser is None else self._localiser.cells(camera.height_m)
-        self._monitor.on_picture(fix, used, motion.flown_m, motion.footprint_m, scale_sigma, cells)
+        self._monitor.on_picture(fix, used, motion.flown_m, motion.footprint_m, scale_sigma)
         return self._assessed(fix.t_ns, renew=True)
 
     def _assessed(self, t_ns: int, renew: bool = False) -> list[Output]:

@@ -93,22 +93,17 @@ class StateMonitor:
             self._contest_fits = 0
 
     def on_picture(
-        self,
-        fix: PoseFix,
-        used: bool,
-        travelled_m: float,
-        footprint_m: float,
-        scale_sigma: float = 0.0,
-        cells: float = math.inf,
+        self, fix: PoseFix, used: bool, travelled_m: float, footprint_m: float, scale_sigma: float = 0.0
     ) -> None:
         """A frame's search on the map: a fix that the fusion `used`, or none. `travelled_m` is the distance flown by
         then, `footprint_m` about the length of ground that the frame shows: its height above ground, which is known to
-        the part `scale_sigma` of it; so many map `cells` lie along its longer side."""
+        the part `scale_sigma` of it."""
         if used:
             self.silence = silence.fitted(self.silence, travelled_m, footprint_m, self._config)
             self._contest(travelled_m)
         elif not fix.accepted and (fix.reason not in silence.NOT_COUNTED or self._unconfirmed_off_map(fix)):
-            self.silence = silence.unmatched(self.silence, travelled_m, footprint_m, self._config, scale_sigma, cells)
+            shown = (scale_sigma, fix.gates.get("map_cells", math.inf))
+            self.silence = silence.unmatched(self.silence, travelled_m, footprint_m, self._config, *shown)
 
     def _unconfirmed_off_map(self, fix: PoseFix) -> bool:
         """Whether a state that no fix has confirmed says that the map is elsewhere: it was made for this flight."""

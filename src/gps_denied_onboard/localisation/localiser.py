@@ -82,9 +82,15 @@ class Localiser:
             self._on_flat._terrain = terrain.flat
 
     def locate(self, frame: Frame, prior: CameraPrior, stage: Stage = lambda _name: nullcontext()) -> PoseFix:
-        """Find the camera pose of `frame`. `stage(name)` wraps each stage for timing."""
+        """Find the camera pose of `frame`. `stage(name)` wraps each stage for timing. `map_cells` in the fix's gates is
+        how many of the map's own cells the frame's longer side has."""
         if prior.ground_flat and self._on_flat is not None:
             return self._on_flat.locate(frame, prior, stage)
+        fix = self._located(frame, prior, stage)
+        cells = self._place.cells(self._footprint_m(prior.height_m))
+        return replace(fix, gates={**fix.gates, "map_cells": cells})
+
+    def _located(self, frame: Frame, prior: CameraPrior, stage: Stage) -> PoseFix:
         texture = float(np.std(frame.image[::8, ::8]))
         if texture < self._gates.texture_min:
             return _rejected(frame, prior, RejectReason.NO_TEXTURE, {"texture": texture})
@@ -127,10 +133,6 @@ class Localiser:
             if last:
                 break
         return likely or fix
-
-    def cells(self, height_m: float) -> float:
-        """Map cells along the longer side of a frame from a height above ground."""
-        return self._place.cells(self._footprint_m(height_m))
 
     def _verify(
         self, rectifier: Orthorectifier, frame: Frame, prior: CameraPrior, places: list[PlaceCandidate]

@@ -19,7 +19,7 @@ struct Fix {
 };
 
 // How a fix is to be taken: as any measurement, as the first position, or as a correction of a wrong one.
-// relocate_early: of a state that hardly any fix had confirmed.
+// relocate_early: of a state that too few fixes had confirmed, or that fixes lie on one side of; its mount opens, too.
 enum class FixMode : int { update, place, relocate, relocate_early };
 
 struct Origin {

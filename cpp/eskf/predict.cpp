@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "eskf/filter.hpp"
+#include "skew.hpp"
 
 namespace gps_denied::eskf {
 
@@ -14,12 +15,6 @@ constexpr double kDriftHeld = 20.0;  // s, over which it is to be followed
 constexpr double kDriftRises = 0.3;  // share of a span: warming lasts for minutes, and a turn hides it
 constexpr double kDriftFalls = 0.08;
 constexpr double kDriftScaleMax = 64.0;  // BMI088 to MPU-6000: 0.015 to 0.16 degrees/s a kelvin
-
-Mat3 skew(const Vec3& v) {
-  Mat3 m;
-  m << 0.0, -v.z(), v.y(), v.z(), 0.0, -v.x(), -v.y(), v.x(), 0.0;
-  return m;
-}
 
 struct Decay {
   int index;

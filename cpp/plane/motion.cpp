@@ -4,6 +4,8 @@
 #include <cmath>
 #include <vector>
 
+#include "skew.hpp"
+
 namespace gps_denied::plane {
 namespace {
 
@@ -13,12 +15,6 @@ constexpr double kCoarse = 20.0;      // floors of sigma
 constexpr double kTukey = 4.5;        // sigmas
 
 using Rows = Eigen::Matrix<double, 2, kMotion + 1>;
-
-Eigen::Matrix3d cross_of(const Eigen::Vector3d& v) {
-  Eigen::Matrix3d out;
-  out << 0.0, -v.z(), v.y(), v.z(), 0.0, -v.x(), -v.y(), v.x(), 0.0;
-  return out;
-}
 
 // Predicted bearing in the second picture; into `rows` its derivatives by the motion and, last, by the ground's height.
 Eigen::Vector2d predicted(const Motion& motion, const Eigen::Vector3d& normal, const double* first, double relief,
@@ -31,9 +27,9 @@ Eigen::Vector2d predicted(const Motion& motion, const Eigen::Vector3d& normal, c
   if (rows != nullptr) {
     Eigen::Matrix<double, 3, kMotion + 1> d;
     d.leftCols<3>() = -Eigen::Matrix3d::Identity();
-    d.middleCols<3>(3) = cross_of(from_second);
+    d.middleCols<3>(3) = skew(from_second);
     // Common tilt: the ray turns as e x a, the second camera with it.
-    const Eigen::Matrix<double, 3, 2> turned = cross_of(-ray).leftCols<2>();
+    const Eigen::Matrix<double, 3, 2> turned = skew(-ray).leftCols<2>();
     d.middleCols<2>(6) =
         (1.0 - relief) * (-turned / down + ray * (normal.transpose() * turned) / (down * down)) + d.middleCols<2>(3);
     d.middleCols<2>(8) = -(1.0 - relief) / (down * down) * (ray * ray.head<2>().transpose());

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "skew.hpp"
+
 namespace gps_denied::plane {
 
 constexpr double kInFront = 1e-3;  // m: what lies nearer, or behind, counts as lying here
@@ -25,13 +27,11 @@ PoseEquations pose_equations(const Eigen::Vector3d& position, const Eigen::Matri
     const double weight = (1.0 - off * off) * (1.0 - off * off);
     out.agreeing += weight > kAgreeing;
     // c = R^T (g - p); R -> exp(e) R gives c -> R^T exp(-e) (g - p), so dc/de = R^T [g - p]x.
-    Eigen::Matrix3d cross;
-    cross << 0.0, -relative.z(), relative.y(), relative.z(), 0.0, -relative.x(), -relative.y(), relative.x(), 0.0;
     Eigen::Matrix<double, 2, 3> by_camera;
     by_camera << 1.0 / z, 0.0, -seen.x() / (z * z), 0.0, 1.0 / z, -seen.y() / (z * z);
     Eigen::Matrix<double, 2, 6> jacobian;
     jacobian.leftCols<3>() = -by_camera * to_camera;
-    jacobian.rightCols<3>() = by_camera * (to_camera * cross);
+    jacobian.rightCols<3>() = by_camera * (to_camera * skew(relative));
     const double information = weight / (noise * noise);
     out.information += information * (jacobian.transpose() * jacobian);
     out.gradient += information * (jacobian.transpose() * residual);

@@ -4,16 +4,12 @@
 #include <algorithm>
 #include <cmath>
 
+#include "skew.hpp"
+
 namespace gps_denied::smoother {
 namespace {
 
 constexpr double kTurn = 6.283185307179586;
-
-Matrix3 skew(const Vector3& v) {
-  Matrix3 out;
-  out << 0.0, -v.z(), v.y(), v.z(), 0.0, -v.x(), -v.y(), v.x(), 0.0;
-  return out;
-}
 
 Matrix3 exp_rotation(const Vector3& v) {
   const double angle = v.norm();

@@ -28,7 +28,7 @@ class EskfSource(Enum):
 
 class EskfFixMode(Enum):
     """How a fix is taken: as any measurement, as the first position, or as the correction of a wrong one, early where
-    hardly any fix had confirmed that one."""
+    too few fixes had confirmed that one or they lie on one side of it: its mount is open again, too."""
 
     update = ...
     place = ...
